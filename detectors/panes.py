@@ -1,0 +1,81 @@
+"""Mergeable summaries of consecutive samples: what a worker keeps of them, and all that a drift test needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOVELTY_BINS = 100
+"""Bins of the novelty histogram: percentiles 0-1, 1-2, ..., 99-100 of the reference's own novelty."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Summary:
+    """Sums over the samples of a pane. Under `merge`, summaries of one reference are a commutative monoid (to float rounding).
+
+    Attributes
+    ----------
+    count
+        Samples.
+    sums : (D,) float64
+        Sum of the samples' features, centred at the reference mean.
+    scalars : (S,) float64
+        Sum of the samples' scalar channels, in the order of `Summarizer.scalar_names`.
+    clusters : (C + 1,) int64
+        Samples nearest to each reference cluster; the last entry counts the novel ones, near none.
+    novelty : (100,) int64
+        Histogram of the novelty percentile.
+    """
+
+    count: int
+    sums: NDArray[np.float64]
+    scalars: NDArray[np.float64]
+    clusters: NDArray[np.int64]
+    novelty: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, dimension: int, scalars: int, clusters: int) -> Self:
+        """The neutral element for D features, S scalar channels and C clusters."""
+        return cls(
+            0,
+            np.zeros(dimension),
+            np.zeros(scalars),
+            np.zeros(clusters + 1, np.int64),
+            np.zeros(NOVELTY_BINS, np.int64),
+        )
+
+    def merge(self, other: Summary) -> Summary:
+        """The summary of both panes' samples together."""
+        return Summary(
+            self.count + other.count,
+            self.sums + other.sums,
+            self.scalars + other.scalars,
+            self.clusters + other.clusters,
+            self.novelty + other.novelty,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Little-endian: four uint32 (count, D, S, C + 1), sums as float32, scalars as float64, clusters and novelty as uint32."""
+        head = np.array([self.count, len(self.sums), len(self.scalars), len(self.clusters)], "<u4")
+        parts = (head, self.sums.astype("<f4"), self.scalars.astype("<f8"), self.clusters.astype("<u4"), self.novelty.astype("<u4"))
+        return b"".join(part.tobytes() for part in parts)
+
+    @classmethod
+    def from_bytes(cls, blob: bytes) -> Self:
+        """Reads what `to_bytes` wrote; ValueError if the length does not fit its own head."""
+        if len(blob) < 16:
+            raise ValueError(f"a summary has at least 16 bytes, found {len(blob)}")
+        count, dimension, scalars, clusters = (int(v) for v in np.frombuffer(blob, "<u4", 4))
+        ends = np.cumsum([16, 4 * dimension, 8 * scalars, 4 * clusters, 4 * NOVELTY_BINS])
+        if len(blob) != ends[-1]:
+            raise ValueError(f"a summary of {dimension} features, {scalars} scalars and {clusters} clusters has {ends[-1]} bytes, found {len(blob)}")
+        return cls(
+            count,
+            np.frombuffer(blob, "<f4", dimension, ends[0]).astype(np.float64),
+            np.frombuffer(blob, "<f8", scalars, ends[1]).astype(np.float64),
+            np.frombuffer(blob, "<u4", clusters, ends[2]).astype(np.int64),
+            np.frombuffer(blob, "<u4", NOVELTY_BINS, ends[3]).astype(np.int64),
+        )

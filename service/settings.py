@@ -1,0 +1,263 @@
+"""The configuration: one YAML file, environment overrides, validated as a whole.
+
+`DRIFTGATE__SERVER__PORT=9000` overrides `server.port`; lists (monitors, destinations) come from the file.
+Relative paths are taken from the folder of the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from service.errors import ConfigurationError
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="Lower-case letters, digits and hyphens; at most 63.")]
+Tag = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,62}$")]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown fields are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EmbedderSettings(Section):
+    """An ONNX model and how to feed it."""
+
+    model: Path = Field(description="ONNX file. `driftgate model build minilm` writes a real sentence embedder.")
+    input: Literal["text", "image", "tensor", "none"] = Field("text", description="What the model takes; `none`: samples bring their embedding as `vector` and the model file is not read.")
+    tokenizer: Path | None = Field(None, description="`tokenizer.json`, for text; next to the model by default.")
+    special_tokens: bool = Field(True, description="Whether the tokenizer adds its special tokens ([CLS], [SEP]).")
+    max_tokens: int = Field(256, ge=8, le=8192, description="Longer texts are truncated to it.")
+    pooling: Literal["none", "mean", "cls"] = Field("none", description="For models whose `embedding` output has one vector per token.")
+    normalize: bool = Field(True, description="L2-normalise the embedding.")
+    embedding_output: str = Field("embedding", description="Name of the output that holds the embedding.")
+    logits_output: str | None = Field("logits", description="Name of the output that holds class logits; ignored where the model has none.")
+    image_size: tuple[int, int] | None = Field(None, description="(height, width) that images are resized to; the model's own fixed size by default.")
+    image_channels: Literal[1, 3] = 3
+    image_mean: tuple[float, ...] = Field((), description="Per channel, on the 0-1 scale; empty: the model takes raw values.")
+    image_std: tuple[float, ...] = ()
+    threads: int | None = Field(None, ge=1, description="Intra-op threads; the cgroup's CPU share by default.")
+    max_text_bytes: int = Field(1_000_000, ge=1, description="Longer texts are dead-lettered.")
+    max_image_pixels: int = Field(50_000_000, ge=1, description="Larger images are dead-lettered before they are decoded.")
+    dimension: int | None = Field(None, ge=1, le=8192, description="For `input: none`: the dimension of the vectors.")
+
+
+class SegmentSettings(Section):
+    """Which sample tags make segments."""
+
+    tags: tuple[Tag, ...] = Field((), max_length=8)
+    max_values: int = Field(50, ge=1, le=500, description="Values per tag, in order of first appearance in the reference; the rest is `__other__`.")
+
+
+class DetectionSettings(Section):
+    """How often a false alarm is acceptable, and what counts as drift."""
+
+    run_length: float = Field(20_000, ge=500, le=1e10, description="Samples until a false alarm, over all of the monitor's streams, when nothing has changed.")
+    tolerance: float = Field(0.02, gt=0, lt=1, description="Drift declared harmless, as an equivalent share of new content.")
+    critical: float = Field(0.25, gt=0, le=1, description="Effect from which an alarm is critical.")
+    pane_samples: int = Field(32, ge=8, le=4096, description="Samples that fill a pane.")
+    pane_seconds: float = Field(60.0, gt=0, description="Log time after which an unfilled pane closes.")
+    order: Literal["iid", "time"] = Field("iid", description="`time`: neighbouring samples depend on each other (sessions, bursts), so calibrate with blocks of the reference's own timeline.")
+    accept_supported: bool = Field(False, description="Accept a reference too small for `run_length` and use the run length that it supports.")
+    seed: int = Field(20_261, ge=0)
+
+
+class KserveSettings(Section):
+    """Which logged inferences belong to the monitor, and what its bodies hold. Empty match fields match everything."""
+
+    namespace: str | None = None
+    service: str | None = None
+    endpoint: str | None = None
+    source: str | None = None
+    input: str | None = Field(None, description="V2: the name of the input tensor that holds the payload; the first by default.")
+    responses: Literal["required", "optional", "none"] = Field("optional", description="Whether every request should be answered; `none`: requests count on arrival.")
+    response_timeout: float = Field(60.0, gt=0, description="Seconds of log time after which an unanswered request becomes a sample without output.")
+    classes_output: str | None = Field(None, description="V2: the output tensor with logits or probabilities; the first floating-point one by default.")
+
+
+class AnnotationSettings(Section):
+    """What may be sent to annotators, and where."""
+
+    budget: int = Field(100, ge=1, le=10_000, description="Candidates per batch.")
+    price: float | None = Field(None, ge=0, description="Price per label, for the estimate.")
+    destination: Name | None = Field(None, description="A destination's name; without one batches wait as proposed.")
+    approval: Literal["automatic", "operator"] = "automatic"
+
+
+class RefreshSettings(Section):
+    """When a cycle opens by itself and what the new model must prove."""
+
+    automatic: bool = Field(True, description="Open a cycle when an alarm opens on the whole stream and none is running.")
+    destination: Name | None = Field(None, description="Where the refresh request goes.")
+    max_negative_flips: float = Field(0.01, gt=0, lt=0.5, description="Largest share of golden samples that the old model gets right and the new one wrong (upper bound).")
+    confidence: float = Field(0.9, gt=0.5, lt=1)
+
+
+class PoolSettings(Section):
+    """The recent samples kept for exemplars, candidates and the next reference."""
+
+    rows: int = Field(8_000, ge=500, le=200_000)
+    keep_payloads: bool = True
+
+
+class MonitorSettings(Section):
+    """One watched model input stream."""
+
+    name: Name
+    embedder: EmbedderSettings
+    classes: tuple[str, ...] = Field((), description="Names of the model's classes, in the order of its logits.")
+    segments: SegmentSettings = SegmentSettings()
+    detection: DetectionSettings = DetectionSettings()
+    kserve: KserveSettings | None = Field(None, description="Routing of KServe inference-logger events; without it none are taken.")
+    annotation: AnnotationSettings = AnnotationSettings()
+    refresh: RefreshSettings = RefreshSettings()
+    pool: PoolSettings = PoolSettings()
+    notify: tuple[Name, ...] = Field((), description="Destinations that hear of alarms.")
+
+
+class WebhookDestination(Section):
+    """Signed Standard Webhooks over HTTP."""
+
+    type: Literal["webhook"]
+    name: Name
+    url: str = Field(pattern=r"^https?://")
+    secret_file: Path | None = Field(None, description="File with the secret, `whsec_…`.")
+    secret_env: str | None = Field(None, description="Environment variable with the secret.")
+    timeout: float = Field(20.0, gt=0, le=60)
+    allow_private: bool = Field(False, description="Allow addresses inside the network (loopback, private ranges).")
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if (self.secret_file is None) == (self.secret_env is None):
+            raise ValueError("give either secret_file or secret_env: every webhook is signed")
+        return self
+
+
+class FolderDestination(Section):
+    """JSONL files in a folder."""
+
+    type: Literal["folder"]
+    name: Name
+    path: Path
+
+
+Destination = Annotated[WebhookDestination | FolderDestination, Field(discriminator="type")]
+
+
+class ServerSettings(Section):
+    """HTTP."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    ingest_token_file: Path | None = Field(None, description="File with the token for ingest and queries; required off loopback (or DRIFTGATE_INGEST_TOKEN).")
+    max_body_bytes: int = Field(16_000_000, ge=1_000)
+    max_items: int = Field(10_000, ge=1)
+
+
+class LogSettings(Section):
+    """The embedded log behind HTTP ingest."""
+
+    backlog_bytes: int = Field(1_000_000_000, ge=100_000, description="Undecided bytes at which ingest answers 429.")
+    retention_bytes: int = Field(200_000_000, ge=0, description="Decided bytes that are kept.")
+
+
+class Settings(BaseSettings):
+    """Everything that one configuration file says."""
+
+    model_config = SettingsConfigDict(env_prefix="DRIFTGATE__", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    directory: Path = Field(Path("driftgate-data"), description="Where state, references and data sets live.")
+    server: ServerSettings = ServerSettings()
+    log: LogSettings = LogSettings()
+    ingest_token: SecretStr | None = Field(None, exclude=True, description="Set by DRIFTGATE__INGEST_TOKEN only.")
+    webhook_secret: SecretStr | None = Field(None, exclude=True, description="Secret for `POST /v1/annotations`; set by DRIFTGATE__WEBHOOK_SECRET only.")
+    destinations: tuple[Destination, ...] = ()
+    monitors: tuple[MonitorSettings, ...] = Field((), max_length=1000)
+
+    @classmethod
+    def settings_customise_sources(cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource, file_secret_settings: PydanticBaseSettingsSource) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        _unique("monitors", [m.name for m in self.monitors])
+        _unique("destinations", [d.name for d in self.destinations])
+        known = {d.name for d in self.destinations}
+        for monitor in self.monitors:
+            for name in (*monitor.notify, monitor.annotation.destination, monitor.refresh.destination):
+                if name is not None and name not in known:
+                    raise ValueError(f"monitor {monitor.name}: destination {name!r} is not declared; known: {', '.join(sorted(known)) or 'none'}")
+        return self
+
+    def monitor(self, name: str) -> MonitorSettings:
+        """The monitor of that name; ConfigurationError lists those there are."""
+        for monitor in self.monitors:
+            if monitor.name == name:
+                return monitor
+        known = ", ".join(m.name for m in self.monitors) or "none"
+        raise ConfigurationError(f"no monitor {name!r} in the configuration; declared: {known}")
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _unique(field: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{field}: declared twice: {', '.join(twice)}")
+
+
+def load(path: Path) -> Settings:
+    """Reads and validates the file; every error names field, value and remedy, all of them at once."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}. `driftgate init` writes a commented configuration.") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: not YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{path}: expected a mapping at the top, found {type(document).__name__}")
+    return parse(document, base=path.resolve().parent, origin=str(path))
+
+
+def parse(document: Mapping[str, Any], *, base: Path, origin: str = "configuration") -> Settings:
+    """Validates a document; relative paths are taken from `base`."""
+    try:
+        settings = Settings(**document)
+    except ValidationError as error:
+        raise ConfigurationError(f"{origin}:\n" + "\n".join(_explain(dict(e)) for e in error.errors())) from error
+    return _absolute(settings, base)
+
+
+def _explain(error: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "(whole file)"
+    value = error.get("input")
+    shown = "" if isinstance(value, Mapping) or error["type"] == "missing" else f" (found {value!r:.80})"
+    return f"  {where}: {error['msg']}{shown}"
+
+
+def _absolute(section: M, base: Path) -> M:
+    """A copy in which every relative path stands below `base`."""
+
+    def mend(value: Any) -> Any:
+        if isinstance(value, Path):
+            return base / os.path.expanduser(value)
+        if isinstance(value, BaseModel):
+            return _absolute(value, base)
+        if isinstance(value, tuple):
+            return tuple(mend(v) for v in value)
+        return value
+
+    return section.model_copy(update={name: mend(getattr(section, name)) for name in type(section).model_fields})
+
+
+TOKEN = re.compile(r"^[\x21-\x7e]{16,512}$")
+"""What an ingest token may look like: printable, at least 16 characters."""
