@@ -4,7 +4,7 @@ UV         := .tools/uv-$(UV_VERSION)/bin/uv
 PYTHON     ?= $(shell for p in python3.11 python3 python3.12 python3.13; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 ARGS       ?=
 
-# Neither a global uv configuration nor an environment that happens to be active has a say.
+# An environment that happens to be active has no say, and no interpreter is downloaded.
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 export UV_PYTHON_DOWNLOADS    := never
 export UV_NO_PROGRESS         := 1

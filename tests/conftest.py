@@ -1,0 +1,29 @@
+"""What every test relies on: one thread per library, bounded hypothesis profiles, servers that are skipped or demanded."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import hypothesis
+import pytest
+
+IN_CI = os.environ.get("CI") == "true"
+
+# Before any test imports numpy: neither speed nor rounding may depend on how many cores there are.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# tokenizers brings a hub client; nothing here may ask the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+hypothesis.settings.register_profile("local", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True)
+hypothesis.settings.load_profile("ci" if IN_CI else "local")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test marked `server("redis-server")` needs that program: without it the test is skipped, and fails in CI."""
+    missing = [name for mark in item.iter_markers("server") for name in mark.args if shutil.which(name) is None]
+    if missing:
+        give_up = pytest.fail if IN_CI else pytest.skip
+        give_up(f"needs {', '.join(missing)}: `make servers` installs it")
