@@ -1,5 +1,8 @@
 """Drift detection on embeddings: calibrated, sequential, mergeable. Pure numpy and scipy, usable without the service."""
 
+from detectors.base import Effect, Evidence
 from detectors.panes import Summary
+from detectors.scan import DriftScan
+from detectors.summarizer import Described, Summarizer
 
-__all__ = ["Summary"]
+__all__ = ["Described", "DriftScan", "Effect", "Evidence", "Summarizer", "Summary"]

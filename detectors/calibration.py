@@ -1,0 +1,248 @@
+"""The null law of the scan: streams resampled from the calibration part, freed of what a finite reference adds to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.law import Law
+
+Progress = Callable[[float], None]
+"""Called with the share done, 0 to 1."""
+
+_PANES, _STREAMS = 1500, 80
+_LIMIT_LAW = 1024
+"""Samples from which a window's law is the weighted chi-square of its limit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spectrum:
+    """Which norms the scan takes: in the basis of the fit part's feature covariance, weights (G, D) of G squared norms.
+
+    Row g is 1 / (λ + γ_g λ_max): spectral regularisation, γ → ∞ (plain MMD) being constant weights.
+
+    References
+    ----------
+    Hagrass, Sriperumbudur and Li, "Spectral Regularized Kernel Two-Sample Tests", Annals of Statistics 2024.
+    """
+
+    basis: NDArray[np.float32]
+    """(D, D), columns are eigenvectors."""
+    weights: NDArray[np.float32]
+    names: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, features: NDArray[np.float32], regularisers: tuple[float, ...]) -> Self:
+        """From the (n, D) features of the fit part; an infinite regulariser is the unwhitened norm."""
+        covariance = np.cov(features.astype(np.float64), rowvar=False)
+        values, basis = np.linalg.eigh(covariance)
+        values = np.maximum(values, 0.0)
+        top = float(values.max()) or 1.0
+        rows = [np.ones_like(values) / values.sum() if np.isinf(g) else 1.0 / (values + g * top) for g in regularisers]
+        names = tuple("mmd" if np.isinf(g) else f"whitened {g:g}" for g in regularisers)
+        return cls(basis.astype(np.float32), np.array(rows, np.float32), names)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """First three power traces (G,) of the whitened covariance: tr Σ, tr Σ², tr Σ³. A window's limit law has cumulants t1, 2 t2, 8 t3."""
+
+    t1: NDArray[np.float64]
+    t2: NDArray[np.float64]
+    t3: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, covariance: NDArray[np.float64], weights: NDArray[np.float32]) -> Self:
+        """Plug-in traces of (D, D) under each row of (G, D) weights."""
+        traces = []
+        for w in weights:
+            root = np.sqrt(w.astype(np.float64))
+            values = np.linalg.eigvalsh(covariance * root * root[:, None])
+            traces.append([values.sum(), (values**2).sum(), (values**3).sum()])
+        return cls(*np.array(traces).T)
+
+    def unbiased(self, n: float) -> Moments:
+        """Removes what n independent rows add to the plug-in traces: E tr Σ̂² ≈ tr Σ² + (tr Σ)² / n, and likewise for the third."""
+        t2 = np.maximum(self.t2 - self.t1**2 / n, 0.1 * self.t2)
+        t3 = np.maximum(self.t3 - 3 * self.t1 * t2 / n - self.t1**3 / n**2, 0.1 * self.t3)
+        return Moments(self.t1, t2, t3)
+
+    @property
+    def skewness(self) -> NDArray[np.float64]:
+        """Of the limit law."""
+        return np.asarray(8 * self.t3 / (2 * self.t2) ** 1.5)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ThresholdCurve:
+    """Run length in samples as a function of the threshold, from simulated first passages: ascending thresholds (T,), base-10
+    logarithms of run length (T,), and false alarms simulated at each (T,). Beyond the simulation a straight line in the
+    logarithm (geometric run length)."""
+
+    thresholds: NDArray[np.float64]
+    log_run_length: NDArray[np.float64]
+    alarms: NDArray[np.float64]
+
+    @classmethod
+    def simulate(cls, peaks: NDArray[np.float64], pane: int) -> Self:
+        """From (streams, panes) largest surprise at each pane: run length = samples until the first crossing ÷ streams that cross."""
+        highest = np.maximum.accumulate(peaks, axis=1)
+        thresholds = np.arange(0.5, 9.0, 0.02)
+        lengths, alarms = [], []
+        for h in thresholds:
+            below = (highest < h).sum(1)
+            hits = int((below < peaks.shape[1]).sum())
+            lengths.append((np.minimum(below + 1, peaks.shape[1]).sum()) * pane / max(hits, 0.5))
+            alarms.append(hits)
+        return cls(thresholds, np.log10(lengths), np.array(alarms, np.float64))
+
+    def threshold(self, run_length: float) -> float:
+        """The threshold whose run length is the one asked for."""
+        slope, offset = self._tail()
+        enough = self.alarms >= 12
+        x, y = self.log_run_length[enough], self.thresholds[enough]
+        asked = float(np.log10(run_length))
+        line = (asked - offset) / slope
+        if asked >= x[-1]:
+            return line
+        return float(np.interp(asked, np.maximum.accumulate(x), y))
+
+    def run_length(self, threshold: float) -> float:
+        """The run length of a threshold."""
+        slope, offset = self._tail()
+        enough = self.alarms >= 12
+        if threshold > self.thresholds[enough][-1]:
+            return float(10 ** (offset + slope * threshold))
+        return float(10 ** np.interp(threshold, self.thresholds, self.log_run_length))
+
+    def uncertainty(self, threshold: float) -> float:
+        """Relative standard error of the run length there, from the number of simulated false alarms."""
+        alarms = float(np.interp(threshold, self.thresholds, self.alarms))
+        return 1.0 / max(alarms, 1.0) ** 0.5
+
+    def _tail(self) -> tuple[float, float]:
+        """Slope and offset of log10 run length over threshold, where 12 to 70 % of the streams have crossed."""
+        use = (self.alarms >= 12) & (self.alarms <= max(0.7 * self.alarms.max(), 13))
+        weight = np.sqrt(self.alarms[use])
+        slope, offset = np.polyfit(self.thresholds[use], self.log_run_length[use], 1, w=weight)
+        return max(float(slope), 0.3), float(offset)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What decides: the law of each window length and channel, and the threshold curve."""
+
+    law: Law
+    curve: ThresholdCurve
+    moments: Moments
+    scalar_mean: NDArray[np.float64]
+    scalar_deviation: NDArray[np.float64]
+    rows: int
+    """Rows behind the reference mean."""
+    scalar_rows: int
+    """Rows behind the scalar channels' means."""
+    block: int
+    supported: float
+    """Longest run length that this many rows can hold to."""
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """All that `from_arrays` needs."""
+        return {
+            "law": np.stack([self.law.mean, self.law.deviation, self.law.skewness]),
+            "curve": np.stack([self.curve.thresholds, self.curve.log_run_length, self.curve.alarms]),
+            "moments": np.stack([self.moments.t1, self.moments.t2, self.moments.t3]),
+            "scalars": np.stack([self.scalar_mean, self.scalar_deviation]),
+            "rows": np.array([self.rows, self.scalar_rows, self.block, self.supported], np.float64),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Restores what `to_arrays` gave."""
+        rows, scalar_rows, block, supported = (float(v) for v in np.asarray(arrays["rows"], np.float64))
+        return cls(
+            Law(*np.asarray(arrays["law"], np.float64)),
+            ThresholdCurve(*np.asarray(arrays["curve"], np.float64)),
+            Moments(*np.asarray(arrays["moments"], np.float64)),
+            *np.asarray(arrays["scalars"], np.float64),
+            rows=int(rows),
+            scalar_rows=int(scalar_rows),
+            block=int(block),
+            supported=supported,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NullWorld:
+    """Streams drawn from the calibration rows, each against its own redrawn reference mean.
+
+    rows : (n, D + S) float32, features in the spectrum's basis and scalars, centred at the calibration part's own mean.
+    """
+
+    rows: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    """(G, D)"""
+    deviation: NDArray[np.float64]
+    """(S,) of the scalars."""
+    reference: tuple[int, int]
+    """Rows behind the reference mean of the features and of the scalars."""
+    pane: int
+    scales: int
+    block: int
+
+    def statistics(self, rng: np.random.Generator, panes: int) -> NDArray[np.float64]:
+        """(panes, K, M): every channel's statistic for every window of one null stream; NaN before a window exists."""
+        out = np.full((panes, self.scales, len(self.weights) + len(self.deviation)), np.nan)
+        total = np.vstack([np.zeros(self.rows.shape[1]), np.cumsum(self._pane_sums(rng, panes), 0)])
+        shift = self._reference_error(rng)
+        times = np.arange(1, panes + 1)
+        for k in range(min(self.scales, int(panes).bit_length())):
+            t = times[2**k - 1 :]
+            start = (t // 2**k - 1) * 2**k
+            n = (t - start) * self.pane
+            out[t - 1, k] = self._channels((total[t] - total[start]) / n[:, None] - shift, n)
+        return out
+
+    def _channels(self, difference: NDArray[np.float64], n: NDArray[np.int64]) -> NDArray[np.float64]:
+        width = self.weights.shape[1]
+        features, scalars = difference[:, :width], difference[:, width:]
+        quadratic = np.square(features, dtype=np.float32) @ self.weights.T
+        scale = [n / (1 + n / rows) for rows in self.reference]
+        return np.hstack([quadratic * scale[0][:, None], scalars / self.deviation * np.sqrt(scale[1])[:, None]])
+
+    def _pane_sums(self, rng: np.random.Generator, panes: int) -> NDArray[np.float32]:
+        count = panes * self.pane
+        starts = rng.integers(0, len(self.rows) - self.block + 1, -(-count // self.block))
+        index = (starts[:, None] + np.arange(self.block)).ravel()[:count].reshape(panes, self.pane)
+        return np.concatenate([self.rows[part].sum(1) for part in np.array_split(index, max(1, panes // 128))])
+
+    def _reference_error(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """A Gaussian draw of the reference mean's error, with the blocks' own covariance."""
+        blocks = len(self.rows) // self.block
+        sums = self.rows[: blocks * self.block].reshape(blocks, self.block, -1).sum(1) if self.block > 1 else self.rows
+        draw = rng.standard_normal(blocks) @ sums / np.sqrt(blocks * self.block)
+        width = self.weights.shape[1]
+        return np.concatenate([draw[:width] / np.sqrt(self.reference[0]), draw[width:] / np.sqrt(self.reference[1])])
+
+    def simulate(self, rng: np.random.Generator, progress: Progress) -> tuple[Law, ThresholdCurve]:
+        """The law of each window length in this world, and the threshold curve of the largest surprise under it."""
+        streams = []
+        for done in range(_STREAMS):
+            streams.append(self.statistics(rng, _PANES).astype(np.float32))
+            progress(0.9 * (done + 1) / _STREAMS)
+        law = self._law(streams)
+        peaks = np.stack([np.nan_to_num(law.surprise(s.astype(np.float64))).max((1, 2)) for s in streams])
+        progress(1.0)
+        return law, ThresholdCurve.simulate(peaks, self.pane)
+
+    def _law(self, streams: list[NDArray[np.float32]]) -> Law:
+        laws = []
+        for k in range(self.scales):
+            first = min(2**k, _PANES) - 1
+            values = np.concatenate([s[first:, k] for s in streams]).astype(np.float64)
+            laws.append(Law.of(values.T) if 2 ** (k + 2) <= _PANES else laws[-1])
+        mean, deviation, skewness = (np.stack([getattr(law, name) for law in laws]) for name in ("mean", "deviation", "skewness"))
+        return Law(mean, deviation, skewness)

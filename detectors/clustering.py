@@ -1,0 +1,34 @@
+"""Plain Lloyd k-means: prototypes of the reference and the regions that explanations speak of."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def squared_distances(rows: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, d), (k, d) → (n, k) squared Euclidean distances, never negative."""
+    out = rows @ (-2.0 * centres.T)
+    out += np.einsum("ij,ij->i", rows, rows)[:, None]
+    out += np.einsum("ij,ij->i", centres, centres)
+    return np.asarray(np.maximum(out, 0.0, out=out), np.float32)
+
+
+def kmeans(rows: NDArray[np.float32], k: int, *, rng: np.random.Generator, iterations: int = 12) -> NDArray[np.float32]:
+    """At most k centres (k, d) of (n, d) rows, started at distinct random rows; empty clusters are dropped.
+
+    References
+    ----------
+    Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory, 1982.
+    """
+    centres = np.unique(rows[rng.choice(len(rows), min(k, len(rows)), replace=False)], axis=0)
+    for _ in range(iterations):
+        nearest = squared_distances(rows, centres).argmin(1)
+        counts = np.bincount(nearest, minlength=len(centres))
+        sums = np.zeros((len(centres), rows.shape[1]))
+        np.add.at(sums, nearest, rows)
+        moved = (sums[counts > 0] / counts[counts > 0, None]).astype(np.float32)
+        if len(moved) == len(centres) and np.array_equal(moved, centres):
+            break
+        centres = moved
+    return centres
