@@ -92,6 +92,11 @@ class Request:
     event_id: str
     samples: tuple[Sample, ...]
 
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """Each sample's instance in the body (ids are `event id/index`): a refused instance leaves a gap, and outputs are found by it."""
+        return tuple(int(sample.id.rpartition("/")[2]) for sample in self.samples)
+
 
 @dataclass(frozen=True, slots=True)
 class Response:

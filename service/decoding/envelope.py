@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -111,7 +111,7 @@ def _unpack(packed: _Packed) -> Item:
 
 def _unpack_sample(packed: _Sample) -> Sample:
     if not isinstance(packed.payload, str | bytes | np.ndarray):
-        raise ValueError(f"a payload can't be {type(packed.payload).__name__}")
+        raise msgspec.ValidationError(f"a payload can't be {type(packed.payload).__name__}")
     output = None if packed.output is None else _unpack_output(packed.output)
     return Sample(packed.monitor, packed.id, packed.time, packed.payload, packed.segments, output, packed.label)
 
