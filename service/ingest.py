@@ -1,0 +1,111 @@
+"""From a request's body to durable entries of the log, with an answer per item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from service.decoding import envelope
+from service.decoding.options import SampleOptions
+from service.decoding.sample_json import decode_sample, decode_samples
+from service.errors import InputError, NotFoundError
+from service.observe import Observer
+from service.ports import Log
+from service.records import Item, Rejected, Request, Response, Sample
+
+UNROUTED = ""
+"""Stands for the monitor of an event that belongs to none."""
+
+EventDecoder = Callable[[Mapping[str, str], bytes, float], Sequence[Item]]
+"""(headers in lower case, body, now) → items, routed; InputError when it is no CloudEvent at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one item of a request."""
+
+    index: int
+    id: str | None
+    """The sender's; None where it gave none."""
+    reason: str | None = None
+    message: str | None = None
+
+    @property
+    def status(self) -> str:
+        """`accepted`: durably in the log."""
+        return "accepted" if self.reason is None else "rejected"
+
+
+class Ingest:
+    """Decodes, checks, appends, answers; the API above it is only HTTP. Safe to call from several threads."""
+
+    def __init__(self, log: Log, samples: Mapping[str, SampleOptions], events: EventDecoder, *, observer: Observer, max_items: int) -> None:
+        self._log = log
+        self._options = samples
+        self._decode_events = events
+        self._observer = observer
+        self._max_items = max_items
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """The monitors that samples can be sent to."""
+        return tuple(self._options)
+
+    def samples(self, monitor: str, body: bytes, *, lines: bool, now: float) -> tuple[Answer, ...]:
+        """Takes the good samples of a body and refuses the others, each with its reason; returns once the good ones are durable."""
+        options = self._options.get(monitor)
+        if options is None:
+            raise NotFoundError(f"no monitor {monitor!r:.80}; there are: {', '.join(self._options) or 'none'}")
+        if lines:
+            decoded = self._lines(body, monitor, options, now)
+        else:
+            decoded = decode_samples(_inner(body), monitor=monitor, now=now, options=options, max_items=self._max_items)
+        if not decoded:
+            raise InputError("empty", 'no samples in the body; send an object, an array, {"samples": [...]} or one object per line')
+        self._observer.received(monitor, len(decoded))
+        self._append([item for item in decoded if isinstance(item, Sample)], now)
+        refused = [item for item in decoded if isinstance(item, Rejected)]
+        for item in refused:
+            self._observer.rejected(monitor, item.reason)
+        return tuple(_answer(index, item) for index, item in enumerate(decoded))
+
+    def events(self, headers: Mapping[str, str], body: bytes, *, now: float) -> tuple[Answer, ...]:
+        """Takes logged inferences. What can't be used goes into the log too, as a dead letter: their sender can't react to an answer."""
+        items = self._decode_events(headers, body, now)
+        for item in items:
+            self._observer.received(item.monitor or UNROUTED, len(item.samples) if isinstance(item, Request) else 1)
+        self._append(items, now)
+        return tuple(_answer(index, item) for index, item in enumerate(items))
+
+    def _lines(self, body: bytes, monitor: str, options: SampleOptions, now: float) -> list[Sample | Rejected]:
+        lines = [line for line in body.split(b"\n") if line.strip()]
+        if len(lines) > self._max_items:
+            raise InputError("too_large", f"{len(lines)} samples in one request; send at most {self._max_items}")
+        return [decode_sample(line, monitor=monitor, now=now, options=options) for line in lines]
+
+    def _append(self, items: Sequence[Item], now: float) -> None:
+        if items:
+            self._log.append([envelope.encode(item) for item in items], now=now)
+
+
+def _inner(body: bytes) -> bytes:
+    """The array in `{"samples": [...]}`; any other body as it is, for the sample decoder to judge."""
+    if b'"samples"' not in body:
+        return body
+    try:
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (ValueError, RecursionError):
+        return body
+    return bytes(members["samples"]) if members.keys() == {"samples"} else body
+
+
+def _answer(index: int, item: Item) -> Answer:
+    match item:
+        case Rejected():
+            return Answer(index, None, item.reason, item.message)
+        case Sample():
+            return Answer(index, item.id or None)
+        case Request() | Response():
+            return Answer(index, item.event_id)
