@@ -41,6 +41,9 @@ class Observer(Protocol):
 
     def embedded(self, monitor: str, samples: int, seconds: float) -> None: ...
 
+    def unanswered(self, monitor: str, reason: str, samples: int) -> None:
+        """Requests that became samples without an answer: `timeout`, `full`, `ended` or `replaced`."""
+
     def committed(self, closed: Sequence[Pane], seconds: float) -> None:
         """A commit and the panes that it numbered."""
 
@@ -72,6 +75,9 @@ class Silent:
         pass
 
     def embedded(self, monitor: str, samples: int, seconds: float) -> None:
+        pass
+
+    def unanswered(self, monitor: str, reason: str, samples: int) -> None:
         pass
 
     def committed(self, closed: Sequence[Pane], seconds: float) -> None:

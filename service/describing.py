@@ -1,0 +1,74 @@
+"""From the samples that a batch took to what is kept of them: rows for the panes, rows for the pool."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.summarizer import Described
+from service.records import Output, Partition, Pooled, Sample
+from service.watched import WatchedMonitor
+
+
+class Taken(NamedTuple):
+    """A sample with its vector, the output that counts for it, and the place and log time at which it was taken."""
+
+    sample: Sample
+    vector: NDArray[np.float32]
+    output: Output | None
+    offset: int
+    time: float
+
+
+def describe(monitor: WatchedMonitor, taken: Sequence[Taken]) -> tuple[NDArray[np.float32], Described | None]:
+    """The batch's embeddings (n, d) and, where the monitor has a reference, what it says of them; all in one go, for speed."""
+    embeddings = np.stack([each.vector for each in taken])
+    if monitor.rules is None:
+        return embeddings, None
+    return embeddings, monitor.rules.summarizer.describe(embeddings, confidence=_confidences(taken))
+
+
+def pool_rows(
+    partition: Partition, monitor: WatchedMonitor, taken: Sequence[Taken], embeddings: NDArray[np.float32], described: Described | None
+) -> Iterator[Pooled]:
+    """A row per sample; novelty is 0 where there is no reference to be new to."""
+    novelty: Iterable[float] = [0.0] * len(taken) if described is None else described.novelty.tolist()
+    version = monitor.rules.reference_version if monitor.rules else 0
+    keeps = monitor.settings.pool.keep_payloads
+    for (sample, _, output, offset, time), embedding, new in zip(taken, embeddings.astype(np.float16), novelty, strict=True):
+        yield Pooled(
+            monitor=sample.monitor,
+            id=sample.id,
+            time=time,
+            partition=partition,
+            offset=offset,
+            payload=sample.payload if keeps else None,
+            segments=sample.segments,
+            output=output,
+            label=sample.label,
+            embedding=embedding,
+            novelty=new,
+            reference_version=version,
+        )
+
+
+def confidence(output: Output | None) -> float:
+    """The largest class probability; NaN where the model gave none."""
+    if output is None:
+        return math.nan
+    if output.probabilities:
+        return max(output.probabilities)
+    if output.logits:
+        top = max(output.logits)
+        return 1 / sum(math.exp(logit - top) for logit in output.logits)
+    return math.nan
+
+
+def _confidences(taken: Sequence[Taken]) -> NDArray[np.float32] | None:
+    if all(each.output is None for each in taken):
+        return None
+    return np.array([confidence(each.output) for each in taken], np.float32)

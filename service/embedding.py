@@ -1,0 +1,83 @@
+"""A batch's payloads to vectors: one call per monitor, and one bad payload never harms the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import InputError
+from service.observe import Observer
+from service.ports import Embedded
+from service.records import Output, Record, Request, Sample
+from service.watched import WatchedMonitor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vectors:
+    """What embedding a batch gave. A sample is in `rows` or in `failures`; of an unknown monitor, in neither."""
+
+    rows: dict[Sample, NDArray[np.float32]] = field(default_factory=dict)
+    failures: dict[Sample, InputError] = field(default_factory=dict)
+    outputs: dict[Sample, Output] = field(default_factory=dict)
+    """The embedder's own logits, where the monitor names its classes and the sample brought no output."""
+
+
+def embed_records(records: Iterable[Record], monitors: Mapping[str, WatchedMonitor], observer: Observer) -> Vectors:
+    """Embeds every sample of the records that its monitor's embedder accepts."""
+    vectors = Vectors()
+    by_monitor: dict[str, list[Sample]] = {}
+    for record in records:
+        for item in record.items:
+            if isinstance(item, Sample):
+                by_monitor.setdefault(item.monitor, []).append(item)
+            elif isinstance(item, Request):
+                by_monitor.setdefault(item.monitor, []).extend(item.samples)
+    for monitor in by_monitor.keys() & monitors.keys():
+        started, before = time.perf_counter(), len(vectors.rows)
+        _embed(by_monitor[monitor], monitors[monitor], vectors)
+        observer.embedded(monitor, len(vectors.rows) - before, time.perf_counter() - started)
+    return vectors
+
+
+def _embed(samples: Sequence[Sample], monitor: WatchedMonitor, vectors: Vectors) -> None:
+    accepted = []
+    for sample in samples:
+        try:
+            monitor.embedder.check(sample.payload)
+        except InputError as error:
+            vectors.failures[sample] = error
+        else:
+            accepted.append(sample)
+    if accepted:
+        _bisect(accepted, monitor, vectors)
+
+
+def _bisect(samples: Sequence[Sample], monitor: WatchedMonitor, vectors: Vectors) -> None:
+    """Embeds all at once; when that fails, the halves, down to the payload that is to blame."""
+    try:
+        embedded = monitor.embedder.embed([sample.payload for sample in samples])
+    except InputError as error:
+        if len(samples) == 1:
+            vectors.failures[samples[0]] = error
+            return
+        middle = len(samples) // 2
+        _bisect(samples[:middle], monitor, vectors)
+        _bisect(samples[middle:], monitor, vectors)
+        return
+    vectors.rows.update(zip(samples, embedded.embedding, strict=True))
+    if embedded.logits is not None:
+        vectors.outputs.update(_outputs(samples, embedded, monitor.settings.classes))
+
+
+def _outputs(samples: Sequence[Sample], embedded: Embedded, classes: Sequence[str]) -> dict[Sample, Output]:
+    """Logits of another width than the declared classes say nothing."""
+    logits = embedded.logits
+    if logits is None or not classes or logits.shape[1] != len(classes):
+        return {}
+    best = logits.argmax(axis=1).tolist()
+    rows = zip(samples, best, logits.tolist(), strict=True)
+    return {sample: Output(label=classes[top], logits=tuple(row)) for sample, top, row in rows if sample.output is None}

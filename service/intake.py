@@ -1,0 +1,222 @@
+"""What a worker holds of one partition between commits, and how records change it: a state machine without input or output.
+
+Per record: late panes close; requests that its time leaves unanswered become samples; its items are taken; full panes close.
+Every step depends on the log alone, so that a batch's boundaries, a crash or another worker change nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.decoding.envelope import encode
+from service.describing import Taken, describe, pool_rows
+from service.embedding import Vectors
+from service.errors import InputError
+from service.folding import Folder
+from service.joining import Join, event_key
+from service.recent_ids import RecentIds
+from service.records import Assignment, Commit, DeadLetter, Output, Pooled, Record, Rejected, Request, Response, Sample, Waiting
+from service.watched import WatchedMonitor
+
+KEPT_BYTES = 64_000
+"""How much of an original a dead letter keeps."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """A commit, and what is counted beside it."""
+
+    commit: Commit
+    duplicates: Mapping[str, int]
+    unanswered: Mapping[tuple[str, str], int]
+    """(monitor, why: `timeout`, `full`, `ended` or `replaced`) → requests that became samples without an answer."""
+
+
+class Intake:
+    """One partition, from its assignment on. `monitors` is the worker's own mapping, which changes between batches only."""
+
+    def __init__(self, assignment: Assignment, monitors: Mapping[str, WatchedMonitor]) -> None:
+        self.partition = assignment.partition
+        self._monitors = monitors
+        self._epoch = assignment.epoch
+        self._committed = self._next = assignment.offset
+        self._folder = Folder(assignment.partition, time=assignment.time)
+        self._recent = RecentIds(assignment.recent_ids)
+        self._join = Join(assignment.waiting)
+        self._begin()
+        for pane in assignment.open_panes:
+            monitor = monitors.get(pane.key.monitor)
+            self._folder.restore(pane, monitor.rules if monitor else None)
+        self._drop_foreign()
+
+    def take(self, records: Iterable[Record], vectors: Vectors) -> None:
+        """Takes the partition's next records; those it has taken already are passed over."""
+        for record in records:
+            if record.offset >= self._next:
+                self._take_record(record, vectors)
+                self._next = record.offset + 1
+
+    def release(self, monitor: str, *, waiting: bool) -> None:
+        """Closes a monitor's open panes, before its reference is replaced; before its embedder is, takes what waits as it is."""
+        self._folder.offset = self._next
+        if waiting:
+            self._give_up(self._join.drain(monitor), "replaced")
+        self._folder.close(monitor)
+
+    def finish(self) -> None:
+        """The log has ended: nothing will be answered or filled any more."""
+        self._folder.offset = self._next
+        self._give_up(self._join.drain(), "ended")
+        self._folder.close()
+
+    def outcome(self) -> Outcome | None:
+        """Everything since the last call as one commit, to be made before anything else is taken; None if nothing moved."""
+        described, pooled = {}, list[Pooled]()
+        for name, taken in self._taken.items():
+            embeddings, rows = describe(self._monitors[name], taken)
+            pooled.extend(pool_rows(self.partition, self._monitors[name], taken, embeddings, rows))
+            if rows is not None:
+                described[name] = rows
+        closed, touched = self._folder.collect(described)
+        waiting, answered = self._join.changes()
+        if self._next == self._committed and not (closed or pooled or answered):
+            return None
+        commit = Commit(
+            partition=self.partition,
+            epoch=self._epoch,
+            expected_offset=self._committed,
+            next_offset=self._next,
+            time=self._folder.time,
+            closed=closed,
+            touched=touched,
+            pooled=tuple(pooled),
+            waiting=waiting,
+            answered=answered,
+            recent_ids=self._recent.added(),
+            dead_letters=tuple(self._letters),
+            counts={name: len(taken) for name, taken in self._taken.items()},
+        )
+        outcome = Outcome(commit, self._duplicates, self._unanswered)
+        self._committed = self._next
+        self._begin()
+        return outcome
+
+    def _begin(self) -> None:
+        """What a batch gathers."""
+        self._taken: dict[str, list[Taken]] = {}
+        self._letters: list[DeadLetter] = []
+        self._duplicates: Counter[str] = Counter()
+        self._unanswered: Counter[tuple[str, str]] = Counter()
+
+    def _drop_foreign(self) -> None:
+        """What waits for a monitor that is gone, or with a vector of another embedder, can't become a sample."""
+        for number, waiting in enumerate(list(self._join), start=1):
+            monitor = self._monitors.get(waiting.sample.monitor)
+            if monitor is None or monitor.embedder.dimension != len(waiting.embedding):
+                self._join.remove(waiting)
+                error = InputError("embedder_changed", "the monitor's embedder was replaced while the sample waited for its response")
+                self._refuse(waiting.sample, -number, "JOIN", error)  # below 0: it stands in no record
+
+    def _take_record(self, record: Record, vectors: Vectors) -> None:
+        self._folder.advance(record.offset, record.time)
+        self._give_up(self._join.expired(self._folder.time), "timeout")
+        index = 0
+        for item in record.items:
+            if isinstance(item, Sample):
+                self._take_sample(item, index, vectors)
+            elif isinstance(item, Request):
+                self._take_request(item, index, vectors)
+            elif isinstance(item, Response):
+                self._take_response(item, index)
+            else:
+                self._letter(item)
+            index += len(item.samples) if isinstance(item, Request) else 1
+        self._folder.settle()
+
+    def _take_sample(self, sample: Sample, index: int, vectors: Vectors) -> None:
+        vector = self._vector(sample, index, vectors)
+        if vector is not None and self._is_new("sample", sample.monitor, sample.id):
+            self._take(sample, vector, sample.output or vectors.outputs.get(sample))
+
+    def _take_request(self, request: Request, index: int, vectors: Vectors) -> None:
+        for number, (place, sample) in enumerate(zip(request.indexes, request.samples, strict=True), start=index):
+            vector = self._vector(sample, number, vectors)
+            if vector is None or not self._is_new("request", request.monitor, f"{request.event_id}/{place}"):
+                continue
+            output, monitor = sample.output or vectors.outputs.get(sample), self._monitors[request.monitor]
+            if monitor.joins:
+                key, expires = event_key(request.monitor, request.event_id), self._folder.time + monitor.response_timeout
+                self._wait(Waiting(key, place, _with_output(sample, output), vector.copy(), expires))
+            else:
+                self._take(sample, vector, output)
+
+    def _take_response(self, response: Response, index: int) -> None:
+        monitor = self._monitors.get(response.monitor)
+        if monitor is None:
+            self._refuse(response, index, "ROUTE", _unknown(response.monitor))
+            return
+        if not monitor.joins or not self._is_new("response", response.monitor, response.event_id):
+            return
+        answered = self._join.answer(event_key(response.monitor, response.event_id))
+        if not answered:
+            self._refuse(response, index, "JOIN", _unmatched(response.event_id))
+        for waiting in answered:
+            output = response.outputs[waiting.index] if waiting.index < len(response.outputs) else waiting.sample.output
+            self._take(waiting.sample, waiting.embedding, output)
+
+    def _wait(self, waiting: Waiting) -> None:
+        displaced = self._join.wait(waiting)
+        if displaced is not None:
+            self._give_up([displaced], "full")
+
+    def _give_up(self, unanswered: Iterable[Waiting], why: str) -> None:
+        for waiting in unanswered:
+            self._unanswered[waiting.sample.monitor, why] += 1
+            self._take(waiting.sample, waiting.embedding, waiting.sample.output)
+
+    def _take(self, sample: Sample, vector: NDArray[np.float32], output: Output | None) -> None:
+        taken = self._taken.setdefault(sample.monitor, [])
+        rules = self._monitors[sample.monitor].rules
+        if rules is not None:
+            self._folder.add(rules, sample.segments, len(taken))
+        taken.append(Taken(sample, vector, output, self._folder.offset, self._folder.time))
+
+    def _is_new(self, kind: str, monitor: str, id: str) -> bool:
+        repeated = self._recent.repeated(kind, monitor, id)
+        if repeated:
+            self._duplicates[monitor] += 1
+        return not repeated
+
+    def _vector(self, sample: Sample, index: int, vectors: Vectors) -> NDArray[np.float32] | None:
+        """None if the sample was refused."""
+        vector = vectors.rows.get(sample)
+        if vector is None:
+            error = vectors.failures.get(sample)
+            self._refuse(sample, index, "ROUTE" if error is None else "EMBED", error or _unknown(sample.monitor))
+        return vector
+
+    def _refuse(self, item: Sample | Response, index: int, stage: str, error: InputError) -> None:
+        self._letter(Rejected(error.reason, str(error), encode(item)[:KEPT_BYTES], index, item.monitor, stage))
+
+    def _letter(self, rejected: Rejected) -> None:
+        self._letters.append(DeadLetter(self.partition, self._folder.offset, self._folder.time, rejected))
+
+
+def _with_output(sample: Sample, output: Output | None) -> Sample:
+    return sample if output is sample.output else replace(sample, output=output)
+
+
+def _unknown(monitor: str) -> InputError:
+    return InputError("unknown_monitor", f"no monitor {monitor!r:.80} is configured; declare it, or correct the sender's route")
+
+
+def _unmatched(event_id: str) -> InputError:
+    return InputError(
+        "unmatched_response",
+        f"no request {event_id!r:.80} waits in this partition: it came too late, twice, or the topic is not keyed by the event's id",
+    )

@@ -1,0 +1,69 @@
+"""What the worker knows of a monitor: its settings, its embedder and, once there is one, its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from detectors.summarizer import Summarizer
+from service.errors import ArtefactError
+from service.folding import PaneRules
+from service.ports import Embedder
+from service.settings import MonitorSettings
+
+
+class KnownGood(Protocol):
+    """The part of a reference that folding needs."""
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def summarizer(self) -> Summarizer: ...
+
+    @property
+    def segment_values(self) -> Mapping[str, tuple[str, ...]]:
+        """The values of each tag that have a segment of their own."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WatchedMonitor:
+    """Replaced as a whole, between batches. Without a reference samples are kept for building one, and make no panes."""
+
+    settings: MonitorSettings
+    embedder: Embedder
+    reference: KnownGood | None = None
+    rules: PaneRules | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.reference is not None and self.reference.fingerprint != self.embedder.fingerprint:
+            raise ArtefactError(
+                f"monitor {self.settings.name}: reference {self.reference.version} was made with another embedder "
+                f"({self.reference.fingerprint}, now {self.embedder.fingerprint}); build a reference with this one or restore the other"
+            )
+        object.__setattr__(self, "rules", self.reference and self._rules(self.reference))
+
+    @property
+    def joins(self) -> bool:
+        """Whether requests wait for their responses."""
+        return self.settings.kserve is not None and self.settings.kserve.responses != "none"
+
+    @property
+    def response_timeout(self) -> float:
+        """Seconds of log time that a request waits."""
+        return self.settings.kserve.response_timeout if self.settings.kserve else 0.0
+
+    def _rules(self, reference: KnownGood) -> PaneRules:
+        detection, tags = self.settings.detection, self.settings.segments.tags
+        return PaneRules(
+            monitor=self.settings.name,
+            reference_version=reference.version,
+            summarizer=reference.summarizer,
+            samples=detection.pane_samples,
+            seconds=detection.pane_seconds,
+            tags={tag: {value: f"{tag}={value}" for value in reference.segment_values.get(tag, ())} for tag in tags},
+        )
