@@ -1,0 +1,67 @@
+"""The Source over an embedded log."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from service.errors import InputError
+from service.ports import Log, LogEntry
+from service.records import Item, Partition, Record, Rejected, Request, Sample
+
+ORIGINAL_BYTES = 64_000
+"""What is kept of an entry that can't be decoded."""
+
+
+class LogSource:
+    """Reads a log from a sought offset on, without end; each entry is one item."""
+
+    def __init__(self, log: Log, decode: Callable[[bytes], Item]) -> None:
+        self._log = log
+        self._decode = decode
+        self._position = 0
+
+    def partitions(self) -> Sequence[Partition]:
+        return [self._log.partition]
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        """The next `poll` starts at `offset`."""
+        if partition != self._log.partition:
+            raise ValueError(f"the log is partition {self._log.partition}, not {partition}")
+        self._position = offset
+
+    def poll(self, limit: int, timeout: float) -> Sequence[Record]:
+        """Up to `limit` records; empty after `timeout` seconds without one."""
+        entries = self._log.read(self._position, limit)
+        if not entries and self._log.wait(self._position, timeout):
+            entries = self._log.read(self._position, limit)
+        if entries:
+            self._position = entries[-1].offset + 1
+        return [Record(self._log.partition, entry.offset, entry.time, (self._item(entry),)) for entry in entries]
+
+    @property
+    def ended(self) -> bool:
+        """Never: more can always be appended."""
+        return False
+
+    def close(self) -> None:
+        """Nothing to release: the log belongs to whoever opened it."""
+
+    def _item(self, entry: LogEntry) -> Item:
+        try:
+            item = self._decode(entry.body)
+        except InputError as error:
+            return Rejected(error.reason, str(error), entry.body[:ORIGINAL_BYTES])
+        if isinstance(item, Sample):
+            return self._completed(item, entry, 0)
+        if isinstance(item, Request):
+            return replace(item, samples=tuple(self._completed(sample, entry, n) for n, sample in enumerate(item.samples)))
+        return item
+
+    def _completed(self, sample: Sample, entry: LogEntry, index: int) -> Sample:
+        """Gives a sample the id and the time that its sender left out."""
+        if not sample.id:
+            partition = self._log.partition
+            sample = replace(sample, id=f"{partition.topic}/{partition.number}/{entry.offset}/{index}")
+        return replace(sample, time=entry.time) if math.isnan(sample.time) else sample

@@ -1,0 +1,6 @@
+"""The embedded default: exact state and the durable log in SQLite files, no server needed."""
+
+from service.adapters.sqlite.log import SqliteLog
+from service.adapters.sqlite.store import SqliteStore
+
+__all__ = ["SqliteLog", "SqliteStore"]

@@ -1,0 +1,47 @@
+"""What must leave, until it is delivered or visibly dead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from sqlite3 import Connection
+
+import msgspec
+
+from service.adapters.sqlite.rows import listed
+from service.errors import NotFoundError
+from service.records import OutboxItem
+
+_decoder = msgspec.json.Decoder(OutboxItem)
+
+
+def add(connection: Connection, items: Iterable[OutboxItem]) -> None:
+    """Idempotent by id: an item that is there already keeps its state."""
+    connection.executemany(
+        "INSERT INTO outbox VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        [(item.id, item.state, item.due, msgspec.json.encode(item)) for item in items],
+    )
+
+
+def due(connection: Connection, now: float, limit: int) -> Sequence[OutboxItem]:
+    """Pending items whose time has come, the longest due first."""
+    found = connection.execute("SELECT document FROM outbox WHERE state = 'pending' AND due <= ? ORDER BY due, rowid LIMIT ?", (now, limit))
+    return [_decoder.decode(document) for (document,) in found]
+
+
+def settle(connection: Connection, item: OutboxItem) -> None:
+    changed = connection.execute(
+        "UPDATE outbox SET state = ?, due = ?, document = ? WHERE id = ?",
+        (item.state, item.due, msgspec.json.encode(item), item.id),
+    )
+    if not changed.rowcount:
+        raise NotFoundError(f"no outbox item {item.id!r}")
+
+
+def read(connection: Connection, states: Iterable[str], limit: int) -> Sequence[OutboxItem]:
+    """Newest first; no states means all."""
+    found = connection.execute(
+        """SELECT document FROM outbox WHERE :states = '[]' OR state IN (SELECT value FROM json_each(:states))
+           ORDER BY rowid DESC LIMIT :limit""",
+        {"states": listed(states), "limit": limit},
+    )
+    return [_decoder.decode(document) for (document,) in found]

@@ -1,0 +1,90 @@
+"""The recent samples of each monitor, as a ring that is overwritten in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from sqlite3 import Connection
+
+import numpy as np
+
+from service.adapters.sqlite import rows
+from service.adapters.sqlite.database import single
+from service.records import Partition, Pooled
+
+DEFAULT_ROWS = 8_000
+
+
+def add(
+    connection: Connection, partition: int, monitors: Mapping[str, int], samples: Sequence[Pooled], capacity: Mapping[str, int]
+) -> None:
+    """Puts the samples over the oldest of their monitor's ring."""
+    for name in dict.fromkeys(sample.monitor for sample in samples):
+        mine = [sample for sample in samples if sample.monitor == name]
+        added = "UPDATE monitors SET pooled = pooled + ? WHERE id = ? RETURNING pooled"
+        first = single(connection, added, (len(mine), monitors[name]))[0] - len(mine)
+        connection.executemany(
+            "INSERT OR REPLACE INTO pool VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            _values(mine, monitors[name] << 32, first, partition, capacity.get(name, DEFAULT_ROWS)),
+        )
+
+
+def _values(samples: Sequence[Pooled], base: int, first: int, partition: int, size: int) -> Iterator[rows.Row]:
+    for number, sample in enumerate(samples[-size:], first + max(0, len(samples) - size)):
+        yield (
+            base + number % size,
+            number,
+            sample.time,
+            sample.id,
+            partition,
+            sample.offset,
+            sample.novelty,
+            sample.reference_version,
+            rows.pack_facts(sample.segments, sample.output, sample.label),
+            sample.embedding.astype("<f2", copy=False).tobytes(),
+            *rows.pack_payload(sample.payload),
+        )
+
+
+def fit(connection: Connection, capacity: Mapping[str, int]) -> None:
+    """Drops what lies beyond a ring that was made smaller; other slots are overwritten in time."""
+    for name, size in capacity.items():
+        connection.execute(
+            """DELETE FROM pool WHERE place >= (SELECT (id << 32) + :size FROM monitors WHERE name = :name)
+                                 AND place < (SELECT (id + 1) << 32 FROM monitors WHERE name = :name)""",
+            {"size": size, "name": name},
+        )
+
+
+def read(connection: Connection, monitor: str, since: float, limit: int) -> Sequence[Pooled]:
+    """The newest `limit` samples with time ≥ since, oldest first."""
+    known = single(connection, "SELECT id FROM monitors WHERE name = ?", (monitor,))
+    if known is None:
+        return []
+    found = connection.execute(
+        """SELECT p.number, p.sample, p.time, q.topic, q.topic_id, q.number, p."offset", p.payload, p.shape, p.facts,
+                  p.embedding, p.novelty, p.reference_version
+           FROM pool p JOIN partitions q ON q.id = p.partition
+           WHERE p.place IN (SELECT place FROM pool WHERE place >= :id << 32 AND place < (:id + 1) << 32 AND time >= :since
+                             ORDER BY number DESC LIMIT :limit)""",
+        {"id": known[0], "since": since, "limit": limit},
+    ).fetchall()
+    return [_pooled(monitor, row[1:]) for row in sorted(found, key=lambda row: int(row[0]))]
+
+
+def _pooled(monitor: str, row: rows.Row) -> Pooled:
+    sample, time, topic, topic_id, number, offset, payload, shape, facts, embedding, novelty, version = row
+    segments, output, label = rows.unpack_facts(facts)
+    return Pooled(
+        monitor=monitor,
+        id=sample,
+        time=time,
+        partition=Partition(topic, topic_id, number),
+        offset=offset,
+        payload=rows.unpack_payload(payload, shape),
+        segments=segments,
+        output=output,
+        label=label,
+        embedding=np.frombuffer(embedding, "<f2"),
+        novelty=novelty,
+        reference_version=version,
+    )

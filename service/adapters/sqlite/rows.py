@@ -1,0 +1,78 @@
+"""Records to columns and back: numbers as numbers, arrays as little-endian blobs, the rest as msgspec documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+
+from detectors import Summary
+from service.errors import ArtefactError
+from service.records import Output, Pane, PaneKey, Partition, Payload, Sample
+
+Row: TypeAlias = tuple[Any, ...]
+
+PANE_COLUMNS = "q.topic, q.topic_id, q.number, p.first_offset, p.last_offset, p.first_time, p.last_time, p.summary"
+"""What `pane` reads after monitor, segment and reference version; `p` are panes, `q` their partitions."""
+
+_facts = msgspec.msgpack.Decoder(tuple[dict[str, str], Output | None, str | None])
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def listed(states: Iterable[str]) -> str:
+    """States as the JSON list that `json_each` takes."""
+    return msgspec.json.encode([str(state) for state in states]).decode()
+
+
+def pack_payload(payload: Payload | None) -> tuple[str | bytes | None, bytes | None]:
+    """(payload, shape): text and images as they are, a tensor as float32 with its shape."""
+    if isinstance(payload, np.ndarray):
+        return payload.astype("<f4", copy=False).tobytes(), np.array(payload.shape, "<u4").tobytes()
+    return payload, None
+
+
+def unpack_payload(payload: str | bytes | None, shape: bytes | None) -> Payload | None:
+    if shape is None or not isinstance(payload, bytes):
+        return payload
+    return np.frombuffer(payload, "<f4").reshape(np.frombuffer(shape, "<u4"))
+
+
+def pack_facts(segments: Any, output: Output | None, label: str | None) -> bytes:
+    """What a sample says of itself beside its payload."""
+    return _pack((segments, output, label))
+
+
+def unpack_facts(blob: bytes) -> tuple[dict[str, str], Output | None, str | None]:
+    return _facts.decode(blob)
+
+
+def sample(monitor: str, id: str, time: float, payload: tuple[Any, Any], facts: bytes) -> Sample:
+    """The sample of a waiting request."""
+    value = unpack_payload(*payload)
+    if value is None:
+        raise ArtefactError(f"the stored sample {id!r} of monitor {monitor} has no payload; the store is damaged, restore it from a backup")
+    segments, output, label = unpack_facts(facts)
+    return Sample(monitor, id, time, value, segments, output, label)
+
+
+def pane_values(pane: Pane) -> Row:
+    """Columns from `segment` on, without the partition."""
+    key = pane.key
+    return (
+        key.segment,
+        key.reference_version,
+        key.first_offset,
+        pane.last_offset,
+        pane.first_time,
+        pane.last_time,
+        pane.summary.to_bytes(),
+    )
+
+
+def pane(monitor: str, segment: str, version: int, rest: Row, sequence: int = 0) -> Pane:
+    """`rest` are the PANE_COLUMNS."""
+    topic, topic_id, number, first_offset, last_offset, first_time, last_time, summary = rest
+    key = PaneKey(monitor, segment, version, Partition(topic, topic_id, number), first_offset)
+    return Pane(key, last_offset, first_time, last_time, Summary.from_bytes(summary), sequence)

@@ -1,0 +1,84 @@
+"""What must leave, leaves: at least once, with patience, and visibly dead in the end rather than silently lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import structlog
+
+from service.errors import DeliveryError
+from service.ports import Destination, Store
+from service.records import OutboxItem
+
+SCHEDULE = (0.0, 5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
+"""Seconds before each attempt, as Standard Webhooks recommends; about 75 hours in all."""
+
+JITTER = 0.1
+"""A wait grows by up to this share, so that what failed together does not return together."""
+
+LONGEST_WAIT = 86_400.0
+"""A Retry-After beyond a day is cut to it."""
+
+ITEMS_PER_STEP = 8
+"""Few enough that the last item's timestamp is within the receiver's replay window even if every delivery before times out."""
+
+_ERROR_LENGTH = 500
+
+_log = structlog.get_logger(__name__)
+
+
+def settled(item: OutboxItem, failure: DeliveryError | None, now: float, rng: np.random.Generator) -> OutboxItem:
+    """The item after an attempt: delivered, due again, or dead when trying again can't help or was tried often enough."""
+    attempts = item.attempts + 1
+    if failure is None:
+        return replace(item, state="delivered", attempts=attempts, error="")
+    error = str(failure)[:_ERROR_LENGTH]
+    if not failure.retryable or attempts >= len(SCHEDULE):
+        return replace(item, state="dead", attempts=attempts, error=error)
+    asked = min(failure.retry_after or 0.0, LONGEST_WAIT)
+    wait = max(SCHEDULE[attempts], asked) * (1 + JITTER * rng.random())
+    return replace(item, attempts=attempts, due=now + wait, error=error)
+
+
+def replayed(item: OutboxItem, now: float) -> OutboxItem:
+    """The item with a new life; its id stays, so whoever has taken it already can tell."""
+    return replace(item, state="pending", attempts=0, due=now)
+
+
+class Outbox:
+    """Delivers what the store holds to the configured destinations."""
+
+    def __init__(self, store: Store, destinations: Mapping[str, Destination], *, rng: np.random.Generator) -> None:
+        self._store = store
+        self._destinations = destinations
+        self._rng = rng
+
+    def step(self, now: float) -> int:
+        """Tries the items that are due, a few at a time; returns how many."""
+        items = self._store.due(now, ITEMS_PER_STEP)
+        for item in items:
+            failure = self._attempt(item, now)
+            after = settled(item, failure, now, self._rng)
+            self._store.settle(after)
+            _report(after)
+        return len(items)
+
+    def _attempt(self, item: OutboxItem, now: float) -> DeliveryError | None:
+        destination = self._destinations.get(item.destination)
+        if destination is None:
+            return DeliveryError(f"destination {item.destination!r} is not configured; declare it and replay the item", retryable=False)
+        try:
+            destination.deliver(item, now=now)
+        except DeliveryError as error:
+            return error
+        return None
+
+
+def _report(item: OutboxItem) -> None:
+    ids = {"id": item.id, "kind": item.kind, "destination": item.destination, "attempts": item.attempts}
+    if item.state == "delivered":
+        _log.info("outbox item delivered", **ids)
+    else:
+        _log.warning("outbox item dead" if item.state == "dead" else "outbox item failed", **ids, error=item.error)
