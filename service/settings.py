@@ -31,29 +31,35 @@ class Section(BaseModel):
 class EmbedderSettings(Section):
     """An ONNX model and how to feed it."""
 
-    model: Path = Field(description="ONNX file. `driftgate model build minilm` writes a real sentence embedder.")
+    model: Path | None = Field(None, description="ONNX file, needed unless `input` is `none`. `driftgate model build minilm` writes a real sentence embedder.")
     input: Literal["text", "image", "tensor", "none"] = Field("text", description="What the model takes; `none`: samples bring their embedding as `vector` and the model file is not read.")
     tokenizer: Path | None = Field(None, description="`tokenizer.json`, for text; next to the model by default.")
     special_tokens: bool = Field(True, description="Whether the tokenizer adds its special tokens ([CLS], [SEP]).")
     max_tokens: int = Field(256, ge=8, le=8192, description="Longer texts are truncated to it.")
     pooling: Literal["none", "mean", "cls"] = Field("none", description="For models whose `embedding` output has one vector per token.")
-    normalize: bool = Field(True, description="L2-normalise the embedding.")
+    normalize: bool | None = Field(None, description="L2-normalise the embedding; done by default, but not to vectors that samples bring.")
     embedding_output: str = Field("embedding", description="Name of the output that holds the embedding.")
     logits_output: str | None = Field("logits", description="Name of the output that holds class logits; ignored where the model has none.")
     image_size: tuple[int, int] | None = Field(None, description="(height, width) that images are resized to; the model's own fixed size by default.")
-    image_channels: Literal[1, 3] = 3
+    image_channels: Literal[1, 3] = Field(3, description="1: images are turned to grey, 3: to RGB.")
     image_mean: tuple[float, ...] = Field((), description="Per channel, on the 0-1 scale; empty: the model takes raw values.")
-    image_std: tuple[float, ...] = ()
+    image_std: tuple[float, ...] = Field((), description="Per channel, on the 0-1 scale; goes with `image_mean`.")
     threads: int | None = Field(None, ge=1, description="Intra-op threads; the cgroup's CPU share by default.")
     max_text_bytes: int = Field(1_000_000, ge=1, description="Longer texts are dead-lettered.")
     max_image_pixels: int = Field(50_000_000, ge=1, description="Larger images are dead-lettered before they are decoded.")
     dimension: int | None = Field(None, ge=1, le=8192, description="For `input: none`: the dimension of the vectors.")
 
+    @model_validator(mode="after")
+    def _model_unless_vectors(self) -> Self:
+        if self.model is None and self.input != "none":
+            raise ValueError("model is missing: name an ONNX file, or set `input: none` for samples that bring their embedding")
+        return self
+
 
 class SegmentSettings(Section):
     """Which sample tags make segments."""
 
-    tags: tuple[Tag, ...] = Field((), max_length=8)
+    tags: tuple[Tag, ...] = Field((), max_length=8, description="Tags of the samples' `segments` that get streams of their own; at most 8.")
     max_values: int = Field(50, ge=1, le=500, description="Values per tag, in order of first appearance in the reference; the rest is `__other__`.")
 
 
@@ -61,22 +67,22 @@ class DetectionSettings(Section):
     """How often a false alarm is acceptable, and what counts as drift."""
 
     run_length: float = Field(20_000, ge=500, le=1e10, description="Samples until a false alarm, over all of the monitor's streams, when nothing has changed.")
-    tolerance: float = Field(0.02, gt=0, lt=1, description="Drift declared harmless, as an equivalent share of new content.")
+    tolerance: float | None = Field(None, gt=0, lt=1, description="Drift declared harmless, as an equivalent share of new content; by default the least that the reference can resolve, 0.02 or more.")
     critical: float = Field(0.25, gt=0, le=1, description="Effect from which an alarm is critical.")
     pane_samples: int = Field(32, ge=8, le=4096, description="Samples that fill a pane.")
     pane_seconds: float = Field(60.0, gt=0, description="Log time after which an unfilled pane closes.")
     order: Literal["iid", "time"] = Field("iid", description="`time`: neighbouring samples depend on each other (sessions, bursts), so calibrate with blocks of the reference's own timeline.")
     accept_supported: bool = Field(False, description="Accept a reference too small for `run_length` and use the run length that it supports.")
-    seed: int = Field(20_261, ge=0)
+    seed: int = Field(20_261, ge=0, description="Of the random features and the calibration: the same reference gives the same thresholds.")
 
 
 class KserveSettings(Section):
     """Which logged inferences belong to the monitor, and what its bodies hold. Empty match fields match everything."""
 
-    namespace: str | None = None
-    service: str | None = None
-    endpoint: str | None = None
-    source: str | None = None
+    namespace: str | None = Field(None, description="`ce-namespace` to match.")
+    service: str | None = Field(None, description="`ce-inferenceservicename` to match.")
+    endpoint: str | None = Field(None, description="`ce-endpoint` to match: `default` or `canary`.")
+    source: str | None = Field(None, description="`ce-source` to match.")
     input: str | None = Field(None, description="V2: the name of the input tensor that holds the payload; the first by default.")
     responses: Literal["required", "optional", "none"] = Field("optional", description="Whether every request should be answered; `none`: requests count on arrival.")
     response_timeout: float = Field(60.0, gt=0, description="Seconds of log time after which an unanswered request becomes a sample without output.")
@@ -89,7 +95,7 @@ class AnnotationSettings(Section):
     budget: int = Field(100, ge=1, le=10_000, description="Candidates per batch.")
     price: float | None = Field(None, ge=0, description="Price per label, for the estimate.")
     destination: Name | None = Field(None, description="A destination's name; without one batches wait as proposed.")
-    approval: Literal["automatic", "operator"] = "automatic"
+    approval: Literal["automatic", "operator"] = Field("automatic", description="`operator`: a batch waits until a person approves it.")
 
 
 class RefreshSettings(Section):
@@ -98,14 +104,14 @@ class RefreshSettings(Section):
     automatic: bool = Field(True, description="Open a cycle when an alarm opens on the whole stream and none is running.")
     destination: Name | None = Field(None, description="Where the refresh request goes.")
     max_negative_flips: float = Field(0.01, gt=0, lt=0.5, description="Largest share of golden samples that the old model gets right and the new one wrong (upper bound).")
-    confidence: float = Field(0.9, gt=0.5, lt=1)
+    confidence: float = Field(0.9, gt=0.5, lt=1, description="Of the bound on negative flips.")
 
 
 class PoolSettings(Section):
     """The recent samples kept for exemplars, candidates and the next reference."""
 
-    rows: int = Field(8_000, ge=500, le=200_000)
-    keep_payloads: bool = True
+    rows: int = Field(8_000, ge=500, le=200_000, description="Samples kept per monitor.")
+    keep_payloads: bool = Field(True, description="Without payloads there is no text in exemplars, candidates and batches.")
 
 
 class MonitorSettings(Section):
@@ -128,10 +134,10 @@ class WebhookDestination(Section):
 
     type: Literal["webhook"]
     name: Name
-    url: str = Field(pattern=r"^https?://")
+    url: str = Field(pattern=r"^https?://", description="Where deliveries are posted.")
     secret_file: Path | None = Field(None, description="File with the secret, `whsec_…`.")
     secret_env: str | None = Field(None, description="Environment variable with the secret.")
-    timeout: float = Field(20.0, gt=0, le=60)
+    timeout: float = Field(20.0, gt=0, le=60, description="Seconds that a delivery may take.")
     allow_private: bool = Field(False, description="Allow addresses inside the network (loopback, private ranges).")
 
     @model_validator(mode="after")
@@ -146,7 +152,7 @@ class FolderDestination(Section):
 
     type: Literal["folder"]
     name: Name
-    path: Path
+    path: Path = Field(description="Made where it is missing.")
 
 
 Destination = Annotated[WebhookDestination | FolderDestination, Field(discriminator="type")]
@@ -155,11 +161,11 @@ Destination = Annotated[WebhookDestination | FolderDestination, Field(discrimina
 class ServerSettings(Section):
     """HTTP."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65535)
-    ingest_token_file: Path | None = Field(None, description="File with the token for ingest and queries; required off loopback (or DRIFTGATE_INGEST_TOKEN).")
-    max_body_bytes: int = Field(16_000_000, ge=1_000)
-    max_items: int = Field(10_000, ge=1)
+    host: str = Field("127.0.0.1", description="Address to listen on; one that others can reach requires a token.")
+    port: int = Field(8080, ge=0, le=65535, description="0: a free one.")
+    ingest_token_file: Path | None = Field(None, description="File with the token for ingest and queries; required off loopback (or DRIFTGATE__INGEST_TOKEN).")
+    max_body_bytes: int = Field(16_000_000, ge=1_000, description="Larger requests are refused.")
+    max_items: int = Field(10_000, ge=1, description="Samples in one request.")
 
 
 class LogSettings(Section):
