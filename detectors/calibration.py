@@ -227,13 +227,18 @@ class NullWorld:
         width = self.weights.shape[1]
         return np.concatenate([draw[:width] / np.sqrt(self.reference[0]), draw[width:] / np.sqrt(self.reference[1])])
 
-    def simulate(self, rng: np.random.Generator, progress: Progress) -> tuple[Law, ThresholdCurve]:
-        """The law of each window length in this world, and the threshold curve of the largest surprise under it."""
+    def simulate(self, rng: np.random.Generator, limit: Moments, progress: Progress) -> tuple[Law, ThresholdCurve]:
+        """The law of each window length in this world, and the threshold curve of the largest surprise under it.
+
+        limit : the world's own (plug-in) traces, which give the law of long windows of independent rows exactly.
+        """
         streams = []
         for done in range(_STREAMS):
             streams.append(self.statistics(rng, _PANES).astype(np.float32))
             progress(0.9 * (done + 1) / _STREAMS)
         law = self._law(streams)
+        if self.block == 1:
+            law = self._with_limit(law, limit)
         peaks = np.stack([np.nan_to_num(law.surprise(s.astype(np.float64))).max((1, 2)) for s in streams])
         progress(1.0)
         return law, ThresholdCurve.simulate(peaks, self.pane)
@@ -245,4 +250,14 @@ class NullWorld:
             values = np.concatenate([s[first:, k] for s in streams]).astype(np.float64)
             laws.append(Law.of(values.T) if 2 ** (k + 2) <= _PANES else laws[-1])
         mean, deviation, skewness = (np.stack([getattr(law, name) for law in laws]) for name in ("mean", "deviation", "skewness"))
+        return Law(mean, deviation, skewness)
+
+    def _with_limit(self, law: Law, limit: Moments) -> Law:
+        """Long windows are a weighted chi-square (norms) and normal (scalars); their simulated moments would only add noise."""
+        long = 2 ** np.arange(self.scales) * self.pane >= _LIMIT_LAW
+        scalars = len(self.deviation)
+        mean, deviation, skewness = law.mean.copy(), law.deviation.copy(), law.skewness.copy()
+        mean[long] = np.concatenate([limit.t1, np.zeros(scalars)])
+        deviation[long] = np.concatenate([np.sqrt(2 * limit.t2), np.ones(scalars)])
+        skewness[long] = np.concatenate([limit.skewness, np.zeros(scalars)])
         return Law(mean, deviation, skewness)

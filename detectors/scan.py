@@ -25,7 +25,6 @@ _REGULARISERS = (0.02, 0.2, float("inf"))
 _SCALES = 13
 _MOST_FIT, _MOST_CALIBRATION = 10_000, 30_000
 _RUN_LENGTH_PER_ROW = 5.0
-_LIMIT_LAW = 1024
 _LEAST_ROWS = 200
 
 
@@ -329,9 +328,9 @@ def _calibrated(
     rows = np.hstack([features, (scalars - scalars.mean(0)).astype(np.float32)])
     dependence = Dependence.measure(features * np.sqrt(spectrum.weights[0])) if order == "time" else Dependence.none()
     world = NullWorld(rows, spectrum.weights, deviation, (total, len(rows)), pane, _SCALES, dependence.block)
-    law, curve = world.simulate(rng, progress)
     covariance = np.cov(features.astype(np.float64), rowvar=False)
     plug_in = Moments.of(covariance, spectrum.weights)
+    law, curve = world.simulate(rng, plug_in, progress)
     moments = plug_in.unbiased(len(rows))
     calibration = Calibration(
         law=dependence.correct(_freed(law, plug_in, moments, pane), rows, world) if order == "time" else _freed(law, plug_in, moments, pane),

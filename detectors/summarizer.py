@@ -32,6 +32,10 @@ class Described:
     def __len__(self) -> int:
         return len(self.cluster)
 
+    def take(self, rows: NDArray[np.int64]) -> Described:
+        """Some of the samples."""
+        return Described(self.features[rows], self.scalars[rows], self.cluster[rows], self.novelty[rows])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Percentiles:

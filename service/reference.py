@@ -1,0 +1,342 @@
+"""References: versioned artefacts made from samples that the model is known to be good on.
+
+A version is a folder `references/<monitor>/v<N>/`: `model.npz` (what detection learned) and `numeric.npz` (embeddings, labels,
+segments) make its numeric part, `rows.jsonl` (ids and texts) its erasable row part, `manifest.json` counts, thresholds and
+checksums. Which version is in force is one line in `current` beside them, so that going back is as atomic as going on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.scan import ScanModel, Slice, fit_model
+from detectors.summarizer import Summarizer
+from service.artefacts import publish, read_manifest, versions
+from service.errors import ArtefactError, ConfigurationError, ConflictError, InputError, NotFoundError
+from service.ports import Embedder
+from service.records import WHOLE, Output, Sample
+from service.settings import MonitorSettings
+
+Progress = Callable[[str, float], None]
+"""Called with the step's name and the share of it that is done."""
+
+SLICE_ROWS = 200
+"""Reference rows from which a segment is tested against its own slice; below it only counts are kept."""
+
+_TEXT = 500
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReferenceRows:
+    """What a reference is made of: n embeddings (n, d) float32 with ids, texts ('' where there are none), labels, segments and
+    the model's confidence (NaN where it gave none)."""
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    segments: tuple[Mapping[str, str], ...]
+    confidence: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """One version, loaded."""
+
+    monitor: str
+    version: int
+    manifest: Mapping[str, Any]
+    model: ScanModel
+    rows: ReferenceRows
+    segment_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the embedder that made it."""
+        return str(self.manifest["fingerprint"])
+
+    @property
+    def summarizer(self) -> Summarizer:
+        """What describes a sample."""
+        return self.model.summarizer
+
+    @cached_property
+    def slices(self) -> Mapping[str, Slice]:
+        """Every stream that can be tested: the whole, and each segment with rows enough of its own."""
+        described = self.summarizer.describe(self.rows.embeddings, confidence=self._confidence)
+        found = {WHOLE: self.model.whole()}
+        for segment, at in self._members().items():
+            if len(at) >= SLICE_ROWS:
+                found[segment] = self.model.slice(described.take(at))
+        return found
+
+    @cached_property
+    def segment_shares(self) -> Mapping[str, float]:
+        """Each segment's share of the reference rows."""
+        return {segment: len(at) / len(self.rows) for segment, at in self._members().items()}
+
+    @cached_property
+    def cluster_names(self) -> tuple[str, ...]:
+        """A name for each reference cluster: its commonest label where half of its rows carry it, else its most central text."""
+        described = self.summarizer.describe(self.rows.embeddings)
+        return tuple(self._name(np.flatnonzero(described.cluster == c), c) for c in range(self.summarizer.clusters))
+
+    @cached_property
+    def cluster_shares(self) -> NDArray[np.float64]:
+        """(C + 1,) share of the reference's rows in each cluster, the novel ones last."""
+        cluster = self.summarizer.describe(self.rows.embeddings).cluster
+        return np.bincount(cluster, minlength=self.summarizer.clusters + 1) / len(self.rows)
+
+    @property
+    def _confidence(self) -> NDArray[np.float32] | None:
+        return None if np.isnan(self.rows.confidence).all() else self.rows.confidence
+
+    def _members(self) -> dict[str, NDArray[np.int64]]:
+        members: dict[str, list[int]] = {}
+        for at, tags in enumerate(self.rows.segments):
+            for tag, values in self.segment_values.items():
+                if tags.get(tag) in values:
+                    members.setdefault(f"{tag}={tags[tag]}", []).append(at)
+        return {segment: np.array(at) for segment, at in sorted(members.items())}
+
+    def _name(self, members: NDArray[np.int64], cluster: int) -> str:
+        labels = [label for i in members if (label := self.rows.labels[i])]
+        if labels:
+            commonest = max(sorted(set(labels)), key=labels.count)
+            if 2 * labels.count(commonest) >= len(members):
+                return commonest
+        if not len(members):
+            return f"cluster {cluster}"
+        rows = self.rows.embeddings[members]
+        text = self.rows.texts[members[((rows - rows.mean(0)) ** 2).sum(1).argmin()]]
+        return f"“{text[:40]}”" if text else f"cluster {cluster}"
+
+
+def embed_rows(samples: Iterable[Sample], embedder: Embedder, *, progress: Callable[[int], None] = lambda _: None) -> ReferenceRows:
+    """Embeds samples for a reference; one that can't be embedded is an InputError naming its id, as a reference is made with care."""
+    ids: list[str] = []
+    texts: list[str] = []
+    labels: list[str | None] = []
+    segments: list[Mapping[str, str]] = []
+    confidence: list[float] = []
+    vectors: list[NDArray[np.float32]] = []
+    source = iter(samples)
+    while batch := list(islice(source, _BATCH)):
+        for sample in batch:
+            _check(sample, embedder)
+        embedded = embedder.embed([sample.payload for sample in batch])
+        vectors.append(embedded.embedding)
+        ids += [sample.id for sample in batch]
+        texts += [sample.payload[:_TEXT] if isinstance(sample.payload, str) else "" for sample in batch]
+        labels += [sample.label for sample in batch]
+        segments += [sample.segments for sample in batch]
+        own = [None] * len(batch) if embedded.logits is None else list(embedded.logits)
+        confidence += [sureness(s.output, logits) for s, logits in zip(batch, own, strict=True)]
+        progress(len(ids))
+    if not ids:
+        raise InputError("empty", "no samples for the reference: the input has none")
+    return ReferenceRows(tuple(ids), tuple(texts), tuple(labels), tuple(segments), np.array(confidence, np.float32), np.concatenate(vectors))
+
+
+def sureness(output: Output | None, logits: NDArray[np.float32] | None = None) -> float:
+    """The model's largest probability: from its output where the sample brought one, else from the embedder's own logits; else NaN."""
+    if output is not None and output.probabilities:
+        return max(output.probabilities)
+    scores = output.logits if output is not None and output.logits else logits
+    if scores is None or not len(scores):
+        return float("nan")
+    values = np.asarray(scores, np.float64)
+    return float(1.0 / np.exp(values - values.max()).sum())
+
+
+def _check(sample: Sample, embedder: Embedder) -> None:
+    try:
+        embedder.check(sample.payload)
+    except InputError as error:
+        raise InputError(error.reason, f"sample {sample.id}: {error}; mend or remove it, a reference holds good samples only") from error
+
+
+class References:
+    """All references below a folder."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def build(
+        self,
+        settings: MonitorSettings,
+        rows: ReferenceRows,
+        *,
+        fingerprint: str,
+        now: float,
+        provisional: bool = False,
+        origin: str = "files",
+        progress: Progress = lambda *_: None,
+    ) -> Reference:
+        """Fits, calibrates and publishes the monitor's next version; it comes into force unless it is provisional."""
+        detection, folder = settings.detection, self._folder(settings.name)
+        try:
+            model = fit_model(
+                rows.embeddings,
+                seed=detection.seed,
+                order=detection.order,
+                pane=detection.pane_samples,
+                confidence=rows.confidence if np.isfinite(rows.confidence).all() else None,
+                progress=lambda done: progress("calibrating", done),
+            )
+        except ValueError as error:
+            raise ArtefactError(f"monitor {settings.name}: {error}") from error
+        _supported(settings, model, len(rows))
+        version = max(versions(folder), default=0) + 1
+        manifest = _manifest(settings, rows, model, version, fingerprint, now, origin)
+        progress("writing", 0.0)
+        publish(folder / f"v{version}", manifest, lambda draft: _write(draft, rows, model))
+        if not provisional:
+            self.activate(settings.name, version)
+        return self.load(settings.name, version)
+
+    def load(self, monitor: str, version: int | None = None) -> Reference:
+        """A version, by default the one in force; every file is held against its checksum."""
+        number = self.active(monitor) if version is None else version
+        if number is None:
+            raise NotFoundError(f"monitor {monitor}: no reference yet; `driftgate reference build` makes one")
+        folder = self._folder(monitor) / f"v{number}"
+        if not folder.is_dir():
+            raise NotFoundError(f"monitor {monitor}: no reference version {number}; there are {versions(self._folder(monitor)) or 'none'}")
+        manifest = read_manifest(folder)
+        with np.load(folder / "model.npz", allow_pickle=False) as arrays:
+            model = ScanModel.from_arrays(dict(arrays))
+        values = {tag: tuple(found) for tag, found in manifest["segments"].items()}
+        return Reference(monitor, number, manifest, model, _read(folder), values)
+
+    def active(self, monitor: str) -> int | None:
+        """The version in force, or None."""
+        try:
+            return int((self._folder(monitor) / "current").read_text())
+        except FileNotFoundError:
+            return None
+
+    def activate(self, monitor: str, version: int) -> None:
+        """Brings a version into force: accepting a provisional one, or rolling back."""
+        folder = self._folder(monitor)
+        if version not in versions(folder):
+            raise NotFoundError(f"monitor {monitor}: no reference version {version}; there are {versions(folder) or 'none'}")
+        draft = folder / f".current-{os.getpid()}"
+        draft.write_text(f"{version}\n")
+        draft.replace(folder / "current")
+
+    def versions(self, monitor: str) -> Sequence[Mapping[str, Any]]:
+        """Every version's manifest, oldest first, each with `active`."""
+        active, folder = self.active(monitor), self._folder(monitor)
+        return [{**read_manifest(folder / f"v{n}", verify=False), "active": n == active} for n in versions(folder)]
+
+    def _folder(self, monitor: str) -> Path:
+        return self._directory / monitor
+
+
+def resolvable_tolerance(model: ScanModel) -> float:
+    """The smallest drift that the longest windows can tell from none: what a tolerance must be at least."""
+    at = model.spectrum.names.index("mmd")
+    noise = np.sqrt(2 * model.calibration.moments.t2[at]) * 1.645 / model.calibration.rows
+    return float(np.sqrt(noise) / model.units[at])
+
+
+def effective_tolerance(settings: MonitorSettings, model: ScanModel) -> float:
+    """The configured tolerance, or by default what the reference can resolve, at least 0.02."""
+    resolvable = resolvable_tolerance(model)
+    asked = settings.detection.tolerance
+    if asked is None:
+        return max(0.02, round(1.1 * resolvable, 4))
+    if asked < resolvable:
+        raise ConfigurationError(
+            f"monitor {settings.name}: detection.tolerance {asked:g} is below {resolvable:.3f}, the smallest drift that this reference "
+            f"of {model.calibration.rows} rows can resolve; raise it, leave it out, or build a larger reference"
+        )
+    return asked
+
+
+def _supported(settings: MonitorSettings, model: ScanModel, rows: int) -> None:
+    asked, supported = settings.detection.run_length, model.calibration.supported
+    if asked > supported and not settings.detection.accept_supported:
+        need = int(np.ceil(rows * asked / supported))
+        raise ArtefactError(
+            f"monitor {settings.name}: detection.run_length {asked:g} needs about {need} reference rows like these; {rows} support "
+            f"{supported:.0f}. Add rows, lower run_length, or set detection.accept_supported: true"
+        )
+    effective_tolerance(settings, model)
+
+
+def _segment_values(settings: MonitorSettings, rows: ReferenceRows) -> dict[str, list[str]]:
+    """Each declared tag's first values in order of appearance, as many as are allowed."""
+    found: dict[str, dict[str, None]] = {tag: {} for tag in settings.segments.tags}
+    for tags in rows.segments:
+        for tag in found:
+            if tag in tags and len(found[tag]) < settings.segments.max_values:
+                found[tag].setdefault(tags[tag])
+    return {tag: list(values) for tag, values in found.items()}
+
+
+def _manifest(
+    settings: MonitorSettings, rows: ReferenceRows, model: ScanModel, version: int, fingerprint: str, now: float, origin: str
+) -> dict[str, Any]:
+    curve = model.calibration.curve
+    lengths = [length for length in (500, 1000, 5000, 20_000, 100_000, 1_000_000, 10**8, 10**10)]
+    return {
+        "kind": "reference",
+        "monitor": settings.name,
+        "version": version,
+        "created": now,
+        "origin": origin,
+        "fingerprint": fingerprint,
+        "rows": len(rows),
+        "dimension": int(rows.embeddings.shape[1]),
+        "labelled": sum(label is not None for label in rows.labels),
+        "order": settings.detection.order,
+        "block": model.calibration.block,
+        "pane_samples": model.pane,
+        "seed": settings.detection.seed,
+        "channels": list(model.channels),
+        "supported_run_length": model.calibration.supported,
+        "resolvable_tolerance": resolvable_tolerance(model),
+        "thresholds": {str(length): round(curve.threshold(length), 4) for length in lengths},
+        "segments": _segment_values(settings, rows),
+    }
+
+
+def _write(draft: Path, rows: ReferenceRows, model: ScanModel) -> None:
+    np.savez(draft / "model.npz", allow_pickle=False, **model.to_arrays())
+    labels = np.array(["" if label is None else label for label in rows.labels], str)
+    tags = np.array([json.dumps(dict(s), sort_keys=True) for s in rows.segments], str)
+    np.savez(draft / "numeric.npz", allow_pickle=False, embeddings=rows.embeddings, confidence=rows.confidence, labels=labels, segments=tags)
+    with (draft / "rows.jsonl").open("w", encoding="utf-8") as file:
+        for id, text in zip(rows.ids, rows.texts, strict=True):
+            file.write(json.dumps({"id": id, "text": text}, ensure_ascii=False) + "\n")
+
+
+def _read(folder: Path) -> ReferenceRows:
+    with np.load(folder / "numeric.npz", allow_pickle=False) as arrays:
+        numeric = dict(arrays)
+    with (folder / "rows.jsonl").open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return ReferenceRows(
+        tuple(row["id"] for row in rows),
+        tuple(row["text"] for row in rows),
+        tuple(str(label) or None for label in numeric["labels"]),
+        tuple(json.loads(str(tags)) for tags in numeric["segments"]),
+        numeric["confidence"],
+        numeric["embeddings"],
+    )
