@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from service.errors import ConfigurationError
 from service.settings import TOKEN, Settings
+from service.signatures import Secret
 
 PROBES = frozenset({"/healthz", "/readyz"})
 SIGNED = "/v1/annotations"
@@ -29,7 +30,8 @@ class Access:
 
     loopback: bool
     token: str | None = field(default=None, repr=False)
-    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    webhook_secrets: tuple[Secret, ...] = ()
+    """Several while they are rotated."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -41,8 +43,7 @@ class Access:
                 f"server.host is {host}, which others can reach: an ingest token is required. Set DRIFTGATE__INGEST_TOKEN or "
                 "server.ingest_token_file (`openssl rand -hex 32` makes one), or listen on 127.0.0.1."
             )
-        secret = settings.webhook_secret
-        return cls(loopback, token, (secret.get_secret_value(),) if secret else ())
+        return cls(loopback, token, _webhook_secrets(settings))
 
     @property
     def unsigned_annotations(self) -> bool:
@@ -85,6 +86,13 @@ def _token(settings: Settings) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"server.ingest_token_file: {path} can't be read: {error}") from error
     return _checked(text.strip(), f"server.ingest_token_file ({path})")
+
+
+def _webhook_secrets(settings: Settings) -> tuple[Secret, ...]:
+    """DRIFTGATE__WEBHOOK_SECRET holds one secret, or several with spaces between them."""
+    if settings.webhook_secret is None:
+        return ()
+    return tuple(Secret.parse(text) for text in settings.webhook_secret.get_secret_value().split())
 
 
 def _checked(token: str, origin: str) -> str:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import msgspec
 
 from service.decoding import envelope
+from service.decoding.kserve import decode_events
 from service.decoding.options import SampleOptions
 from service.decoding.sample_json import decode_sample, decode_samples
 from service.errors import InputError, NotFoundError
 from service.observe import Observer
 from service.ports import Log
-from service.records import Item, Rejected, Request, Response, Sample
+from service.records import Item, Payload, Rejected, Request, Response, Sample
+from service.settings import MonitorSettings
 
 UNROUTED = ""
 """Stands for the monitor of an event that belongs to none."""
 
-EventDecoder = Callable[[Mapping[str, str], bytes, float], Sequence[Item]]
-"""(headers in lower case, body, now) → items, routed; InputError when it is no CloudEvent at all."""
+Check = Callable[[Payload], None]
+"""An embedder's `check`: InputError for a payload that can't be embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,12 @@ class Answer:
 class Ingest:
     """Decodes, checks, appends, answers; the API above it is only HTTP. Safe to call from several threads."""
 
-    def __init__(self, log: Log, samples: Mapping[str, SampleOptions], events: EventDecoder, *, observer: Observer, max_items: int) -> None:
+    def __init__(
+        self, log: Log, monitors: Sequence[MonitorSettings], checks: Mapping[str, Check], *, observer: Observer, max_items: int = 10_000
+    ) -> None:
         self._log = log
-        self._options = samples
-        self._decode_events = events
+        self._settings = tuple(monitors)
+        self._options = {monitor.name: SampleOptions.of(monitor, checks.get(monitor.name)) for monitor in monitors}
         self._observer = observer
         self._max_items = max_items
 
@@ -72,12 +77,23 @@ class Ingest:
         return tuple(_answer(index, item) for index, item in enumerate(decoded))
 
     def events(self, headers: Mapping[str, str], body: bytes, *, now: float) -> tuple[Answer, ...]:
-        """Takes logged inferences. What can't be used goes into the log too, as a dead letter: their sender can't react to an answer."""
-        items = self._decode_events(headers, body, now)
+        """Takes logged inferences. What can't be used goes into the log too, as a dead letter: loggers can't react to an answer.
+
+        InputError when nothing in the body is a CloudEvent. Payloads are checked by the worker, whose dead letters these become.
+        """
+        items = decode_events(headers, body, monitors=self._settings, now=now)
+        if items and all(_is_no_event(item) for item in items):
+            self._refuse(items)
         for item in items:
             self._observer.received(item.monitor or UNROUTED, len(item.samples) if isinstance(item, Request) else 1)
         self._append(items, now)
         return tuple(_answer(index, item) for index, item in enumerate(items))
+
+    def _refuse(self, items: Sequence[Item]) -> NoReturn:
+        refused = [item for item in items if isinstance(item, Rejected)]
+        for item in refused:
+            self._observer.rejected(UNROUTED, item.reason)
+        raise InputError(refused[0].reason, f"no CloudEvent: {refused[0].message}")
 
     def _lines(self, body: bytes, monitor: str, options: SampleOptions, now: float) -> list[Sample | Rejected]:
         lines = [line for line in body.split(b"\n") if line.strip()]
@@ -99,6 +115,11 @@ def _inner(body: bytes) -> bytes:
     except (ValueError, RecursionError):
         return body
     return bytes(members["samples"]) if members.keys() == {"samples"} else body
+
+
+def _is_no_event(item: Item) -> bool:
+    """Whether it failed before it could be routed."""
+    return isinstance(item, Rejected) and item.monitor is None and item.reason != "unrouted"
 
 
 def _answer(index: int, item: Item) -> Answer:

@@ -73,7 +73,7 @@ class Metrics:
         self._duplicates = counter("samples_duplicate", "Samples not taken because their id was among the recent ones.")
         self._rejected = counter("samples_rejected", "Samples refused at the door, with the reason in the answer.", "reason")
         self._dead_letters = counter("dead_letters", "Accepted items that could not be used.", "reason")
-        self._unanswered = counter("requests_unanswered", "Requests that became samples without an answer.", "reason")
+        self._unanswered = counter("samples_unanswered", "Samples of requests whose answer did not come.", "reason")
         self._panes = counter("panes_closed", "Panes closed, those of segments included.")
         self._embedded = counter("samples_embedded", "Samples embedded.")
         self._embed_seconds = Histogram(
@@ -129,7 +129,7 @@ class Metrics:
         self._embed_seconds.labels(self._known(monitor)).observe(seconds)
 
     def unanswered(self, monitor: str, reason: str, samples: int) -> None:
-        self._unanswered.labels(self._known(monitor), reason).inc(samples)
+        self._unanswered.labels(self._known(monitor), self._capped(self._reasons, "reason", reason)).inc(samples)
 
     def committed(self, closed: Sequence[Pane], seconds: float) -> None:
         self._commit_seconds.observe(seconds)

@@ -1,0 +1,7 @@
+"""HTTP: ingest, queries, labels back, health and metrics."""
+
+from service.api.application import create_app
+from service.api.context import Service
+from service.api.serving import server_for
+
+__all__ = ["Service", "create_app", "server_for"]

@@ -1,0 +1,47 @@
+"""Alarms, and what people say about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from service.api.context import Limit, Served
+from service.api.schemas import Act, Alarms, AlarmView, Problem, VerdictAct
+from service.records import Alarm, AlarmState
+
+router = APIRouter(prefix="/v1/alarms", tags=["alarms"], responses={404: {"model": Problem}})
+_CHANGES: dict[int | str, dict[str, Any]] = {409: {"model": Problem, "description": "The alarm changed meanwhile, or is past this step."}}
+
+
+@router.get("")
+def list_alarms(service: Served, monitor: str | None = None, state: AlarmState | None = None, limit: Limit = 100) -> Alarms:
+    """Alarms, newest first."""
+    if monitor is not None:
+        service.known(monitor)
+    found = service.store.find(Alarm, monitor=monitor, states=[state] if state else [], limit=limit)
+    return Alarms.model_validate({"alarms": found}, from_attributes=True)
+
+
+@router.get("/{id}")
+def get_alarm(id: str, service: Served) -> AlarmView:
+    """One alarm with its explanation and history."""
+    return AlarmView.model_validate(service.store.get(Alarm, id))
+
+
+@router.post("/{id}/acknowledge", responses=_CHANGES)
+def acknowledge_alarm(id: str, act: Act, service: Served) -> AlarmView:
+    """Somebody has seen it and takes care."""
+    return AlarmView.model_validate(service.actions.acknowledge(id, actor=act.actor, note=act.note, now=service.clock()))
+
+
+@router.post("/{id}/resolve", responses=_CHANGES)
+def resolve_alarm(id: str, act: Act, service: Served) -> AlarmView:
+    """The episode is over; the detector starts anew."""
+    return AlarmView.model_validate(service.actions.resolve(id, actor=act.actor, note=act.note, now=service.clock()))
+
+
+@router.post("/{id}/verdict", responses=_CHANGES)
+def judge_alarm(id: str, act: VerdictAct, service: Served) -> AlarmView:
+    """What it turned out to be."""
+    return AlarmView.model_validate(service.actions.verdict(id, act.verdict, actor=act.actor, note=act.note, now=service.clock()))

@@ -1,0 +1,42 @@
+"""The HTTP API put together."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from service.api import alarms, batches, cloudevents, dead_letters, documentation, health, monitors, outbox, refresh, samples
+from service.api import annotations as label_deliveries
+from service.api.context import Service
+from service.api.middleware import LimitBody, LogRequests, RequireAccess
+from service.api.problems import register
+from service.api.schemas import Problem
+
+_DESCRIPTION = "Production samples in; drift alarms, annotation batches and refresh cycles out. Errors are {error, message}."
+_ROUTES = (samples, cloudevents, monitors, alarms, batches, label_deliveries, refresh, dead_letters, outbox, health, documentation)
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application over the given parts. It starts and stops nothing: whoever made the parts does."""
+    app = FastAPI(
+        title="driftgate",
+        description=_DESCRIPTION,
+        version=service.version or "unknown",
+        docs_url=None,  # Swagger UI loads scripts from a third party; `documentation` serves a page of our own
+        redoc_url=None,
+        responses={401: {"model": Problem}, 422: {"model": Problem}},
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.service = service
+    register(app)
+    for module in _ROUTES:
+        app.include_router(module.router)
+    app.add_middleware(LimitBody, limit=service.max_body_bytes)
+    app.add_middleware(RequireAccess, access=service.access)
+    app.add_middleware(LogRequests)  # added last, so outermost
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The function's name: stable for generated clients, whatever the path."""
+    return route.name

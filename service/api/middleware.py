@@ -1,0 +1,112 @@
+"""What every request passes before it reaches a route: the log line, the access rules, the size limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.access import PROBES, Access
+from service.api.problems import problem
+
+_log = structlog.get_logger("driftgate.api")
+_QUIET = PROBES | {"/metrics"}
+
+
+class LogRequests:
+    """One line per request, with the route's template instead of its path where there is one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            _report(scope, status, time.perf_counter() - started)
+
+
+def _report(scope: Scope, status: int, seconds: float) -> None:
+    path = getattr(scope.get("route"), "path", scope["path"])
+    write = _log.debug if path in _QUIET and status < 400 else _log.info
+    write("http request", method=scope["method"], path=path, status=status, seconds=round(seconds, 4))
+
+
+class RequireAccess:
+    """Refuses what the access rules do not permit, before anything is read."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._access.permits(scope["path"], _headers(scope)):
+            await self._app(scope, receive, send)
+        else:
+            await self._refusal()(scope, receive, send)
+
+    def _refusal(self) -> Response:
+        if self._access.token is None:
+            return problem(403, "host", "without a token this server answers to localhost only; set one to use another name")
+        return problem(401, "token", "send the ingest token as `Authorization: Bearer ...`", {"WWW-Authenticate": "Bearer"})
+
+
+class LimitBody:
+    """Stops reading a body that is larger than the limit, whatever its length claims, and one that is compressed."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = _headers(scope)
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            await problem(415, "unsupported_media_type", "compressed bodies are not taken; send it as it is")(scope, receive, send)
+        elif _claimed(headers) > self._limit:
+            await problem(413, "too_large", self._message(), {"Connection": "close"})(scope, receive, send)
+        else:
+            await self._app(scope, self._counted(receive), send)
+
+    def _counted(self, receive: Receive) -> Receive:
+        taken = 0
+
+        async def counting() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._limit:
+                raise HTTPException(413, self._message(), {"Connection": "close"})
+            return message
+
+        return counting
+
+    def _message(self) -> str:
+        return f"a body of more than {self._limit} bytes (server.max_body_bytes); send the samples in several requests"
+
+
+def _headers(scope: Scope) -> Mapping[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _claimed(headers: Mapping[str, str]) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0

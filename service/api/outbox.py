@@ -1,0 +1,30 @@
+"""What must leave: alerts, annotation batches, refresh requests."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from fastapi import APIRouter
+
+from service.api.context import Limit, Served
+from service.api.schemas import Act, Outbox, OutboxView, Problem
+
+router = APIRouter(prefix="/v1/outbox", tags=["outbox"])
+
+
+class OutboxState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+@router.get("")
+def list_outbox(service: Served, state: OutboxState | None = None, limit: Limit = 100) -> Outbox:
+    """Items without their payloads, newest first; dead ones stay until they are replayed."""
+    return Outbox.model_validate({"items": service.store.outbox(states=[state] if state else [], limit=limit)}, from_attributes=True)
+
+
+@router.post("/{id}/replay", responses={404: {"model": Problem}, 409: {"model": Problem, "description": "The item is not dead."}})
+def replay_item(id: str, act: Act, service: Served) -> OutboxView:
+    """Makes a dead item due again."""
+    return OutboxView.model_validate(service.actions.replay(id, actor=act.actor, now=service.clock()))

@@ -1,0 +1,33 @@
+"""Refresh cycles."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service.api.context import Limit, Served
+from service.api.schemas import Act, Cycles, CycleView, Problem
+from service.records import CycleState, RefreshCycle
+
+router = APIRouter(tags=["refresh"], responses={404: {"model": Problem}})
+
+
+@router.get("/v1/refresh")
+def list_refreshes(service: Served, monitor: str | None = None, state: CycleState | None = None, limit: Limit = 100) -> Cycles:
+    """Refresh cycles, newest first."""
+    if monitor is not None:
+        service.known(monitor)
+    found = service.store.find(RefreshCycle, monitor=monitor, states=[state] if state else [], limit=limit)
+    return Cycles.model_validate({"cycles": found}, from_attributes=True)
+
+
+@router.get("/v1/refresh/{id}")
+def get_refresh(id: str, service: Served) -> CycleView:
+    """One cycle with its verification and history."""
+    return CycleView.model_validate(service.store.get(RefreshCycle, id))
+
+
+@router.post("/v1/monitors/{monitor}/refresh", status_code=201, responses={409: {"model": Problem}})
+def open_refresh(monitor: str, act: Act, service: Served) -> CycleView:
+    """Opens a cycle without waiting for an alarm."""
+    cycle = service.actions.open_refresh(service.known(monitor), actor=act.actor, note=act.note, now=service.clock())
+    return CycleView.model_validate(cycle)

@@ -1,0 +1,331 @@
+"""The JSON that goes in and out over HTTP. Times are RFC 3339 in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from service.records import AlarmState, BatchState, CycleState, Family, Severity, Verdict
+
+LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+def _moment(value: object) -> object:
+    """Records keep seconds since the epoch; those beyond the year 9999 show as its end."""
+    if not isinstance(value, int | float):
+        return value
+    return datetime.fromtimestamp(min(max(value, 0.0), LATEST.timestamp() - 1), UTC)
+
+
+Time = Annotated[datetime, BeforeValidator(_moment)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class View(BaseModel):
+    """Goes out: filled from a record's attributes."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class Form(BaseModel):
+    """Comes in: fields of other names are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Problem(View):
+    """Why a request failed: `error` is for programs, `message` for people."""
+
+    error: str = Field(examples=["not_found"])
+    message: str = Field(examples=["no monitor 'suport'; there are: support"])
+
+
+# --- in
+
+
+class AnswerView(View):
+    """What became of one item."""
+
+    index: int
+    id: str | None = Field(description="The sender's id; null where it gave none.")
+    status: Literal["accepted", "rejected"]
+    reason: str | None = Field(None, examples=["not_finite"])
+    message: str | None = None
+
+
+class Receipt(View):
+    """What became of a request's items; accepted ones are durable."""
+
+    results: tuple[AnswerView, ...]
+    accepted: int
+    rejected: int
+
+
+class Act(Form):
+    """Who does it, and why."""
+
+    actor: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)] = Field(examples=["ana@example.com"])
+    note: Annotated[str, StringConstraints(max_length=2_000)] = ""
+
+
+class VerdictAct(Act):
+    """What an alarm turned out to be."""
+
+    verdict: Verdict = Field(description="`true` keeps the episode open, `false` closes it, `seasonal` holds it back.")
+
+
+class LabelForm(Form):
+    """An annotator's answer: a class, or none with `unusable`."""
+
+    sample: Id
+    label: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    unusable: bool = Field(False, description="Junk, unreadable, none of the classes.")
+    annotator: Annotated[str, StringConstraints(max_length=200)] = ""
+    time: datetime | None = None
+
+
+class LabelsForm(Form):
+    """Answers to one annotation batch."""
+
+    monitor: Id
+    batch: Id
+    labels: Annotated[tuple[LabelForm, ...], Field(min_length=1, max_length=10_000)]
+
+
+class AnnotationForm(BaseModel):
+    """A Standard Webhooks delivery with labels; further fields of the envelope are ignored."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "annotation.labels",
+                    "timestamp": "2026-03-01T12:00:00Z",
+                    "data": {"monitor": "support", "batch": "0c3f", "labels": [{"sample": "m-17", "label": "refund", "annotator": "ana"}]},
+                }
+            ]
+        },
+    )
+
+    type: Literal["annotation.labels"]
+    timestamp: datetime
+    data: LabelsForm
+
+
+class Taken(View):
+    """How many labels were new or changed; those that came before are not counted again."""
+
+    labels: int
+
+
+# --- out
+
+
+class MonitorLine(View):
+    """A monitor in the list."""
+
+    monitor: str
+    state: str
+    samples: int
+
+
+class Undecided(View):
+    """Committed and not yet decided on, because their panes are open."""
+
+    panes: int
+    samples: int
+
+
+class MonitorView(BaseModel):
+    """A monitor as it stands; the figures of the last decision stand beside these."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="null")
+
+    monitor: str
+    state: str = Field(description="`warming up` until it can decide.", examples=["watching"])
+    samples: int = Field(description="Taken so far.")
+    undecided: Undecided
+
+
+class StepView(View):
+    """One step of a life, with its reason."""
+
+    state: str
+    reason: str
+    time: Time
+    actor: str
+    note: str
+
+
+class MeasuredView(View):
+    """An estimate with its interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class ExemplarView(View):
+    """A sample that shows what moved."""
+
+    id: str
+    text: str
+    novelty: float
+
+
+class ClusterView(View):
+    """How a cluster's share of the traffic moved."""
+
+    cluster: str
+    reference_share: float
+    window_share: float
+    exemplars: tuple[ExemplarView, ...]
+
+
+class AlarmView(View):
+    """An episode of drift."""
+
+    id: str
+    monitor: str
+    segment: str
+    family: Family
+    reference_version: int
+    kind: str
+    severity: Severity
+    state: AlarmState
+    at_sample: int
+    opened: Time
+    window_samples: int
+    window_start: Time
+    effect: MeasuredView = Field(description="Equivalent share of new content, 0 to 1.")
+    novel_share: MeasuredView
+    channel: str
+    exemplars: tuple[ExemplarView, ...]
+    clusters: tuple[ClusterView, ...]
+    verdict: Verdict | None
+    history: tuple[StepView, ...]
+    version: int
+
+
+class Alarms(View):
+    """Newest first."""
+
+    alarms: tuple[AlarmView, ...]
+
+
+class CandidateView(View):
+    """A sample proposed for annotation."""
+
+    id: str
+    reason: str
+    risk: float
+    segment: str
+    text: str
+    predicted: str | None
+    weight: int
+
+
+class BatchLine(View):
+    """A batch in the list."""
+
+    id: str
+    monitor: str
+    cycle: str
+    reference_version: int
+    state: BatchState
+    created: Time
+    returned: int
+    version: int
+
+
+class BatchView(BatchLine):
+    """A batch with its candidates."""
+
+    items: tuple[CandidateView, ...]
+    history: tuple[StepView, ...]
+
+
+class Batches(View):
+    """Newest first."""
+
+    batches: tuple[BatchLine, ...]
+
+
+class CycleView(View):
+    """A refresh cycle."""
+
+    id: str
+    monitor: str
+    reference_version: int
+    opened_by: str
+    attempt: int
+    state: CycleState
+    created: Time
+    batch: str
+    verification: Mapping[str, Any] | None
+    history: tuple[StepView, ...]
+    version: int
+
+
+class Cycles(View):
+    """Newest first."""
+
+    cycles: tuple[CycleView, ...]
+
+
+class DeadLetterView(View):
+    """An item that could not be used."""
+
+    id: str
+    monitor: str | None
+    reason: str
+    message: str
+    stage: str
+    partition: str
+    offset: int
+    index: int
+    time: Time
+    original: str = Field(description="The start of what came.")
+
+
+class DeadLetters(View):
+    """Newest first."""
+
+    dead_letters: tuple[DeadLetterView, ...]
+
+
+class OutboxView(View):
+    """Something that must leave."""
+
+    id: str
+    kind: str
+    destination: str
+    created: Time
+    state: str
+    attempts: int
+    due: Time
+    error: str
+
+
+class Outbox(View):
+    """Newest first."""
+
+    items: tuple[OutboxView, ...]
+
+
+class Alive(View):
+    """Whether the loops turn."""
+
+    status: Literal["alive", "stuck"]
+    stuck: tuple[str, ...] = ()
+
+
+class Ready(View):
+    """Whether samples can be taken and embedded."""
+
+    status: Literal["ready", "waiting"]
+    waiting_for: tuple[str, ...] = ()
