@@ -1,0 +1,76 @@
+"""Pages, examples and rules that name fields, metrics and files of the program stay in step with it."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from service.adapters.sqlite import SqliteStore
+from service.metrics import Metrics, StoreFigures
+from service.settings import Settings, parse
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_configuration_page_is_rendered_from_the_settings() -> None:
+    render = runpy.run_path(str(ROOT / "docs/configuration.py"))["render"]
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    assert page == render(Settings.model_json_schema()), "run: .venv/bin/python docs/configuration.py"
+
+
+def test_every_setting_says_what_it_means() -> None:
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    silent = [line for line in page.splitlines() if line.startswith("| `") and line.endswith("|  |")]
+    assert [line for line in silent if not line.startswith("| `type`")] == []
+
+
+def fenced(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_example_configurations_are_valid() -> None:
+    examples = [*fenced(ROOT / "README.md", "yaml"), (ROOT / "deploy/driftgate.yaml").read_text(encoding="utf-8")]
+    assert len(examples) >= 2
+    for example in examples:
+        assert parse(yaml.safe_load(example), base=ROOT).monitors
+
+
+def test_chart_writes_a_valid_configuration() -> None:
+    values: dict[str, Any] = yaml.safe_load((ROOT / "helm/driftgate/values.yaml").read_text(encoding="utf-8"))
+    settings = parse(values["config"], base=ROOT)
+    assert [destination.name for destination in settings.destinations] == ["inbox"]
+
+
+def test_alert_rules_ask_for_metrics_that_exist(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    Metrics(registry, ["m"], version="0")
+    store = SqliteStore(tmp_path / "state.db")
+    figures = StoreFigures(store, ["m"], clock=lambda: 0.0, backlog=lambda: (0, 0))
+    families = [*registry.collect(), *figures.collect()]
+    store.close()
+    known = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    rules = (ROOT / "deploy/prometheus/driftgate.rules.yml").read_text(encoding="utf-8")
+    asked = set(re.findall(r"\bdriftgate_\w+", rules))
+    assert len(asked) > 5
+    assert asked <= known
+
+
+def test_every_alert_has_a_runbook() -> None:
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/driftgate.rules.yml").read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (Driftgate\w+)$", (ROOT / "docs/operating.md").read_text(encoding="utf-8"), re.MULTILINE)
+    alerts = [rule for group in rules["groups"] for rule in group["rules"]]
+    assert sorted(rule["alert"] for rule in alerts) == sorted(headings)
+    assert all(rule["annotations"]["runbook"] == f"docs/operating.md#{rule['alert'].lower()}" for rule in alerts)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
