@@ -20,7 +20,8 @@ One YAML file, validated as a whole: every mistake is reported with its field, t
 `driftgate init` writes a commented file to start from, `driftgate config schema` prints the JSON schema for editors.
 
 - Relative paths are taken from the folder of the file.
-- `DRIFTGATE__SERVER__PORT=9000` overrides `server.port`, and so on for every field outside of lists (monitors and destinations come from the file).
+- `DRIFTGATE__SERVER__PORT=9000` overrides `server.port`, and so on for every field outside of lists
+  (monitors and destinations come from the file).
 - Secrets never stand in the file: it names another file or an environment variable. `DRIFTGATE__INGEST_TOKEN` and
   `DRIFTGATE__WEBHOOK_SECRET` are read from the environment only.
 - Fields that are not listed here are errors.
@@ -87,8 +88,9 @@ def _value(field: Schema) -> str:
         return "list of sections" if field.get("type") == "array" else "section"
     if field.get("type") == "array":
         return _list(field)
-    kind = {"path": "path", "uri": "address"}.get(field.get("format", ""), field["type"])
-    return " ".join([{"string": "text", "boolean": "`true`, `false`"}.get(kind, kind), *_limits(field)])
+    kinds: dict[str, str] = {"string": "text", "boolean": "`true`, `false`"}
+    kind = "path" if field.get("format") == "path" else kinds.get(field["type"], str(field["type"]))
+    return " ".join([kind, *_limits(field)])
 
 
 def _list(field: Schema) -> str:
