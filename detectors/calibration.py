@@ -14,6 +14,9 @@ from detectors.law import Law
 Progress = Callable[[float], None]
 """Called with the share done, 0 to 1."""
 
+SCALES = 13
+"""Window lengths: 1, 2, 4, ... 4096 test panes, each up to twice that."""
+
 _PANES, _STREAMS = 1500, 80
 _LIMIT_LAW = 1024
 """Samples from which a window's law is the weighted chi-square of its limit."""
@@ -108,7 +111,7 @@ class ThresholdCurve:
         asked = float(np.log10(run_length))
         line = (asked - offset) / slope
         if asked >= x[-1]:
-            return line
+            return float(line)
         return float(np.interp(asked, np.maximum.accumulate(x), y))
 
     def run_length(self, threshold: float) -> float:
@@ -122,7 +125,7 @@ class ThresholdCurve:
     def uncertainty(self, threshold: float) -> float:
         """Relative standard error of the run length there, from the number of simulated false alarms."""
         alarms = float(np.interp(threshold, self.thresholds, self.alarms))
-        return 1.0 / max(alarms, 1.0) ** 0.5
+        return float(max(alarms, 1.0) ** -0.5)
 
     def _tail(self) -> tuple[float, float]:
         """Slope and offset of log10 run length over threshold, where 12 to 70 % of the streams have crossed."""
@@ -163,15 +166,17 @@ class Calibration:
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
         """Restores what `to_arrays` gave."""
         rows, scalar_rows, block, supported = (float(v) for v in np.asarray(arrays["rows"], np.float64))
+        means, deviations = np.asarray(arrays["scalars"], np.float64)
         return cls(
             Law(*np.asarray(arrays["law"], np.float64)),
             ThresholdCurve(*np.asarray(arrays["curve"], np.float64)),
             Moments(*np.asarray(arrays["moments"], np.float64)),
-            *np.asarray(arrays["scalars"], np.float64),
-            rows=int(rows),
-            scalar_rows=int(scalar_rows),
-            block=int(block),
-            supported=supported,
+            means,
+            deviations,
+            int(rows),
+            int(scalar_rows),
+            int(block),
+            supported,
         )
 
 
@@ -185,21 +190,30 @@ class NullWorld:
     rows: NDArray[np.float32]
     weights: NDArray[np.float32]
     """(G, D)"""
+    scalar_mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
     """(S,) of the scalars."""
     reference: tuple[int, int]
     """Rows behind the reference mean of the features and of the scalars."""
     pane: int
-    scales: int
     block: int
+
+    @classmethod
+    def of(
+        cls, features: NDArray[np.float32], scalars: NDArray[np.float32], *, weights: NDArray[np.float32], total: int, pane: int, block: int
+    ) -> Self:
+        """From the calibration part's centred features (n, D) and scalars (n, S); `total` rows stand behind the mean feature."""
+        mean = scalars.mean(0, dtype=np.float64)
+        rows = np.hstack([features, (scalars - mean).astype(np.float32)])
+        return cls(rows, weights, mean, scalars.std(0, dtype=np.float64) + 1e-9, (total, len(rows)), pane, block)
 
     def statistics(self, rng: np.random.Generator, panes: int) -> NDArray[np.float64]:
         """(panes, K, M): every channel's statistic for every window of one null stream; NaN before a window exists."""
-        out = np.full((panes, self.scales, len(self.weights) + len(self.deviation)), np.nan)
+        out = np.full((panes, SCALES, len(self.weights) + len(self.deviation)), np.nan)
         total = np.vstack([np.zeros(self.rows.shape[1]), np.cumsum(self._pane_sums(rng, panes), 0)])
         shift = self._reference_error(rng)
         times = np.arange(1, panes + 1)
-        for k in range(min(self.scales, int(panes).bit_length())):
+        for k in range(min(SCALES, int(panes).bit_length())):
             t = times[2**k - 1 :]
             start = (t // 2**k - 1) * 2**k
             n = (t - start) * self.pane
@@ -244,8 +258,8 @@ class NullWorld:
         return law, ThresholdCurve.simulate(peaks, self.pane)
 
     def _law(self, streams: list[NDArray[np.float32]]) -> Law:
-        laws = []
-        for k in range(self.scales):
+        laws: list[Law] = []
+        for k in range(SCALES):
             first = min(2**k, _PANES) - 1
             values = np.concatenate([s[first:, k] for s in streams]).astype(np.float64)
             laws.append(Law.of(values.T) if 2 ** (k + 2) <= _PANES else laws[-1])
@@ -254,7 +268,7 @@ class NullWorld:
 
     def _with_limit(self, law: Law, limit: Moments) -> Law:
         """Long windows are a weighted chi-square (norms) and normal (scalars); their simulated moments would only add noise."""
-        long = 2 ** np.arange(self.scales) * self.pane >= _LIMIT_LAW
+        long = 2 ** np.arange(SCALES) * self.pane >= _LIMIT_LAW
         scalars = len(self.deviation)
         mean, deviation, skewness = law.mean.copy(), law.deviation.copy(), law.skewness.copy()
         mean[long] = np.concatenate([limit.t1, np.zeros(scalars)])

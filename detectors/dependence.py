@@ -66,14 +66,14 @@ class Dependence:
         own = float(g[0] + 2 * ((1 - lag / n) * g[lag]).sum())
         return (own + n / reference * self.long_run) / (1 + n / reference)
 
-    def correct(self, law: Law, rows: NDArray[np.float32], world: NullWorld) -> Law:
+    def correct(self, law: Law, world: NullWorld) -> Law:
         """Undoes what cutting the timeline into blocks does to each window's law: the mean from the rows' own autocovariance, the
         spread freed of the finite number of blocks."""
         if self.block == 1:
             return law
         norms = len(world.weights)
         mean, deviation = law.mean.copy(), law.deviation.copy()
-        spread = self._block_spread(rows[:, : world.weights.shape[1]] * np.sqrt(world.weights[0]))
+        spread = self._block_spread(world.rows[:, : world.weights.shape[1]] * np.sqrt(world.weights[0]))
         for k in range(len(mean)):
             n = 1.5 * 2**k * world.pane
             ratio = self.expected(n, world.reference[0]) / max(law.mean[k, 0], 1e-12)

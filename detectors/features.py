@@ -39,7 +39,7 @@ class RandomFeatures:
     @property
     def dimension(self) -> int:
         """D, the number of features."""
-        return 2 * self.weights.shape[1]
+        return 2 * int(self.weights.shape[1])
 
     def __call__(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, d) float32 → (n, D) float32."""

@@ -71,7 +71,9 @@ class Summary:
         count, dimension, scalars, clusters = (int(v) for v in np.frombuffer(blob, "<u4", 4))
         ends = np.cumsum([16, 4 * dimension, 8 * scalars, 4 * clusters, 4 * NOVELTY_BINS])
         if len(blob) != ends[-1]:
-            raise ValueError(f"a summary of {dimension} features, {scalars} scalars and {clusters} clusters has {ends[-1]} bytes, found {len(blob)}")
+            raise ValueError(
+                f"a summary of {dimension} features, {scalars} scalars and {clusters} clusters has {ends[-1]} bytes, found {len(blob)}"
+            )
         return cls(
             count,
             np.frombuffer(blob, "<f4", dimension, ends[0]).astype(np.float64),

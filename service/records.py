@@ -311,8 +311,6 @@ class Alarm:
     at_sample: int
     """Samples of the stream, from its start or last reset, up to the pane that opened the episode."""
     at_sequence: int
-    first_sequence: int
-    """The first pane of the window that crossed."""
     opened: float
     window_samples: int
     window_start: float

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.scan import ScanModel, Slice, fit_model
+from detectors.model import ScanModel, Slice, fit_model
 from detectors.summarizer import Summarizer
 from service.artefacts import publish, read_manifest, versions
-from service.errors import ArtefactError, ConfigurationError, ConflictError, InputError, NotFoundError
+from service.errors import ArtefactError, ConfigurationError, InputError, NotFoundError
 from service.ports import Embedder
 from service.records import WHOLE, Output, Sample
 from service.settings import MonitorSettings
@@ -51,6 +51,16 @@ class ReferenceRows:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a version came from: the embedder's fingerprint, when, from what; a provisional one waits for a person."""
+
+    fingerprint: str
+    created: float
+    source: str = "files"
+    provisional: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +159,9 @@ def embed_rows(samples: Iterable[Sample], embedder: Embedder, *, progress: Calla
         progress(len(ids))
     if not ids:
         raise InputError("empty", "no samples for the reference: the input has none")
-    return ReferenceRows(tuple(ids), tuple(texts), tuple(labels), tuple(segments), np.array(confidence, np.float32), np.concatenate(vectors))
+    return ReferenceRows(
+        tuple(ids), tuple(texts), tuple(labels), tuple(segments), np.array(confidence, np.float32), np.concatenate(vectors)
+    )
 
 
 def sureness(output: Output | None, logits: NDArray[np.float32] | None = None) -> float:
@@ -180,11 +192,8 @@ class References:
         self,
         settings: MonitorSettings,
         rows: ReferenceRows,
+        origin: Origin,
         *,
-        fingerprint: str,
-        now: float,
-        provisional: bool = False,
-        origin: str = "files",
         progress: Progress = lambda *_: None,
     ) -> Reference:
         """Fits, calibrates and publishes the monitor's next version; it comes into force unless it is provisional."""
@@ -202,10 +211,10 @@ class References:
             raise ArtefactError(f"monitor {settings.name}: {error}") from error
         _supported(settings, model, len(rows))
         version = max(versions(folder), default=0) + 1
-        manifest = _manifest(settings, rows, model, version, fingerprint, now, origin)
+        manifest = _manifest(settings, rows, model) | {"version": version, **asdict(origin)}
         progress("writing", 0.0)
         publish(folder / f"v{version}", manifest, lambda draft: _write(draft, rows, model))
-        if not provisional:
+        if not origin.provisional:
             self.activate(settings.name, version)
         return self.load(settings.name, version)
 
@@ -284,24 +293,18 @@ def _segment_values(settings: MonitorSettings, rows: ReferenceRows) -> dict[str,
     """Each declared tag's first values in order of appearance, as many as are allowed."""
     found: dict[str, dict[str, None]] = {tag: {} for tag in settings.segments.tags}
     for tags in rows.segments:
-        for tag in found:
-            if tag in tags and len(found[tag]) < settings.segments.max_values:
-                found[tag].setdefault(tags[tag])
+        for tag, values in found.items():
+            if tag in tags and len(values) < settings.segments.max_values:
+                values.setdefault(tags[tag])
     return {tag: list(values) for tag, values in found.items()}
 
 
-def _manifest(
-    settings: MonitorSettings, rows: ReferenceRows, model: ScanModel, version: int, fingerprint: str, now: float, origin: str
-) -> dict[str, Any]:
+def _manifest(settings: MonitorSettings, rows: ReferenceRows, model: ScanModel) -> dict[str, Any]:
     curve = model.calibration.curve
-    lengths = [length for length in (500, 1000, 5000, 20_000, 100_000, 1_000_000, 10**8, 10**10)]
+    lengths = (500, 1000, 5000, 20_000, 100_000, 1_000_000, 10**8, 10**10)
     return {
         "kind": "reference",
         "monitor": settings.name,
-        "version": version,
-        "created": now,
-        "origin": origin,
-        "fingerprint": fingerprint,
         "rows": len(rows),
         "dimension": int(rows.embeddings.shape[1]),
         "labelled": sum(label is not None for label in rows.labels),
@@ -321,10 +324,12 @@ def _write(draft: Path, rows: ReferenceRows, model: ScanModel) -> None:
     np.savez(draft / "model.npz", allow_pickle=False, **model.to_arrays())
     labels = np.array(["" if label is None else label for label in rows.labels], str)
     tags = np.array([json.dumps(dict(s), sort_keys=True) for s in rows.segments], str)
-    np.savez(draft / "numeric.npz", allow_pickle=False, embeddings=rows.embeddings, confidence=rows.confidence, labels=labels, segments=tags)
+    np.savez(
+        draft / "numeric.npz", allow_pickle=False, embeddings=rows.embeddings, confidence=rows.confidence, labels=labels, segments=tags
+    )
     with (draft / "rows.jsonl").open("w", encoding="utf-8") as file:
-        for id, text in zip(rows.ids, rows.texts, strict=True):
-            file.write(json.dumps({"id": id, "text": text}, ensure_ascii=False) + "\n")
+        for row in zip(rows.ids, rows.texts, strict=True):
+            file.write(json.dumps(dict(zip(("id", "text"), row, strict=True)), ensure_ascii=False) + "\n")
 
 
 def _read(folder: Path) -> ReferenceRows:

@@ -1,0 +1,213 @@
+"""What a reference teaches the scan: features, spectrum, null law, thresholds and the unit of effects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.calibration import SCALES, Calibration, Moments, NullWorld, Progress, Spectrum
+from detectors.dependence import Dependence
+from detectors.law import Law
+from detectors.summarizer import Described, Summarizer
+
+Order: TypeAlias = Literal["iid", "time"]
+
+PANE = 16
+"""Samples from which a test pane is decided on."""
+_REGULARISERS = (0.02, 0.2, float("inf"))
+_MOST_FIT, _MOST_CALIBRATION = 10_000, 30_000
+_RUN_LENGTH_PER_ROW = 5.0
+_LEAST_ROWS = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """A segment's own part of the reference: its mean feature and scalars relative to the monitor's, its traces, its rows."""
+
+    features: NDArray[np.float32]
+    scalars: NDArray[np.float64]
+    scalar_deviation: NDArray[np.float64]
+    moments: Moments
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanModel:
+    """What a reference teaches the scan; shared by all streams of a monitor, never changed by them."""
+
+    summarizer: Summarizer
+    spectrum: Spectrum
+    calibration: Calibration
+    eigenvalues: NDArray[np.float64]
+    """(D,) variance of the calibration features along the basis."""
+    units: NDArray[np.float64]
+    """(M,) effect of wholly new content in each channel's norm."""
+    pane: int
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The M channels: norms of the mean feature, then scalars."""
+        return self.spectrum.names + self.summarizer.scalar_names
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Everything, as arrays without pickle."""
+        own: dict[str, NDArray[np.generic]] = {
+            "spectrum.basis": self.spectrum.basis,
+            "spectrum.weights": self.spectrum.weights,
+            "spectrum.names": np.array(self.spectrum.names),
+            "eigenvalues": self.eigenvalues,
+            "units": self.units,
+            "pane": np.array(self.pane),
+        }
+        own |= {f"summarizer.{name}": value for name, value in self.summarizer.to_arrays().items()}
+        return own | {f"calibration.{name}": value for name, value in self.calibration.to_arrays().items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Restores what `to_arrays` gave."""
+
+        def part(prefix: str) -> dict[str, NDArray[np.generic]]:
+            return {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
+
+        spectrum = part("spectrum.")
+        return cls(
+            Summarizer.from_arrays(part("summarizer.")),
+            Spectrum(
+                np.asarray(spectrum["basis"], np.float32),
+                np.asarray(spectrum["weights"], np.float32),
+                tuple(str(name) for name in spectrum["names"]),
+            ),
+            Calibration.from_arrays(part("calibration.")),
+            np.asarray(arrays["eigenvalues"], np.float64),
+            np.asarray(arrays["units"], np.float64),
+            int(arrays["pane"]),
+        )
+
+    def slice(self, described: Described) -> Slice:
+        """A segment's slice from its described reference rows."""
+        features, scalars = self._rotated(described)
+        covariance = np.cov(features, rowvar=False)
+        moments = Moments.of(covariance, self.spectrum.weights).unbiased(len(described))
+        return Slice(features.mean(0).astype(np.float32), scalars.mean(0), scalars.std(0) + 1e-9, moments, len(described))
+
+    def whole(self) -> Slice:
+        """The whole reference as a slice: no shift."""
+        c = self.calibration
+        return Slice(np.zeros(len(self.eigenvalues), np.float32), c.scalar_mean, c.scalar_deviation, c.moments, c.rows)
+
+    def _rotated(self, described: Described) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        centred = described.features - self.summarizer.mean
+        return (centred @ self.spectrum.basis).astype(np.float64), described.scalars.astype(np.float64)
+
+    def expected_delay(self, share: float, run_length: float) -> float:
+        """Samples until the mean evidence crosses when `share` of the traffic becomes new content; infinity beyond the longest window.
+
+        The new content is taken to be as new as the reference's median cluster would be, had the reference never held it.
+        """
+        c, threshold = self.calibration, self.calibration.curve.threshold(run_length)
+        n = np.unique(np.geomspace(self.pane, self.pane * 2 ** (SCALES - 1), 400).astype(np.int64))
+        scale = np.clip(np.log2(n / self.pane).astype(int), 0, SCALES - 1)
+        norms = len(self.spectrum.weights)
+        reach = share * self.units
+        gain_norm = n[:, None] / (1 + n[:, None] / c.rows) * reach[:norms] ** 2
+        gain_scalar = np.sqrt(n[:, None] / (1 + n[:, None] / c.scalar_rows)) * reach[norms:] / c.scalar_deviation
+        law = Law(c.law.mean[scale], c.law.deviation[scale], c.law.skewness[scale])
+        crossed = (law.surprise(c.law.mean[scale] + np.hstack([gain_norm, gain_scalar])) >= threshold).any(1)
+        return float(n[crossed.argmax()]) if crossed.any() else float("inf")
+
+
+def fit_model(
+    reference: NDArray[np.float32],
+    *,
+    seed: int,
+    order: Order = "iid",
+    pane: int = PANE,
+    confidence: NDArray[np.float32] | None = None,
+    progress: Progress = lambda _: None,
+) -> ScanModel:
+    """Learns a scan from (n, d) float32 reference rows: a fit and a calibration part, features, spectrum, null law, thresholds.
+
+    confidence : (n,) float32, the model's largest probability for each row, where it gives one.
+    """
+    if reference.ndim != 2 or len(reference) < _LEAST_ROWS:
+        raise ValueError(f"a reference has at least {_LEAST_ROWS} rows of one dimension, found shape {reference.shape}")
+    if not np.isfinite(reference).all():
+        raise ValueError("the reference has values that are not finite")
+    rng = np.random.default_rng(seed)
+    fit_rows, calibration_rows = _split(len(reference), order, rng)
+    fit, calibration = reference[fit_rows[:_MOST_FIT]], reference[calibration_rows[:_MOST_CALIBRATION]]
+    sure = None if confidence is None else confidence[calibration_rows[:_MOST_CALIBRATION]]
+    summarizer = Summarizer.fit(fit, calibration, rng=rng, confidence=sure)
+    spectrum = Spectrum.fit(summarizer.random_features(fit), _REGULARISERS)
+    described = summarizer.describe(calibration, confidence=sure)
+    summarizer = replace(summarizer, mean=_mean_feature(summarizer, reference))
+    features = ((described.features - described.features.mean(0)) @ spectrum.basis).astype(np.float32)
+    dependence = Dependence.measure(features * np.sqrt(spectrum.weights[0])) if order == "time" else Dependence.none()
+    world = NullWorld.of(features, described.scalars, weights=spectrum.weights, total=len(reference), pane=pane, block=dependence.block)
+    covariance = np.cov(features.astype(np.float64), rowvar=False)
+    calibrated = _calibrate(world, covariance, dependence, rng, progress)
+    units = _units(features, described, spectrum)
+    return ScanModel(summarizer, spectrum, calibrated, np.diag(covariance).copy(), units, pane)
+
+
+def _split(n: int, order: Order, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Disjoint fit and calibration rows: at random, or alternate eighths of the timeline."""
+    if order == "iid":
+        mixed = rng.permutation(n)
+        return mixed[: n // 2], mixed[n // 2 :]
+    eighths = np.array_split(np.arange(n), 8)
+    return np.concatenate(eighths[::2]), np.concatenate(eighths[1::2])
+
+
+def _mean_feature(summarizer: Summarizer, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    total = np.zeros(summarizer.features)
+    for part in np.array_split(rows, max(1, len(rows) // 4096)):
+        total += summarizer.random_features(part).sum(0, dtype=np.float64)
+    return np.asarray(total / len(rows), np.float32)
+
+
+def _calibrate(
+    world: NullWorld, covariance: NDArray[np.float64], dependence: Dependence, rng: np.random.Generator, progress: Progress
+) -> Calibration:
+    """Thresholds from the resampled world, and the laws that fresh traffic is weighed by."""
+    plug_in = Moments.of(covariance, world.weights)
+    moments = plug_in.unbiased(len(world.rows))
+    law, curve = world.simulate(rng, plug_in, progress)
+    return Calibration(
+        law=dependence.correct(_freed(law, plug_in, moments), world),
+        curve=curve,
+        moments=moments,
+        scalar_mean=world.scalar_mean,
+        scalar_deviation=world.deviation,
+        rows=world.reference[0],
+        scalar_rows=world.reference[1],
+        block=dependence.block,
+        supported=_RUN_LENGTH_PER_ROW * world.reference[0] / dependence.inflation,
+    )
+
+
+def _freed(law: Law, plug_in: Moments, moments: Moments) -> Law:
+    """The law of fresh traffic: the simulated one, freed of what resampling a finite part adds to its second and third moments."""
+    scalars = law.mean.shape[1] - len(moments.t1)
+    ones = np.ones(scalars)
+    factor = np.concatenate([np.sqrt(moments.t2 / plug_in.t2), ones])
+    skew = np.concatenate([moments.skewness / plug_in.skewness, ones])
+    return law.scaled(np.ones_like(factor), factor, skew)
+
+
+def _units(features: NDArray[np.float32], described: Described, spectrum: Spectrum) -> NDArray[np.float64]:
+    """Per channel, how far wholly new content lies: the median over reference clusters of one against all others."""
+    cluster, norms = described.cluster, []
+    for c in np.unique(cluster):
+        inside = cluster == c
+        if 20 <= inside.sum() <= len(cluster) - 20:
+            apart = features[inside].mean(0) - features[~inside].mean(0)
+            noise = features[inside].var(0) / inside.sum() + features[~inside].var(0) / (~inside).sum()
+            norms.append(spectrum.weights @ (apart.astype(np.float64) ** 2 - noise))
+    quadratic = np.sqrt(np.maximum(np.median(norms, axis=0), 1e-6)) if norms else np.ones(len(spectrum.weights))
+    rare = np.quantile(described.scalars, 0.99, axis=0) - described.scalars.mean(0)
+    return np.concatenate([quadratic, np.maximum(rare, 1e-6)])

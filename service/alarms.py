@@ -1,0 +1,110 @@
+"""The life of an alarm: open → acknowledged → resolved, each step with a named reason. Pure: time is passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from detectors import Effect, Evidence
+from service.errors import ConflictError
+from service.records import Alarm, AlarmState, Event, Severity, Step, Verdict
+
+
+class Reason(StrEnum):
+    """Why an alarm took a step."""
+
+    DRIFT = "evidence above the threshold and effect above the tolerance"
+    WORSE = "effect reached the critical level"
+    SEEN = "a person took it"
+    CALM = "effect stayed below the tolerance"
+    CLOSED = "a person closed it"
+    FALSE_ALARM = "a person called it a false alarm"
+    TRUE_ALARM = "a person confirmed it"
+    SEASONAL = "a person called it seasonal"
+    REBASED = "the reference was replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What counts as drift on a monitor's streams, as equivalent shares of new content; and when it is over."""
+
+    tolerance: float
+    critical: float
+    calm_samples: int
+    calm_seconds: float = 7 * 86_400.0
+    least_samples: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """After a verdict *false* or *seasonal*: no new episode until the effect's lower bound exceeds 1.5 × the closed estimate, or
+    until log time passes."""
+
+    beyond: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """What a stream's decisions remember besides its detector."""
+
+    alarm: str = ""
+    """Id of the open alarm, '' when there is none."""
+    crossed: bool = False
+    """The evidence crossed, and no episode has opened for it yet."""
+    calm_since: tuple[int, float] | None = None
+    """Samples and log time at which the stream became calm during an alarm."""
+    held_back: HeldBack | None = None
+    crossings: int = 0
+    opened: int = 0
+    withheld: int = 0
+    """Episodes that a hold-back kept from opening."""
+
+
+def should_open(episode: Episode, evidence: Evidence, rules: Rules, now: float) -> bool:
+    """Whether an episode opens here: crossed at or before this pane, evidence above, effect surely above the tolerance."""
+    if episode.alarm or not (episode.crossed and evidence.above and evidence.effect.low > rules.tolerance):
+        return False
+    held = episode.held_back
+    return held is None or now >= held.until or evidence.effect.low > held.beyond
+
+
+def severity(effect: Effect, rules: Rules) -> Severity:
+    """Critical once the effect is surely beyond the critical level."""
+    return Severity.CRITICAL if effect.low >= rules.critical else Severity.WARNING
+
+
+def calm(episode: Episode, upper: float, *, samples: int, now: float, rules: Rules) -> tuple[Episode, bool]:
+    """Follows how long the effect's upper bound has stayed below the tolerance; true once that is long enough to resolve."""
+    if upper >= rules.tolerance:
+        return replace(episode, calm_since=None), False
+    since = episode.calm_since or (samples, now)
+    stayed, elapsed = samples - since[0], now - since[1]
+    enough = stayed >= rules.calm_samples or (elapsed >= rules.calm_seconds and stayed >= rules.least_samples)
+    return replace(episode, calm_since=since), enough
+
+
+def step(alarm: Alarm, state: AlarmState, reason: Reason, *, time: float, actor: str = "driftgate", note: str = "") -> Alarm:
+    """The alarm one step on; a resolved alarm takes no more."""
+    if alarm.state is AlarmState.RESOLVED:
+        raise ConflictError(f"alarm {alarm.id} is resolved already ({alarm.history[-1].reason})")
+    taken = Step(state.value, reason.value, time, actor, note)
+    return replace(alarm, state=state, history=(*alarm.history, taken), version=alarm.version + 1)
+
+
+def apply_event(alarm: Alarm, event: Event) -> Alarm:
+    """What a person's event makes of an alarm."""
+    note, about = str(event.body.get("note", "")), {"time": event.time, "actor": event.actor}
+    if event.kind == "acknowledge":
+        if alarm.state is AlarmState.ACKNOWLEDGED:
+            return alarm
+        return step(alarm, AlarmState.ACKNOWLEDGED, Reason.SEEN, note=note, **about)  # type: ignore[arg-type]  # a mapping of keywords
+    if event.kind == "resolve":
+        return step(alarm, AlarmState.RESOLVED, Reason.CLOSED, note=note, **about)  # type: ignore[arg-type]  # a mapping of keywords
+    verdict = Verdict(str(event.body["verdict"]))
+    state, reason = {
+        Verdict.TRUE: (AlarmState.ACKNOWLEDGED, Reason.TRUE_ALARM),
+        Verdict.FALSE: (AlarmState.RESOLVED, Reason.FALSE_ALARM),
+        Verdict.SEASONAL: (AlarmState.RESOLVED, Reason.SEASONAL),
+    }[verdict]
+    return replace(step(alarm, state, reason, note=note, **about), verdict=verdict)  # type: ignore[arg-type]  # a mapping of keywords

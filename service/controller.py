@@ -1,0 +1,215 @@
+"""The controller: reads each monitor's log in sequence order, decides, and writes what follows in one transaction."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from service.alarms import Reason, step
+from service.errors import ConflictError
+from service.explanation import explain
+from service.observe import Observer, Reading
+from service.ports import Store
+from service.records import Alarm, AlarmState, Decision, Event, Measured, OutboxItem, Pane, stable_id
+from service.reference import Reference
+from service.settings import MonitorSettings
+from service.streams import MonitorStreams, Outcome, Stream, describe_status
+
+_BATCH = 512
+_CHECKPOINT_PANES = 256
+_CHECKPOINT_SECONDS = 600.0
+
+log = structlog.get_logger()
+
+
+class Follower(Protocol):
+    """Whoever acts on what was decided: opens refresh cycles."""
+
+    def opened(self, alarm: Alarm, *, now: float) -> None:
+        """Called after an alarm was committed; may be called again for the same alarm."""
+
+
+class _Nobody:
+    def opened(self, alarm: Alarm, *, now: float) -> None:
+        pass
+
+
+class Controller:
+    """Decides one monitor's log. Stateless but for what `Store.decided` lets it rebuild."""
+
+    def __init__(
+        self, settings: MonitorSettings, reference: Reference, store: Store, observer: Observer, *, follower: Follower | None = None
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._observer = observer
+        self._follower = follower or _Nobody()
+        self._lock = threading.RLock()
+        self._unsaved = 0
+        self._saved_at = 0.0
+        self.streams = MonitorStreams(settings, reference)
+        self._restore()
+
+    @property
+    def monitor(self) -> str:
+        """The monitor's name."""
+        return self._settings.name
+
+    def step(self, *, now: float) -> int:
+        """Decides what has come since the last call; returns how many entries. Another controller's progress is taken over."""
+        with self._lock:
+            try:
+                return self._step(now)
+            except ConflictError:
+                log.warning("decision overtaken", monitor=self.monitor)
+                self._restore()
+                return 0
+
+    def _step(self, now: float) -> int:
+        entries = self._store.entries(self.monitor, self.streams.sequence, _BATCH)
+        if not entries:
+            return 0
+        started, expected = time.perf_counter(), self.streams.sequence
+        changed: dict[str, Alarm] = {}
+        opened: list[Alarm] = []
+        crossed: set[str] = set()
+        for entry in entries:
+            outcome = self.streams.apply(entry)
+            alarms = [
+                self._explained(alarm, stream) for alarm, stream in zip(outcome.alarms, outcome.opened, strict=False)
+            ] or outcome.alarms
+            opened += alarms[: len(outcome.opened)]
+            changed |= {alarm.id: alarm for alarm in alarms}
+            crossed |= self._crossed(entry)
+        self._commit(expected, changed, opened, now)
+        self._report(changed, crossed, time.perf_counter() - started)
+        for alarm in opened:
+            self._follower.opened(alarm, now=now)
+        return len(entries)
+
+    def rebase(self, reference: Reference, *, now: float) -> None:
+        """Starts over on another reference version: open alarms resolve, every stream begins anew."""
+        with self._lock:
+            while self._step(now):
+                pass
+            closed = {a.id: step(a, AlarmState.RESOLVED, Reason.REBASED, time=now) for a in self.streams.alarms.values()}
+            fresh = MonitorStreams(self._settings, reference)
+            fresh.sequence, fresh.traffic = self.streams.sequence, self.streams.traffic
+            self.streams, expected = fresh, self.streams.sequence
+            self._unsaved = _CHECKPOINT_PANES
+            self._commit(expected, closed, [], now)
+            self._report(closed, set(), 0.0)
+
+    def checkpoint(self, *, now: float) -> None:
+        """Stores the detectors' state, so that a restart replays nothing."""
+        with self._lock:
+            self._unsaved = _CHECKPOINT_PANES
+            self._commit(self.streams.sequence, {}, [], now)
+
+    def _restore(self) -> None:
+        """From the last checkpoint on, decided panes are applied again without writing: the same log gives the same state."""
+        self.streams = MonitorStreams(self._settings, self.streams.reference)
+        decided, at, checkpoint = self._store.decided(self.monitor)
+        if checkpoint is None or not self.streams.restore(checkpoint):
+            self.streams.sequence = at
+        while self.streams.sequence < decided:
+            entries = self._store.entries(self.monitor, self.streams.sequence, _BATCH)
+            for entry in (e for e in entries if e.sequence <= decided):
+                self._replay(self.streams.apply(entry))
+            if not entries or entries[-1].sequence >= decided:
+                self.streams.sequence = decided
+
+    def _replay(self, outcome: Outcome) -> None:
+        """Alarms that were explained when they opened keep their explanation."""
+        for alarm in outcome.alarms:
+            if alarm.id in self.streams.alarms:
+                self.streams.alarms[alarm.id] = self._store.get(Alarm, alarm.id)
+
+    def _explained(self, alarm: Alarm, stream: Stream) -> Alarm:
+        pool = self._store.pool(self.monitor, since=alarm.window_start)
+        explained = explain(alarm, stream, pool, self.streams.reference)
+        self.streams.alarms[alarm.id] = explained
+        return explained
+
+    def _crossed(self, entry: Pane | Event) -> set[str]:
+        if isinstance(entry, Event) or entry.key.segment not in self.streams.streams:
+            return set()
+        return {entry.key.segment} if self.streams.streams[entry.key.segment].evidence.alarm else set()
+
+    def _commit(self, expected: int, changed: Mapping[str, Alarm], opened: Sequence[Alarm], now: float) -> None:
+        self._unsaved += self.streams.sequence - expected
+        save = self._unsaved >= _CHECKPOINT_PANES or now - self._saved_at >= _CHECKPOINT_SECONDS or bool(changed)
+        self._store.decide(
+            Decision(
+                self.monitor,
+                expected,
+                self.streams.sequence,
+                alarms=tuple(changed.values()),
+                outbox=tuple(self._notifications(tuple(changed.values()), {a.id for a in opened}, now)),
+                checkpoint=self.streams.checkpoint() if save else None,
+                state=msgspec.json.encode(describe_status(self.streams)),
+            )
+        )
+        if save:
+            self._unsaved, self._saved_at = 0, now
+
+    def _notifications(self, alarms: Sequence[Alarm], opened: set[str], now: float) -> list[OutboxItem]:
+        """An item per alarm and destination, when it opens and when it resolves."""
+        news = [(alarm, "alarm.opened") for alarm in alarms if alarm.id in opened]
+        news += [(alarm, "alarm.resolved") for alarm in alarms if alarm.state is AlarmState.RESOLVED]
+        return [
+            OutboxItem(stable_id(kind, alarm.id, to), kind, to, notification(alarm), created=now, due=now)
+            for alarm, kind in news
+            for to in self._settings.notify
+        ]
+
+    def _report(self, changed: Mapping[str, Alarm], crossed: set[str], seconds: float) -> None:
+        for alarm in changed.values():
+            self._observer.alarm(alarm)
+            log.info(
+                "alarm",
+                state=alarm.state.value,
+                alarm=alarm.id,
+                monitor=self.monitor,
+                segment=alarm.segment,
+                reason=alarm.history[-1].reason,
+            )
+        readings = [_reading(stream, crossed=stream.segment in crossed) for stream in self.streams.streams.values()]
+        self._observer.decided(self.monitor, time=self.streams.traffic.last, seconds=seconds, readings=readings)
+
+
+def notification(alarm: Alarm) -> dict[str, Any]:
+    """What a destination is told: facts and links' ids, thin enough for any webhook (no payload text beyond 3 cut exemplars)."""
+    return {
+        "alarm": alarm.id,
+        "monitor": alarm.monitor,
+        "segment": alarm.segment,
+        "kind": alarm.kind,
+        "severity": alarm.severity.value,
+        "state": alarm.state.value,
+        "opened": alarm.opened,
+        "window_samples": alarm.window_samples,
+        "effect": asdict(alarm.effect),
+        "novel_share": asdict(alarm.novel_share),
+        "reference_version": alarm.reference_version,
+        "reason": alarm.history[-1].reason,
+        "exemplars": [exemplar.text or exemplar.id for exemplar in alarm.exemplars[:3]],
+    }
+
+
+def _reading(stream: Stream, *, crossed: bool) -> Reading:
+    evidence, effect, novel = stream.evidence, stream.evidence.effect, stream.scan.novel_share()
+    return Reading(
+        evidence.surprise,
+        evidence.threshold,
+        Measured(effect.estimate, effect.low, effect.high),
+        Measured(novel.estimate, novel.low, novel.high),
+        stream.segment,
+        crossed=crossed,
+    )

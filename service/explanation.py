@@ -1,0 +1,71 @@
+"""What an alarm shows: the clusters whose share of the traffic moved, and the samples nearest to what moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import Described, Summary
+from service.records import WHOLE, Alarm, ClusterChange, Exemplar, Pooled
+from service.reference import Reference
+from service.streams import Stream
+
+_CLUSTERS, _EXEMPLARS, _PER_CLUSTER, _CUT = 8, 5, 2, 200
+NOVEL = "novel"
+"""The cluster of samples that lie near no reference cluster."""
+
+
+def explain(alarm: Alarm, stream: Stream, pool: Sequence[Pooled], reference: Reference) -> Alarm:
+    """The alarm with its exemplars and moved clusters; `pool` holds recent samples, of any segment and version."""
+    rows = [row for row in pool if row.time >= alarm.window_start and _belongs(row, alarm.segment)]
+    rows = rows[-max(alarm.window_samples, 50) :]
+    if not rows:
+        return replace(alarm, clusters=_changes(stream.scan.window(), reference, [], None))
+    described = reference.summarizer.describe(np.stack([row.embedding for row in rows]).astype(np.float32))
+    witness = (described.features - reference.summarizer.mean) @ stream.scan.direction
+    order = np.argsort(-witness, kind="stable")
+    return replace(
+        alarm,
+        exemplars=tuple(exemplar(rows[i]) for i in _distinct(order, described, _EXEMPLARS)),
+        clusters=_changes(stream.scan.window(), reference, rows, described),
+    )
+
+
+def exemplar(row: Pooled) -> Exemplar:
+    """A pooled sample as it is shown: texts cut, images and vectors by id alone."""
+    text = row.payload[:_CUT] if isinstance(row.payload, str) else ""
+    return Exemplar(row.id, text, row.novelty)
+
+
+def _belongs(row: Pooled, segment: str) -> bool:
+    tag, _, value = segment.partition("=")
+    return segment == WHOLE or row.segments.get(tag) == value
+
+
+def _distinct(order: NDArray[np.int64], described: Described, most: int) -> list[int]:
+    """The first of the order that are not near-copies of one before (feature similarity below .95)."""
+    chosen: list[int] = []
+    for i in order[: 20 * most]:
+        if all(float(described.features[i] @ described.features[j]) < 0.95 for j in chosen):
+            chosen.append(int(i))
+        if len(chosen) == most:
+            break
+    return chosen
+
+
+def _changes(window: Summary, reference: Reference, rows: Sequence[Pooled], described: Described | None) -> tuple[ClusterChange, ...]:
+    """The clusters whose share moved most, largest gain first."""
+    if not window.count:
+        return ()
+    before, now = reference.cluster_shares, window.clusters / window.count
+    names = (*reference.cluster_names, NOVEL)
+    moved = np.argsort(-np.abs(now - before), kind="stable")[:_CLUSTERS]
+    changes = []
+    for c in sorted(moved, key=lambda c: before[c] - now[c]):
+        members = np.flatnonzero(described.cluster == c) if described is not None else np.empty(0, np.int64)
+        shown = tuple(exemplar(rows[i]) for i in members[:_PER_CLUSTER])
+        changes.append(ClusterChange(names[c], float(before[c]), float(now[c]), shown))
+    return tuple(changes)
