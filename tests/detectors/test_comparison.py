@@ -1,0 +1,98 @@
+"""Bounds and tests of the paired comparison hold what they promise, in simulation and against exact sums."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors.comparison import Comparison, compare, gain_interval, lower_bound, mcnemar, non_inferior, rows_needed, upper_bound
+
+
+def paired(rows: int, negative: float, positive: float, rng: np.random.Generator) -> Comparison:
+    """Rows whose flips have the given rates; the rest is right under both models."""
+    b, c, rest = rng.multinomial(rows, [negative, positive, 1 - negative - positive])
+    return Comparison(rows, old_right=int(rest + b), new_right=int(rest + c), negative_flips=int(b), positive_flips=int(c))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1))
+def test_counts_add_up(pairs: list[tuple[bool, bool]]) -> None:
+    old, new = (np.array(side, bool) for side in zip(*pairs, strict=True))
+    found = compare(old, new)
+    assert found.new_right - found.old_right == found.positive_flips - found.negative_flips
+    assert found.gain == pytest.approx(found.new_accuracy - found.old_accuracy)
+    assert found.negative_flip_rate == pytest.approx(sum(a and not b for a, b in pairs) / len(pairs))
+
+
+@pytest.mark.parametrize("rate", [0.002, 0.01, 0.05, 0.4])
+def test_the_upper_bound_covers_at_least_as_often_as_it_says(rate: float) -> None:
+    rng = np.random.default_rng(17)
+    draws = rng.binomial(400, rate, 4000)
+    bounds = {int(count): upper_bound(int(count), 400, confidence=0.9) for count in np.unique(draws)}
+    covered = np.mean([bounds[int(count)] >= rate for count in draws])
+    assert covered >= 0.9 - 3 * math.sqrt(0.09 / 4000)  # three standard errors of the simulation
+
+
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.55, 0.99))
+def test_bounds_enclose_the_observed_rate_and_mirror_each_other(counts: tuple[int, int], confidence: float) -> None:
+    count, rows = counts
+    low, high = lower_bound(count, rows, confidence=confidence), upper_bound(count, rows, confidence=confidence)
+    assert low <= count / rows <= high
+    assert low == pytest.approx(1 - upper_bound(rows - count, rows, confidence=confidence), abs=1e-9)
+
+
+def test_the_upper_bound_solves_the_binomial_equation() -> None:
+    bound = upper_bound(3, 120, confidence=0.95)
+    tail = sum(math.comb(120, k) * bound**k * (1 - bound) ** (120 - k) for k in range(4))
+    assert tail == pytest.approx(0.05, abs=1e-9)
+
+
+@given(st.floats(0.002, 0.3), st.floats(0.6, 0.99), st.integers(0, 5))
+def test_rows_needed_is_the_fewest_that_pass(rate: float, confidence: float, count: int) -> None:
+    rows = rows_needed(rate, confidence=confidence, count=count)
+    assert upper_bound(count, rows, confidence=confidence) <= rate
+    assert rows - 1 < max(count, 1) or upper_bound(count, rows - 1, confidence=confidence) > rate
+
+
+def test_mcnemar_rejects_equal_models_no_more_often_than_it_says() -> None:
+    rng = np.random.default_rng(23)
+    values = np.array([mcnemar(paired(300, 0.05, 0.05, rng)) for _ in range(3000)])
+    for level in (0.01, 0.05, 0.2):
+        assert np.mean(values <= level) <= level + 3 * math.sqrt(level * (1 - level) / 3000)
+
+
+def test_mcnemar_finds_a_model_that_breaks_more_than_it_mends() -> None:
+    rng = np.random.default_rng(29)
+    assert np.mean([mcnemar(paired(600, 0.08, 0.02, rng)) <= 0.05 for _ in range(300)]) > 0.95
+    assert mcnemar(Comparison(50, 40, 40, 0, 0)) == 1.0
+
+
+@pytest.mark.parametrize(("negative", "positive"), [(0.01, 0.01), (0.02, 0.12), (0.1, 0.1)])
+def test_the_gain_interval_covers_the_true_gain(negative: float, positive: float) -> None:
+    rng = np.random.default_rng(31)
+    hits = []
+    for _ in range(2000):
+        low, high = gain_interval(paired(200, negative, positive, rng), confidence=0.9)
+        hits.append(low <= positive - negative <= high)
+    assert np.mean(hits) >= 0.9 - 0.02 - 3 * math.sqrt(0.09 / 2000)  # approximate: two points below nominal at most
+
+
+def test_non_inferiority_errs_no_more_often_than_it_says_at_the_margin() -> None:
+    rng = np.random.default_rng(37)
+    wrong = [non_inferior(paired(400, 0.06, 0.03, rng), margin=0.03, confidence=0.95) for _ in range(2000)]
+    assert np.mean(wrong) <= 0.05 + 0.01 + 3 * math.sqrt(0.0475 / 2000)
+    assert non_inferior(Comparison(500, 450, 455, 5, 10), margin=0.02, confidence=0.95)
+
+
+def test_wrong_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="same rows for both"):
+        compare(np.zeros(2, bool), np.zeros(3, bool))
+    with pytest.raises(ValueError, match="at least one"):
+        compare(np.zeros(0, bool), np.zeros(0, bool))
+    with pytest.raises(ValueError, match="count: between 0 and rows"):
+        upper_bound(4, 3, confidence=0.9)
+    with pytest.raises(ValueError, match="confidence: between 0 and 1, found 1"):
+        lower_bound(1, 3, confidence=1)
+    with pytest.raises(ValueError, match="rate: between 0 and 1"):
+        rows_needed(0, confidence=0.9)
