@@ -36,7 +36,7 @@ class Database:
         self._memory = str(path) == ":memory:"
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
-        self._closed = False
+        self.closed = False
         try:
             if not self._memory:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -73,12 +73,12 @@ class Database:
                 yield connection
         finally:
             self._idle.append(connection)
-            if self._closed:
+            if self.closed:
                 self._close_idle()
 
     def close(self) -> None:
         with self._lock:
-            self._closed = True
+            self.closed = True
             self._close_idle()
             self._writer.close()
 

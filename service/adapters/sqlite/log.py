@@ -145,7 +145,9 @@ class SqliteLog:
                 self._trim()
 
     def close(self) -> None:
-        """Remembers how far the log is decided; later calls fail."""
+        """Remembers how far the log is decided; later calls but this one fail."""
+        if self._database.closed:
+            return
         with self._database.write() as connection:
             connection.execute("UPDATE ends SET decided = ?", (self._decided,))
         self._database.close()

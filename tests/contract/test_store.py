@@ -1,0 +1,596 @@
+"""What every Store promises: exact state, compared before it changes, all of it or nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detectors import Summary
+from service.errors import ConflictError, NotFoundError
+from service.ports import Store
+from service.records import (
+    Alarm,
+    AlarmState,
+    AnnotationBatch,
+    Assignment,
+    BatchState,
+    Candidate,
+    Commit,
+    DeadLetter,
+    Decision,
+    Event,
+    Family,
+    Label,
+    Measured,
+    OutboxItem,
+    Output,
+    Pane,
+    PaneKey,
+    Partition,
+    Payload,
+    Pooled,
+    Rejected,
+    Sample,
+    Severity,
+    Step,
+    Waiting,
+)
+
+PARTITION = Partition("http", "topic-1")
+RNG = np.random.default_rng(7)
+Opener = Callable[..., Store]
+
+
+@pytest.fixture
+def store(open_store: Opener) -> Store:
+    return open_store()
+
+
+def summary(count: int = 8) -> Summary:
+    sums = RNG.normal(size=16).astype(np.float32).astype(np.float64)
+    return Summary(count, sums, RNG.normal(size=3), RNG.integers(0, 9, 5), RNG.integers(0, 9, 100))
+
+
+def pane(first: int, *, monitor: str = "chat", segment: str = "all", count: int = 8, partition: Partition = PARTITION) -> Pane:
+    return Pane(PaneKey(monitor, segment, 1, partition, first), first + count - 1, 10.0 + first, 11.0 + first, summary(count))
+
+
+def pooled(number: int, *, monitor: str = "chat", payload: Payload | None = "hello") -> Pooled:
+    return Pooled(
+        monitor=monitor,
+        id=f"s{number}",
+        time=float(number),
+        partition=PARTITION,
+        offset=number,
+        payload=payload,
+        segments={"locale": "de"},
+        output=Output("billing", (0.25, 0.75), None, "v3"),
+        label=None,
+        embedding=RNG.normal(size=6).astype(np.float16),
+        novelty=0.5,
+        reference_version=1,
+    )
+
+
+def alarm(version: int = 1, *, id: str = "a1", opened: float = 50.0, monitor: str = "chat") -> Alarm:
+    return Alarm(
+        id=id,
+        monitor=monitor,
+        segment="all",
+        family=Family.INPUT,
+        reference_version=1,
+        kind="new content",
+        severity=Severity.WARNING,
+        state=AlarmState.OPEN,
+        at_sample=320,
+        at_sequence=10,
+        opened=opened,
+        window_samples=200,
+        window_start=40.0,
+        effect=Measured(0.1, 0.05, 0.2),
+        novel_share=Measured(0.1, 0.05, 0.2),
+        channel="mmd",
+        history=(Step("open", "evidence and effect above tolerance", opened),),
+        version=version,
+    )
+
+
+def item(id: str = "o1", *, due: float = 0.0, state: str = "pending") -> OutboxItem:
+    return OutboxItem(id, "alarm.opened", "hook", {"alarm": "a1", "n": [1, 2]}, created=5.0, due=due, state=state)
+
+
+def event(id: str = "e1", *, monitor: str = "chat") -> Event:
+    return Event(id, monitor, "verdict", 60.0, "ana", subject="a1", body={"verdict": "true"})
+
+
+def step(held: Assignment, take: int = 8, *, at: int | None = None, **changes: Any) -> Commit:
+    """A commit that moves the partition on by `take` records."""
+    offset = held.offset if at is None else at
+    return Commit(held.partition, held.epoch, offset, offset + take, float(offset + take), **changes)
+
+
+def assert_same_pane(found: object, expected: Pane, *, sequence: int = 0) -> None:
+    assert isinstance(found, Pane)
+    fields = ("key", "last_offset", "first_time", "last_time")
+    assert [getattr(found, name) for name in fields] == [getattr(expected, name) for name in fields]
+    assert found.sequence == sequence
+    assert found.summary.to_bytes() == expected.summary.to_bytes()
+
+
+# --- partitions
+
+
+def test_a_new_partition_starts_at_its_first_record(store: Store) -> None:
+    held = store.assign(PARTITION)
+
+    assert (held.partition, held.epoch, held.offset, held.open_panes, held.waiting) == (PARTITION, 1, 0, (), ())
+    assert held.recent_ids.dtype == np.uint64
+    assert held.recent_ids.size == 0
+
+
+def test_an_assignment_returns_all_that_the_last_commit_left(store: Store) -> None:
+    open_pane, closing = pane(8, count=3), pane(0)
+    request = Sample("chat", "ev/0", 3.0, "text", {"locale": "de"})
+    tensor = Sample("chat", "ev/1", 3.0, np.arange(12, dtype=np.float32).reshape(3, 4))
+    embedding = RNG.normal(size=6).astype(np.float32)
+    waiting = (Waiting("ev", 0, request, embedding, 63.0), Waiting("ev", 1, tensor, embedding, 63.0))
+    ids = np.array([2**64 - 1, 5], np.uint64)
+    store.commit(step(store.assign(PARTITION), 11, closed=(closing,), touched=(open_pane,), waiting=waiting, recent_ids=ids))
+
+    held = store.assign(PARTITION)
+
+    assert (held.epoch, held.offset, held.time) == (2, 11, 11.0)
+    assert len(held.open_panes) == 1
+    assert_same_pane(held.open_panes[0], open_pane)
+    assert [(w.event_id, w.index, w.expires, w.sample.id, dict(w.sample.segments)) for w in held.waiting] == [
+        ("ev", 0, 63.0, "ev/0", {"locale": "de"}),
+        ("ev", 1, 63.0, "ev/1", {}),
+    ]
+    np.testing.assert_array_equal(held.waiting[0].embedding, embedding)
+    assert held.waiting[0].sample.payload == "text"
+    np.testing.assert_array_equal(held.waiting[1].sample.payload, tensor.payload)
+    assert held.recent_ids.tolist() == ids.tolist()
+
+
+def test_an_answered_sample_no_longer_waits(store: Store) -> None:
+    held = store.assign(PARTITION)
+    waiting = [Waiting("ev", n, Sample("chat", f"ev/{n}", 3.0, "x"), np.zeros(2, np.float32), 63.0) for n in range(2)]
+    store.commit(step(held, waiting=tuple(waiting)))
+    store.commit(step(held, at=8, answered=(("ev", 0), ("unknown", 3))))
+
+    assert [w.index for w in store.assign(PARTITION).waiting] == [1]
+
+
+def test_a_closed_pane_is_no_longer_open(store: Store) -> None:
+    held = store.assign(PARTITION)
+    store.commit(step(held, touched=(pane(0, count=5), pane(0, segment="locale=de", count=5))))
+    assert {p.key.segment for p in store.open_panes("chat")} == {"all", "locale=de"}
+
+    store.commit(step(held, at=8, closed=(pane(0),)))
+
+    assert [p.key.segment for p in store.open_panes("chat")] == ["locale=de"]
+    assert store.open_panes("other") == []
+
+
+def test_a_touched_pane_replaces_its_earlier_state(store: Store) -> None:
+    held = store.assign(PARTITION)
+    grown = pane(0, count=7)
+    store.commit(step(held, touched=(pane(0, count=5),)))
+    store.commit(step(held, at=8, touched=(grown,)))
+
+    (found,) = store.open_panes("chat")
+    assert_same_pane(found, grown)
+
+
+def test_whoever_held_the_partition_before_cannot_commit(store: Store) -> None:
+    zombie = store.assign(PARTITION)
+    held = store.assign(PARTITION)
+
+    with pytest.raises(ConflictError, match="epoch 1"):
+        store.commit(step(zombie, closed=(pane(0),), counts={"chat": 8}))
+
+    assert store.entries("chat", 0, 10) == []
+    assert store.samples_taken("chat") == 0
+    store.commit(step(held))
+
+
+def test_a_partition_that_was_never_assigned_takes_no_commit(store: Store) -> None:
+    with pytest.raises(ConflictError):
+        store.commit(Commit(PARTITION, 0, 0, 8, 1.0))
+
+
+@pytest.mark.parametrize("expected", [0, 7, 9])
+def test_a_commit_at_another_offset_changes_nothing(store: Store, expected: int) -> None:
+    held = store.assign(PARTITION)
+    first = step(held, closed=(pane(0),), pooled=(pooled(0),), counts={"chat": 8}, recent_ids=np.arange(8, dtype=np.uint64))
+    store.commit(first)
+
+    with pytest.raises(ConflictError, match="offset"):
+        store.commit(replace(first, expected_offset=expected, next_offset=expected + 8))
+
+    after = store.assign(PARTITION)
+    assert (after.offset, after.recent_ids.size) == (8, 8)
+    assert len(store.entries("chat", 0, 10)) == 1
+    assert len(store.pool("chat")) == 1
+    assert store.samples_taken("chat") == 8
+
+
+def test_a_commit_cannot_go_back(store: Store) -> None:
+    held = store.assign(PARTITION)
+    store.commit(step(held))
+    with pytest.raises(ConflictError, match="back"):
+        store.commit(replace(step(held, at=8), next_offset=7))
+
+
+def test_partitions_of_a_recreated_topic_are_different(store: Store) -> None:
+    store.commit(step(store.assign(PARTITION)))
+
+    assert store.assign(replace(PARTITION, topic_id="topic-2")).offset == 0
+
+
+def test_the_newest_ten_thousand_ids_are_remembered_in_order(store: Store) -> None:
+    held = store.assign(PARTITION)
+    chunks = np.split(np.arange(25_000, dtype=np.uint64), [3_000, 3_001, 14_000, 24_999])
+    for number, chunk in enumerate(chunks):
+        store.commit(step(held, 1, at=number, recent_ids=chunk))
+
+    assert store.assign(PARTITION).recent_ids.tolist() == list(range(15_000, 25_000))
+
+
+def test_a_failed_commit_leaves_no_part_behind(store: Store) -> None:
+    held = store.assign(PARTITION)
+    broken = replace(pooled(1), time="not a number")  # type: ignore[arg-type]  # the error is the point
+
+    with pytest.raises(Exception, match=r".+"):
+        store.commit(step(held, closed=(pane(0),), pooled=(pooled(0), broken), counts={"chat": 8}))
+
+    assert store.entries("chat", 0, 10) == []
+    assert store.pool("chat") == []
+    store.commit(step(held))
+
+
+# --- the log of panes and events
+
+
+def test_panes_and_events_of_a_monitor_share_one_sequence(store: Store) -> None:
+    held = store.assign(PARTITION)
+    mine, others = [pane(0), pane(8), pane(16)], [pane(0, monitor="search")]
+    first = store.commit(step(held, 16, closed=(mine[0], others[0], mine[1])))
+    recorded = store.record_event(event())
+    second = store.commit(step(held, at=16, closed=(mine[2],)))
+
+    assert [p.sequence for p in first] == [1, 1, 2]
+    assert (recorded.sequence, second[0].sequence) == (3, 4)
+    entries = store.entries("chat", 0, 10)
+    assert [entry.sequence for entry in entries] == [1, 2, 3, 4]
+    assert entries[2] == recorded
+    for found, expected in zip([entries[0], entries[1], entries[3]], mine, strict=True):
+        assert_same_pane(found, expected, sequence=found.sequence)
+    assert [entry.sequence for entry in store.entries("chat", 1, 2)] == [2, 3]
+    assert store.entries("chat", 4, 10) == []
+    assert store.entries("unknown", 0, 10) == []
+
+
+def test_an_event_is_recorded_once(store: Store) -> None:
+    first = store.record_event(event())
+    store.record_event(event("e2"))
+
+    assert store.record_event(replace(event(), time=99.0)) == first
+    assert [entry.sequence for entry in store.entries("chat", 0, 10)] == [1, 2]
+
+
+def test_nothing_is_decided_at_first(store: Store) -> None:
+    assert store.decided("chat") == (0, 0, None)
+    assert store.status("chat") == {}
+
+
+def test_a_decision_writes_alarms_outbox_checkpoint_and_state_together(store: Store) -> None:
+    store.commit(step(store.assign(PARTITION), 16, closed=(pane(0), pane(8))))
+    store.decide(Decision("chat", 0, 1, (alarm(),), (item(),), b"checkpoint", b'{"samples": 8}'))
+    store.decide(Decision("chat", 1, 2))
+
+    assert store.decided("chat") == (2, 1, b"checkpoint")
+    assert store.status("chat") == {"samples": 8}
+    assert store.get(Alarm, "a1") == alarm()
+    assert store.due(0.0, 10) == [item()]
+
+
+@pytest.mark.parametrize(("expected", "to"), [(0, 2), (2, 2), (1, 3), (1, 0)])
+def test_a_decision_from_elsewhere_changes_nothing(store: Store, expected: int, to: int) -> None:
+    store.commit(step(store.assign(PARTITION), 16, closed=(pane(0), pane(8))))
+    store.decide(Decision("chat", 0, 1, checkpoint=b"c1"))
+
+    with pytest.raises(ConflictError):
+        store.decide(Decision("chat", expected, to, (alarm(),), (item(),), b"c2", b"{}"))
+
+    assert store.decided("chat") == (1, 1, b"c1")
+    assert store.find(Alarm) == []
+    assert store.outbox() == []
+
+
+def test_a_decision_with_a_stale_alarm_decides_nothing(store: Store) -> None:
+    store.commit(step(store.assign(PARTITION), closed=(pane(0),)))
+    store.save(alarm(1), alarm(2))
+
+    with pytest.raises(ConflictError, match="a1"):
+        store.decide(Decision("chat", 0, 1, (alarm(2),), (item(),)))
+
+    assert store.decided("chat")[0] == 0
+    assert store.outbox() == []
+
+
+def test_a_checkpoint_lets_older_panes_go_and_events_stay(open_store: Opener) -> None:
+    store = open_store(retain_panes=3)
+    held = store.assign(PARTITION)
+    store.record_event(event())
+    store.commit(step(held, 80, closed=tuple(pane(8 * n) for n in range(10))))
+
+    store.decide(Decision("chat", 0, 9))
+    assert len(store.entries("chat", 0, 100)) == 11
+
+    store.decide(Decision("chat", 9, 10, checkpoint=b"c"))
+    assert [entry.sequence for entry in store.entries("chat", 0, 100)] == [1, 8, 9, 10, 11]
+    assert store.commit(step(held, at=80, closed=(pane(80),)))[0].sequence == 12
+
+
+def test_samples_are_counted_per_monitor(store: Store) -> None:
+    held = store.assign(PARTITION)
+    store.commit(step(held, counts={"chat": 5, "search": 3}))
+    store.commit(step(held, at=8, counts={"chat": 2}))
+
+    assert [store.samples_taken(name) for name in ("chat", "search", "unknown")] == [7, 3, 0]
+
+
+# --- entities
+
+
+def test_an_entity_changes_by_one_version_at_a_time(store: Store) -> None:
+    store.save(alarm(1))
+    acknowledged = replace(
+        alarm(2), state=AlarmState.ACKNOWLEDGED, history=(*alarm().history, Step("acknowledged", "by hand", 70.0, "ana"))
+    )
+    store.save(acknowledged, outbox=[item()])
+
+    assert store.get(Alarm, "a1") == acknowledged
+    assert store.due(0.0, 10) == [item()]
+    for version in (1, 2, 4):
+        with pytest.raises(ConflictError, match="a1"):
+            store.save(alarm(version), outbox=[item("o2")])
+    assert store.get(Alarm, "a1") == acknowledged
+    assert len(store.outbox()) == 1
+
+
+def test_entities_are_saved_all_or_none(store: Store) -> None:
+    with pytest.raises(ConflictError):
+        store.save(alarm(1), alarm(3, id="a2"))
+
+    assert store.find(Alarm) == []
+
+
+def test_a_missing_entity_is_named(store: Store) -> None:
+    store.save(alarm())
+    with pytest.raises(NotFoundError, match="annotation batch 'a1'"):
+        store.get(AnnotationBatch, "a1")
+
+
+def test_entities_are_found_by_monitor_and_state_newest_first(store: Store) -> None:
+    store.save(alarm(id="old", opened=1.0), alarm(id="new", opened=3.0), alarm(id="other", opened=2.0, monitor="search"))
+    store.save(replace(alarm(2, id="old", opened=1.0), state=AlarmState.RESOLVED))
+
+    def found(**conditions: Any) -> list[str]:
+        return [entity.id for entity in store.find(Alarm, **conditions)]
+
+    assert found() == ["new", "other", "old"]
+    assert found(limit=2) == ["new", "other"]
+    assert found(monitor="chat") == ["new", "old"]
+    assert found(states=[AlarmState.OPEN, AlarmState.ACKNOWLEDGED]) == ["new", "other"]
+    assert found(monitor="chat", states=["resolved"]) == ["old"]
+    assert store.find(AnnotationBatch) == []
+
+
+def test_a_batch_comes_back_with_its_candidates(store: Store) -> None:
+    batch = AnnotationBatch(
+        "b1", "chat", "c1", 1, BatchState.PROPOSED, (Candidate("s1", "drifted mass", 0.1, "all", "grüße", None, 3),), 5.0, version=1
+    )
+    store.save(batch)
+
+    assert store.get(AnnotationBatch, "b1") == batch
+
+
+def test_a_number_that_a_document_cannot_hold_is_refused_at_once(store: Store) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        store.save(replace(alarm(), effect=Measured(0.1, float("nan"), 0.2)))
+
+    assert store.find(Alarm) == []
+
+
+# --- pool, labels
+
+
+@pytest.mark.parametrize("payload", ["grüße\x00\n", "", b"\x89PNG", np.arange(6, dtype=np.float32).reshape(2, 3), None])
+def test_a_pooled_sample_comes_back_as_it_went_in(store: Store, payload: Payload | None) -> None:
+    sample = pooled(4, payload=payload)
+    store.commit(step(store.assign(PARTITION), pooled=(sample,)))
+
+    (found,) = store.pool("chat")
+
+    np.testing.assert_array_equal(found.embedding, sample.embedding)
+    assert found.embedding.dtype == np.float16
+    np.testing.assert_equal(found.payload, payload)
+    same = ("monitor", "id", "time", "partition", "offset", "segments", "output", "label", "novelty", "reference_version")
+    assert [getattr(found, name) for name in same] == [getattr(sample, name) for name in same]
+
+
+def test_the_pool_keeps_the_newest_of_each_monitor(open_store: Opener) -> None:
+    store = open_store(pool_rows={"chat": 5, "search": 2})
+    held = store.assign(PARTITION)
+    store.commit(step(held, pooled=tuple(pooled(n, monitor=m) for n in range(4) for m in ("chat", "search"))))
+    store.commit(step(held, at=8, pooled=tuple(pooled(n) for n in range(4, 7))))
+
+    def ids(monitor: str, **options: Any) -> list[str]:
+        return [sample.id for sample in store.pool(monitor, **options)]
+
+    assert ids("chat") == ["s2", "s3", "s4", "s5", "s6"]
+    assert ids("search") == ["s2", "s3"]
+    assert ids("chat", since=4.0) == ["s4", "s5", "s6"]
+    assert ids("chat", limit=2) == ["s5", "s6"]
+    assert ids("unknown") == []
+
+
+def test_one_batch_may_be_larger_than_the_pool(open_store: Opener) -> None:
+    store = open_store(pool_rows={"chat": 3})
+    store.commit(step(store.assign(PARTITION), pooled=tuple(pooled(n) for n in range(10))))
+
+    assert [sample.id for sample in store.pool("chat")] == ["s7", "s8", "s9"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(6, 4), (4, 6)])
+def test_a_pool_takes_another_size_after_a_restart(open_durable_store: Opener, before: int, after: int) -> None:
+    store = open_durable_store(pool_rows={"chat": before})
+    held = store.assign(PARTITION)
+    store.commit(step(held, pooled=tuple(pooled(n) for n in range(7))))
+    store.close()
+
+    store = open_durable_store(pool_rows={"chat": after})
+    assert len(store.pool("chat")) <= after
+    store.commit(step(held, at=8, pooled=tuple(pooled(n) for n in range(7, 7 + after))))
+
+    assert [sample.id for sample in store.pool("chat")] == [f"s{n}" for n in range(7, 7 + after)]
+
+
+def test_the_newest_label_wins_and_repetitions_are_not_counted(store: Store) -> None:
+    first = Label("chat", "b1", "s1", "billing", 10.0, "ana")
+    assert store.add_labels([first, Label("chat", "b1", "s1", "refund", 10.0, "bo")]) == 2
+    assert store.add_labels([first]) == 0
+    assert store.add_labels([replace(first, label="refund", time=9.0)]) == 0
+    assert store.add_labels([replace(first, time=20.0)]) == 0
+    assert store.add_labels([replace(first, label="refund", time=15.0)]) == 0
+    assert store.add_labels([replace(first, label=None, unusable=True, time=30.0)]) == 1
+
+    assert [(x.annotator, x.label, x.unusable, x.time) for x in store.labels("chat")] == [
+        ("bo", "refund", False, 10.0),
+        ("ana", None, True, 30.0),
+    ]
+    assert store.labels("chat", batch="b2") == []
+    assert len(store.labels("chat", batch="b1")) == 2
+    assert store.labels("search") == []
+
+
+# --- outbox, dead letters
+
+
+def test_pending_items_are_due_in_order_of_their_time(store: Store) -> None:
+    items = [item("late", due=9.0), item("soon", due=2.0), item("now"), item("dead", state="dead")]
+    store.save(outbox=items)
+
+    assert [x.id for x in store.due(5.0, 10)] == ["now", "soon"]
+    assert [x.id for x in store.due(9.0, 1)] == ["now"]
+    assert [x.id for x in store.outbox(states=["dead"])] == ["dead"]
+    assert [x.id for x in store.outbox(limit=2)] == ["dead", "now"]
+
+
+def test_an_item_that_was_sent_is_not_queued_again(store: Store) -> None:
+    store.save(outbox=[item()])
+    delivered = replace(item(), state="delivered", attempts=1)
+    store.settle(delivered)
+    store.save(outbox=[item()])
+
+    assert store.due(99.0, 10) == []
+    assert store.outbox() == [delivered]
+    with pytest.raises(NotFoundError, match="o9"):
+        store.settle(item("o9"))
+
+
+def letter(offset: int, *, monitor: str | None = "chat") -> DeadLetter:
+    return DeadLetter(PARTITION, offset, 3.0, Rejected("not_json", "line is not JSON", b"\xff{", 2, monitor))
+
+
+def test_dead_letters_are_kept_once_newest_first(store: Store) -> None:
+    held = store.assign(PARTITION)
+    store.commit(step(held, dead_letters=(letter(0), letter(1, monitor=None))))
+    store.add_dead_letters([letter(0), letter(2)])
+
+    found = store.dead_letters()
+    assert [x.offset for x in found] == [2, 1, 0]
+    assert (found[0].id, found[0].rejected) == (letter(2).id, letter(2).rejected)
+    assert [x.offset for x in store.dead_letters(monitor="chat")] == [2, 0]
+    assert [x.offset for x in store.dead_letters(limit=1)] == [2]
+
+
+def test_dead_letters_are_bounded(open_store: Opener) -> None:
+    store = open_store(retain_dead_letters=3)
+    store.commit(step(store.assign(PARTITION), dead_letters=tuple(letter(n) for n in range(5))))
+    store.add_dead_letters([letter(5)])
+
+    assert [x.offset for x in store.dead_letters()] == [5, 4, 3]
+
+
+# --- several at once, and afterwards
+
+
+def test_everything_is_there_after_a_restart(open_durable_store: Opener) -> None:
+    store = open_durable_store()
+    held = store.assign(PARTITION)
+    store.commit(step(held, closed=(pane(0),), pooled=(pooled(0),), counts={"chat": 8}))
+    store.close()
+
+    store = open_durable_store()
+    assert store.assign(PARTITION).offset == 8
+    assert (len(store.entries("chat", 0, 10)), len(store.pool("chat")), store.samples_taken("chat")) == (1, 1, 8)
+
+
+def test_another_handle_sees_and_changes_the_same_state(open_durable_store: Opener) -> None:
+    serving, tool = open_durable_store(), open_durable_store()
+    serving.save(alarm(1))
+    tool.save(alarm(2))
+
+    with pytest.raises(ConflictError):
+        serving.save(alarm(2))
+
+
+def test_of_many_that_change_an_entity_at_once_one_wins(store: Store) -> None:
+    store.save(alarm(1))
+    won: list[int] = []
+
+    def change(number: int) -> None:
+        try:
+            store.save(replace(alarm(2), kind=f"by {number}"))
+        except ConflictError:
+            return
+        won.append(number)
+
+    threads = [threading.Thread(target=change, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(won) == 1
+    assert store.get(Alarm, "a1").kind == f"by {won[0]}"
+
+
+def test_readers_see_whole_commits_while_a_writer_works(store: Store) -> None:
+    held = store.assign(PARTITION)
+    torn: list[int] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            entries = store.entries("chat", 0, 1000)
+            if len(entries) % 2 or [entry.sequence for entry in entries] != list(range(1, len(entries) + 1)):
+                torn.append(len(entries))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for number in range(60):
+        store.commit(step(held, 16, at=16 * number, closed=(pane(16 * number), pane(16 * number + 8))))
+    done.set()
+    watcher.join()
+
+    assert torn == []
+    assert len(store.entries("chat", 0, 1000)) == 120
