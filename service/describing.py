@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.summarizer import Described
 from service.records import Output, Partition, Pooled, Sample
+from service.reference import sureness
 from service.watched import WatchedMonitor
 
 
@@ -56,19 +56,7 @@ def pool_rows(
         )
 
 
-def confidence(output: Output | None) -> float:
-    """The largest class probability; NaN where the model gave none."""
-    if output is None:
-        return math.nan
-    if output.probabilities:
-        return max(output.probabilities)
-    if output.logits:
-        top = max(output.logits)
-        return 1 / sum(math.exp(logit - top) for logit in output.logits)
-    return math.nan
-
-
 def _confidences(taken: Sequence[Taken]) -> NDArray[np.float32] | None:
     if all(each.output is None for each in taken):
         return None
-    return np.array([confidence(each.output) for each in taken], np.float32)
+    return np.array([sureness(each.output) for each in taken], np.float32)

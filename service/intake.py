@@ -117,7 +117,7 @@ class Intake:
         """What waits for a monitor that is gone, or with a vector of another embedder, can't become a sample."""
         for number, waiting in enumerate(list(self._join), start=1):
             monitor = self._monitors.get(waiting.sample.monitor)
-            if monitor is None or monitor.embedder.dimension != len(waiting.embedding):
+            if monitor is None or (monitor.rules and monitor.rules.summarizer.dimension != len(waiting.embedding)):
                 self._join.remove(waiting)
                 error = InputError("embedder_changed", "the monitor's embedder was replaced while the sample waited for its response")
                 self._refuse(waiting.sample, -number, "JOIN", error)  # below 0: it stands in no record
