@@ -55,7 +55,7 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     """What the framework itself refuses: unknown routes, wrong methods, bodies that are too large."""
     if not isinstance(error, HTTPException):
         raise error
-    name = HTTPStatus(error.status_code).name.lower()
+    name = "too_large" if error.status_code == 413 else HTTPStatus(error.status_code).name.lower()
     return problem(error.status_code, name, error.detail, error.headers)
 
 

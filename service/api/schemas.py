@@ -143,7 +143,7 @@ class Undecided(View):
 class MonitorView(BaseModel):
     """A monitor as it stands; the figures of the last decision stand beside these."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="null")
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     monitor: str
     state: str = Field(description="`warming up` until it can decide.", examples=["watching"])

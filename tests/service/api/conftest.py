@@ -1,0 +1,166 @@
+"""The real application over a real store and log in memory, and a client that talks to it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.testclient import TestClient
+
+from service.access import Access
+from service.adapters.onnx_embedder.vectors import VectorEmbedder
+from service.adapters.sqlite import SqliteLog, SqliteStore
+from service.api import Service, create_app
+from service.decoding import envelope
+from service.errors import ConflictError, NotFoundError
+from service.health import Heartbeats
+from service.ingest import Ingest
+from service.metrics import Metrics, StoreFigures
+from service.outbox import replayed
+from service.records import (
+    Alarm,
+    AlarmState,
+    CycleState,
+    Family,
+    Item,
+    Label,
+    Measured,
+    OutboxItem,
+    RefreshCycle,
+    Severity,
+    Step,
+    Verdict,
+    stable_id,
+)
+from service.settings import parse
+
+NOW = 1_772_366_400.0
+"""2026-03-01T12:00:00Z."""
+
+DIMENSION = 3
+MONITORS = [
+    {"name": "support", "embedder": {"model": "unused.onnx"}, "segments": {"tags": ["locale"]}, "kserve": {"service": "support"}},
+    {"name": "vectors", "embedder": {"model": "unused.onnx", "input": "none", "dimension": DIMENSION}},
+]
+
+
+class StoreActions:
+    """The actions as plain changes of the store's entities."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def acknowledge(self, alarm_id: str, *, actor: str, note: str, now: float) -> Alarm:
+        return self._step(alarm_id, AlarmState.ACKNOWLEDGED, Step("acknowledged", "person", now, actor, note))
+
+    def resolve(self, alarm_id: str, *, actor: str, note: str, now: float) -> Alarm:
+        return self._step(alarm_id, AlarmState.RESOLVED, Step("resolved", "person", now, actor, note))
+
+    def verdict(self, alarm_id: str, verdict: Verdict, *, actor: str, note: str, now: float) -> Alarm:
+        alarm = self._store.get(Alarm, alarm_id)
+        step = Step(alarm.state, f"verdict {verdict}", now, actor, note)
+        judged = replace(alarm, verdict=verdict, history=(*alarm.history, step), version=alarm.version + 1)
+        self._store.save(judged)
+        return judged
+
+    def open_refresh(self, monitor: str, *, actor: str, note: str, now: float) -> RefreshCycle:
+        cycle = RefreshCycle(
+            stable_id(monitor, 1, "request", 1), monitor, 1, "request", 1, CycleState.ANNOTATING, now,
+            history=(Step("annotating", "request", now, actor, note),), version=1,
+        )  # fmt: skip
+        self._store.save(cycle)
+        return cycle
+
+    def take_labels(self, labels: Sequence[Label], *, now: float) -> int:
+        return self._store.add_labels(labels)
+
+    def replay(self, item_id: str, *, actor: str, now: float) -> OutboxItem:
+        dead = [item for item in self._store.outbox(states=["dead"], limit=1_000) if item.id == item_id]
+        if not dead:
+            raise NotFoundError(f"no dead item {item_id!r}")
+        again = replayed(dead[0], now)
+        self._store.settle(again)
+        return again
+
+    def _step(self, alarm_id: str, state: AlarmState, step: Step) -> Alarm:
+        alarm = self._store.get(Alarm, alarm_id)
+        if alarm.state == AlarmState.RESOLVED:
+            raise ConflictError(f"alarm {alarm_id} is resolved")
+        stepped = replace(alarm, state=state, history=(*alarm.history, step), version=alarm.version + 1)
+        self._store.save(stepped)
+        return stepped
+
+
+@dataclass
+class Site:
+    """A served application with its insides, so that tests can look at what a request left."""
+
+    client: TestClient
+    service: Service
+    store: SqliteStore
+    log: SqliteLog
+    metrics: Metrics
+
+    def logged(self) -> list[Item]:
+        """What the log holds, decoded."""
+        return [envelope.decode(entry.body) for entry in self.log.read(0, 10_000)]
+
+
+class MakeSite(Protocol):
+    def __call__(self, *, access: Access = ..., backlog_bytes: int = ..., **options: Any) -> Site: ...
+
+
+@pytest.fixture
+def make_site() -> Iterator[MakeSite]:
+    opened: list[SqliteStore | SqliteLog] = []
+
+    def make(*, access: Access = Access(loopback=True), backlog_bytes: int = 1_000_000, max_items: int = 100, **options: Any) -> Site:
+        settings = parse({"monitors": MONITORS}, base=Path("/nowhere"))
+        store, log = SqliteStore(":memory:"), SqliteLog(":memory:", backlog_bytes=backlog_bytes, retention_bytes=0)
+        opened.extend((store, log))
+        names = [monitor.name for monitor in settings.monitors]
+        registry = CollectorRegistry()
+        metrics = Metrics(registry, names, version="1.2.3")
+        registry.register(StoreFigures(store, names, clock=lambda: NOW, backlog=lambda: (log.backlog, 0)))
+        checks = {"vectors": VectorEmbedder(DIMENSION, normalize=False).check}
+        ingest = Ingest(log, settings.monitors, checks, observer=metrics, max_items=max_items)
+        service = Service(
+            ingest=ingest, store=store, actions=StoreActions(store), access=access, heartbeats=Heartbeats(), registry=registry,
+            version="1.2.3", clock=lambda: NOW, **options,
+        )  # fmt: skip
+        client = TestClient(create_app(service), base_url="http://127.0.0.1:8080", raise_server_exceptions=False)
+        return Site(client, service, store, log, metrics)
+
+    yield make
+    for part in opened:
+        part.close()
+
+
+@pytest.fixture
+def site(make_site: MakeSite) -> Site:
+    """On loopback, without a token."""
+    return make_site()
+
+
+@pytest.fixture
+def webhook_secret() -> str:
+    return "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
+
+@pytest.fixture
+def make_alarm() -> Callable[..., Alarm]:
+    def make(id: str = "a1", **changes: Any) -> Alarm:
+        alarm = Alarm(
+            id=id, monitor="support", segment="all", family=Family.INPUT, reference_version=1, kind="new content",
+            severity=Severity.WARNING, state=AlarmState.OPEN, at_sample=3_200, at_sequence=100, opened=NOW,
+            window_samples=400, window_start=NOW - 600, effect=Measured(0.12, 0.08, 0.17), novel_share=Measured(0.1, 0.07, 0.13),
+            channel="features", history=(Step("open", "effect above tolerance", NOW),), version=1,
+        )  # fmt: skip
+        return replace(alarm, **changes)
+
+    return make

@@ -1,0 +1,117 @@
+"""Probes, metrics, the documents and what is left of an unexpected error."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.errors import ArtefactError
+from service.health import Heartbeats
+
+OPERATIONS = {
+    "acknowledge_alarm", "get_alarm", "get_batch", "get_metrics", "get_monitor", "get_refresh", "is_alive", "is_ready", "judge_alarm",
+    "list_alarms", "list_batches", "list_dead_letters", "list_monitors", "list_outbox", "list_refreshes", "open_refresh", "replay_item",
+    "resolve_alarm", "send_annotations", "send_events", "send_events_with_token", "send_samples",
+}  # fmt: skip
+"""Generated clients call these: a change here breaks them."""
+
+
+def test_alive_while_the_loops_turn(site: Any) -> None:
+    site.service.heartbeats.beat("worker")
+    assert site.client.get("/healthz").json() == {"status": "alive", "stuck": []}
+
+
+def test_stuck_when_a_loop_does_not_turn(make_site: Any) -> None:
+    seconds = 0.0
+    site = make_site()
+    stuck = Heartbeats(limit=60, clock=lambda: seconds)
+    site.client.app.state.service = type(site.service)(
+        **{name: getattr(site.service, name) for name in type(site.service).__slots__} | {"heartbeats": stuck}
+    )
+    stuck.beat("worker")
+    seconds = 61.0
+    stuck.beat("controller")
+    answer = site.client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (503, {"status": "stuck", "stuck": ["worker"]})
+
+
+def test_ready_once_every_condition_holds(make_site: Any) -> None:
+    built: list[str] = []
+
+    def store() -> bool:
+        raise ArtefactError("/secret/path is damaged")
+
+    site = make_site(conditions={"references": lambda: bool(built), "embedders": lambda: True})
+    waiting = site.client.get("/readyz")
+    assert (waiting.status_code, waiting.json()) == (503, {"status": "waiting", "waiting_for": ["references"]})
+    built.append("support")
+    assert site.client.get("/readyz").json() == {"status": "ready", "waiting_for": []}
+    broken = make_site(conditions={"store": store}).client.get("/readyz")
+    assert (broken.status_code, broken.json()["waiting_for"]) == (503, ["store"])
+
+
+def test_requests_are_counted(site: Any) -> None:
+    site.client.post("/v1/monitors/support/samples", json=[{"text": "hello"}, {"text": ""}])
+    site.client.post("/v1/cloudevents", content=b"{}")
+    answer = site.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    values = {(s.name, *s.labels.values()): s.value for family in text_string_to_metric_families(answer.text) for s in family.samples}
+    assert values["driftgate_samples_received_total", "support"] == 2
+    assert values["driftgate_samples_rejected_total", "support", "empty"] == 1
+    assert values["driftgate_samples_rejected_total", "__unknown__", "cloudevent"] == 1
+    assert values["driftgate_ingest_backlog_bytes",] == site.log.backlog > 0
+
+
+def test_openmetrics_for_scrapers_that_ask_for_it(site: Any) -> None:
+    answer = site.client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+def test_operation_ids_are_stable(site: Any) -> None:
+    document = site.client.get("/openapi.json").json()
+    ids = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
+    assert len(ids) == len(set(ids))
+    assert set(ids) == OPERATIONS
+
+
+def test_the_openapi_document_holds_together(site: Any) -> None:
+    document = site.client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    references = set(re.findall(r'"#/components/schemas/(\w+)"', site.client.get("/openapi.json").text))
+    assert references <= document["components"]["schemas"].keys()
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            assert operation["description"], path
+            assert operation["tags"], path
+            declared = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+            assert declared == set(re.findall(r"{(\w+)}", path))
+
+
+def test_the_documentation_page_loads_nothing_from_elsewhere(site: Any) -> None:
+    page = site.client.get("/docs")
+    assert "/v1/monitors/{monitor}/samples" in page.text
+    assert "<script" not in page.text
+    assert "http" not in page.text.replace("<!doctype html>", "").split("</style>")[1].lower().replace("http api", "")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert set(re.findall(r'<dt id="(\w+)"', page.text)) == OPERATIONS
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "error"), [("GET", "/v2", 404, "not_found"), ("PUT", "/v1/alarms", 405, "method_not_allowed")]
+)
+def test_the_framework_s_own_errors_have_the_same_form(site: Any, method: str, path: str, status: int, error: str) -> None:
+    answer = site.client.request(method, path)
+    assert (answer.status_code, answer.json()["error"]) == (status, error)
+
+
+def test_a_bug_is_not_explained_to_strangers(make_site: Any) -> None:
+    def broken() -> bool:
+        raise ZeroDivisionError("/secret/path")
+
+    answer = make_site(conditions={"store": broken}).client.get("/readyz")
+    assert (answer.status_code, answer.json()["error"]) == (500, "internal")
+    assert "secret" not in answer.text

@@ -1,0 +1,173 @@
+"""What the loop has found, and what people do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from service.records import (
+    Alarm,
+    AlarmState,
+    AnnotationBatch,
+    BatchState,
+    Candidate,
+    ClusterChange,
+    DeadLetter,
+    Decision,
+    Exemplar,
+    OutboxItem,
+    Partition,
+    Rejected,
+    Verdict,
+)
+
+MakeAlarm = Callable[..., Alarm]
+ACT = {"actor": "ana", "note": "known campaign"}
+PARTITION = Partition("http", "abc")
+
+
+def test_monitors_before_the_first_decision(site: Any) -> None:
+    listed = site.client.get("/v1/monitors").json()
+    assert [(line["monitor"], line["state"], line["samples"]) for line in listed] == [
+        ("support", "warming up", 0),
+        ("vectors", "warming up", 0),
+    ]
+    assert site.client.get("/v1/monitors/support").json() == {
+        "monitor": "support",
+        "state": "warming up",
+        "samples": 0,
+        "undecided": {"panes": 0, "samples": 0},
+    }
+
+
+def test_the_decision_s_figures_stand_in_the_status(site: Any) -> None:
+    site.store.decide(Decision("support", 0, 0, state=b'{"state": "watching", "expected_delay": {"0.1": 5400.0, "0.5": null}}'))
+    document = site.client.get("/v1/monitors/support").json()
+    assert document["state"] == "watching"
+    assert document["expected_delay"] == {"0.1": 5400.0, "0.5": None}
+    assert site.client.get("/v1/monitors").json()[0]["state"] == "watching"
+
+
+def test_alarms_are_found_by_monitor_and_state(site: Any, make_alarm: MakeAlarm) -> None:
+    site.store.save(make_alarm("a1"), make_alarm("a2", state=AlarmState.RESOLVED), make_alarm("a3", monitor="vectors"))
+
+    def ids(**query: Any) -> set[str]:
+        return {alarm["id"] for alarm in site.client.get("/v1/alarms", params=query).json()["alarms"]}
+
+    assert ids() == {"a1", "a2", "a3"}
+    assert ids(monitor="support") == {"a1", "a2"}
+    assert ids(monitor="support", state="open") == {"a1"}
+    assert len(ids(limit=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [({"monitor": "suport"}, 404), ({"state": "shut"}, 422), ({"limit": 0}, 422), ({"limit": 10**9}, 422)]
+)
+def test_wrong_queries_are_refused(site: Any, query: dict[str, Any], status: int) -> None:
+    answer = site.client.get("/v1/alarms", params=query)
+    assert answer.status_code == status
+    assert answer.json()["message"]
+
+
+def test_an_alarm_with_its_explanation(site: Any, make_alarm: MakeAlarm) -> None:
+    exemplar = Exemplar("m-9", "my card was cloned", 0.99)
+    site.store.save(make_alarm(exemplars=(exemplar,), clusters=(ClusterChange("novel", 0.01, 0.11, (exemplar,)),)))
+    document = site.client.get("/v1/alarms/a1").json()
+    assert document["opened"] == "2026-03-01T12:00:00Z"
+    assert document["effect"] == {"estimate": 0.12, "low": 0.08, "high": 0.17}
+    assert document["exemplars"] == document["clusters"][0]["exemplars"] == [{"id": "m-9", "text": "my card was cloned", "novelty": 0.99}]
+    assert [step["state"] for step in document["history"]] == ["open"]
+
+
+def test_a_time_beyond_the_calendar_is_shown_as_its_end(site: Any, make_alarm: MakeAlarm) -> None:
+    site.store.save(make_alarm(opened=1e18))
+    assert site.client.get("/v1/alarms/a1").json()["opened"].startswith("9999-12-31")
+
+
+def test_an_alarm_s_life(site: Any, make_alarm: MakeAlarm) -> None:
+    site.store.save(make_alarm())
+    acknowledged = site.client.post("/v1/alarms/a1/acknowledge", json=ACT).json()
+    judged = site.client.post("/v1/alarms/a1/verdict", json={**ACT, "verdict": "true"}).json()
+    resolved = site.client.post("/v1/alarms/a1/resolve", json={"actor": "ben"}).json()
+    assert (acknowledged["state"], judged["verdict"], resolved["state"]) == ("acknowledged", "true", "resolved")
+    assert [(step["actor"], step["note"]) for step in resolved["history"][1:]] == [
+        ("ana", "known campaign"),
+        ("ana", "known campaign"),
+        ("ben", ""),
+    ]
+    stored = site.store.get(Alarm, "a1")
+    assert (stored.version, stored.verdict) == (4, Verdict.TRUE)
+    again = site.client.post("/v1/alarms/a1/resolve", json=ACT)
+    assert (again.status_code, again.json()["error"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize("step", ["acknowledge", "resolve", "verdict"])
+def test_steps_of_an_alarm_that_is_not_there(site: Any, step: str) -> None:
+    answer = site.client.post(f"/v1/alarms/none/{step}", json={**ACT, **({"verdict": "false"} if step == "verdict" else {})})
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"actor": "  "}, {"actor": "ana", "verdict": "maybe"}, {"actor": "a" * 101}, {**ACT, "verdit": "true"}]
+)
+def test_a_verdict_needs_its_form(site: Any, make_alarm: MakeAlarm, form: dict[str, str]) -> None:
+    site.store.save(make_alarm())
+    answer = site.client.post("/v1/alarms/a1/verdict", json=form)
+    assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
+    assert "body." in answer.json()["message"]
+
+
+def test_a_form_without_its_content_type_is_refused(site: Any, make_alarm: MakeAlarm) -> None:
+    """Browsers send such requests to other sites without asking."""
+    site.store.save(make_alarm())
+    answer = site.client.post("/v1/alarms/a1/acknowledge", content='{"actor": "eve"}', headers={"content-type": "text/plain"})
+    assert answer.status_code == 422
+    assert site.store.get(Alarm, "a1").state == AlarmState.OPEN
+
+
+def test_refresh_cycles(site: Any) -> None:
+    opened = site.client.post("/v1/monitors/support/refresh", json=ACT)
+    assert opened.status_code == 201
+    id = opened.json()["id"]
+    assert site.client.get(f"/v1/refresh/{id}").json() == opened.json()
+    assert [cycle["id"] for cycle in site.client.get("/v1/refresh", params={"state": "annotating"}).json()["cycles"]] == [id]
+    assert site.client.get("/v1/refresh", params={"monitor": "vectors"}).json() == {"cycles": []}
+    assert site.client.post("/v1/monitors/support/refresh", json=ACT).status_code == 409
+    assert site.client.post("/v1/monitors/nobody/refresh", json=ACT).status_code == 404
+
+
+def test_batches_list_without_candidates_and_show_with_them(site: Any) -> None:
+    candidate = Candidate("m-9", "nearest to what drifted", 0.1, "all", "my card was cloned")
+    site.store.save(AnnotationBatch("b1", "support", "c1", 1, BatchState.SENT, (candidate,), 1e9, version=1))
+    [line] = site.client.get("/v1/batches", params={"monitor": "support", "state": "sent"}).json()["batches"]
+    assert line["id"] == "b1"
+    assert "items" not in line
+    assert [item["text"] for item in site.client.get("/v1/batches/b1").json()["items"]] == ["my card was cloned"]
+    assert site.client.get("/v1/batches/b2").status_code == 404
+
+
+def test_dead_letters_show_their_place_and_reason(site: Any) -> None:
+    rejected = Rejected("json", "not JSON", b"\xff{" + b"x" * 5_000, monitor="support")
+    site.store.add_dead_letters(
+        [DeadLetter(PARTITION, 7, 1e9, rejected), DeadLetter(PARTITION, 8, 1e9, Rejected("unrouted", "nobody's", b""))]
+    )
+    letters = site.client.get("/v1/dead-letters").json()["dead_letters"]
+    assert {letter["offset"]: letter["reason"] for letter in letters} == {7: "json", 8: "unrouted"}
+    [own] = site.client.get("/v1/dead-letters", params={"monitor": "support"}).json()["dead_letters"]
+    assert own["partition"] == "http/abc/0"
+    assert len(own["original"]) == 2_000
+
+
+def test_dead_outbox_items_are_shown_and_replayed(site: Any, make_alarm: MakeAlarm) -> None:
+    items = [OutboxItem("o1", "alarm.opened", "ops", {"text": "private"}, 1e9), OutboxItem("o2", "alarm.opened", "ops", {}, 1e9)]
+    site.store.save(make_alarm(), outbox=items)
+    site.store.settle(OutboxItem("o2", "alarm.opened", "ops", {}, 1e9, state="dead", attempts=10, error="410 Gone"))
+    [dead] = site.client.get("/v1/outbox", params={"state": "dead"}).json()["items"]
+    assert (dead["id"], dead["attempts"], dead["error"]) == ("o2", 10, "410 Gone")
+    assert "payload" not in dead
+    again = site.client.post("/v1/outbox/o2/replay", json=ACT).json()
+    assert (again["state"], again["attempts"]) == ("pending", 0)
+    assert {item.id for item in site.store.due(site.service.clock(), 10)} == {"o1", "o2"}
+    assert site.client.post("/v1/outbox/o1/replay", json=ACT).status_code == 404
