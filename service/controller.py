@@ -131,9 +131,9 @@ class Controller:
             if alarm.id in self.streams.alarms:
                 self.streams.alarms[alarm.id] = self._store.get(Alarm, alarm.id)
 
-    def _explained(self, alarm: Alarm, stream: Stream) -> Alarm:
+    def _explained(self, alarm: Alarm, stream: Stream, pane: Pane) -> Alarm:
         pool = self._store.pool(self.monitor, since=alarm.window_start)
-        explained = explain(alarm, stream, pool, self.streams.reference)
+        explained = explain(alarm, stream, pane, pool, self.streams.reference)
         self.streams.alarms[alarm.id] = explained
         return explained
 

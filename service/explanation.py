@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Described, Summary
-from service.records import WHOLE, Alarm, ClusterChange, Exemplar, Pooled
+from service.records import WHOLE, Alarm, ClusterChange, Exemplar, Pane, Pooled
 from service.reference import Reference
 from service.streams import Stream
 
-_CLUSTERS, _EXEMPLARS, _PER_CLUSTER, _CUT = 8, 5, 2, 200
+_CLUSTERS, _EXEMPLARS, _PER_CLUSTER, _CUT, _LEAST_ROWS = 8, 5, 2, 200, 50
 NOVEL = "novel"
 """The cluster of samples that lie near no reference cluster."""
 
 
-def explain(alarm: Alarm, stream: Stream, pool: Sequence[Pooled], reference: Reference) -> Alarm:
-    """The alarm with its exemplars and moved clusters; `pool` holds recent samples, of any segment and version."""
-    rows = [row for row in pool if row.time >= alarm.window_start and _belongs(row, alarm.segment)]
-    rows = rows[-max(alarm.window_samples, 50) :]
+def explain(alarm: Alarm, stream: Stream, pane: Pane, pool: Sequence[Pooled], reference: Reference) -> Alarm:
+    """The alarm with its exemplars and moved clusters; `pane` is the one that opened it, `pool` holds samples of any segment."""
+    rows = [row for row in pool if _belongs(row, alarm.segment) and _before_end(row, pane)]
+    rows = rows[-max(alarm.window_samples, _LEAST_ROWS) :]
     if not rows:
         return replace(alarm, clusters=_changes(stream.scan.window(), reference, [], None))
     described = reference.summarizer.describe(np.stack([row.embedding for row in rows]).astype(np.float32))
@@ -38,6 +38,11 @@ def exemplar(row: Pooled) -> Exemplar:
     """A pooled sample as it is shown: texts cut, images and vectors by id alone."""
     text = row.payload[:_CUT] if isinstance(row.payload, str) else ""
     return Exemplar(row.id, text, row.novelty)
+
+
+def _before_end(row: Pooled, pane: Pane) -> bool:
+    """The pool may be ahead of the decision."""
+    return row.offset <= pane.last_offset if row.partition == pane.key.partition else row.time <= pane.last_time
 
 
 def _belongs(row: Pooled, segment: str) -> bool:
