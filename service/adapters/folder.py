@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def _name(item: OutboxItem) -> str:
 
 def _content(item: OutboxItem) -> bytes:
     if item.kind != "annotation.batch":
-        return msgspec.json.encode({"id": item.id, "type": item.kind, "timestamp": item.created, "data": item.payload}) + b"\n"
+        occurred = datetime.fromtimestamp(item.created, UTC)
+        return msgspec.json.encode({"id": item.id, "type": item.kind, "timestamp": occurred, "data": item.payload}) + b"\n"
     header = {name: value for name, value in item.payload.items() if name != "items"}
     candidates: Sequence[Mapping[str, Any]] = item.payload["items"]
     return b"".join(msgspec.json.encode({**header, **candidate}) + b"\n" for candidate in candidates)

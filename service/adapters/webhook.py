@@ -32,7 +32,7 @@ class WebhookDestination:
 
     def deliver(self, item: OutboxItem, *, now: float) -> None:
         """Returns on 2xx; the body is the same at every attempt, the signature's timestamp is the attempt's."""
-        occurred = datetime.fromtimestamp(item.created, UTC).isoformat().replace("+00:00", "Z")
+        occurred = datetime.fromtimestamp(item.created, UTC)
         body = msgspec.json.encode({"type": item.kind, "timestamp": occurred, "data": item.payload})
         headers = {
             "content-type": "application/json",

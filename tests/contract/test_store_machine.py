@@ -152,6 +152,7 @@ class FileStoreMachine(StoreMachine):
 
 
 TestStoreMachine = StoreMachine.TestCase
+TestStoreMachine.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+
 TestFileStoreMachine = FileStoreMachine.TestCase
-for case in (TestStoreMachine, TestFileStoreMachine):
-    case.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestFileStoreMachine.settings = settings(max_examples=10, stateful_step_count=30, deadline=None)

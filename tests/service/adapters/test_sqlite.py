@@ -1,0 +1,104 @@
+"""What is SQLite's own: files, schemas, and how much a commit costs."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from service.adapters.sqlite import SqliteLog, SqliteStore
+from service.errors import ArtefactError
+from service.records import OutboxItem
+
+LIMITS = {"backlog_bytes": 1_000_000, "retention_bytes": 0}
+
+
+def open_log(path: Path) -> SqliteLog:
+    return SqliteLog(path, **LIMITS)
+
+
+def test_the_folder_is_made(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "a" / "b" / "state.db").close()
+    assert (tmp_path / "a" / "b" / "state.db").exists()
+
+
+@pytest.mark.parametrize(("version", "word"), [(0, "an older"), (99, "a newer")])
+def test_another_schema_is_refused_and_left_alone(tmp_path: Path, version: int, word: str) -> None:
+    path = tmp_path / "state.db"
+    SqliteStore(path).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE driftgate_schema SET version = ?", (version,))
+    before = path.read_bytes()
+
+    with pytest.raises(ArtefactError, match=f"schema {version} was written by {word} driftgate"):
+        SqliteStore(path)
+    assert path.read_bytes() == before
+
+
+def test_a_log_is_not_a_store(tmp_path: Path) -> None:
+    open_log(tmp_path / "x.db").close()
+    with pytest.raises(ArtefactError, match="holds driftgate's log, expected its store"):
+        SqliteStore(tmp_path / "x.db")
+
+
+@pytest.mark.parametrize("opener", [SqliteStore, open_log])
+def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path: Path, opener: Callable[[Path], object]) -> None:
+    text, foreign = tmp_path / "notes.txt", tmp_path / "foreign.db"
+    text.write_text("not a database, but a text that is long enough to be one" * 100)
+    with closing(sqlite3.connect(foreign)) as connection, connection:
+        connection.execute("CREATE TABLE notes (text)")
+
+    for path, message in [(text, "not a database"), (foreign, "not driftgate's"), (tmp_path, "can't be opened")]:
+        with pytest.raises(ArtefactError, match=message):
+            opener(path)
+    assert text.read_text().startswith("not a database")
+
+
+def test_writes_are_flushed_to_the_disk_before_they_are_acknowledged(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "state.db")) as store, store._database.write() as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_callers_at_once_share_a_transaction(tmp_path: Path) -> None:
+    with closing(open_log(tmp_path / "log.db")) as log:
+        threads = [threading.Thread(target=log.append, args=([b"x"],), kwargs={"now": 1.0}) for _ in range(8)]
+        with log._flushing:
+            for thread in threads:
+                thread.start()
+            while len(log._queue) < 8:
+                pass
+        with log._database.read() as connection:
+            assert connection.execute("SELECT count(*) FROM entries").fetchone() == (0,)
+        for thread in threads:
+            thread.join()
+        assert len(log.read(0, 100)) == 8
+        assert log._queue == []
+
+
+def test_a_failed_append_tells_every_caller_and_takes_nothing(tmp_path: Path) -> None:
+    with closing(open_log(tmp_path / "log.db")) as log:
+        with pytest.raises(sqlite3.Error):
+            log.append(["a character string"], now=1.0)  # type: ignore[list-item]  # the error is the point
+        assert log.append([b"x"], now=1.0) == 0
+
+
+def test_reading_threads_do_not_pile_up_connections(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "state.db")) as store:
+        for _ in range(20):
+            thread = threading.Thread(target=store.outbox)
+            thread.start()
+            thread.join()
+        assert len(store._database._idle) == 1
+
+
+def test_closing_twice_is_harmless_and_using_it_afterwards_is_an_error(tmp_path: Path) -> None:
+    store, log = SqliteStore(tmp_path / "state.db"), open_log(tmp_path / "log.db")
+    for part in (store, log, store, log):
+        part.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        store.save(outbox=[OutboxItem("o", "k", "d", {}, created=1.0)])

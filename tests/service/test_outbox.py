@@ -1,0 +1,158 @@
+"""When an item is tried again, when it is given up, and that nothing gets lost on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.adapters.sqlite import SqliteStore
+from service.errors import DeliveryError
+from service.outbox import ITEMS_PER_STEP, SCHEDULE, Outbox, replayed, settled
+from service.records import OutboxItem
+
+HOUR = 3_600.0
+DOWN = DeliveryError("receiver: 503", retryable=True)
+
+
+def item(id: str = "o1", **changes: Any) -> OutboxItem:
+    return replace(OutboxItem(id, "alarm.opened", "hook", {"alarm": "a1"}, created=100.0), **changes)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+class Receiver:
+    """Takes what it is sent, after the failures it was given."""
+
+    def __init__(self, *failures: DeliveryError) -> None:
+        self.failures = list(failures)
+        self.taken: list[str] = []
+
+    def deliver(self, item: OutboxItem, *, now: float) -> None:  # noqa: ARG002 - the port's signature
+        if self.failures:
+            raise self.failures.pop(0)
+        self.taken.append(item.id)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def store() -> Iterator[SqliteStore]:
+    with closing(SqliteStore(":memory:")) as store:
+        yield store
+
+
+def test_a_delivered_item_is_done() -> None:
+    after = settled(item(attempts=2, error="receiver: 503"), None, 500.0, rng())
+
+    assert (after.state, after.attempts, after.error) == ("delivered", 3, "")
+
+
+def test_attempts_follow_the_schedule_and_then_end() -> None:
+    tried, times, now = item(), [100.0], 100.0
+    while (tried := settled(tried, DOWN, now, rng())).state == "pending":
+        now = tried.due
+        times.append(now)
+
+    waits = [later - earlier for earlier, later in pairwise(times)]
+    assert len(times) == 10
+    assert all(planned <= wait <= 1.1 * planned for wait, planned in zip(waits, SCHEDULE[1:], strict=True))
+    assert 75 * HOUR < times[-1] - times[0] < 84 * HOUR
+    assert (tried.state, tried.attempts, tried.error) == ("dead", 10, "receiver: 503")
+
+
+@given(attempts=st.integers(0, 8), asked=st.floats(0, 1e9), seed=st.integers(0, 99))
+def test_a_receivers_wish_is_honoured_up_to_a_day(attempts: int, asked: float, seed: int) -> None:
+    busy = DeliveryError("receiver: 429", retryable=True, retry_after=asked)
+    after = settled(item(attempts=attempts), busy, 1_000.0, np.random.default_rng(seed))
+
+    assert after.due - 1_000.0 >= max(SCHEDULE[attempts + 1], min(asked, 24 * HOUR)) - 1e-6
+    assert after.due - 1_000.0 <= 1.1 * 24 * HOUR + 1e-6
+
+
+def test_what_failed_together_does_not_return_together() -> None:
+    generator = rng()
+    due = {settled(item(attempts=4), DOWN, 0.0, generator).due for _ in range(20)}
+    assert len(due) == 20
+
+
+def test_a_refusal_for_good_ends_it_at_once() -> None:
+    after = settled(item(), DeliveryError("receiver: 410", retryable=False), 1.0, rng())
+    assert (after.state, after.attempts, after.error) == ("dead", 1, "receiver: 410")
+
+
+def test_a_long_error_is_cut() -> None:
+    assert len(settled(item(), DeliveryError("x" * 10_000, retryable=True), 1.0, rng()).error) == 500
+
+
+def test_a_dead_item_can_be_sent_again_under_its_id(store: SqliteStore) -> None:
+    hook = Receiver(DeliveryError("receiver: 404", retryable=False))
+    outbox = Outbox(store, {"hook": hook}, rng=rng())
+    store.save(outbox=[item()])
+    outbox.step(1.0)
+    (dead,) = store.outbox(states=["dead"])
+
+    store.settle(replayed(dead, 50.0))
+    assert outbox.step(49.0) == 0
+    assert outbox.step(50.0) == 1
+
+    assert hook.taken == ["o1"]
+    assert [x.state for x in store.outbox()] == ["delivered"]
+
+
+def test_an_outage_delays_and_loses_nothing(store: SqliteStore) -> None:
+    hook = Receiver(DOWN, DOWN)
+    outbox = Outbox(store, {"hook": hook}, rng=rng())
+    store.save(outbox=[item("o1"), item("o2"), item("later", due=900.0)])
+
+    assert outbox.step(100.0) == 2
+    assert hook.taken == []
+    assert outbox.step(104.0) == 0
+    assert outbox.step(106.0) == 2
+    assert outbox.step(900.0) == 1
+    assert sorted(hook.taken) == ["later", "o1", "o2"]
+    assert outbox.step(9e9) == 0
+
+
+def test_an_item_without_its_destination_is_dead_and_says_why(store: SqliteStore) -> None:
+    store.save(outbox=[item()])
+    Outbox(store, {}, rng=rng()).step(1.0)
+
+    (dead,) = store.outbox(states=["dead"])
+    assert "'hook' is not configured" in dead.error
+
+
+def test_a_step_takes_few_enough_that_timestamps_stay_fresh(store: SqliteStore) -> None:
+    hook = Receiver()
+    outbox = Outbox(store, {"hook": hook}, rng=rng())
+    store.save(outbox=[item(f"o{n}") for n in range(ITEMS_PER_STEP + 3)])
+
+    assert [outbox.step(1.0), outbox.step(1.0), outbox.step(1.0)] == [ITEMS_PER_STEP, 3, 0]
+    assert hook.taken == [f"o{n}" for n in range(ITEMS_PER_STEP + 3)]
+
+
+def test_a_crash_between_delivery_and_record_delivers_again(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = Receiver()
+    outbox = Outbox(store, {"hook": hook}, rng=rng())
+    store.save(outbox=[item()])
+
+    def die(_: OutboxItem) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "settle", die)
+        with pytest.raises(KeyboardInterrupt):
+            outbox.step(1.0)
+    outbox.step(1.0)
+
+    assert hook.taken == ["o1", "o1"]
