@@ -49,8 +49,8 @@ def _content(item: OutboxItem) -> bytes:
     if item.kind != "annotation.batch":
         occurred = datetime.fromtimestamp(item.created, UTC)
         return msgspec.json.encode({"id": item.id, "type": item.kind, "timestamp": occurred, "data": item.payload}) + b"\n"
-    header = {name: value for name, value in item.payload.items() if name != "items"}
-    candidates: Sequence[Mapping[str, Any]] = item.payload["items"]
+    header = {name: value for name, value in item.payload.items() if name != "candidates"}
+    candidates: Sequence[Mapping[str, Any]] = item.payload["candidates"]
     return b"".join(msgspec.json.encode({**header, **candidate}) + b"\n" for candidate in candidates)
 
 

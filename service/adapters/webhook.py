@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 import httpx2
 import msgspec
 
-from service.errors import ConfigurationError, DeliveryError
+from service.errors import DeliveryError
 from service.records import OutboxItem
-from service.settings import WebhookDestination as WebhookSettings
 from service.signatures import Secret, sign
 
 _RETRYABLE_CLIENT_ERRORS = frozenset({408, 425, 429})
@@ -26,12 +23,12 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 class WebhookDestination:
     """POSTs items as Standard Webhooks to one URL."""
 
-    def __init__(self, settings: WebhookSettings) -> None:
-        self._url = httpx2.URL(settings.url)
-        self._secret = _secret(settings)
-        transport = httpx2.HTTPTransport() if settings.allow_private else PublicTransport()
+    def __init__(self, url: str, secret: Secret, *, timeout: float = 20.0, allow_private: bool = False) -> None:
+        self._url = httpx2.URL(url)
+        self._secret = secret
+        transport = httpx2.HTTPTransport() if allow_private else PublicTransport()
         # A proxy from the environment would resolve the host itself, past the check of its address.
-        self._client = httpx2.Client(transport=transport, timeout=settings.timeout, trust_env=False, follow_redirects=False)
+        self._client = httpx2.Client(transport=transport, timeout=timeout, trust_env=False, follow_redirects=False)
 
     def deliver(self, item: OutboxItem, *, now: float) -> None:
         """Returns on 2xx; the body is the same at every attempt, the signature's timestamp is the attempt's."""
@@ -76,24 +73,6 @@ class PublicTransport(httpx2.BaseTransport):
     def close(self) -> None:
         """Closes the connections that are kept open."""
         self._transport.close()
-
-
-def _secret(settings: WebhookSettings) -> Secret:
-    if settings.secret_file is None:
-        origin, text = f"${settings.secret_env}", os.environ.get(settings.secret_env or "", "")
-    else:
-        origin, text = str(settings.secret_file), _content(settings.secret_file)
-    try:
-        return Secret.parse(text)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"destination {settings.name}: {origin}: {error}") from error
-
-
-def _content(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: the webhook's secret can't be read ({error}); the file holds `whsec_` and base64") from error
 
 
 def _pinned(request: httpx2.Request, address: str) -> httpx2.Request:

@@ -16,7 +16,11 @@ BATCH = OutboxItem(
     "b1",
     "annotation.batch",
     "inbox",
-    {"batch": "b1", "monitor": "chat", "items": [{"id": "s1", "text": "line\nbreak"}, {"id": "s2", "text": "two"}]},
+    {
+        "batch": "b1",
+        "monitor": "chat",
+        "candidates": [{"driftgate_id": "s1", "text": "line\nbreak"}, {"driftgate_id": "s2", "text": "two"}],
+    },
     created=5.0,
 )
 
@@ -39,8 +43,8 @@ def test_a_batch_becomes_a_line_per_candidate(tmp_path: Path) -> None:
 
     lines = (tmp_path / "annotation.batch-b1.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"batch": "b1", "monitor": "chat", "id": "s1", "text": "line\nbreak"},
-        {"batch": "b1", "monitor": "chat", "id": "s2", "text": "two"},
+        {"batch": "b1", "monitor": "chat", "driftgate_id": "s1", "text": "line\nbreak"},
+        {"batch": "b1", "monitor": "chat", "driftgate_id": "s2", "text": "two"},
     ]
 
 

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing
 from email.utils import formatdate
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -16,29 +15,18 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from service.adapters.webhook import WebhookDestination
-from service.errors import ConfigurationError, DeliveryError
+from service.errors import DeliveryError
 from service.records import OutboxItem
-from service.settings import WebhookDestination as WebhookSettings
 from service.signatures import Secret, verify
 
-TEXT = "whsec_" + base64.b64encode(bytes(range(32))).decode()
-SECRET = Secret.parse(TEXT)
+SECRET = Secret.parse("whsec_" + base64.b64encode(bytes(range(32))).decode())
 ITEM = OutboxItem("0123456789abcdef0123", "alarm.opened", "hook", {"alarm": "a1", "text": "grüße"}, created=1_700_000_000.5)
 NOW = 1_700_000_100.0
 
 
-@pytest.fixture(autouse=True)
-def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOOK_SECRET", TEXT)
-
-
-def destination_for(url: str, **options: Any) -> WebhookDestination:
-    return WebhookDestination(WebhookSettings(type="webhook", name="hook", url=url, secret_env="HOOK_SECRET", **options))
-
-
 @pytest.fixture
 def hook(httpserver: HTTPServer) -> Iterator[WebhookDestination]:
-    with closing(destination_for(httpserver.url_for("/in?key=s3cret"), allow_private=True)) as destination:
+    with closing(WebhookDestination(httpserver.url_for("/in?key=s3cret"), SECRET, allow_private=True)) as destination:
         yield destination
 
 
@@ -132,7 +120,7 @@ def test_retry_after_is_understood_in_both_forms(
 def test_a_receiver_that_does_not_answer_is_tried_again() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        with closing(destination_for(url, timeout=0.05, allow_private=True)) as destination:
+        with closing(WebhookDestination(url, SECRET, timeout=0.05, allow_private=True)) as destination:
             error = failure(destination)
     assert error.retryable
     assert "no answer in time" in str(error)
@@ -142,7 +130,7 @@ def test_a_receiver_that_is_not_there_is_tried_again() -> None:
     with closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
-        with closing(destination_for(url, allow_private=True)) as destination:
+        with closing(WebhookDestination(url, SECRET, allow_private=True)) as destination:
             assert failure(destination).retryable
 
 
@@ -151,7 +139,7 @@ def test_a_receiver_that_is_not_there_is_tried_again() -> None:
     ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.7", "192.168.1.1", "172.16.0.1", "100.64.0.1", "2130706433", "0"],
 )
 def test_addresses_inside_the_network_are_refused_before_any_connection(httpserver: HTTPServer, host: str) -> None:
-    with closing(destination_for(f"http://{host}:{httpserver.port}/in")) as destination:
+    with closing(WebhookDestination(f"http://{host}:{httpserver.port}/in", SECRET)) as destination:
         error = failure(destination)
     assert not error.retryable
     assert "allow_private" in str(error)
@@ -163,7 +151,7 @@ def test_addresses_inside_the_network_are_refused_before_any_connection(httpserv
 )
 def test_a_name_that_leads_inside_by_a_detour_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     resolve_to(monkeypatch, "93.184.215.14", address)
-    with closing(destination_for("https://hooks.example.org/in")) as destination:
+    with closing(WebhookDestination("https://hooks.example.org/in", SECRET)) as destination:
         assert not failure(destination).retryable
 
 
@@ -172,7 +160,7 @@ def test_a_name_that_does_not_resolve_is_tried_again(monkeypatch: pytest.MonkeyP
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr("service.adapters.webhook.socket.getaddrinfo", resolve)
-    with closing(destination_for("https://hooks.example.org/in")) as destination:
+    with closing(WebhookDestination("https://hooks.example.org/in", SECRET)) as destination:
         assert failure(destination).retryable
 
 
@@ -187,7 +175,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest
         return httpx2.Response(200)
 
     monkeypatch.setattr(httpx2.HTTPTransport, "handle_request", connect)
-    with closing(destination_for("https://hooks.example.org:8443/in")) as destination:
+    with closing(WebhookDestination("https://hooks.example.org:8443/in", SECRET)) as destination:
         destination.deliver(ITEM, now=NOW)
 
     assert asked == ["hooks.example.org"]
@@ -195,32 +183,3 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest
     assert all(r.headers["host"] == "hooks.example.org:8443" for r in sent)
     assert all(r.extensions["sni_hostname"] == "hooks.example.org" for r in sent)
     assert sent[1].read() == sent[0].read() != b""
-
-
-def test_the_secret_may_stand_in_a_file(httpserver: HTTPServer, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text(TEXT + "\n")
-    settings = WebhookSettings(
-        type="webhook", name="hook", url=httpserver.url_for("/in"), secret_file=tmp_path / "secret", allow_private=True
-    )
-    httpserver.expect_request("/in").respond_with_data("ok")
-
-    with closing(WebhookDestination(settings)) as destination:
-        destination.deliver(ITEM, now=NOW)
-
-    ((request, _),) = httpserver.log
-    assert verify([SECRET], dict(request.headers), request.get_data(), now=NOW) == ITEM.id
-
-
-@pytest.mark.parametrize("content", [None, b"", b"whsec_c2hvcnQ=", b"\xff\xfe"])
-def test_a_secret_that_cannot_be_used_is_an_error_that_names_its_place(tmp_path: Path, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / "secret").write_bytes(content)
-    settings = WebhookSettings(type="webhook", name="hook", url="https://hooks.example.org", secret_file=tmp_path / "secret")
-    with pytest.raises(ConfigurationError, match=str(tmp_path / "secret")):
-        WebhookDestination(settings)
-
-
-def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HOOK_SECRET")
-    with pytest.raises(ConfigurationError, match=r"destination hook: \$HOOK_SECRET"):
-        destination_for("https://hooks.example.org")
