@@ -94,6 +94,7 @@ class AnnotationSettings(Section):
 
     budget: int = Field(100, ge=1, le=10_000, description="Candidates per batch.")
     price: float | None = Field(None, ge=0, description="Price per label, for the estimate.")
+    quota: float = Field(1.0, gt=0, le=1, description="Share of a batch's candidates whose answers close it.")
     destination: Name | None = Field(None, description="A destination's name; without one batches wait as proposed.")
     approval: Literal["automatic", "operator"] = Field("automatic", description="`operator`: a batch waits until a person approves it.")
 
@@ -145,6 +146,20 @@ class WebhookDestination(Section):
         if (self.secret_file is None) == (self.secret_env is None):
             raise ValueError("give either secret_file or secret_env: every webhook is signed")
         return self
+
+
+def read_secret(destination: WebhookDestination) -> str:
+    """The destination's secret, from its file or environment variable."""
+    if destination.secret_env is not None:
+        value = os.environ.get(destination.secret_env, "")
+        origin = f"environment variable {destination.secret_env}"
+    else:
+        path = destination.secret_file or Path()
+        origin = f"file {path}"
+        value = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if not value.strip():
+        raise ConfigurationError(f"destination {destination.name}: no secret in {origin}; it holds `whsec_` and 24 to 64 bytes in base64")
+    return value.strip()
 
 
 class FolderDestination(Section):

@@ -1,0 +1,295 @@
+"""Data sets with roles: versioned, checksummed, immutable folders of rows and their embeddings.
+
+A version is a folder `datasets/<monitor>/<role>/v<N>/`: `rows.jsonl` (ids, payloads, labels: the erasable row part),
+`embeddings.npy` (n, d) float32 in the same order, `manifest.json` with counts and checksums. Roles: *train*; *golden*, what must
+not regress, in three disjoint parts; *challenge*, labelled samples of the failing or drifted slice; *pool*, labels optional.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.selection import duplicate_groups
+from service.artefacts import publish, read_manifest, versions
+from service.errors import ArtefactError, InputError, NotFoundError
+from service.ports import Embedder
+from service.records import Payload, Sample
+
+Role = Literal["train", "golden", "challenge", "pool"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+Part = Literal["select", "calibrate", "verify"]
+PARTS: tuple[Part, ...] = get_args(Part)
+"""Golden rows for choosing candidates, for calibrating, and for judging new models; near-duplicates are always in the same part."""
+
+MAX_ROWS = 200_000
+MAX_GOLDEN_ROWS = 20_000
+"""Grouping near-duplicates compares every pair."""
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """A sample of a data set; `part` is empty but in golden sets."""
+
+    sample: Sample
+    part: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Of the payload alone: the same content under another id is the same content."""
+        return payload_digest(self.sample.payload)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DataSet:
+    """One version, read and held against its checksums."""
+
+    manifest: Mapping[str, Any]
+    rows: tuple[Row, ...]
+    embeddings: NDArray[np.float32]
+
+    @property
+    def version(self) -> int:
+        return int(self.manifest["version"])
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        return tuple(row.sample for row in self.rows)
+
+    @property
+    def checksum(self) -> str:
+        """Of contents and labels in any order, so that the same rows are known again whatever version or part they stand in."""
+        lines = sorted(f"{row.digest} {row.sample.label}" for row in self.rows)
+        return hashlib.blake2b("\n".join(lines).encode(), digest_size=10).hexdigest()
+
+    def part(self, name: Part) -> DataSet:
+        """The golden rows of one part."""
+        kept = [i for i, row in enumerate(self.rows) if row.part == name]
+        return DataSet(self.manifest, tuple(self.rows[i] for i in kept), self.embeddings[kept])
+
+    def cited(self) -> Mapping[str, Any]:
+        """How a refresh request names it."""
+        return {name: self.manifest[name] for name in ("role", "version", "rows", "labels", "fingerprint", "files")}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a version changes: ids, and per label the rows before and after."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    """Same id, other payload."""
+    relabelled: tuple[str, ...]
+    """Same id and payload, other label."""
+    labels: Mapping[str, tuple[int, int]]
+
+
+class DataSets:
+    """The data sets below a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory / "datasets"
+
+    def add(
+        self,
+        monitor: str,
+        role: Role,
+        samples: Iterable[Sample],
+        embedder: Embedder,
+        *,
+        now: float,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> DataSet:
+        """Embeds the samples and publishes them as the next version; `progress` hears how many rows are done.
+
+        One bad row refuses the whole: InputError names it, as data sets are made with care. Golden rows that were in the version
+        before stay in their part.
+        """
+        rows, embeddings = _embedded(samples, role, embedder, progress)
+        folder = self._folder(monitor, role)
+        known = versions(folder)
+        if role == "golden":
+            earlier = self.load(monitor, role, known[-1]).rows if known else ()
+            parts = split(rows, duplicate_groups(embeddings), {row.digest: row.part for row in earlier})
+            rows = [Row(row.sample, part) for row, part in zip(rows, parts, strict=True)]
+        version = known[-1] + 1 if known else 1
+        manifest = {**_manifest(rows, embeddings, embedder.fingerprint), "monitor": monitor, "role": role, "version": version}
+        manifest["created"] = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
+        publish(folder / f"v{version}", manifest, lambda draft: _write(draft, rows, embeddings))
+        return self.load(monitor, role, version)
+
+    def load(self, monitor: str, role: Role, version: int | None = None) -> DataSet:
+        """A version, the newest by default. ArtefactError names the file that is missing or damaged."""
+        folder = self._folder(monitor, role)
+        known = versions(folder)
+        if not known or (version is not None and version not in known):
+            which = "" if version is None else f" version {version}"
+            there = ", ".join(map(str, known)) or "none"
+            raise NotFoundError(f"monitor {monitor}: no {role} set{which}; there: {there}. `driftgate dataset add` makes one")
+        return _read(folder / f"v{version or known[-1]}")
+
+    def versions(self, monitor: str, role: Role | None = None) -> Sequence[Mapping[str, Any]]:
+        """The manifests, by role and version, without reading the rows."""
+        folders = [self._folder(monitor, each) for each in ROLES if role in (None, each)]
+        return [read_manifest(folder / f"v{number}", verify=False) for folder in folders for number in versions(folder)]
+
+    def _folder(self, monitor: str, role: Role) -> Path:
+        return self._directory / monitor / role
+
+
+def difference(before: DataSet, after: DataSet) -> Difference:
+    """What changed between two versions."""
+    old, new = ({row.sample.id: row for row in data_set.rows} for data_set in (before, after))
+    both = [key for key in new if key in old]
+    relabelled = tuple(key for key in both if old[key].digest == new[key].digest and old[key].sample.label != new[key].sample.label)
+    counts = [Counter(row.sample.label or "" for row in data_set.rows) for data_set in (before, after)]
+    return Difference(
+        added=tuple(key for key in new if key not in old),
+        removed=tuple(key for key in old if key not in new),
+        changed=tuple(key for key in both if old[key].digest != new[key].digest),
+        relabelled=relabelled,
+        labels={label: (counts[0][label], counts[1][label]) for label in sorted(counts[0] | counts[1])},
+    )
+
+
+def split(rows: Sequence[Row], groups: NDArray[np.int64], earlier: Mapping[str, str]) -> list[str]:
+    """A part for each golden row, one per near-duplicate group: the part its contents had before, else by their hash.
+
+    A group that joins rows of different parts goes to *select*, which promises nothing about rows seen before.
+    """
+    digests = [row.digest for row in rows]
+    members: dict[int, list[str]] = {}
+    for group, digest in zip(groups.tolist(), digests, strict=True):
+        members.setdefault(group, []).append(digest)
+    parts = {group: _part(contents, earlier) for group, contents in members.items()}
+    return [parts[group] for group in groups.tolist()]
+
+
+def _part(digests: Sequence[str], earlier: Mapping[str, str]) -> str:
+    had = {earlier[digest] for digest in digests if digest in earlier}
+    if len(had) > 1:
+        return "select"
+    return had.pop() if had else PARTS[int(min(digests), 16) % len(PARTS)]
+
+
+def payload_digest(payload: Payload) -> str:
+    """A hash of the content."""
+    if isinstance(payload, str):
+        kind, content = b"text", payload.encode()
+    elif isinstance(payload, bytes):
+        kind, content = b"image", payload
+    else:
+        kind, content = f"vector {payload.shape}".encode(), np.ascontiguousarray(payload, "<f4").tobytes()
+    return hashlib.blake2b(content, digest_size=16, person=kind[:16]).hexdigest()
+
+
+# --- in -----------------------------------------------------------------------------------------------------------
+
+
+def _embedded(
+    samples: Iterable[Sample], role: Role, embedder: Embedder, progress: Callable[[int], None]
+) -> tuple[list[Row], NDArray[np.float32]]:
+    limit = MAX_GOLDEN_ROWS if role == "golden" else MAX_ROWS
+    rows: list[Row] = []
+    vectors: list[NDArray[np.float32]] = []
+    seen: set[str] = set()
+    stream = iter(samples)
+    while batch := list(islice(stream, _BATCH)):
+        if len(rows) + len(batch) > limit:
+            raise InputError("too_many", f"a {role} set holds at most {limit} rows; draw a random part of the input")
+        for sample in batch:
+            _check(sample, role, embedder, seen)
+        vectors.append(embedder.embed([sample.payload for sample in batch]).embedding)
+        rows += [Row(sample) for sample in batch]
+        progress(len(rows))
+    if not rows:
+        raise InputError("empty", f"no samples for the {role} set: the input has none")
+    return rows, np.concatenate(vectors)
+
+
+def _check(sample: Sample, role: Role, embedder: Embedder, seen: set[str]) -> None:
+    if sample.id in seen:
+        raise InputError("duplicate_id", f"sample {sample.id}: the id comes twice; ids are what versions are compared by")
+    seen.add(sample.id)
+    if sample.label is None and role != "pool":
+        raise InputError("missing_label", f"sample {sample.id}: no label; every row of a {role} set needs one (only pools do without)")
+    try:
+        embedder.check(sample.payload)
+    except InputError as error:
+        raise InputError(error.reason, f"sample {sample.id}: {error}; mend or remove it") from error
+
+
+# --- on disk ------------------------------------------------------------------------------------------------------
+
+
+def _manifest(rows: Sequence[Row], embeddings: NDArray[np.float32], fingerprint: str) -> dict[str, Any]:
+    labels = Counter(row.sample.label for row in rows if row.sample.label is not None)
+    return {
+        "format": 1,
+        "fingerprint": fingerprint,
+        "dimension": int(embeddings.shape[1]),
+        "rows": len(rows),
+        "labels": dict(sorted(labels.items())),
+        "unlabelled": len(rows) - labels.total(),
+        "parts": dict(sorted(Counter(row.part for row in rows if row.part).items())),
+    }
+
+
+def _write(draft: Path, rows: Sequence[Row], embeddings: NDArray[np.float32]) -> None:
+    with (draft / "rows.jsonl").open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(_encode(row), ensure_ascii=False, allow_nan=False) + "\n")
+    np.save(draft / "embeddings.npy", embeddings, allow_pickle=False)
+
+
+def _read(folder: Path) -> DataSet:
+    manifest = read_manifest(folder)
+    monitor = str(manifest["monitor"])
+    with (folder / "rows.jsonl").open(encoding="utf-8") as file:
+        rows = tuple(_decode(json.loads(line), monitor) for line in file)
+    embeddings = np.load(folder / "embeddings.npy", allow_pickle=False)
+    if embeddings.shape != (len(rows), manifest["dimension"]) or len(rows) != manifest["rows"]:
+        raise ArtefactError(
+            f"{folder}: {len(rows)} rows and embeddings {embeddings.shape} do not belong together; restore it from a backup"
+        )
+    return DataSet(manifest, rows, embeddings)
+
+
+def _encode(row: Row) -> dict[str, Any]:
+    sample, payload = row.sample, row.sample.payload
+    if isinstance(payload, str):
+        content: dict[str, Any] = {"text": payload}
+    elif isinstance(payload, bytes):
+        content = {"image": base64.b64encode(payload).decode()}
+    else:
+        content = {"vector": payload.tolist()}
+    time = None if math.isnan(sample.time) else sample.time
+    return {"id": sample.id, "time": time, **content, "segments": dict(sample.segments), "label": sample.label, "part": row.part}
+
+
+def _decode(row: Mapping[str, Any], monitor: str) -> Row:
+    payload: Payload
+    if "text" in row:
+        payload = row["text"]
+    elif "image" in row:
+        payload = base64.b64decode(row["image"], validate=True)
+    else:
+        payload = np.array(row["vector"], np.float32)
+    time = math.nan if row["time"] is None else row["time"]
+    return Row(Sample(monitor, row["id"], time, payload, row["segments"], None, row["label"]), row["part"])

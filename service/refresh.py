@@ -1,0 +1,224 @@
+"""The refresh cycle: annotating → training → verifying → promoted or rejected (or cancelled), each step with a named reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from service import annotation
+from service.annotation import agreed
+from service.errors import ConflictError, InputError, NotFoundError
+from service.ports import Store
+from service.records import (
+    WHOLE,
+    Alarm,
+    AlarmState,
+    AnnotationBatch,
+    BatchState,
+    Candidate,
+    CycleState,
+    Label,
+    OutboxItem,
+    RefreshCycle,
+    Step,
+    stable_id,
+)
+from service.settings import AnnotationSettings, MonitorSettings, RefreshSettings
+from service.transitions import advance, as_one_change
+
+REQUESTED = "io.driftgate.refresh.requested"
+
+ENDED = frozenset({CycleState.PROMOTED, CycleState.REJECTED, CycleState.CANCELLED})
+
+
+class Reason(StrEnum):
+    """Why a cycle took a step."""
+
+    OPENED = "opened for new labels"
+    LABELLED = "the labels are in"
+    RETURNED = "the new model came back"
+    PROVEN = "the new model passed verification"
+    NOT_PROVEN = "the new model failed verification"
+    UNDECIDED = "too few rows to verify with"
+    CANCELLED = "a person cancelled it"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a cycle's id is made of: the same trigger always opens the same cycle. `opened_by` is an alarm's or request's id."""
+
+    monitor: str
+    reference_version: int
+    opened_by: str
+    attempt: int = 1
+
+    @property
+    def cycle(self) -> str:
+        return stable_id(self.monitor, self.reference_version, self.opened_by, self.attempt)
+
+
+def wanted(alarm: Alarm, settings: RefreshSettings, running: Sequence[RefreshCycle]) -> bool:
+    """Whether the alarm opens a cycle by itself: allowed, unresolved, on the whole stream, and no other cycle is under way."""
+    idle = all(cycle.state in ENDED for cycle in running)
+    return settings.automatic and idle and alarm.segment == WHOLE and alarm.state is not AlarmState.RESOLVED
+
+
+# --- pure steps ---------------------------------------------------------------------------------------------------
+
+
+def opened(opening: Opening, *, now: float, note: str = "") -> RefreshCycle:
+    """A new cycle, waiting for labels."""
+    return RefreshCycle(
+        id=opening.cycle,
+        monitor=opening.monitor,
+        reference_version=opening.reference_version,
+        opened_by=opening.opened_by,
+        attempt=opening.attempt,
+        state=CycleState.ANNOTATING,
+        created=now,
+        history=(Step(CycleState.ANNOTATING, Reason.OPENED, now, note=note),),
+        version=1,
+    )
+
+
+def labelled(cycle: RefreshCycle, *, now: float) -> RefreshCycle:
+    """Its labels are in; training was asked for."""
+    return advance(cycle, Step(CycleState.TRAINING, Reason.LABELLED, now))
+
+
+def trained(cycle: RefreshCycle, *, model: str, now: float) -> RefreshCycle:
+    """A new model, named by path or version, waits for its verification."""
+    return advance(cycle, Step(CycleState.VERIFYING, Reason.RETURNED, now, note=model))
+
+
+def verified(cycle: RefreshCycle, verification: Mapping[str, Any], *, now: float) -> RefreshCycle:
+    """Promoted or rejected by the verdict; an insufficient one leaves the cycle waiting for more golden rows."""
+    state, reason = {
+        "promote": (CycleState.PROMOTED, Reason.PROVEN),
+        "reject": (CycleState.REJECTED, Reason.NOT_PROVEN),
+        "insufficient": (CycleState.VERIFYING, Reason.UNDECIDED),
+    }[verification["verdict"]]
+    note = "; ".join(verification.get("reasons", ()))
+    return advance(cycle, Step(state, reason, now, note=note), verification=verification)
+
+
+def request(cycle: RefreshCycle, labels: Sequence[Label], data_sets: Sequence[Mapping[str, Any]], *, destination: str) -> OutboxItem:
+    """One CloudEvent: references to data sets and label counts, no texts; a function of the cycle and the labels alone."""
+    answers = agreed(labels).values()
+    counts = Counter(answer.label for answer in answers if answer.label is not None)
+    content = {
+        "cycle": cycle.id,
+        "monitor": cycle.monitor,
+        "reference_version": cycle.reference_version,
+        "opened_by": cycle.opened_by,
+        "attempt": cycle.attempt,
+        "batch": cycle.batch,
+        "labels": dict(sorted(counts.items())),
+        "unusable": sum(answer.unusable for answer in answers),
+        "data_sets": [dict(data_set) for data_set in data_sets],
+    }
+    event = {
+        "specversion": "1.0",
+        "id": cycle.id,
+        "type": REQUESTED,
+        "source": f"/driftgate/monitors/{cycle.monitor}",
+        "subject": cycle.id,
+        "time": datetime.fromtimestamp(cycle.created, UTC).isoformat().replace("+00:00", "Z"),
+        "datacontenttype": "application/json",
+        "data": content,
+    }
+    return OutboxItem(stable_id(REQUESTED, cycle.id), "refresh.requested", destination, event, created=cycle.created, due=cycle.created)
+
+
+# --- steps that are written ---------------------------------------------------------------------------------------
+
+
+def start(store: Store, opening: Opening, candidates: Sequence[Candidate], settings: MonitorSettings, *, now: float) -> RefreshCycle:
+    """Opens the cycle with its batch in one transaction; a cycle that is there already is returned as it stands.
+
+    Where the monitor approves by itself and has a destination the batch leaves at once; else it waits as proposed.
+    """
+    try:
+        return store.get(RefreshCycle, opening.cycle)
+    except NotFoundError:
+        pass
+    if not candidates:
+        raise InputError(
+            "no_candidates",
+            f"monitor {opening.monitor}: no recent sample is both new and in the company of others, so there is nothing to label; "
+            "try again when more traffic has come",
+        )
+    cycle = opened(opening, now=now)
+    batch = annotation.propose(cycle, candidates, now=now)
+    items: Sequence[OutboxItem] = ()
+    if settings.annotation.approval == "automatic" and settings.annotation.destination:
+        batch = annotation.approve(batch, reason=annotation.Reason.AUTOMATIC, actor="driftgate", now=now)
+        batch, items = _sent(batch, settings.annotation, now)
+    cycle = replace(cycle, batch=batch.id)
+    store.save(cycle, as_one_change(batch, 0), outbox=items)
+    return cycle
+
+
+def approve(store: Store, batch_id: str, settings: AnnotationSettings, *, actor: str, now: float, note: str = "") -> AnnotationBatch:
+    """A person approves a proposed batch; it leaves in the same transaction if there is a destination."""
+    before = store.get(AnnotationBatch, batch_id)
+    batch = annotation.approve(before, reason=annotation.Reason.APPROVED, actor=actor, now=now, note=note)
+    batch, items = _sent(batch, settings, now)
+    batch = as_one_change(batch, before.version)
+    store.save(batch, outbox=items)
+    return batch
+
+
+def request_training(
+    store: Store, cycle_id: str, data_sets: Sequence[Mapping[str, Any]], settings: RefreshSettings, *, now: float
+) -> RefreshCycle:
+    """Once its batch is closed, asks for the new model; repeating it returns the cycle as it stands.
+
+    Without a destination the cycle waits for somebody to train by hand. ConflictError while labels are still expected.
+    """
+    cycle = store.get(RefreshCycle, cycle_id)
+    if cycle.state is not CycleState.ANNOTATING:
+        return cycle
+    batch = store.get(AnnotationBatch, cycle.batch)
+    if batch.state is not BatchState.CLOSED:
+        raise ConflictError(
+            f"refresh cycle {cycle.id}: annotation batch {batch.id} is {batch.state}, {batch.returned} of {len(batch.items)} answered; "
+            "close it to train with what there is"
+        )
+    labels = store.labels(cycle.monitor, batch=batch.id)
+    items = [request(cycle, labels, data_sets, destination=settings.destination)] if settings.destination else []
+    cycle = labelled(cycle, now=now)
+    store.save(cycle, outbox=items)
+    return cycle
+
+
+def conclude(store: Store, cycle_id: str, verification: Mapping[str, Any], *, model: str, now: float) -> RefreshCycle:
+    """Writes what verification found of the new model; a cycle still in training takes the model first."""
+    before = store.get(RefreshCycle, cycle_id)
+    cycle = trained(before, model=model, now=now) if before.state is CycleState.TRAINING else before
+    cycle = as_one_change(verified(cycle, verification, now=now), before.version)
+    store.save(cycle)
+    return cycle
+
+
+def cancel(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "") -> RefreshCycle:
+    """Ends the cycle, and its batch where that is still running."""
+    cycle = store.get(RefreshCycle, cycle_id)
+    cancelled = advance(cycle, Step(CycleState.CANCELLED, Reason.CANCELLED, now, actor, note))
+    batch = store.get(AnnotationBatch, cycle.batch)
+    if batch.state in (BatchState.CLOSED, BatchState.CANCELLED):
+        store.save(cancelled)
+    else:
+        store.save(cancelled, annotation.cancel(batch, reason=annotation.Reason.CYCLE_ENDED, actor=actor, now=now))
+    return cancelled
+
+
+def _sent(batch: AnnotationBatch, settings: AnnotationSettings, now: float) -> tuple[AnnotationBatch, Sequence[OutboxItem]]:
+    if settings.destination is None:
+        return batch, ()
+    item = annotation.outgoing(batch, destination=settings.destination, price=settings.price, now=now)
+    return annotation.send(batch, now=now), (item,)
