@@ -1,0 +1,298 @@
+"""What the commands show: records and plain mappings in, rich renderables out. Nothing here reads a store or a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from service.cli.drawing import NONE, columns, count, cut, excerpt, interval, interval_bar, level_bar, moment, percent, points, span, word
+from service.records import Alarm, Candidate, ClusterChange, CycleState, DeadLetter, Exemplar, Measured, RefreshCycle, Step
+
+Figures = Mapping[str, Any]
+
+AHEAD = (CycleState.ANNOTATING, CycleState.TRAINING, CycleState.VERIFYING, CycleState.PROMOTED)
+"""The way of a cycle that goes well."""
+
+SETS = {"golden": "must not regress", "challenge": "shows the drift"}
+
+
+# --- alarms -------------------------------------------------------------------------------------------------------
+
+
+def alarm_list(alarms: Sequence[Alarm], *, now: float) -> RenderableType:
+    """One row per alarm, in the order given."""
+    if not alarms:
+        return Text("no alarms")
+    table = columns("alarm", "stream", "state", "effect", "opened")
+    for alarm in alarms:
+        what = Text(f"{alarm.id}\n{excerpt(alarm.kind, 40)}")
+        stream = Text(f"{alarm.monitor}\n{excerpt(alarm.segment, 40)}")
+        state = Text.assemble(word(alarm.state), "\n", word(alarm.severity))
+        effect = f"{percent(alarm.effect.estimate)}\n{100 * alarm.effect.low:.1f} to {100 * alarm.effect.high:.1f}"
+        table.add_row(what, stream, state, effect, f"{span(max(now - alarm.opened, 0.0))} ago")
+    return table
+
+
+def alarm_explanation(alarm: Alarm, *, candidates: Sequence[Candidate] = ()) -> RenderableType:
+    """The alarm in full: how far, what moved, which samples show it, which ones to annotate."""
+    parts: list[RenderableType] = [_title(f"alarm {alarm.id}"), _headline(alarm), _measured(alarm)]
+    if alarm.clusters:
+        parts += [_title("what moved: shares of the traffic"), cluster_table(alarm.clusters)]
+    if alarm.exemplars:
+        parts += [_title("samples that show it"), exemplar_table(alarm.exemplars)]
+    if candidates:
+        parts += [_title("candidates for annotation"), candidate_table(candidates, limit=10)]
+    return Group(*parts, _title("history"), step_list(alarm.history))
+
+
+def _headline(alarm: Alarm) -> Text:
+    verdict = f", verdict {alarm.verdict}" if alarm.verdict else ""
+    when = f"opened {moment(alarm.opened)} at sample {count(alarm.at_sample)}, against reference version {alarm.reference_version}"
+    window = f"over {count(alarm.window_samples)} samples since {moment(alarm.window_start)}"
+    return Text.assemble(
+        (f"{excerpt(alarm.kind)} on {alarm.monitor}", "bold"),
+        f", stream {excerpt(alarm.segment)}: ",
+        word(alarm.severity),
+        ", ",
+        word(alarm.state),
+        f"{verdict}\n{when}\n{window}, seen by {excerpt(alarm.channel)} ({alarm.family})",
+    )
+
+
+def _measured(alarm: Alarm) -> Table:
+    """Effect and novel share, each with its interval as a bar."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for name, measured in (("effect, as a share of new content", alarm.effect), ("novel samples", alarm.novel_share)):
+        table.add_row(name, interval(measured))
+        table.add_row("", Text(interval_bar(measured, width=30)))
+    return table
+
+
+def cluster_table(clusters: Sequence[ClusterChange], *, limit: int = 8) -> Table:
+    """Clusters that grew (▲) or shrank (▼), with their shares before and now."""
+    table = columns("", "cluster", "before", "now", "points", "for example", right=("before", "now", "points"))
+    for change in clusters[:limit]:
+        moved = change.window_share - change.reference_share
+        sign = "▲" if moved > 0 else "▼" if moved < 0 else "="
+        figures = (percent(change.reference_share), percent(change.window_share), points(moved))
+        shown = excerpt(change.exemplars[0].text or change.exemplars[0].id, 60) if change.exemplars else NONE
+        table.add_row(sign, Text(excerpt(change.cluster, 60)), *figures, Text(shown))
+    return cut(table, limit, len(clusters))
+
+
+def exemplar_table(exemplars: Sequence[Exemplar], *, limit: int = 8) -> Table:
+    """Samples with their novelty: the percentile among the reference's own."""
+    table = columns("novelty", "sample", "text", right=("novelty",))
+    for exemplar in exemplars[:limit]:
+        table.add_row(percent(exemplar.novelty), Text(excerpt(exemplar.id, 40)), Text(excerpt(exemplar.text) or NONE))
+    return cut(table, limit, len(exemplars))
+
+
+def step_list(history: Sequence[Step]) -> RenderableType:
+    """Each step with its named reason, oldest first."""
+    return Group(*(_step(step) for step in history)) if history else Text("no steps yet")
+
+
+def _step(step: Step) -> Text:
+    actor = "" if step.actor == "driftgate" else f" [{excerpt(step.actor, 60)}]"
+    return Text.assemble(f"{moment(step.time)}  ", word(step.state), f": {excerpt(step.reason)}{actor}{_note(step)}")
+
+
+def _note(step: Step) -> str:
+    return f" – {excerpt(step.note, 200)}" if step.note else ""
+
+
+# --- candidates ---------------------------------------------------------------------------------------------------
+
+
+def candidate_table(candidates: Sequence[Candidate], *, limit: int = 20) -> RenderableType:
+    """Why each sample is proposed, its risk of being unusable or harmful, and how many near-duplicates it stands for (×)."""
+    if not candidates:
+        return Text("no candidates")
+    table = columns("sample", "risk", "×", "why, and what it says", right=("risk", "×"))
+    for item in candidates[:limit]:
+        predicted = f" (the model says {excerpt(item.predicted, 60)})" if item.predicted else ""
+        why = Text.assemble((f"{excerpt(item.reason)}{predicted}", "dim"), f"\n{excerpt(item.text)}" if item.text else "")
+        table.add_row(Text(excerpt(item.id, 40)), percent(item.risk), count(item.weight), why)
+    return cut(table, limit, len(candidates))
+
+
+# --- refresh ------------------------------------------------------------------------------------------------------
+
+
+def verification_table(verification: Figures) -> RenderableType:
+    """Old model against new, on the same rows.
+
+    `golden` and `challenge` (either may be missing): `rows`, `old_accuracy`, `new_accuracy`, `gain` {`estimate`, `low`, `high`},
+    `positive_flips`, `negative_flips` (rows that the old model got right and the new one wrong) and `negative_flip_bound`.
+    Beside them: `passed`, `reasons` (texts), `max_negative_flips` and `confidence`.
+    """
+    table = columns("labelled set", "rows", "old", "new", "gain", "mended", "broken", right=("rows", "old", "new", "mended", "broken"))
+    for name, meaning in SETS.items():
+        if verification.get(name):
+            table.add_row(f"{name}\n{meaning}", *_set_figures(verification[name]))
+    passed = bool(verification.get("passed"))
+    outcome = Text.assemble("the new model ", ("passed" if passed else "did not pass", "bold green" if passed else "bold red"))
+    reasons = [Text(f"  • {excerpt(str(reason), 200)}") for reason in verification.get("reasons") or ()]
+    return Group(table, _bound(verification), outcome, *reasons)
+
+
+def _set_figures(found: Figures) -> tuple[str, ...]:
+    gain = _as_measured(found.get("gain"))
+    change = f"{points(gain.estimate)}\n{points(gain.low)} to {points(gain.high)}" if gain else NONE
+    accuracies = (percent(found.get("old_accuracy")), percent(found.get("new_accuracy")))
+    return (count(found.get("rows")), *accuracies, change, count(found.get("positive_flips")), count(found.get("negative_flips")))
+
+
+def _bound(verification: Figures) -> Text:
+    """What the gate can rule out, and what it allows."""
+    bound = (verification.get("golden") or {}).get("negative_flip_bound")
+    sure, allowed = percent(verification.get("confidence")), percent(verification.get("max_negative_flips"))
+    return Text(f"broken on golden: at most {percent(bound)} (at {sure} confidence), allowed {allowed}")
+
+
+def cycle_timeline(cycle: RefreshCycle) -> RenderableType:
+    """The steps taken (●) with the time since the one before, and those still ahead (○)."""
+    where = f"{cycle.monitor}, from reference version {cycle.reference_version}, attempt {cycle.attempt}"
+    opened = f"opened by {excerpt(cycle.opened_by, 60)}, {moment(cycle.created)}"
+    lines: list[RenderableType] = [_title(f"refresh {cycle.id}"), Text(f"{where}\n{opened}")]
+    before = cycle.created
+    for step in cycle.history:
+        took = f"+{span(max(step.time - before, 0.0))}"
+        lines.append(Text.assemble(f"● {took:>10}  ", word(step.state), f": {excerpt(step.reason)}{_note(step)}"))
+        before = step.time
+    ahead = AHEAD[AHEAD.index(cycle.state) + 1 :] if cycle.state in AHEAD else ()
+    lines += [Text(f"○ {'':>10}  {state}", "dim") for state in ahead]
+    if cycle.verification:
+        lines += [_title("verification"), verification_table(cycle.verification)]
+    return Group(*lines)
+
+
+# --- status -------------------------------------------------------------------------------------------------------
+
+
+def status_screen(monitors: Sequence[Figures]) -> RenderableType:
+    """Everything about every monitor on one screen.
+
+    Each mapping is the monitor as `GET /v1/monitors/{monitor}` gives it: `monitor`, `state`, `samples`, `undecided` {`panes`,
+    `samples`} and, from the first decision on, `reference_version`, `run_length`, `tolerance`, `missing_samples`,
+    `traffic_per_second`, `expected_delay` [{`share`, `samples`, `seconds`}], `streams` [{`segment`, `samples`, `evidence`,
+    `threshold`, `effect`, `alarm`}], the whole stream first. Where they are known: `lag_seconds`, `backlog` (entries of the log
+    not yet taken) and `dead_letters` {reason: count}.
+    """
+    if not monitors:
+        return Text("no monitors are declared: `driftgate init` writes a configuration with one")
+    return Group(*(_monitor(monitor) for monitor in monitors))
+
+
+def _monitor(monitor: Figures) -> RenderableType:
+    parts: list[RenderableType] = [_title(str(monitor["monitor"])), _standing(monitor)]
+    if monitor.get("streams"):
+        parts += [_stream_table(monitor["streams"]), *_open_alarms(monitor["streams"])]
+    if monitor.get("expected_delay"):
+        parts.append(_delay_table(monitor["expected_delay"]))
+    return Group(*parts, _behind(monitor))
+
+
+def _standing(monitor: Figures) -> Text:
+    rate, missing = monitor.get("traffic_per_second"), monitor.get("missing_samples")
+    text = Text.assemble(word(str(monitor["state"])), f": {count(monitor.get('samples'))} samples")
+    if rate:
+        text.append(f", {rate:.3g} a second")
+    if monitor.get("reference_version") is not None:
+        text.append(f", reference version {monitor['reference_version']}")
+    if missing:
+        text.append(f"\nstill missing: {count(missing)} samples" + (f", about {span(missing / rate)} at this traffic" if rate else ""))
+    if monitor.get("run_length"):
+        tolerance = f"tolerance {percent(monitor.get('tolerance'))} of new content"
+        text.append(f"\none false alarm in {count(monitor['run_length'])} samples, {tolerance}")
+    return text
+
+
+def _stream_table(streams: Sequence[Figures], *, limit: int = 12) -> Table:
+    """Evidence on its way to the threshold; `!` marks an open alarm. The whole stream on top, then those with most evidence."""
+    table = columns("", "stream", "samples", "evidence / threshold", "effect %", right=("samples",))
+    for stream in [*streams[:1], *sorted(streams[1:], key=_closeness, reverse=True)][:limit]:
+        evidence, threshold = stream.get("evidence") or 0.0, stream.get("threshold") or 0.0
+        bar = f"{level_bar(evidence, threshold, 10)} {evidence:5.1f} / {threshold:.1f}"
+        name = Text(excerpt(str(stream["segment"]), 80))
+        table.add_row("!" if stream.get("alarm") else "", name, count(stream.get("samples")), bar, _bare(stream.get("effect")))
+    return cut(table, limit, len(streams))
+
+
+def _closeness(stream: Figures) -> float:
+    threshold = stream.get("threshold")
+    return (stream.get("evidence") or 0.0) / threshold if threshold else 0.0
+
+
+def _bare(measured: Figures | None) -> str:
+    found = _as_measured(measured)
+    return f"{100 * found.estimate:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})" if found else NONE
+
+
+def _open_alarms(streams: Sequence[Figures]) -> list[RenderableType]:
+    return [Text(f"! open alarm {stream['alarm']} on {excerpt(str(stream['segment']))}") for stream in streams if stream.get("alarm")]
+
+
+def _delay_table(delays: Sequence[Figures]) -> Table:
+    """How long drift of each size would go unnoticed; `never` for what no window can tell from chance."""
+    table = columns("new content", *(f"{100 * delay['share']:g} %" for delay in delays))
+    table.add_row("expected delay", *(span(delay.get("seconds")) for delay in delays))
+    table.add_row("in samples", *("never" if delay.get("samples") is None else count(delay["samples"]) for delay in delays))
+    return table
+
+
+def _behind(monitor: Figures) -> Text:
+    """What is not decided yet, and what could not be used."""
+    undecided = monitor.get("undecided") or {}
+    said = [f"undecided: {count(undecided.get('samples', 0))} samples (open panes: {count(undecided.get('panes', 0))})"]
+    if monitor.get("backlog") is not None:
+        said.append(f"backlog: {count(monitor['backlog'])} entries")
+    if monitor.get("lag_seconds") is not None:
+        said.append(f"lag: {span(monitor['lag_seconds'])}")
+    letters = sorted((monitor.get("dead_letters") or {}).items(), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{excerpt(reason, 40)} {count(number)}" for reason, number in letters)
+    return Text(f"{'; '.join(said)}\ndead letters: {listed or 'none'}")
+
+
+# --- dead letters -------------------------------------------------------------------------------------------------
+
+
+def dead_letter_list(letters: Sequence[DeadLetter], *, limit: int = 50) -> RenderableType:
+    """Where each unusable item stood, why it was left out, what to do, and how it began."""
+    if not letters:
+        return Text("no dead letters")
+    rest = [Text(f"… and {len(letters) - limit:,} more", "dim")] if len(letters) > limit else []
+    return Group(*(_letter(letter) for letter in letters[:limit]), *rest)
+
+
+def _letter(letter: DeadLetter) -> Text:
+    found, partition = letter.rejected, letter.partition
+    where = f"{excerpt(partition.topic)}, partition {partition.number}, offset {letter.offset}, item {found.index}"
+    began = excerpt(found.original[:240].decode("utf-8", "replace"), 70)
+    return Text.assemble(
+        (excerpt(found.reason), "bold"),
+        f"  {moment(letter.time)}  {excerpt(found.monitor or 'no monitor')}, {found.stage}\n  {where}",
+        f"\n  {excerpt(found.message, 300)}",
+        f"\n  it began with: {began or NONE}",
+    )
+
+
+# --- shared -------------------------------------------------------------------------------------------------------
+
+
+def _as_measured(found: Figures | None) -> Measured | None:
+    """None unless all three figures are there: JSON shows what is not finite as null."""
+    if not found or any(found.get(name) is None for name in ("estimate", "low", "high")):
+        return None
+    return Measured(found["estimate"], found["low"], found["high"])
+
+
+def _title(text: str) -> RenderableType:
+    return Padding(Rule(Text(text, "bold"), align="left", characters="─"), (1, 0, 0, 0))
