@@ -9,6 +9,10 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 export UV_PYTHON_DOWNLOADS    := never
 export UV_NO_PROGRESS         := 1
 unexport VIRTUAL_ENV
+# Where the machine has certificates of its own (a company's proxy), they count.
+ifneq ($(wildcard /etc/ssl/certs/*),)
+export UV_SYSTEM_CERTS ?= 1
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help install servers run test unit check format bench clean
