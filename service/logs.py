@@ -17,6 +17,9 @@ from structlog.typing import EventDict, Processor
 
 REDACTED = "[redacted]"
 
+_TALKATIVE = ("httpx2", "httpcore2", "asyncio")
+"""Libraries that would log every request, with addresses that may hold secrets of others."""
+
 _SECRET_KEY = re.compile(r"(^|[_-])(token|secret|authorization|password|signature|cookie)s?$", re.IGNORECASE)
 _SECRET_TEXT = (
     (re.compile(r"(/v1/cloudevents/)\S+"), rf"\1{REDACTED}"),
@@ -31,7 +34,7 @@ def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _clean(key: str, value: Any) -> Any:
-    if _SECRET_KEY.search(key) and value is not None:
+    if _SECRET_KEY.search(key) and not isinstance(value, int | float | None):  # counts, such as max_tokens, are no secret
         return REDACTED
     if isinstance(value, str):
         for pattern, replacement in _SECRET_TEXT:
@@ -70,6 +73,8 @@ def configure(*, level: str = "INFO", stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    for library in _TALKATIVE:
+        logging.getLogger(library).setLevel("WARNING")
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,

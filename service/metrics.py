@@ -1,7 +1,7 @@
 """What driftgate tells Prometheus. Events are counted as they happen; figures of the store are read at each scrape.
 
 Labels are bounded: monitors are the configured ones (`__unknown__` otherwise), reasons and kinds are capped (`__other__`
-beyond), and only a monitor's first streams have series of their own; the rest is in `/v1/monitors/{monitor}`.
+beyond), and only a monitor's first segments have series of their own; the rest is in `/v1/monitors/{monitor}`.
 Ids are never labels. A monitor has fewer than 100 series.
 """
 
@@ -23,8 +23,8 @@ from service.records import OTHER, WHOLE, Alarm, AlarmState, CycleState, Pane, R
 
 UNKNOWN = "__unknown__"
 MAX_REASONS = 40
-MAX_STREAMS = 12
-"""Segment streams per monitor with series of their own, in order of appearance."""
+MAX_SEGMENTS = 8
+"""Segments per monitor with series of their own, in order of appearance."""
 MAX_COUNTED = 1_000
 """Entities that one scrape counts; a queue longer than this reads as this."""
 
@@ -57,7 +57,7 @@ class Metrics:
         self._monitors = frozenset(monitors)
         self._reasons = Bounded(MAX_REASONS)
         self._kinds = Bounded(MAX_REASONS)
-        self._streams = {monitor: Bounded(MAX_STREAMS) for monitor in self._monitors}
+        self._segments = {monitor: Bounded(MAX_SEGMENTS) for monitor in self._monitors}
         self._fingerprints: dict[str, str] = {}
         self._declare_samples(registry)
         self._declare_decisions(registry)
@@ -192,8 +192,8 @@ class Metrics:
         return shown
 
     def _has_series(self, monitor: str, segment: str) -> bool:
-        streams = self._streams.get(monitor)
-        return streams is not None and self._capped(streams, "segment", segment) == segment
+        segments = self._segments.get(monitor)
+        return segments is not None and self._capped(segments, "segment", segment) == segment
 
 
 class StoreFigures(Collector):

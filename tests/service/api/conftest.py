@@ -42,6 +42,7 @@ from service.settings import parse
 NOW = 1_772_366_400.0
 """2026-03-01T12:00:00Z."""
 
+OPEN = Access(loopback=True)
 DIMENSION = 3
 MONITORS = [
     {"name": "support", "embedder": {"model": "unused.onnx"}, "segments": {"tags": ["locale"]}, "kserve": {"service": "support"}},
@@ -76,10 +77,10 @@ class StoreActions:
         self._store.save(cycle)
         return cycle
 
-    def take_labels(self, labels: Sequence[Label], *, now: float) -> int:
+    def take_labels(self, labels: Sequence[Label], *, now: float) -> int:  # noqa: ARG002 - the protocol's signature
         return self._store.add_labels(labels)
 
-    def replay(self, item_id: str, *, actor: str, now: float) -> OutboxItem:
+    def replay(self, item_id: str, *, actor: str, now: float) -> OutboxItem:  # noqa: ARG002 - the protocol's signature
         dead = [item for item in self._store.outbox(states=["dead"], limit=1_000) if item.id == item_id]
         if not dead:
             raise NotFoundError(f"no dead item {item_id!r}")
@@ -119,7 +120,7 @@ class MakeSite(Protocol):
 def make_site() -> Iterator[MakeSite]:
     opened: list[SqliteStore | SqliteLog] = []
 
-    def make(*, access: Access = Access(loopback=True), backlog_bytes: int = 1_000_000, max_items: int = 100, **options: Any) -> Site:
+    def make(*, access: Access = OPEN, backlog_bytes: int = 1_000_000, max_items: int = 100, **options: Any) -> Site:
         settings = parse({"monitors": MONITORS}, base=Path("/nowhere"))
         store, log = SqliteStore(":memory:"), SqliteLog(":memory:", backlog_bytes=backlog_bytes, retention_bytes=0)
         opened.extend((store, log))
@@ -130,8 +131,8 @@ def make_site() -> Iterator[MakeSite]:
         checks = {"vectors": VectorEmbedder(DIMENSION, normalize=False).check}
         ingest = Ingest(log, settings.monitors, checks, observer=metrics, max_items=max_items)
         service = Service(
-            ingest=ingest, store=store, actions=StoreActions(store), access=access, heartbeats=Heartbeats(), registry=registry,
-            version="1.2.3", clock=lambda: NOW, **options,
+            ingest=ingest, store=store, actions=StoreActions(store), access=access, registry=registry,
+            version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},
         )  # fmt: skip
         client = TestClient(create_app(service), base_url="http://127.0.0.1:8080", raise_server_exceptions=False)
         return Site(client, service, store, log, metrics)

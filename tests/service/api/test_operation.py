@@ -26,11 +26,8 @@ def test_alive_while_the_loops_turn(site: Any) -> None:
 
 def test_stuck_when_a_loop_does_not_turn(make_site: Any) -> None:
     seconds = 0.0
-    site = make_site()
     stuck = Heartbeats(limit=60, clock=lambda: seconds)
-    site.client.app.state.service = type(site.service)(
-        **{name: getattr(site.service, name) for name in type(site.service).__slots__} | {"heartbeats": stuck}
-    )
+    site = make_site(heartbeats=stuck)
     stuck.beat("worker")
     seconds = 61.0
     stuck.beat("controller")

@@ -42,7 +42,7 @@ def test_monitors_before_the_first_decision(site: Any) -> None:
     }
 
 
-def test_the_decision_s_figures_stand_in_the_status(site: Any) -> None:
+def test_figures_of_the_last_decision_stand_in_the_status(site: Any) -> None:
     site.store.decide(Decision("support", 0, 0, state=b'{"state": "watching", "expected_delay": {"0.1": 5400.0, "0.5": null}}'))
     document = site.client.get("/v1/monitors/support").json()
     assert document["state"] == "watching"
@@ -130,9 +130,9 @@ def test_a_form_without_its_content_type_is_refused(site: Any, make_alarm: MakeA
 def test_refresh_cycles(site: Any) -> None:
     opened = site.client.post("/v1/monitors/support/refresh", json=ACT)
     assert opened.status_code == 201
-    id = opened.json()["id"]
-    assert site.client.get(f"/v1/refresh/{id}").json() == opened.json()
-    assert [cycle["id"] for cycle in site.client.get("/v1/refresh", params={"state": "annotating"}).json()["cycles"]] == [id]
+    cycle_id = opened.json()["id"]
+    assert site.client.get(f"/v1/refresh/{cycle_id}").json() == opened.json()
+    assert [cycle["id"] for cycle in site.client.get("/v1/refresh", params={"state": "annotating"}).json()["cycles"]] == [cycle_id]
     assert site.client.get("/v1/refresh", params={"monitor": "vectors"}).json() == {"cycles": []}
     assert site.client.post("/v1/monitors/support/refresh", json=ACT).status_code == 409
     assert site.client.post("/v1/monitors/nobody/refresh", json=ACT).status_code == 404
