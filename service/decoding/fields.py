@@ -54,7 +54,8 @@ def output_of(value: object, classes: Sequence[str]) -> Output | None:
         raise InputError("output", "output.probabilities: each must lie between 0 and 1; send unbounded values as logits")
     label = string_of(value.get("label"), "output.label", 200, classes)
     version = string_of(value.get("model_version"), "output.model_version", 200)
-    return answer(label, probabilities, logits, classes=classes, model_version=version)
+    found = answer(label, probabilities, logits, classes=classes, model_version=version)
+    return None if found == Output() else found
 
 
 def answer(

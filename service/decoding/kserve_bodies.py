@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -79,10 +78,14 @@ def _described(value: Mapping[str, Any], classes: Sequence[str], version: str | 
 
 
 def _weighed(values: tuple[float, ...] | None, classes: Sequence[str], label: str | None, version: str | None) -> Output:
-    """Values that sum to one are probabilities, others logits."""
-    if values is not None and min(values) >= 0 and math.isclose(sum(values), 1, abs_tol=0.01):
+    if values is not None and _are_probabilities(np.array([values])):
         return answer(label, values, classes=classes, model_version=version)
     return answer(label, None, values, classes=classes, model_version=version)
+
+
+def _are_probabilities(rows: NDArray[Any]) -> bool:
+    """Rows that sum to one are probabilities, others logits."""
+    return bool((rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=0.01))
 
 
 def _listed(value: Any, field: str) -> list[Any]:
@@ -116,18 +119,18 @@ def _array(tensor: Mapping[str, Any]) -> NDArray[Any]:
         raise InputError("binary_data", f"tensor {name!r:.80}: the binary tensor extension is not read; let the client send JSON tensors")
     if not isinstance(shape, list) or not shape or not all(type(n) is int and n >= 0 for n in shape) or not isinstance(content, list):
         raise InputError("body", f"tensor {name!r:.80}: needs a shape of whole numbers and a list of data")
-    text = tensor.get("datatype") == "BYTES"
+    datatype = str(tensor.get("datatype"))
+    text = datatype == "BYTES"
     try:
         array = np.array(content, dtype=object if text else None).reshape(shape)
     except (ValueError, OverflowError) as error:
         raise InputError("body", f"tensor {name!r:.80}: data do not fit the shape {shape!s:.80}") from error
     if not text and array.dtype.kind not in "iufb":
-        raise InputError("body", f"tensor {name!r:.80}: data of type {tensor.get('datatype')!r:.20} must be numbers")
+        raise InputError("body", f"tensor {name!r:.80}: data of type {datatype!r:.20} must be numbers")
     if not 0 < len(array) <= MAX_INSTANCES or not array.size:
-        raise InputError(
-            "too_large" if array.size else "empty", f"tensor {name!r:.80}: {len(array)} instances; 1 to {MAX_INSTANCES} are taken"
-        )
-    return array
+        reason = "too_large" if array.size else "empty"
+        raise InputError(reason, f"tensor {name!r:.80}: {len(array)} instances; 1 to {MAX_INSTANCES} are taken")
+    return array.astype(float) if datatype.startswith(("FP", "BF")) else array
 
 
 def _named(tensors: Mapping[str, NDArray[Any]], name: str | None) -> NDArray[Any]:
@@ -153,11 +156,13 @@ def _tensor_outputs(tensors: Mapping[str, NDArray[Any]], monitor: MonitorSetting
     count = len(next(iter(tensors.values())))
     if any(len(found) != count for found in (weights, labels) if found is not None):
         raise InputError("output", "the output tensors differ in their number of instances")
+    certain = weights is not None and _are_probabilities(weights)
     outputs = []
     for i in range(count):
         label = None if labels is None else string_of(labels[i], "label", 200, monitor.classes)
         values = None if weights is None else class_values(weights[i], "outputs", monitor.classes)
-        outputs.append(_weighed(values, monitor.classes, label, version))
+        pair = (values, None) if certain else (None, values)
+        outputs.append(answer(label, *pair, classes=monitor.classes, model_version=version))
     return outputs
 
 
@@ -179,6 +184,6 @@ def _weights(tensors: Mapping[str, NDArray[Any]], monitor: MonitorSettings) -> N
 def _labels(tensors: Mapping[str, NDArray[Any]]) -> list[Any] | None:
     """One string or whole number per instance."""
     for tensor in tensors.values():
-        if tensor.dtype.kind in "iO" and tensor.size == len(tensor):
+        if tensor.dtype.kind in "iuO" and tensor.size == len(tensor):
             return tensor.reshape(-1).tolist()
     return None

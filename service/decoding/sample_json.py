@@ -79,12 +79,12 @@ def time_of(value: object, default: float, *, now: float, max_ahead: float | Non
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError) as error:
         raise InputError(
-            "time", f"time {value!r:.60}: expected RFC 3339, like 2026-03-01T12:00:00Z, or seconds since the epoch: {error}"
+            "time", f"time {value!s:.60}: expected RFC 3339, like 2026-03-01T12:00:00Z, or seconds since the epoch: {error}"
         ) from error
     if max_ahead is not None and seconds > now + max_ahead:
         raise InputError(
             "time_future",
-            f"time {value!r:.60} lies {seconds - now:.0f} s ahead (allowed: {max_ahead:.0f}); check the sender's clock",
+            f"time {value!s:.60} lies {seconds - now:.0f} s ahead (allowed: {max_ahead:.0f}); check the sender's clock",
         )
     return seconds
 

@@ -126,6 +126,8 @@ def _kind(pa: Any, kind: Any) -> str:
 
 def _values(pa: Any, column: Any) -> Sequence[Any]:
     """The column's values as a sample's document holds them."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     kind = _kind(pa, column.type)
     if kind == "timestamp":
         micros = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False).cast(pa.int64()).to_pylist()
