@@ -131,14 +131,16 @@ def verification_table(verification: Figures) -> RenderableType:
 
     `golden` and `challenge` (either may be missing): `rows`, `old_accuracy`, `new_accuracy`, `gain` {`estimate`, `low`, `high`},
     `positive_flips`, `negative_flips` (rows that the old model got right and the new one wrong) and `negative_flip_bound`.
-    Beside them: `passed`, `reasons` (texts), `max_negative_flips` and `confidence`.
+    Beside them: `passed`, `verdict`, `reasons` (texts), `max_negative_flips` and `confidence`.
     """
     table = columns("labelled set", "rows", "old", "new", "gain", "mended", "broken", right=("rows", "old", "new", "mended", "broken"))
     for name, meaning in SETS.items():
         if verification.get(name):
             table.add_row(f"{name}\n{meaning}", *_set_figures(verification[name]))
-    passed = bool(verification.get("passed"))
-    outcome = Text.assemble("the new model ", ("passed" if passed else "did not pass", "bold green" if passed else "bold red"))
+    passed, verdict = bool(verification.get("passed")), excerpt(str(verification.get("verdict") or NONE))
+    outcome = Text.assemble(
+        "the new model ", ("passed" if passed else "did not pass", "bold green" if passed else "bold red"), f": {verdict}"
+    )
     reasons = [Text(f"  • {excerpt(str(reason), 200)}") for reason in verification.get("reasons") or ()]
     return Group(table, _bound(verification), outcome, *reasons)
 

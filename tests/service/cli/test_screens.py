@@ -61,6 +61,7 @@ SET = {"rows": 800, "old_accuracy": 0.9, "new_accuracy": 0.935, "positive_flips"
 VERIFICATION: dict[str, Any] = {
     "golden": {**SET, "gain": {"estimate": 0.035, "low": 0.02, "high": 0.05}, "negative_flip_bound": 0.0083},
     "passed": True,
+    "verdict": "promote",
     "reasons": ["broken at most 0.83 % of golden"],
     "max_negative_flips": 0.01,
     "confidence": 0.9,
@@ -205,7 +206,7 @@ def test_a_verification_shows_both_models_and_what_broke() -> None:
         "golden 800 90.0 % 93.5 % +3.5 31 3",
         "+2.0 to +5.0",
         "broken on golden: at most 0.8 % (at 90.0 % confidence), allowed 1.0 %",
-        "the new model passed",
+        "the new model passed: promote",
         "• broken at most 0.83 % of golden",
     ):
         assert fact in text
@@ -213,7 +214,8 @@ def test_a_verification_shows_both_models_and_what_broke() -> None:
 
 
 def test_a_failed_verification_says_so_in_words() -> None:
-    assert "the new model did not pass" in words(verification_table({**VERIFICATION, "passed": False}))
+    failed = {**VERIFICATION, "passed": False, "verdict": "insufficient"}
+    assert "the new model did not pass: insufficient" in words(verification_table(failed))
 
 
 @pytest.mark.parametrize("verification", [{}, {"golden": {}}, {"golden": None, "reasons": None}, {"challenge": {"rows": 5, "gain": None}}])
