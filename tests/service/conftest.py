@@ -30,9 +30,7 @@ class SmallReference:
 
 
 class MakeMonitor(Protocol):
-    def __call__(
-        self, name: str = ..., *, embedder: Embedder | None = ..., version: int | None = ..., **settings: Any
-    ) -> WatchedMonitor: ...
+    def __call__(self, name: str = ..., *, model: Embedder | None = ..., version: int | None = ..., **settings: Any) -> WatchedMonitor: ...
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +44,7 @@ def summarizer() -> Summarizer:
 def make_monitor(summarizer: Summarizer) -> MakeMonitor:
     """A monitor of vectors with one segment tag and panes of 8 samples or 60 s; `version=None` leaves out the reference."""
 
-    def make(name: str = "chat", *, embedder: Embedder | None = None, version: int | None = 1, **settings: Any) -> WatchedMonitor:
+    def make(name: str = "chat", *, model: Embedder | None = None, version: int | None = 1, **settings: Any) -> WatchedMonitor:
         document = {
             "name": name,
             "embedder": {"input": "none", "dimension": DIMENSION},
@@ -54,7 +52,7 @@ def make_monitor(summarizer: Summarizer) -> MakeMonitor:
             "detection": {"pane_samples": 8, "pane_seconds": 60.0},
             **settings,
         }
-        chosen = embedder or VectorEmbedder(DIMENSION, normalize=False)
+        chosen = model or VectorEmbedder(DIMENSION, normalize=False)
         reference = None if version is None else SmallReference(summarizer, chosen.fingerprint, version)
         return WatchedMonitor(MonitorSettings.model_validate(document), chosen, reference)
 

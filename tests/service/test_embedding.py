@@ -41,7 +41,7 @@ def test_one_bad_sample_harms_no_other(make_monitor: MakeMonitor, vector: MakeVe
     samples = [Sample("chat", str(n), 0.0, vector(n)) for n in range(16)]
     short, poison = Sample("chat", "short", 0.0, np.zeros(2, np.float32)), Sample("chat", "poison", 0.0, np.full(6, 1000, np.float32))
     embedder = Fragile(6)
-    vectors = embed([*samples[:5], poison, short, *samples[5:]], make_monitor(embedder=embedder))
+    vectors = embed([*samples[:5], poison, short, *samples[5:]], make_monitor(model=embedder))
     assert {sample.id: error.reason for sample, error in vectors.failures.items()} == {"short": "dimension", "poison": "embedding"}
     for sample in samples:
         np.testing.assert_array_equal(vectors.rows[sample], sample.payload)
@@ -59,11 +59,11 @@ def test_requests_are_embedded_and_unknown_monitors_are_not(make_monitor: MakeMo
 def test_the_embedders_logits_stand_in_for_a_missing_output(make_monitor: MakeMonitor) -> None:
     first = np.array([2, 0, 0, 0, 0, 0], np.float32)
     bare, answered = Sample("chat", "a", 0.0, first), Sample("chat", "b", 0.0, -first, output=Output(label="yes"))
-    vectors = embed([bare, answered], make_monitor(embedder=Fragile(6), classes=("yes", "no")))
+    vectors = embed([bare, answered], make_monitor(model=Fragile(6), classes=("yes", "no")))
     assert vectors.outputs == {bare: Output(label="yes", logits=(2.0, -2.0))}
 
 
 def test_logits_of_another_width_than_the_classes_say_nothing(make_monitor: MakeMonitor, vector: MakeVector) -> None:
     sample = Sample("chat", "a", 0.0, vector(0))
-    assert not embed([sample], make_monitor(embedder=Fragile(6), classes=("yes", "no", "maybe"))).outputs
-    assert not embed([sample], make_monitor(embedder=Fragile(6))).outputs
+    assert not embed([sample], make_monitor(model=Fragile(6), classes=("yes", "no", "maybe"))).outputs
+    assert not embed([sample], make_monitor(model=Fragile(6))).outputs

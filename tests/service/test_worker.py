@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from threading import Event, Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,7 +108,8 @@ def test_every_sample_is_in_a_pane_of_the_whole_and_of_its_segment(
 def test_the_pool_keeps_what_the_next_steps_need(
     store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample, vector: MakeVector
 ) -> None:
-    run(store, records([sample(3, output=Output(label="refund"))]), make_monitor())
+    monitor = make_monitor(embedder={"input": "tensor", "model": "model.onnx"})
+    run(store, records([sample(3, output=Output(label="refund"))]), monitor)
     (row,) = store.pool("chat")
     assert (row.id, row.time, row.offset, row.reference_version, row.output) == ("s3", 1000.0, 0, 1, Output(label="refund"))
     np.testing.assert_allclose(row.embedding, vector(3), rtol=1e-3)
@@ -115,8 +117,16 @@ def test_the_pool_keeps_what_the_next_steps_need(
     assert 0 <= row.novelty <= 1
 
 
-def test_payloads_stay_away_from_the_pool_if_asked(store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample) -> None:
-    run(store, records([sample(0)]), make_monitor(pool={"keep_payloads": False}))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"embedder": {"input": "tensor", "model": "model.onnx"}, "pool": {"keep_payloads": False}},
+        {"embedder": {"input": "none", "dimension": 6}},
+    ],
+    ids=["asked not to", "embeddings that samples bring"],
+)
+def test_the_pool_keeps_no_payload(store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample, settings: dict[str, Any]) -> None:
+    run(store, records([sample(0)]), make_monitor(**settings))
     assert store.pool("chat")[0].payload is None
 
 
@@ -296,7 +306,7 @@ def test_what_waits_survives_a_new_reference_and_goes_before_a_new_embedder(
     worker.replace("chat", make_monitor(version=2, **JOINED))
     worker.step(NO_TIME)
     assert tally.taken == 0
-    worker.replace("chat", make_monitor(version=3, embedder=VectorEmbedder(6, normalize=True), **JOINED))
+    worker.replace("chat", make_monitor(version=3, model=VectorEmbedder(6, normalize=True), **JOINED))
     worker.step(NO_TIME)
     assert tally.unanswered_why == {"replaced": 1}
     assert [pane.key.reference_version for pane in closed(store)] == [2]
