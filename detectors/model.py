@@ -137,6 +137,8 @@ def fit_model(
         raise ValueError(f"a reference has at least {_LEAST_ROWS} rows of one dimension, found shape {reference.shape}")
     if not np.isfinite(reference).all():
         raise ValueError("the reference has values that are not finite")
+    if not np.ptp(reference, axis=0).any():
+        raise ValueError("the reference's rows are all the same: nothing could be told from them")
     rng = np.random.default_rng(seed)
     fit_rows, calibration_rows = _split(len(reference), order, rng)
     fit, calibration = reference[fit_rows[:_MOST_FIT]], reference[calibration_rows[:_MOST_CALIBRATION]]

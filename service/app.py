@@ -17,7 +17,8 @@ from service.decoding.options import SampleOptions
 from service.observe import Observer, Silent
 from service.ports import Destination, Embedder, Store
 from service.reference import References
-from service.settings import FolderDestination, MonitorSettings, Settings
+from service.settings import FolderDestination, MonitorSettings, Settings, WebhookDestination, read_secret
+from service.signatures import Secret
 from service.watched import WatchedMonitor
 
 STORE, LOG = "driftgate.sqlite", "ingest.sqlite"
@@ -55,7 +56,7 @@ class Installation:
 
     def destinations(self) -> Mapping[str, Destination]:
         """Where outbox items go, by name."""
-        return {d.name: Folder(d.path) if isinstance(d, FolderDestination) else Webhook(d) for d in self.settings.destinations}
+        return {d.name: _destination(d) for d in self.settings.destinations}
 
     def close(self) -> None:
         """Releases the store."""
@@ -87,6 +88,13 @@ def open_log(settings: Settings) -> SqliteLog:
     """The durable log behind HTTP ingest."""
     limits = settings.log
     return SqliteLog(settings.directory / LOG, backlog_bytes=limits.backlog_bytes, retention_bytes=limits.retention_bytes)
+
+
+def _destination(settings: WebhookDestination | FolderDestination) -> Destination:
+    if isinstance(settings, FolderDestination):
+        return Folder(settings.path)
+    secret = Secret.parse(read_secret(settings))
+    return Webhook(settings.url, secret, timeout=settings.timeout, allow_private=settings.allow_private)
 
 
 def _pool_rows(settings: Settings) -> Mapping[str, int]:

@@ -31,12 +31,12 @@ log = structlog.get_logger()
 class Follower(Protocol):
     """Whoever acts on what was decided: opens refresh cycles."""
 
-    def opened(self, alarm: Alarm, *, now: float) -> None:
-        """Called after an alarm was committed; may be called again for the same alarm."""
+    def follow(self, alarm: Alarm, *, samples: int, now: float) -> None:
+        """Called for each open alarm after every decision, with the samples its stream has taken since it opened."""
 
 
 class _Nobody:
-    def opened(self, alarm: Alarm, *, now: float) -> None:
+    def follow(self, alarm: Alarm, *, samples: int, now: float) -> None:
         pass
 
 
@@ -55,6 +55,7 @@ class Controller:
         self._saved_at = 0.0
         self.streams = MonitorStreams(settings, reference)
         self._restore()
+        self._close_former()
 
     @property
     def monitor(self) -> str:
@@ -77,40 +78,31 @@ class Controller:
             return 0
         started, expected = time.perf_counter(), self.streams.sequence
         changed: dict[str, Alarm] = {}
-        opened: list[Alarm] = []
+        opened: set[str] = set()
         crossed: set[str] = set()
         for entry in entries:
-            outcome = self.streams.apply(entry)
-            alarms = [
-                self._explained(alarm, stream) for alarm, stream in zip(outcome.alarms, outcome.opened, strict=False)
-            ] or outcome.alarms
-            opened += alarms[: len(outcome.opened)]
+            alarms, opens = self._apply(entry)
             changed |= {alarm.id: alarm for alarm in alarms}
+            opened |= {alarm.id for alarm in alarms if opens}
             crossed |= self._crossed(entry)
         self._commit(expected, changed, opened, now)
         self._report(changed, crossed, time.perf_counter() - started)
-        for alarm in opened:
-            self._follower.opened(alarm, now=now)
+        for alarm in self.streams.alarms.values():
+            self._follower.follow(alarm, samples=self.streams.samples_since(alarm), now=now)
         return len(entries)
 
-    def rebase(self, reference: Reference, *, now: float) -> None:
-        """Starts over on another reference version: open alarms resolve, every stream begins anew."""
-        with self._lock:
-            while self._step(now):
-                pass
-            closed = {a.id: step(a, AlarmState.RESOLVED, Reason.REBASED, time=now) for a in self.streams.alarms.values()}
-            fresh = MonitorStreams(self._settings, reference)
-            fresh.sequence, fresh.traffic = self.streams.sequence, self.streams.traffic
-            self.streams, expected = fresh, self.streams.sequence
-            self._unsaved = _CHECKPOINT_PANES
-            self._commit(expected, closed, [], now)
-            self._report(closed, set(), 0.0)
+    def _apply(self, entry: Pane | Event) -> tuple[Sequence[Alarm], bool]:
+        """Decides an entry: the alarms it changed, and whether it opened them."""
+        outcome = self.streams.apply(entry)
+        if not isinstance(entry, Pane) or not outcome.opened:
+            return outcome.alarms, False
+        return [self._explained(alarm, stream, entry) for alarm, stream in zip(outcome.alarms, outcome.opened, strict=True)], True
 
     def checkpoint(self, *, now: float) -> None:
         """Stores the detectors' state, so that a restart replays nothing."""
         with self._lock:
             self._unsaved = _CHECKPOINT_PANES
-            self._commit(self.streams.sequence, {}, [], now)
+            self._commit(self.streams.sequence, {}, set(), now)
 
     def _restore(self) -> None:
         """From the last checkpoint on, decided panes are applied again without writing: the same log gives the same state."""
@@ -124,6 +116,16 @@ class Controller:
                 self._replay(self.streams.apply(entry))
             if not entries or entries[-1].sequence >= decided:
                 self.streams.sequence = decided
+
+    def _close_former(self) -> None:
+        """After a rebase the alarms of the former reference are over."""
+        still_open = self._store.find(Alarm, monitor=self.monitor, states=[AlarmState.OPEN, AlarmState.ACKNOWLEDGED], limit=1000)
+        former = [alarm for alarm in still_open if alarm.reference_version != self.streams.reference.version]
+        if former:
+            now = max(self.streams.traffic.last, *(alarm.opened for alarm in former))
+            closed = {alarm.id: step(alarm, AlarmState.RESOLVED, Reason.REBASED, time=now) for alarm in former}
+            self._commit(self.streams.sequence, closed, set(), now)
+            self._report(closed, set(), 0.0)
 
     def _replay(self, outcome: Outcome) -> None:
         """Alarms that were explained when they opened keep their explanation."""
@@ -142,7 +144,7 @@ class Controller:
             return set()
         return {entry.key.segment} if self.streams.streams[entry.key.segment].evidence.alarm else set()
 
-    def _commit(self, expected: int, changed: Mapping[str, Alarm], opened: Sequence[Alarm], now: float) -> None:
+    def _commit(self, expected: int, changed: Mapping[str, Alarm], opened: set[str], now: float) -> None:
         self._unsaved += self.streams.sequence - expected
         save = self._unsaved >= _CHECKPOINT_PANES or now - self._saved_at >= _CHECKPOINT_SECONDS or bool(changed)
         self._store.decide(
@@ -151,7 +153,7 @@ class Controller:
                 expected,
                 self.streams.sequence,
                 alarms=tuple(changed.values()),
-                outbox=tuple(self._notifications(tuple(changed.values()), {a.id for a in opened}, now)),
+                outbox=tuple(self._notifications(tuple(changed.values()), opened, now)),
                 checkpoint=self.streams.checkpoint() if save else None,
                 state=msgspec.json.encode(describe_status(self.streams)),
             )

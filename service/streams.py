@@ -87,6 +87,10 @@ class MonitorStreams:
         """Samples per false alarm over all streams: the one asked for, or what the reference supports."""
         return min(self.settings.detection.run_length, self.reference.model.calibration.supported)
 
+    def samples_since(self, alarm: Alarm) -> int:
+        """Samples that an open alarm's stream has taken since it opened."""
+        return self.streams[alarm.segment].evidence.samples - alarm.at_sample
+
     def apply(self, entry: Pane | Event) -> Outcome:
         """Decides one entry of the log, in sequence order."""
         self.sequence = entry.sequence
