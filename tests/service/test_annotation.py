@@ -1,0 +1,199 @@
+"""The annotation batch: only the steps its life allows, labels taken once, bad deliveries named."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service import annotation
+from service.adapters.sqlite.store import SqliteStore
+from service.annotation import Reason, agreed, parse_returned, take_back
+from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
+from service.records import AnnotationBatch, BatchState, Candidate, Label
+from service.refresh import Opening, opened
+from service.transitions import WAYS, advance, as_one_change
+
+CYCLE = opened(Opening("chat", 3, "alarm-1"), now=100.0)
+
+
+def batch(items: int = 4) -> AnnotationBatch:
+    candidates = [Candidate(f"s{i}", "new content", 0.2, "all", text=f"hello {i}", predicted="other") for i in range(items)]
+    return annotation.propose(CYCLE, candidates, now=101.0)
+
+
+def sent(items: int = 4) -> AnnotationBatch:
+    return annotation.send(annotation.approve(batch(items), reason=Reason.AUTOMATIC, actor="driftgate", now=102.0), now=103.0)
+
+
+def stored(items: int = 4) -> tuple[SqliteStore, AnnotationBatch]:
+    store = SqliteStore(":memory:")
+    ready = as_one_change(sent(items), 0)
+    store.save(ready)
+    return store, ready
+
+
+def label(sample: str, answer: str | None = "refund", *, time: float = 200.0, annotator: str = "ana") -> Label:
+    return Label("chat", batch().id, sample, answer, time, annotator, unusable=answer is None)
+
+
+def test_a_life_in_order_names_every_step() -> None:
+    closed = annotation.returned(annotation.returned(sent(), 1, quota=1.0, now=110.0), 4, quota=1.0, now=120.0)
+    assert [(step.state, step.reason) for step in closed.history] == [
+        ("proposed", Reason.SELECTED),
+        ("approved", Reason.AUTOMATIC),
+        ("sent", Reason.QUEUED),
+        ("partly_returned", Reason.ANSWERED),
+        ("closed", Reason.QUOTA),
+    ]
+    assert closed.version == 5
+    assert closed.returned == 4
+
+
+def test_proposing_again_makes_the_same_batch() -> None:
+    assert batch() == batch()
+
+
+@given(st.lists(st.sampled_from(["approve", "send", "return", "fill", "close", "cancel"]), max_size=8))
+def test_no_order_of_steps_leaves_the_table(steps: list[str]) -> None:
+    moves: dict[str, Any] = {
+        "approve": lambda b: annotation.approve(b, reason=Reason.APPROVED, actor="ana", now=1.0),
+        "send": lambda b: annotation.send(b, now=1.0),
+        "return": lambda b: annotation.returned(b, 1, quota=1.0, now=1.0),
+        "fill": lambda b: annotation.returned(b, 4, quota=1.0, now=1.0),
+        "close": lambda b: annotation.close(b, actor="ana", now=1.0),
+        "cancel": lambda b: annotation.cancel(b, reason=Reason.CANCELLED, actor="ana", now=1.0),
+    }
+    now = batch()
+    for name in steps:
+        before = now
+        try:
+            now = moves[name](before)
+        except ConflictError:
+            assert now is before
+        else:
+            assert now.state in WAYS[before.state]
+            assert now.version == before.version + 1 == len(now.history)
+            assert now.history[-1].state == now.state
+
+
+def test_an_illegal_step_says_what_is_possible() -> None:
+    with pytest.raises(ConflictError, match=r"is proposed and can't become sent; it can become approved, cancelled"):
+        annotation.send(batch(), now=1.0)
+    with pytest.raises(ConflictError, match="nothing: it has ended"):
+        advance(annotation.close(sent(), actor="ana", now=1.0), sent().history[-1])
+
+
+@pytest.mark.parametrize(("answered", "quota", "state"), [(3, 1.0, "partly_returned"), (3, 0.75, "closed"), (3, 0.76, "partly_returned")])
+def test_the_quota_closes(answered: int, quota: float, state: str) -> None:
+    assert annotation.returned(sent(), answered, quota=quota, now=1.0).state == state
+
+
+def test_the_outbox_item_holds_what_an_annotator_needs_and_keeps_its_id() -> None:
+    item = annotation.outgoing(batch(), destination="vendor", price=0.08, now=5.0)
+    assert (item.kind, item.destination, item.payload["price_estimate"]) == ("annotation.batch", "vendor", 0.32)
+    assert item.payload["candidates"][0]["driftgate_id"] == "s0"
+    assert item.payload["candidates"][0]["text"] == "hello 0"
+    assert {item.payload[name] for name in ("batch", "cycle", "monitor")} == {batch().id, CYCLE.id, "chat"}
+    assert annotation.outgoing(batch(), destination="vendor", price=None, now=9.0).id == item.id
+
+
+def test_labels_move_the_batch_once_and_repeating_them_changes_nothing() -> None:
+    store, ready = stored()
+    first = take_back(store, [label("s0"), label("s1", None), label("ghost")], quota=1.0, now=300.0)
+    assert (first.changed, first.unusable, first.unknown, first.batch.state) == (2, 1, ("ghost",), BatchState.PARTLY_RETURNED)
+    again = take_back(store, [label("s0"), label("s1", None), label("ghost")], quota=1.0, now=301.0)
+    assert (again.changed, again.batch) == (0, first.batch)
+    last = take_back(store, [label("s2"), label("s3")], quota=1.0, now=302.0)
+    assert (last.batch.state, last.batch.returned) == (BatchState.CLOSED, 4)
+    assert store.get(AnnotationBatch, ready.id) == last.batch
+    assert {each.sample for each in store.labels("chat")} == {"s0", "s1", "s2", "s3"}
+
+
+def test_late_labels_are_kept_without_moving_a_closed_batch() -> None:
+    store, _ = stored()
+    closed = take_back(store, [label("s0"), label("s1"), label("s2")], quota=0.75, now=300.0).batch
+    late = take_back(store, [label("s3")], quota=0.75, now=301.0)
+    assert (late.changed, late.batch) == (1, closed)
+
+
+def test_labels_for_a_batch_that_nobody_sent_or_knows_are_refused() -> None:
+    store = SqliteStore(":memory:")
+    with pytest.raises(NotFoundError):
+        take_back(store, [label("s0")], quota=1.0, now=1.0)
+    store.save(batch())
+    with pytest.raises(ConflictError, match="is proposed"):
+        take_back(store, [label("s0")], quota=1.0, now=1.0)
+    with pytest.raises(InputError, match="one batch, found 2"):
+        take_back(store, [label("s0"), replace(label("s0"), batch="other")], quota=1.0, now=1.0)
+
+
+def test_the_prevailing_answer_wins_and_the_newest_of_equals() -> None:
+    votes = [label("s0", "a", annotator="x"), label("s0", "b", annotator="y", time=300.0), label("s0", "b", annotator="z")]
+    assert agreed(votes)["s0"].label == "b"
+    assert agreed(votes[:2])["s0"].label == "b"
+    assert agreed([label("s0", "a", time=400.0), votes[1]])["s0"].label == "a"
+
+
+BODY = {
+    "type": "annotation.returned",
+    "timestamp": "2026-03-01T12:00:00Z",
+    "data": {
+        "batch": "b1",
+        "labels": [
+            {"id": "s0", "label": "refund", "unusable": False, "annotator": "ana"},
+            {"id": "s1", "label": None, "unusable": True, "annotator": "ana"},
+        ],
+    },
+}
+
+
+def test_a_delivery_is_read() -> None:
+    assert parse_returned(BODY, monitor="chat") == (
+        Label("chat", "b1", "s0", "refund", 1772366400.0, "ana"),
+        Label("chat", "b1", "s1", None, 1772366400.0, "ana", unusable=True),
+    )
+
+
+def with_label(**changes: Any) -> dict[str, Any]:
+    return {**BODY, "data": {"batch": "b1", "labels": [{"id": "s0", "label": "a", "unusable": False, "annotator": "x", **changes}]}}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({**BODY, "type": "other"}, "type"),
+        ({**BODY, "timestamp": "yesterday"}, "timestamp"),
+        ({**BODY, "timestamp": "2026-03-01T12:00:00"}, "timestamp"),
+        ({**BODY, "data": []}, "data"),
+        ({**BODY, "data": {"batch": "", "labels": []}}, "data.batch"),
+        ({**BODY, "data": {"batch": "b", "labels": []}}, "data.labels"),
+        ({**BODY, "data": {"batch": "b", "labels": [{}] * 10_001}}, "data.labels"),
+        ({**BODY, "data": {"batch": "b", "labels": ["s0"]}}, r"data.labels\[0\]"),
+        (with_label(id=7), r"data.labels\[0\].id"),
+        (with_label(label=None), r"data.labels\[0\].label"),
+        (with_label(unusable=True), r"data.labels\[0\].label"),
+        (with_label(unusable="no"), r"data.labels\[0\].unusable"),
+        (with_label(annotator="x" * 201), r"data.labels\[0\].annotator"),
+    ],
+)
+def test_a_wrong_field_is_named(body: dict[str, Any], field: str) -> None:
+    with pytest.raises(InputError, match=f"^{field}: expected"):
+        parse_returned(body, monitor="chat")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["batch", "labels", "id", "label", "unusable"]), inner),
+    max_leaves=10,
+)
+
+
+@given(VALUES, st.sampled_from([BODY["timestamp"], "", 3]))
+def test_no_body_gets_past_the_parser_unread(content: Any, timestamp: Any) -> None:
+    try:
+        labels = parse_returned({"type": "annotation.returned", "timestamp": timestamp, "data": content}, monitor="chat")
+    except DriftgateError:
+        return
+    assert all((each.label is None) == each.unusable for each in labels)
