@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from service.records import Alarm, Label, OutboxItem, RefreshCycle, Verdict
+from service.annotation import TakenBack
+from service.records import Alarm, AnnotationBatch, Label, OutboxItem, RefreshCycle, Verdict
 
 
 class Actions(Protocol):
@@ -19,8 +20,17 @@ class Actions(Protocol):
 
     def open_refresh(self, monitor: str, *, actor: str, note: str, now: float) -> RefreshCycle: ...
 
-    def take_labels(self, labels: Sequence[Label], *, now: float) -> int:
-        """Returns how many were new or changed: a delivery that comes twice changes nothing."""
+    def cancel_refresh(self, cycle_id: str, *, actor: str, note: str, now: float) -> RefreshCycle:
+        """Ends the cycle, and its batch where that is still running."""
+
+    def approve_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
+        """Sends a proposed batch to annotators."""
+
+    def close_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
+        """Goes on with the labels that have come back."""
+
+    def take_labels(self, labels: Sequence[Label], *, now: float) -> TakenBack:
+        """Takes labels of one batch; a delivery that comes twice changes nothing."""
 
     def replay(self, item_id: str, *, actor: str, now: float) -> OutboxItem:
         """Makes a dead outbox item due again."""

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from service.api.context import Body, Served
 from service.api.schemas import AnnotationForm, Problem, Taken
-from service.records import Label
+from service.records import AnnotationBatch, Label
 from service.signatures import verify
 
 router = APIRouter(tags=["annotation"])
@@ -34,25 +34,15 @@ async def _authenticate(request: Request, body: Body, service: Served) -> None:
 @router.post(
     "/v1/annotations",
     dependencies=[Depends(_authenticate)],
-    responses={status: {"model": Problem} for status in (403, 404, 413)},
+    responses={status: {"model": Problem} for status in (403, 404, 409, 413)},
     openapi_extra=_SIGNATURE,
 )
 def send_annotations(form: AnnotationForm, service: Served) -> Taken:
     """Takes labels for an annotation batch, signed where a secret is set; repeating a delivery changes nothing."""
-    service.known(form.data.monitor)
-    return Taken(labels=service.actions.take_labels(_labels(form), now=service.clock()))
+    monitor = service.store.get(AnnotationBatch, form.data.batch).monitor
+    return Taken.model_validate(service.actions.take_labels(_labels(form, monitor), now=service.clock()))
 
 
-def _labels(form: AnnotationForm) -> list[Label]:
-    return [
-        Label(
-            form.data.monitor,
-            form.data.batch,
-            given.sample,
-            given.label,
-            (given.time or form.timestamp).timestamp(),
-            given.annotator,
-            given.unusable,
-        )
-        for given in form.data.labels
-    ]
+def _labels(form: AnnotationForm, monitor: str) -> list[Label]:
+    time = form.timestamp.timestamp()
+    return [Label(monitor, form.data.batch, given.id, given.label, time, given.annotator, given.unusable) for given in form.data.labels]

@@ -31,3 +31,9 @@ def open_refresh(monitor: str, act: Act, service: Served) -> CycleView:
     """Opens a cycle without waiting for an alarm."""
     cycle = service.actions.open_refresh(service.known(monitor), actor=act.actor, note=act.note, now=service.clock())
     return CycleView.model_validate(cycle)
+
+
+@router.post("/v1/refresh/{id}/cancel", responses={409: {"model": Problem}})
+def cancel_refresh(id: str, act: Act, service: Served) -> CycleView:
+    """Ends a cycle, and its batch where that is still running."""
+    return CycleView.model_validate(service.actions.cancel_refresh(id, actor=act.actor, note=act.note, now=service.clock()))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from service.records import AlarmState, BatchState, CycleState, Family, Severity, Verdict
 
@@ -21,7 +21,6 @@ def _moment(value: object) -> object:
 
 
 Time = Annotated[datetime, BeforeValidator(_moment)]
-Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 class View(BaseModel):
@@ -80,18 +79,22 @@ class VerdictAct(Act):
 class LabelForm(Form):
     """An annotator's answer: a class, or none with `unusable`."""
 
-    sample: Id
+    id: Annotated[str, StringConstraints(min_length=1, max_length=1_000)] = Field(description="The candidate's `driftgate_id`.")
     label: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     unusable: bool = Field(False, description="Junk, unreadable, none of the classes.")
     annotator: Annotated[str, StringConstraints(max_length=200)] = ""
-    time: datetime | None = None
+
+    @model_validator(mode="after")
+    def _answered(self) -> Self:
+        if (self.label is None) != self.unusable:
+            raise ValueError("give a label, or unusable: true without one")
+        return self
 
 
 class LabelsForm(Form):
     """Answers to one annotation batch."""
 
-    monitor: Id
-    batch: Id
+    batch: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     labels: Annotated[tuple[LabelForm, ...], Field(min_length=1, max_length=10_000)]
 
 
@@ -103,23 +106,17 @@ class AnnotationForm(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "type": "annotation.labels",
+                    "type": "annotation.returned",
                     "timestamp": "2026-03-01T12:00:00Z",
-                    "data": {"monitor": "support", "batch": "0c3f", "labels": [{"sample": "m-17", "label": "refund", "annotator": "ana"}]},
+                    "data": {"batch": "0c3f", "labels": [{"id": "m-17", "label": "refund", "annotator": "ana"}]},
                 }
             ]
         },
     )
 
-    type: Literal["annotation.labels"]
-    timestamp: datetime
+    type: Literal["annotation.returned"]
+    timestamp: AwareDatetime
     data: LabelsForm
-
-
-class Taken(View):
-    """How many labels were new or changed; those that came before are not counted again."""
-
-    labels: int
 
 
 # --- out
@@ -240,6 +237,14 @@ class BatchLine(View):
     created: Time
     returned: int
     version: int
+
+
+class Taken(View):
+    """What a delivery of labels did."""
+
+    batch: BatchLine
+    changed: int = Field(description="Labels that were new or said something else than before.")
+    unknown: tuple[str, ...] = Field(description="Ids that are not in the batch; their labels were dropped.")
 
 
 class BatchView(BatchLine):

@@ -12,9 +12,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
+from service import annotation, refresh
 from service.access import Access
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.adapters.sqlite import SqliteLog, SqliteStore
+from service.annotation import TakenBack
 from service.api import Service, create_app
 from service.decoding import envelope
 from service.errors import ConflictError, NotFoundError
@@ -25,7 +27,8 @@ from service.outbox import replayed
 from service.records import (
     Alarm,
     AlarmState,
-    CycleState,
+    AnnotationBatch,
+    Candidate,
     Family,
     Item,
     Label,
@@ -35,7 +38,6 @@ from service.records import (
     Severity,
     Step,
     Verdict,
-    stable_id,
 )
 from service.settings import parse
 
@@ -44,10 +46,24 @@ NOW = 1_772_366_400.0
 
 OPEN = Access(loopback=True)
 DIMENSION = 3
-MONITORS = [
-    {"name": "support", "embedder": {"model": "unused.onnx"}, "segments": {"tags": ["locale"]}, "kserve": {"service": "support"}},
-    {"name": "vectors", "embedder": {"model": "unused.onnx", "input": "none", "dimension": DIMENSION}},
-]
+SETTINGS = parse(
+    {
+        "destinations": [{"name": "annotators", "type": "folder", "path": "out"}],
+        "monitors": [
+            {
+                "name": "support",
+                "embedder": {"model": "unused.onnx"},
+                "segments": {"tags": ["locale"]},
+                "kserve": {"service": "support"},
+                "annotation": {"destination": "annotators", "approval": "operator"},
+            },
+            {"name": "vectors", "embedder": {"model": "unused.onnx", "input": "none", "dimension": DIMENSION}},
+        ],
+    },
+    base=Path("/nowhere"),
+)
+MONITORS = SETTINGS.monitors
+CANDIDATES = [Candidate("m-1", "nearest to what drifted", 0.1, "all", "my card was cloned"), Candidate("m-2", "typical of it", 0.2, "all")]
 
 
 class StoreActions:
@@ -69,16 +85,22 @@ class StoreActions:
         self._store.save(judged)
         return judged
 
-    def open_refresh(self, monitor: str, *, actor: str, note: str, now: float) -> RefreshCycle:
-        cycle = RefreshCycle(
-            stable_id(monitor, 1, "request", 1), monitor, 1, "request", 1, CycleState.ANNOTATING, now,
-            history=(Step("annotating", "request", now, actor, note),), version=1,
-        )  # fmt: skip
-        self._store.save(cycle)
-        return cycle
+    def open_refresh(self, monitor: str, *, actor: str, note: str, now: float) -> RefreshCycle:  # noqa: ARG002 - the protocol's signature
+        return refresh.start(self._store, refresh.Opening(monitor, 1, "request"), CANDIDATES, MONITORS[0], now=now)
 
-    def take_labels(self, labels: Sequence[Label], *, now: float) -> int:  # noqa: ARG002 - the protocol's signature
-        return self._store.add_labels(labels)
+    def cancel_refresh(self, cycle_id: str, *, actor: str, note: str, now: float) -> RefreshCycle:
+        return refresh.cancel(self._store, cycle_id, actor=actor, note=note, now=now)
+
+    def approve_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
+        return refresh.approve(self._store, batch_id, MONITORS[0].annotation, actor=actor, note=note, now=now)
+
+    def close_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
+        closed = annotation.close(self._store.get(AnnotationBatch, batch_id), actor=actor, note=note, now=now)
+        self._store.save(closed)
+        return closed
+
+    def take_labels(self, labels: Sequence[Label], *, now: float) -> TakenBack:
+        return annotation.take_back(self._store, labels, quota=1.0, now=now)
 
     def replay(self, item_id: str, *, actor: str, now: float) -> OutboxItem:  # noqa: ARG002 - the protocol's signature
         dead = [item for item in self._store.outbox(states=["dead"], limit=1_000) if item.id == item_id]
@@ -121,15 +143,14 @@ def make_site() -> Iterator[MakeSite]:
     opened: list[SqliteStore | SqliteLog] = []
 
     def make(*, access: Access = OPEN, backlog_bytes: int = 1_000_000, max_items: int = 100, **options: Any) -> Site:
-        settings = parse({"monitors": MONITORS}, base=Path("/nowhere"))
         store, log = SqliteStore(":memory:"), SqliteLog(":memory:", backlog_bytes=backlog_bytes, retention_bytes=0)
         opened.extend((store, log))
-        names = [monitor.name for monitor in settings.monitors]
+        names = [monitor.name for monitor in MONITORS]
         registry = CollectorRegistry()
         metrics = Metrics(registry, names, version="1.2.3")
         registry.register(StoreFigures(store, names, clock=lambda: NOW, backlog=lambda: (log.backlog, 0)))
         checks = {"vectors": VectorEmbedder(DIMENSION, normalize=False).check}
-        ingest = Ingest(log, settings.monitors, checks, observer=metrics, max_items=max_items)
+        ingest = Ingest(log, MONITORS, checks, observer=metrics, max_items=max_items)
         service = Service(
             ingest=ingest, store=store, actions=StoreActions(store), access=access, registry=registry,
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},

@@ -76,11 +76,16 @@ def test_on_loopback_other_names_are_refused(site: Any, host: str) -> None:
 # --- labels: signed or not at all
 
 
-def delivery() -> str:
-    labels = [{"sample": "m-1", "label": "refund", "annotator": "ana"}, {"sample": "m-2", "unusable": True}]
-    return json.dumps(
-        {"type": "annotation.labels", "timestamp": "2026-03-01T11:59:00Z", "data": {"monitor": "support", "batch": "b1", "labels": labels}}
-    )
+def asked(site: Any) -> str:
+    """A batch that annotators have: its id."""
+    batch = site.service.actions.open_refresh("support", actor="ana", note="", now=site.service.clock()).batch
+    site.service.actions.approve_batch(batch, actor="ana", note="", now=site.service.clock())
+    return str(batch)
+
+
+def delivery(batch: str) -> str:
+    labels = [{"id": "m-1", "label": "refund", "annotator": "ana"}, {"id": "m-2", "unusable": True}, {"id": "m-9", "label": "refund"}]
+    return json.dumps({"type": "annotation.returned", "timestamp": "2026-03-01T11:59:00Z", "data": {"batch": batch, "labels": labels}})
 
 
 def signed(secret: str, body: str, *, now: float, id: str = "msg_1") -> dict[str, str]:
@@ -96,13 +101,14 @@ def signed(secret: str, body: str, *, now: float, id: str = "msg_1") -> dict[str
 
 def test_signed_labels_need_no_token(make_site: Any, webhook_secret: str) -> None:
     site = make_site(access=Access(loopback=False, token=TOKEN, webhook_secrets=(Secret.parse(webhook_secret),)))
-    now = site.service.clock()
-    body = delivery()
+    now, batch = site.service.clock(), asked(site)
+    body = delivery(batch)
     first = site.client.post("/v1/annotations", content=body, headers=signed(webhook_secret, body, now=now))
     again = site.client.post("/v1/annotations", content=body, headers=signed(webhook_secret, body, now=now + 5))
-    assert (first.status_code, first.json()) == (200, {"labels": 2})
-    assert (again.status_code, again.json()) == (200, {"labels": 0})
-    assert {(label.sample, label.label, label.unusable) for label in site.store.labels("support", batch="b1")} == {
+    assert (first.status_code, first.json()["changed"], first.json()["unknown"]) == (200, 2, ["m-9"])
+    assert (first.json()["batch"]["state"], first.json()["batch"]["returned"]) == ("closed", 2)
+    assert (again.status_code, again.json()["changed"]) == (200, 0)
+    assert {(label.sample, label.label, label.unusable) for label in site.store.labels("support", batch=batch)} == {
         ("m-1", "refund", False),
         ("m-2", None, True),
     }
@@ -111,7 +117,7 @@ def test_signed_labels_need_no_token(make_site: Any, webhook_secret: str) -> Non
 @pytest.mark.parametrize("fault", ["body", "id", "stale", "unsigned", "other secret"])
 def test_labels_with_a_wrong_signature_are_refused(make_site: Any, webhook_secret: str, fault: str) -> None:
     site = make_site(access=Access(loopback=False, token=TOKEN, webhook_secrets=(Secret.parse(webhook_secret),)))
-    body = delivery()
+    body = delivery(asked(site))
     now = site.service.clock() - (600 if fault == "stale" else 0)
     headers = signed("whsec_" + "B" * 40 if fault == "other secret" else webhook_secret, body, now=now)
     if fault == "unsigned":
@@ -124,24 +130,32 @@ def test_labels_with_a_wrong_signature_are_refused(make_site: Any, webhook_secre
 
 
 def test_off_loopback_unsigned_labels_are_refused_with_the_remedy(guarded: Any) -> None:
-    answer = guarded.client.post("/v1/annotations", content=delivery(), headers={**JSON, "authorization": f"Bearer {TOKEN}"})
+    answer = guarded.client.post("/v1/annotations", content=delivery(asked(guarded)), headers={**JSON, "authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == 403
     assert "DRIFTGATE__WEBHOOK_SECRET" in answer.json()["message"]
 
 
 def test_on_loopback_labels_need_no_signature(site: Any) -> None:
-    assert site.client.post("/v1/annotations", content=delivery(), headers=JSON).json() == {"labels": 2}
+    assert site.client.post("/v1/annotations", content=delivery(asked(site)), headers=JSON).json()["changed"] == 2
 
 
 @pytest.mark.parametrize(
     ("change", "status", "said"),
     [
-        ({"type": "annotation.deleted"}, 422, "type"),
-        ({"data": {"monitor": "support", "batch": "b", "labels": []}}, 422, "data.labels"),
-        ({"data": {"monitor": "nobody", "batch": "b", "labels": [{"sample": "x"}]}}, 404, "support, vectors"),
+        ({"type": "annotation.deleted"}, 422, "body.type"),
+        ({"timestamp": "2026-03-01T11:59:00"}, 422, "body.timestamp"),
+        ({"data": {"batch": "b", "labels": []}}, 422, "body.data.labels"),
+        ({"data": {"batch": "b", "labels": [{"id": "m-1"}]}}, 422, "give a label, or unusable"),
+        ({"data": {"batch": "b", "labels": [{"id": "m-1", "label": "refund", "unusable": True}]}}, 422, "give a label, or unusable"),
+        ({"data": {"batch": "b", "labels": [{"id": "m-1", "label": "refund"}]}}, 404, "'b'"),
     ],
 )
 def test_unusable_deliveries_say_why(site: Any, change: dict[str, Any], status: int, said: str) -> None:
-    answer = site.client.post("/v1/annotations", json={**json.loads(delivery()), **change})
+    answer = site.client.post("/v1/annotations", json={**json.loads(delivery("b")), **change})
     assert answer.status_code == status
     assert said in answer.json()["message"]
+
+
+def test_labels_for_a_batch_that_was_not_sent_are_a_conflict(site: Any) -> None:
+    batch = site.service.actions.open_refresh("support", actor="ana", note="", now=0.0).batch
+    assert site.client.post("/v1/annotations", content=delivery(batch), headers=JSON).status_code == 409

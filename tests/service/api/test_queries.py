@@ -10,9 +10,6 @@ import pytest
 from service.records import (
     Alarm,
     AlarmState,
-    AnnotationBatch,
-    BatchState,
-    Candidate,
     ClusterChange,
     DeadLetter,
     Decision,
@@ -127,25 +124,34 @@ def test_a_form_without_its_content_type_is_refused(site: Any, make_alarm: MakeA
     assert site.store.get(Alarm, "a1").state == AlarmState.OPEN
 
 
-def test_refresh_cycles(site: Any) -> None:
+def test_a_refresh_cycle_s_life(site: Any) -> None:
     opened = site.client.post("/v1/monitors/support/refresh", json=ACT)
     assert opened.status_code == 201
-    cycle_id = opened.json()["id"]
-    assert site.client.get(f"/v1/refresh/{cycle_id}").json() == opened.json()
-    assert [cycle["id"] for cycle in site.client.get("/v1/refresh", params={"state": "annotating"}).json()["cycles"]] == [cycle_id]
+    cycle = opened.json()
+    assert site.client.post("/v1/monitors/support/refresh", json=ACT).json() == cycle
+    assert site.client.get(f"/v1/refresh/{cycle['id']}").json() == cycle
+    assert [found["id"] for found in site.client.get("/v1/refresh", params={"state": "annotating"}).json()["cycles"]] == [cycle["id"]]
     assert site.client.get("/v1/refresh", params={"monitor": "vectors"}).json() == {"cycles": []}
-    assert site.client.post("/v1/monitors/support/refresh", json=ACT).status_code == 409
     assert site.client.post("/v1/monitors/nobody/refresh", json=ACT).status_code == 404
+    cancelled = site.client.post(f"/v1/refresh/{cycle['id']}/cancel", json=ACT).json()
+    assert (cancelled["state"], cancelled["history"][-1]["note"]) == ("cancelled", "known campaign")
+    assert site.client.get(f"/v1/batches/{cycle['batch']}").json()["state"] == "cancelled"
+    assert site.client.post(f"/v1/refresh/{cycle['id']}/cancel", json=ACT).status_code == 409
 
 
-def test_batches_list_without_candidates_and_show_with_them(site: Any) -> None:
-    candidate = Candidate("m-9", "nearest to what drifted", 0.1, "all", "my card was cloned")
-    site.store.save(AnnotationBatch("b1", "support", "c1", 1, BatchState.SENT, (candidate,), 1e9, version=1))
-    [line] = site.client.get("/v1/batches", params={"monitor": "support", "state": "sent"}).json()["batches"]
-    assert line["id"] == "b1"
+def test_a_batch_is_listed_without_candidates_and_sent_once_approved(site: Any) -> None:
+    batch = site.client.post("/v1/monitors/support/refresh", json=ACT).json()["batch"]
+    [line] = site.client.get("/v1/batches", params={"monitor": "support", "state": "proposed"}).json()["batches"]
+    assert line["id"] == batch
     assert "items" not in line
-    assert [item["text"] for item in site.client.get("/v1/batches/b1").json()["items"]] == ["my card was cloned"]
+    assert [item["text"] for item in site.client.get(f"/v1/batches/{batch}").json()["items"]] == ["my card was cloned", ""]
     assert site.client.get("/v1/batches/b2").status_code == 404
+    approved = site.client.post(f"/v1/batches/{batch}/approve", json=ACT).json()
+    assert approved["state"] == "sent"
+    assert [item["kind"] for item in site.client.get("/v1/outbox").json()["items"]] == ["annotation.batch"]
+    assert site.client.post(f"/v1/batches/{batch}/approve", json=ACT).status_code == 409
+    assert site.client.post(f"/v1/batches/{batch}/close", json=ACT).json()["state"] == "closed"
+    assert site.client.post(f"/v1/batches/{batch}/close", json=ACT).json()["error"] == "conflict"
 
 
 def test_dead_letters_show_their_place_and_reason(site: Any) -> None:
