@@ -13,10 +13,12 @@ from service.adapters.onnx_embedder import load_embedder
 from service.adapters.sqlite import SqliteLog, SqliteStore
 from service.adapters.webhook import WebhookDestination as Webhook
 from service.controller import Controller, Follower
+from service.datasets import DataSets
 from service.decoding.options import SampleOptions
 from service.observe import Observer, Silent
 from service.ports import Destination, Embedder, Store
 from service.reference import References
+from service.refresher import Refresher
 from service.settings import FolderDestination, MonitorSettings, Settings, WebhookDestination, read_secret
 from service.signatures import Secret
 from service.watched import WatchedMonitor
@@ -31,16 +33,28 @@ class Installation:
         self.settings = settings
         self.store = store
         self.references = References(settings.directory / "references")
-        self.embedder = cache(self._embedder)
+        self.data_sets = DataSets(settings.directory)
+        self.load = cache(load_embedder)
+        self.refresher = Refresher(store, self.references, self.data_sets, self, models=settings.directory / "models")
 
-    def _embedder(self, monitor: str) -> Embedder:
-        """The monitor's embedder, loaded and checked once."""
-        return load_embedder(self.settings.monitor(monitor).embedder)
+    def effective(self, monitor: str) -> MonitorSettings:
+        """The monitor's settings with the model in force: a promoted one belongs to its reference version."""
+        settings = self.settings.monitor(monitor)
+        model, classes = self.references.model(monitor)
+        if not model:
+            return settings
+        tokenizer = settings.embedder.tokenizer or settings.embedder.model.with_name("tokenizer.json")
+        embedder = settings.embedder.model_copy(update={"model": Path(model), "tokenizer": tokenizer})
+        return settings.model_copy(update={"embedder": embedder, "classes": classes})
+
+    def embedder(self, monitor: str) -> Embedder:
+        """The embedder in force, loaded and checked once."""
+        return self.load(self.effective(monitor).embedder)
 
     def watched(self, monitor: str) -> WatchedMonitor:
         """What a worker needs of a monitor; without an accepted reference it only keeps samples."""
         reference = None if self.references.active(monitor) is None else self.references.load(monitor)
-        return WatchedMonitor(self.settings.monitor(monitor), self.embedder(monitor), reference)
+        return WatchedMonitor(self.effective(monitor), self.embedder(monitor), reference)
 
     def controller(self, monitor: str, *, observer: Observer | None = None, follower: Follower | None = None) -> Controller | None:
         """Whoever decides the monitor's log; None before there is a reference."""

@@ -61,6 +61,10 @@ class Origin:
     created: float
     source: str = "files"
     provisional: bool = False
+    model: str = ""
+    """The promoted model that this version belongs to, '' for the configured one."""
+    classes: tuple[str, ...] = ()
+    """Its classes, in the order of its logits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +242,14 @@ class References:
             return int((self._folder(monitor) / "current").read_text())
         except FileNotFoundError:
             return None
+
+    def model(self, monitor: str) -> tuple[str, tuple[str, ...]]:
+        """(path, classes) of the model that the version in force belongs to; ("", ()) for the configured one."""
+        number = self.active(monitor)
+        if number is None:
+            return "", ()
+        manifest = read_manifest(self._folder(monitor) / f"v{number}", verify=False)
+        return str(manifest["model"]), tuple(manifest["classes"])
 
     def activate(self, monitor: str, version: int) -> None:
         """Brings a version into force: accepting a provisional one, or rolling back."""

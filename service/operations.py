@@ -1,0 +1,94 @@
+"""What people do to the loop, carried out: every act on an alarm is an event in the monitor's log, decided like a pane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from service import annotation, refresh
+from service.alarms import apply_event
+from service.annotation import TakenBack, take_back
+from service.controller import Controller
+from service.errors import ConflictError, NotFoundError
+from service.outbox import replayed
+from service.ports import Store
+from service.records import Alarm, AlarmState, AnnotationBatch, Event, Label, OutboxItem, RefreshCycle, Verdict, stable_id
+from service.refresher import Refresher
+from service.settings import MonitorSettings
+
+_OUTBOX = 100_000
+
+
+class Operations:
+    """The acts behind API and command line. `controller` gives the one that decides a monitor's log, if there is one."""
+
+    def __init__(
+        self,
+        store: Store,
+        refresher: Refresher,
+        settings: Callable[[str], MonitorSettings],
+        controller: Callable[[str], Controller | None],
+    ) -> None:
+        self._store = store
+        self._refresher = refresher
+        self._settings = settings
+        self._controller = controller
+
+    def acknowledge(self, alarm_id: str, *, actor: str, note: str, now: float) -> Alarm:
+        """Somebody takes care of the alarm."""
+        return self._act(alarm_id, "acknowledge", {"note": note}, actor, now)
+
+    def resolve(self, alarm_id: str, *, actor: str, note: str, now: float) -> Alarm:
+        """Closes the episode; the stream's detector starts anew."""
+        return self._act(alarm_id, "resolve", {"note": note}, actor, now)
+
+    def verdict(self, alarm_id: str, verdict: Verdict, *, actor: str, note: str, now: float) -> Alarm:
+        """Says what the alarm turned out to be; *false* and *seasonal* close it and hold its like back."""
+        return self._act(alarm_id, "verdict", {"note": note, "verdict": verdict.value}, actor, now)
+
+    def open_refresh(self, monitor: str, *, actor: str, note: str, now: float) -> RefreshCycle:
+        """Opens a cycle for the monitor's strongest open alarm."""
+        return self._refresher.open(monitor, stable_id("request", monitor, actor, note, now), now=now)
+
+    def cancel_refresh(self, cycle_id: str, *, actor: str, note: str, now: float) -> RefreshCycle:
+        """Ends the cycle, and its batch where that is still running."""
+        return refresh.cancel(self._store, cycle_id, actor=actor, now=now, note=note)
+
+    def approve_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
+        """Sends a proposed batch to annotators."""
+        batch = self._store.get(AnnotationBatch, batch_id)
+        return refresh.approve(self._store, batch_id, self._settings(batch.monitor).annotation, actor=actor, now=now, note=note)
+
+    def close_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
+        """Goes on with the labels that have come back."""
+        batch = annotation.close(self._store.get(AnnotationBatch, batch_id), actor=actor, now=now, note=note)
+        self._store.save(batch)
+        return batch
+
+    def take_labels(self, labels: Sequence[Label], *, now: float) -> TakenBack:
+        """Takes labels of one batch; a delivery that comes twice changes nothing."""
+        quota = self._settings(labels[0].monitor).annotation.quota if labels else 1.0
+        return take_back(self._store, labels, quota=quota, now=now)
+
+    def replay(self, item_id: str, *, actor: str, now: float) -> OutboxItem:  # noqa: ARG002 - the protocol names who; the ledger will keep it
+        """Makes a dead outbox item due again."""
+        for item in self._store.outbox(states=["dead"], limit=_OUTBOX):
+            if item.id == item_id:
+                again = replayed(item, now)
+                self._store.settle(again)
+                return again
+        raise NotFoundError(f"no dead outbox item {item_id!r:.80}; `GET /v1/outbox?state=dead` lists them")
+
+    def _act(self, alarm_id: str, kind: str, body: dict[str, str], actor: str, now: float) -> Alarm:
+        """Records the event and has it decided at once, so that the answer shows what it did."""
+        alarm = self._store.get(Alarm, alarm_id)
+        if alarm.state is AlarmState.RESOLVED:
+            raise ConflictError(f"alarm {alarm.id} is resolved already ({alarm.history[-1].reason})")
+        event = self._store.record_event(Event(stable_id(kind, alarm.id, alarm.version), alarm.monitor, kind, now, actor, alarm.id, body))
+        controller = self._controller(alarm.monitor)
+        if controller is None:
+            changed = apply_event(alarm, event)
+            self._store.save(changed)
+            return changed
+        while controller.step(now=now):
+            pass
+        return self._store.get(Alarm, alarm.id)

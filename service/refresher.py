@@ -1,0 +1,259 @@
+"""Carries refresh cycles from step to step: from an alarm to candidates, from labels to data sets, from a proven model to a rebase."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import structlog
+
+from service import refresh, selection
+from service.annotation import agreed
+from service.datasets import DataSet, DataSets, Role
+from service.errors import ConflictError, InputError, NotFoundError
+from service.ports import Embedder, Store
+from service.records import (
+    Alarm,
+    AlarmState,
+    AnnotationBatch,
+    BatchState,
+    Candidate,
+    CycleState,
+    Pooled,
+    RefreshCycle,
+    Sample,
+    stable_id,
+)
+from service.reference import Origin, Progress, Reference, References, embed_rows
+from service.settings import EmbedderSettings, MonitorSettings
+from service.verification import Answers, gate, predict, verify
+
+CHALLENGE = "drawn at random from the drifted traffic, for the challenge set"
+
+_NOVEL = 0.95
+_CYCLES = 10_000
+
+log = structlog.get_logger()
+
+
+class Monitors(Protocol):
+    """What the refresher asks of the installation."""
+
+    def effective(self, monitor: str) -> MonitorSettings:
+        """The settings with the model that is in force."""
+
+    def embedder(self, monitor: str) -> Embedder:
+        """The monitor's embedder in force."""
+
+    def load(self, settings: EmbedderSettings) -> Embedder:
+        """Any embedder."""
+
+
+class Refresher:
+    """Everything is idempotent: a step that was taken already is found in the store and not taken again."""
+
+    def __init__(self, store: Store, references: References, data_sets: DataSets, monitors: Monitors, *, models: Path) -> None:
+        self._store = store
+        self._references = references
+        self._data_sets = data_sets
+        self._monitors = monitors
+        self._models = models
+        self._followed: set[str] = set()
+
+    # --- opening ------------------------------------------------------------------------------------------------------
+
+    def follow(self, alarm: Alarm, *, samples: int, now: float) -> None:
+        """Opens a cycle for an alarm once its stream has shown enough of the drift."""
+        settings = self._monitors.effective(alarm.monitor)
+        if alarm.id in self._followed or samples < settings.refresh.after_samples:
+            return
+        if not refresh.wanted(alarm, settings.refresh, self._store.find(RefreshCycle, monitor=alarm.monitor, limit=_CYCLES)):
+            return
+        try:
+            cycle = self.open(alarm.monitor, alarm.id, now=now)
+        except InputError as error:
+            log.info("refresh not opened yet", monitor=alarm.monitor, alarm=alarm.id, reason=str(error))
+        else:
+            self._followed.add(alarm.id)
+            log.info("refresh opened", monitor=alarm.monitor, cycle=cycle.id, alarm=alarm.id, batch=cycle.batch)
+
+    def open(self, monitor: str, opened_by: str, *, now: float) -> RefreshCycle:
+        """Opens the cycle of an alarm's or request's id with its candidates; the same opener gives the same cycle while it runs."""
+        settings, reference = self._monitors.effective(monitor), self._references.load(monitor)
+        attempts = [c for c in self._store.find(RefreshCycle, monitor=monitor, limit=_CYCLES) if c.opened_by == opened_by]
+        running = [cycle for cycle in attempts if cycle.state not in refresh.ENDED]
+        attempt = running[0].attempt if running else max((cycle.attempt for cycle in attempts), default=0) + 1
+        opening = refresh.Opening(monitor, reference.version, opened_by, attempt)
+        candidates = self._candidates(self._alarm(monitor, opened_by), reference, settings, opening.cycle)
+        return refresh.start(self._store, opening, candidates, settings, now=now)
+
+    def _alarm(self, monitor: str, opened_by: str) -> Alarm:
+        """The opener itself, or for a person's request the monitor's strongest open alarm."""
+        try:
+            return self._store.get(Alarm, opened_by)
+        except NotFoundError:
+            found = self._store.find(Alarm, monitor=monitor, states=[AlarmState.OPEN, AlarmState.ACKNOWLEDGED], limit=1000)
+        if not found:
+            raise ConflictError(f"monitor {monitor}: no open alarm, so there is no drifted traffic to select candidates from")
+        return max(found, key=lambda alarm: alarm.effect.low)
+
+    def candidates(self, alarm: Alarm, *, seed: str = "preview") -> tuple[Candidate, ...]:
+        """What a cycle opened for the alarm now would have annotated."""
+        settings = self._monitors.effective(alarm.monitor)
+        return self._candidates(alarm, self._references.load(alarm.monitor), settings, seed)
+
+    def _candidates(self, alarm: Alarm, reference: Reference, settings: MonitorSettings, seed: str) -> tuple[Candidate, ...]:
+        """The challenge set is drawn first and at random, the rest is selected from what it leaves."""
+        rng = np.random.default_rng(int(stable_id(seed), 16) % 2**63)
+        pool = self._store.pool(alarm.monitor, since=alarm.window_start)
+        drawn = _draw(pool, alarm, round(settings.annotation.budget * settings.refresh.challenge_share), rng)
+        taken = {candidate.id for candidate in drawn}
+        selected = selection.propose(
+            alarm,
+            [row for row in pool if row.id not in taken],
+            reference.rows.embeddings,
+            segment_values=reference.segment_values,
+            budget=settings.annotation.budget - len(drawn),
+            rng=rng,
+        )
+        return (*drawn, *selected) if selected else ()
+
+    # --- labels -------------------------------------------------------------------------------------------------------
+
+    def step(self, *, now: float) -> int:
+        """Turns closed batches into data sets and asks for training; returns how many cycles moved."""
+        waiting = self._store.find(RefreshCycle, states=[CycleState.ANNOTATING], limit=_CYCLES)
+        closed = [cycle for cycle in waiting if self._store.get(AnnotationBatch, cycle.batch).state is BatchState.CLOSED]
+        for cycle in closed:
+            sets = [*self._publish(cycle, now), *self._cited(cycle.monitor, "golden")]
+            refresh.request_training(self._store, cycle.id, sets, self._monitors.effective(cycle.monitor).refresh, now=now)
+            log.info("training requested", monitor=cycle.monitor, cycle=cycle.id)
+        return len(closed)
+
+    def _publish(self, cycle: RefreshCycle, now: float) -> list[dict[str, object]]:
+        """New versions of the train and challenge sets: the former rows and the newly labelled ones."""
+        batch = self._store.get(AnnotationBatch, cycle.batch)
+        answers = agreed(self._store.labels(cycle.monitor, batch=batch.id))
+        drawn = {item.id for item in batch.items if item.reason == CHALLENGE}
+        rows = {row.id: row for row in self._store.pool(cycle.monitor) if row.id in answers}
+        labelled = [_sample(rows[key], answer.label) for key, answer in answers.items() if key in rows and answer.label is not None]
+        sets: list[dict[str, object]] = []
+        for role, new in (("train", [s for s in labelled if s.id not in drawn]), ("challenge", [s for s in labelled if s.id in drawn])):
+            made = self._extend(cycle.monitor, "train" if role == "train" else "challenge", new, now)
+            sets += [dict(made.cited())] if made else []
+        return sets
+
+    def _extend(self, monitor: str, role: Role, new: Sequence[Sample], now: float) -> DataSet | None:
+        """A challenge set is of one drift: it replaces the former; a training set grows."""
+        former = self._newest(monitor, role) if role == "train" else None
+        ids = {sample.id for sample in new}
+        rows = [*(s for s in (former.samples if former else ()) if s.id not in ids), *new]
+        if not new:
+            return former
+        return self._data_sets.add(monitor, role, rows, self._monitors.embedder(monitor), now=now)
+
+    def _newest(self, monitor: str, role: Role) -> DataSet | None:
+        return self._data_sets.load(monitor, role) if self._data_sets.versions(monitor, role) else None
+
+    def _cited(self, monitor: str, role: Role) -> list[dict[str, object]]:
+        found = self._newest(monitor, role)
+        return [dict(found.cited())] if found else []
+
+    # --- verification and rebase --------------------------------------------------------------------------------------
+
+    def verify(
+        self, cycle_id: str, model: Path, classes: Sequence[str], *, now: float, progress: Progress = lambda *_: None
+    ) -> RefreshCycle:
+        """Judges a new model on golden (verify part) and challenge rows; a proven one is promoted and the reference rebased on it."""
+        cycle = self._store.get(RefreshCycle, cycle_id)
+        settings, old = self._monitors.effective(cycle.monitor), self._monitors.embedder(cycle.monitor)
+        if cycle.state not in (CycleState.TRAINING, CycleState.VERIFYING):
+            raise ConflictError(f"refresh cycle {cycle.id} is {cycle.state}; a model is verified after training was asked for")
+        if not settings.classes:
+            raise InputError("classes", f"monitor {cycle.monitor}: declare `classes`, the model's class names in the order of its logits")
+        new = self._monitors.load(settings.embedder.model_copy(update={"model": model}))
+        golden, challenge = self._data_sets.load(cycle.monitor, "golden").part("verify"), self._newest(cycle.monitor, "challenge")
+        classes = classes or settings.classes
+        progress("golden rows", 0.0)
+        on_golden = _answers(golden, old, settings.classes, new, classes)
+        progress("challenge rows", 0.0)
+        on_challenge = _answers(challenge, old, settings.classes, new, classes)
+        found = verify(on_golden, on_challenge, gate(self._store, cycle.monitor, golden.checksum, settings.refresh))
+        if found["verdict"] == "promote":
+            return self._promote(cycle, found, model, tuple(classes), now, progress)
+        return refresh.conclude(self._store, cycle.id, found, model=model.name, now=now)
+
+    def _promote(
+        self, cycle: RefreshCycle, found: dict[str, object], model: Path, classes: tuple[str, ...], now: float, progress: Progress
+    ) -> RefreshCycle:
+        """The model is kept beside its reference, so that going back restores both."""
+        kept = self._models / cycle.monitor / cycle.id / model.name
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(model, kept)
+        reference = self._rebased(cycle.monitor, self._since(cycle), kept, classes, now, progress)
+        cycle = refresh.conclude(self._store, cycle.id, {**found, "reference_version": reference.version}, model=model.name, now=now)
+        self._references.activate(cycle.monitor, reference.version)
+        log.info("promoted", monitor=cycle.monitor, cycle=cycle.id, reference=reference.version)
+        return cycle
+
+    def rebase(self, monitor: str, *, since: float, now: float, progress: Progress = lambda *_: None) -> Reference:
+        """A new version from the recent samples, on the model in force; it comes into force at once."""
+        model, classes = self._references.model(monitor)
+        reference = self._rebased(monitor, since, Path(model) if model else None, classes, now, progress)
+        self._references.activate(monitor, reference.version)
+        return reference
+
+    def _rebased(
+        self, monitor: str, since: float, model: Path | None, classes: tuple[str, ...], now: float, progress: Progress
+    ) -> Reference:
+        settings = self._monitors.effective(monitor)
+        embedding = settings.embedder if model is None else settings.embedder.model_copy(update={"model": model})
+        embedder = self._monitors.load(embedding)
+        pool = self._store.pool(monitor, since=since)
+        rows = embed_rows(
+            (_sample(row, row.label) for row in pool if row.payload is not None),
+            embedder,
+            progress=lambda done: progress("embedding recent samples", done / len(pool)),
+        )
+        detection = settings.detection.model_copy(update={"accept_supported": True})
+        origin = Origin(embedder.fingerprint, now, "recent samples", True, str(model or ""), classes)
+        return self._references.build(settings.model_copy(update={"detection": detection}), rows, origin, progress=progress)
+
+    def _since(self, cycle: RefreshCycle) -> float:
+        """Where the drift that opened the cycle began."""
+        try:
+            return self._store.get(Alarm, cycle.opened_by).window_start
+        except NotFoundError:
+            return 0.0
+
+
+def _draw(pool: Iterable[Pooled], alarm: Alarm, count: int, rng: np.random.Generator) -> tuple[Candidate, ...]:
+    """`count` of the alarm's novel samples, each as likely as any other."""
+    novel = [row for row in pool if row.novelty > _NOVEL and row.reference_version == alarm.reference_version and row.label is None]
+    chosen = rng.permutation(len(novel))[:count]
+    return tuple(_challenge(novel[i], alarm.segment) for i in sorted(chosen))
+
+
+def _challenge(row: Pooled, segment: str) -> Candidate:
+    """No prediction is shown: it would bias the annotator."""
+    text = row.payload[: selection.MAX_TEXT] if isinstance(row.payload, str) else ""
+    return Candidate(row.id, CHALLENGE, 0.0, segment, text)
+
+
+def _sample(row: Pooled, label: str | None) -> Sample:
+    if row.payload is None:
+        raise InputError("payload", f"sample {row.id}: its payload was not kept (pool.keep_payloads: false), so it can't be labelled")
+    return replace(Sample(row.monitor, row.id, row.time, row.payload, row.segments, row.output), label=label)
+
+
+def _answers(rows: DataSet | None, old: Embedder, old_classes: Sequence[str], new: Embedder, new_classes: Sequence[str]) -> Answers:
+    """What both models say of a set's rows."""
+    if rows is None:
+        return Answers((), (), ())
+    payloads = [sample.payload for sample in rows.samples]
+    labels = [str(sample.label) for sample in rows.samples]
+    return Answers(labels, predict(old, payloads, old_classes), predict(new, payloads, new_classes))
