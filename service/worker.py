@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from threading import Event
 
@@ -45,10 +45,12 @@ class Worker:
         self.ended = False
         """True once a finite source has been taken to its end and all panes are closed."""
 
-    def run(self, stop: Event) -> None:
-        """Steps until told to stop or the source has ended. Whatever fails is logged and tried again, ever more slowly."""
+    def run(self, stop: Event, *, beat: Callable[[], None] = lambda: None) -> None:
+        """Steps until told to stop or the source has ended, with a `beat` at every turn. Whatever fails is logged and tried again,
+        ever more slowly."""
         pause = _FIRST_PAUSE
         while not stop.is_set() and not self.ended:
+            beat()
             try:
                 self.step(timeout=_FIRST_PAUSE)
                 pause = _FIRST_PAUSE

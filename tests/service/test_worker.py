@@ -346,8 +346,10 @@ def test_the_loop_outlives_failures_and_loses_nothing(
     monkeypatch.setattr("service.worker._FIRST_PAUSE", 0.01)
     store = Broken(":memory:")
     worker = Worker(ListSource(records(sample(n) for n in range(20))), store, {"chat": make_monitor()}, Silent(), batch=3)
-    worker.run(Event())
+    beats = list[bool]()
+    worker.run(Event(), beat=lambda: beats.append(True))
     assert worker.ended
+    assert len(beats) == 9
     assert store.samples_taken("chat") == 20
     store.close()
 
