@@ -46,19 +46,23 @@ def check_parquet(feed: Feed) -> None:
 
 def read_parquet(feed: Feed, start: int) -> Iterator[Record]:
     """Records from row `start` on, a batch of rows in memory at a time; row groups before it are not read."""
-    pa = _pyarrow()
     with _opened(feed) as file:
         first, groups = _from_row(file.metadata, start)
-        names = [name for name in file.schema_arrow.names if name in _FIELDS or _part(name)]
-        try:
-            for batch in file.iter_batches(batch_size=_ROWS, row_groups=groups, columns=names):
-                columns = {name: _values(pa, batch.column(name)) for name in batch.schema.names}
-                for offset, row in enumerate(zip(*columns.values(), strict=True), first):
-                    if offset >= start:
-                        yield feed.record(offset, _document(columns, row))
-                first += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
-            raise InputError("file", f"{feed.path.name}: damaged after row {first}: {error}") from error
+        for offset, document in enumerate(_documents(feed, file, groups), first):
+            if offset >= start:
+                yield feed.record(offset, document)
+
+
+def _documents(feed: Feed, file: Any, groups: Sequence[int]) -> Iterator[dict[str, Any]]:
+    pa = _pyarrow()
+    names = [name for name in file.schema_arrow.names if name in _FIELDS or _part(name)]
+    try:
+        for batch in file.iter_batches(batch_size=_ROWS, row_groups=groups, columns=names):
+            columns = {name: _values(pa, batch.column(name)) for name in batch.schema.names}
+            for row in zip(*columns.values(), strict=True):
+                yield _document(columns, row)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError("file", f"{feed.path.name}: damaged: {error}") from error
 
 
 def _pyarrow() -> Any:

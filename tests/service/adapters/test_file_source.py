@@ -259,7 +259,7 @@ def test_damaged_parquet_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no Parquet file that can be read"):
         FileSource([path], "chat", SampleOptions())
     path.write_bytes(whole[:4] + b"\xff" * 200 + whole[204:])
-    with pytest.raises(InputError, match="damaged after row 0"):
+    with pytest.raises(InputError, match="damaged: "):
         read(path)
 
 
