@@ -74,10 +74,10 @@ class Mix:
 
 
 CLEAN = Mix()
-"""Curated messages, as a reference or a golden set holds them."""
+"""Curated messages, as a training or golden set holds them."""
 
 CALM = Mix(junk=0.01, repeat=0.01)
-"""An ordinary day."""
+"""An ordinary day; a reference is made of such days, junk included, or the junk alone would be drift."""
 
 DRIFTED = Mix(launch=0.15, surge=0.1, junk=0.05, repeat=0.05)
 """A launch and a carrier's bad week at once."""
