@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -14,9 +13,6 @@ from service.errors import ConflictError, InputError
 from service.ports import Store
 from service.records import AnnotationBatch, BatchState, Candidate, Label, OutboxItem, RefreshCycle, Step, stable_id
 from service.transitions import advance
-
-MAX_LABELS = 10_000
-_MAX_WORD = 200
 
 
 class Reason(StrEnum):
@@ -145,54 +141,3 @@ def agreed(labels: Sequence[Label]) -> dict[str, Label]:
 def _prevailing(given: Sequence[Label]) -> Label:
     votes = Counter(label.label for label in given)
     return max(given, key=lambda label: (votes[label.label], label.time, label.annotator))
-
-
-def parse_returned(body: Mapping[str, Any], *, monitor: str) -> tuple[Label, ...]:
-    """Labels from a Standard Webhooks body `annotation.returned`; InputError names the field that is wrong.
-
-    `{"type", "timestamp", "data": {"batch", "labels": [{"id", "label" or null, "unusable", "annotator"}]}}`
-    """
-    if body.get("type") != "annotation.returned":
-        raise _wrong("type", body.get("type"), '"annotation.returned"')
-    time = _time(body.get("timestamp"))
-    content = body.get("data")
-    if not isinstance(content, Mapping):
-        raise _wrong("data", content, "an object with batch and labels")
-    batch, rows = _word(content.get("batch"), "data.batch"), content.get("labels")
-    if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_LABELS:
-        raise _wrong("data.labels", len(rows) if isinstance(rows, list) else rows, f"a list of 1 to {MAX_LABELS} labels")
-    return tuple(_label(row, f"data.labels[{i}]", Label(monitor, batch, "", None, time)) for i, row in enumerate(rows))
-
-
-def _label(row: object, field: str, of: Label) -> Label:
-    if not isinstance(row, Mapping):
-        raise _wrong(field, row, "an object with id, label, unusable, annotator")
-    label, unusable, annotator = row.get("label"), row.get("unusable", False), row.get("annotator", "")
-    if not isinstance(unusable, bool):
-        raise _wrong(f"{field}.unusable", unusable, "true or false")
-    if (label is None) != unusable:
-        raise _wrong(f"{field}.label", label, "a class, or null together with unusable: true")
-    if not isinstance(annotator, str) or len(annotator) > _MAX_WORD:
-        raise _wrong(f"{field}.annotator", annotator, f"a text of at most {_MAX_WORD} characters")
-    named = None if label is None else _word(label, f"{field}.label")
-    return Label(of.monitor, of.batch, _word(row.get("id"), f"{field}.id", longest=1_000), named, of.time, annotator, unusable)
-
-
-def _word(value: object, field: str, *, longest: int = _MAX_WORD) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= longest:
-        raise _wrong(field, value, f"a text of 1 to {longest} characters")
-    return value
-
-
-def _time(value: object) -> float:
-    try:
-        parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        parsed = None
-    if parsed is None or parsed.tzinfo is None:
-        raise _wrong("timestamp", value, "a time as in RFC 3339, such as 2026-03-01T12:00:00Z")
-    return parsed.timestamp()
-
-
-def _wrong(field: str, value: object, wanted: str) -> InputError:
-    return InputError("labels", f"{field}: expected {wanted}, found {value!r:.80}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from service import annotation
 from service.annotation import agreed
-from service.errors import ConflictError, InputError, NotFoundError
+from service.errors import ConfigurationError, ConflictError, InputError, NotFoundError
 from service.ports import Store
 from service.records import (
     WHOLE,
@@ -157,17 +157,21 @@ def start(store: Store, opening: Opening, candidates: Sequence[Candidate], setti
     items: Sequence[OutboxItem] = ()
     if settings.annotation.approval == "automatic" and settings.annotation.destination:
         batch = annotation.approve(batch, reason=annotation.Reason.AUTOMATIC, actor="driftgate", now=now)
-        batch, items = _sent(batch, settings.annotation, now)
+        batch, items = _sent(batch, settings.annotation.destination, settings.annotation.price, now)
     cycle = replace(cycle, batch=batch.id)
     store.save(cycle, as_one_change(batch, 0), outbox=items)
     return cycle
 
 
 def approve(store: Store, batch_id: str, settings: AnnotationSettings, *, actor: str, now: float, note: str = "") -> AnnotationBatch:
-    """A person approves a proposed batch; it leaves in the same transaction if there is a destination."""
+    """A person approves a proposed batch, which leaves in the same transaction; ConfigurationError where it can't go anywhere."""
     before = store.get(AnnotationBatch, batch_id)
+    if settings.destination is None:
+        raise ConfigurationError(
+            f"monitor {before.monitor}: annotation.destination is not set, so batch {batch_id} can't be sent; name a webhook or a folder"
+        )
     batch = annotation.approve(before, reason=annotation.Reason.APPROVED, actor=actor, now=now, note=note)
-    batch, items = _sent(batch, settings, now)
+    batch, items = _sent(batch, settings.destination, settings.price, now)
     batch = as_one_change(batch, before.version)
     store.save(batch, outbox=items)
     return batch
@@ -217,8 +221,6 @@ def cancel(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "
     return cancelled
 
 
-def _sent(batch: AnnotationBatch, settings: AnnotationSettings, now: float) -> tuple[AnnotationBatch, Sequence[OutboxItem]]:
-    if settings.destination is None:
-        return batch, ()
-    item = annotation.outgoing(batch, destination=settings.destination, price=settings.price, now=now)
+def _sent(batch: AnnotationBatch, destination: str, price: float | None, now: float) -> tuple[AnnotationBatch, Sequence[OutboxItem]]:
+    item = annotation.outgoing(batch, destination=destination, price=price, now=now)
     return annotation.send(batch, now=now), (item,)

@@ -1,4 +1,4 @@
-"""The annotation batch: only the steps its life allows, labels taken once, bad deliveries named."""
+"""The annotation batch: only the steps its life allows, labels taken once."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from service import annotation
 from service.adapters.sqlite.store import SqliteStore
-from service.annotation import Reason, agreed, parse_returned, take_back
-from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
+from service.annotation import Reason, agreed, take_back
+from service.errors import ConflictError, InputError, NotFoundError
 from service.records import AnnotationBatch, BatchState, Candidate, Label
 from service.refresh import Opening, opened
 from service.transitions import WAYS, advance, as_one_change
@@ -134,66 +134,3 @@ def test_the_prevailing_answer_wins_and_the_newest_of_equals() -> None:
     assert agreed(votes)["s0"].label == "b"
     assert agreed(votes[:2])["s0"].label == "b"
     assert agreed([label("s0", "a", time=400.0), votes[1]])["s0"].label == "a"
-
-
-BODY = {
-    "type": "annotation.returned",
-    "timestamp": "2026-03-01T12:00:00Z",
-    "data": {
-        "batch": "b1",
-        "labels": [
-            {"id": "s0", "label": "refund", "unusable": False, "annotator": "ana"},
-            {"id": "s1", "label": None, "unusable": True, "annotator": "ana"},
-        ],
-    },
-}
-
-
-def test_a_delivery_is_read() -> None:
-    assert parse_returned(BODY, monitor="chat") == (
-        Label("chat", "b1", "s0", "refund", 1772366400.0, "ana"),
-        Label("chat", "b1", "s1", None, 1772366400.0, "ana", unusable=True),
-    )
-
-
-def with_label(**changes: Any) -> dict[str, Any]:
-    return {**BODY, "data": {"batch": "b1", "labels": [{"id": "s0", "label": "a", "unusable": False, "annotator": "x", **changes}]}}
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({**BODY, "type": "other"}, "type"),
-        ({**BODY, "timestamp": "yesterday"}, "timestamp"),
-        ({**BODY, "timestamp": "2026-03-01T12:00:00"}, "timestamp"),
-        ({**BODY, "data": []}, "data"),
-        ({**BODY, "data": {"batch": "", "labels": []}}, "data.batch"),
-        ({**BODY, "data": {"batch": "b", "labels": []}}, "data.labels"),
-        ({**BODY, "data": {"batch": "b", "labels": [{}] * 10_001}}, "data.labels"),
-        ({**BODY, "data": {"batch": "b", "labels": ["s0"]}}, r"data.labels\[0\]"),
-        (with_label(id=7), r"data.labels\[0\].id"),
-        (with_label(label=None), r"data.labels\[0\].label"),
-        (with_label(unusable=True), r"data.labels\[0\].label"),
-        (with_label(unusable="no"), r"data.labels\[0\].unusable"),
-        (with_label(annotator="x" * 201), r"data.labels\[0\].annotator"),
-    ],
-)
-def test_a_wrong_field_is_named(body: dict[str, Any], field: str) -> None:
-    with pytest.raises(InputError, match=f"^{field}: expected"):
-        parse_returned(body, monitor="chat")
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["batch", "labels", "id", "label", "unusable"]), inner),
-    max_leaves=10,
-)
-
-
-@given(VALUES, st.sampled_from([BODY["timestamp"], "", 3]))
-def test_no_body_gets_past_the_parser_unread(content: Any, timestamp: Any) -> None:
-    try:
-        labels = parse_returned({"type": "annotation.returned", "timestamp": timestamp, "data": content}, monitor="chat")
-    except DriftgateError:
-        return
-    assert all((each.label is None) == each.unusable for each in labels)

@@ -7,7 +7,7 @@ import pytest
 
 from service import annotation, refresh
 from service.adapters.sqlite.store import SqliteStore
-from service.errors import ConflictError, InputError
+from service.errors import ConfigurationError, ConflictError, InputError
 from service.records import (
     Alarm,
     AlarmState,
@@ -101,6 +101,13 @@ def test_a_person_approves_and_the_batch_leaves() -> None:
     with pytest.raises(ConflictError):
         refresh.approve(store, cycle.batch, AUTOMATIC.annotation, actor="ana", now=66.0)
     assert len(store.outbox()) == 1
+
+
+def test_a_batch_that_can_go_nowhere_is_not_approved() -> None:
+    store, cycle = started(settings())
+    with pytest.raises(ConfigurationError, match=r"annotation.destination is not set"):
+        refresh.approve(store, cycle.batch, settings().annotation, actor="ana", now=65.0)
+    assert store.get(AnnotationBatch, cycle.batch).state is BatchState.PROPOSED
 
 
 def test_nothing_to_label_opens_nothing() -> None:
