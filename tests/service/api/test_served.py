@@ -16,7 +16,8 @@ import pytest
 import structlog
 
 from service.access import Access
-from service.api import server_for
+from service.api import listen, server_for
+from service.errors import ConfigurationError
 from service.logs import configure
 
 TOKEN = "correct-horse-battery"
@@ -25,8 +26,8 @@ TOKEN = "correct-horse-battery"
 @contextmanager
 def running(app: Any) -> Iterator[str]:
     """The application's address while it is served."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = server_for(app, host="127.0.0.1", port=0)
+    listening = listen("127.0.0.1", 0)
+    server = server_for(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -47,6 +48,18 @@ def logs() -> Iterator[io.StringIO]:
     yield out
     root.handlers[:], root.level = handlers, level
     structlog.reset_defaults()
+
+
+def test_a_port_that_is_taken_is_told_with_the_remedy() -> None:
+    with listen("127.0.0.1", 0) as taken:
+        with pytest.raises(ConfigurationError, match="choose another port"):
+            listen("127.0.0.1", taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_of_another_machine_is_refused(host: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"server\.(host|port)"):
+        listen(host, 0)
 
 
 def test_samples_in_and_metrics_out(make_site: Any, logs: io.StringIO) -> None:
