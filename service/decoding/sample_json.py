@@ -25,8 +25,6 @@ from service.records import Rejected, Sample
 KEPT_BYTES = 64_000
 """How much of a rejected item is kept."""
 
-__all__ = ["SampleOptions", "decode_sample", "decode_samples", "original_of", "time_of"]
-
 
 def decode_sample(
     item: bytes | Mapping[str, Any],
