@@ -30,8 +30,14 @@ def load_embedder(settings: EmbedderSettings) -> Embedder:
     if settings.input == "none" or settings.model is None:
         return VectorEmbedder(settings.dimension, normalize=bool(settings.normalize))
     graph = Graph(settings.model, threads=settings.threads)
-    embedder = OnnxEmbedder(graph, _feeder(settings, graph), Readout(settings, graph))
-    embedder.prove()
+    try:
+        embedder = OnnxEmbedder(graph, _feeder(settings, graph), Readout(settings, graph))
+        embedder.prove()
+    except InputError as error:
+        raise EmbedderError(
+            f"{graph.path}: the model fails on a probe. For text, embedder.max_tokens ({settings.max_tokens}) may be more than it was made "
+            f"for, or the tokenizer be another model's. {error}"
+        ) from error
     return embedder
 
 
@@ -85,16 +91,10 @@ class OnnxEmbedder:
 
     def _trial(self, largest: Payload) -> Embedded:
         """Embeds the largest input the settings allow, checks the shape of the answer, and keeps none of its rows."""
-        try:
-            batch = next(iter(self._feeder.batches([largest])))
-            results = self._graph.run(self._readout.outputs, batch.feed)
-            self._readout.check(results)
-            first = self._readout.read(results, batch.mask)
-        except InputError as error:
-            raise EmbedderError(
-                f"{self._graph.path}: the model fails on a probe of the largest size that the settings allow "
-                f"(for text embedder.max_tokens, which must not exceed what the model was made for): {error}"
-            ) from error
+        batch = next(iter(self._feeder.batches([largest])))
+        results = self._graph.run(self._readout.outputs, batch.feed)
+        self._readout.check(results)
+        first = self._readout.read(results, batch.mask)
         return Embedded(first.embedding[:0], None if first.logits is None else first.logits[:0])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from service.adapters.onnx_embedder.feeder import ROWS, Batch, wrong_type
 from service.adapters.onnx_embedder.graph import Feed, Graph
-from service.errors import EmbedderError, InputError
+from service.errors import DriftgateError, EmbedderError, InputError
 from service.records import Payload
 from service.settings import EmbedderSettings
 
@@ -70,8 +70,7 @@ class TextFeeder:
 
     def batches(self, payloads: Sequence[Payload]) -> Iterator[Batch]:
         """Batches of similar token count, shortest first."""
-        encoded = self._tokenizer.encode_batch_fast(cast("list[str]", list(payloads)), add_special_tokens=self._special)
-        ids = [one.ids for one in encoded]
+        ids = self._tokenise(cast("Sequence[str]", payloads))
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         if not lengths.all():
             raise InputError("empty", "text: nothing that the tokenizer knows is left of it")
@@ -88,10 +87,21 @@ class TextFeeder:
         return Batch(rows, feed, mask)
 
     def probes(self) -> Sequence[Payload]:
-        """Sentences of every length up to 24 words, and one that fills the model."""
-        words = _PROBE.split() * 2
+        """Texts of every length up to 24, in several languages and in words of the tokenizer's own, and one that fills the model."""
+        rng = np.random.default_rng(0)
+        words, known = _PROBE.split() * 2, self._tokenizer.get_vocab_size()
         short = [" ".join(words[2 * count : 3 * count]) for count in range(1, 25)]
-        return [*short, _PROBE * (1 + self._max_tokens // (len(words) // 2))]
+        own = [self._tokenizer.decode(rng.integers(known, size=count).tolist()) for count in range(1, 25)]
+        texts = [*short, *own, _PROBE * (1 + self._max_tokens // (len(words) // 2))]
+        found = [text for text, ids in zip(texts, self._tokenise(texts), strict=True) if ids]
+        if not found:
+            raise InputError("empty", "the tokenizer finds no token in any probe")
+        return found
+
+    def _tokenise(self, texts: Sequence[str]) -> list[list[int]]:
+        with _Refusal(lambda error: InputError("model", f"text: the model's tokenizer fails on it: {error}")):
+            encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=self._special)
+        return [one.ids for one in encoded]
 
 
 def buckets(lengths: NDArray[np.int64], *, padding: int, rows: int = ROWS) -> Iterator[NDArray[np.int64]]:
@@ -134,22 +144,22 @@ def _tokenizer(path: Path, content: bytes) -> Tokenizer:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads fight with ONNX Runtime's: 580 texts per second against 1,030
     from tokenizers import Tokenizer, __version__  # noqa: PLC0415 - loaded only by processes that embed text
 
-    with _Refusal(f"{path}: tokenizers {__version__} can't read it as a tokenizer.json"):
+    with _Refusal(lambda error: EmbedderError(f"{path}: tokenizers {__version__} can't read it as a tokenizer.json: {error}")):
         return Tokenizer.from_str(content.decode("utf-8", errors="replace"))
 
 
 class _Refusal:
-    """Names the file when tokenizers refuses it; it raises bare `Exception`, and nothing but that is meant here."""
+    """What tokenizers refuses, as an error of ours; it raises bare `Exception`, and nothing but that is meant here."""
 
-    def __init__(self, message: str) -> None:
-        self._message = message
+    def __init__(self, ours: Callable[[BaseException], DriftgateError]) -> None:
+        self._ours = ours
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is Exception:
-            raise EmbedderError(f"{self._message}: {error}") from error
+        if kind is Exception and error is not None:
+            raise self._ours(error) from error
 
 
 def _size(text: str) -> int:
