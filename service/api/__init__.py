@@ -2,6 +2,6 @@
 
 from service.api.application import create_app
 from service.api.context import Service
-from service.api.serving import ApiServer, server_for
+from service.api.serving import listen, server_for
 
-__all__ = ["ApiServer", "Service", "create_app", "server_for"]
+__all__ = ["Service", "create_app", "listen", "server_for"]

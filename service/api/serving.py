@@ -16,35 +16,8 @@ CONNECTIONS = 1_000
 """Beyond it new connections are told 503."""
 
 
-class ApiServer(uvicorn.Server):
-    """Listens from the moment it is made, so that its address is known and a taken port is told before anything runs."""
-
-    def __init__(self, config: uvicorn.Config, listening: socket.socket) -> None:
-        super().__init__(config)
-        self._listening = listening
-        host, port = listening.getsockname()[:2]
-        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-    def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serves until told to stop."""
-        super().run(sockets or [self._listening])
-
-
-def server_for(app: FastAPI, *, host: str, port: int) -> ApiServer:
-    """A server that logs through our configuration (its own access log would show tokens in paths)."""
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        limit_concurrency=CONNECTIONS,
-    )
-    return ApiServer(config, _listen(host, port))
-
-
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket for `Server.run(sockets=[...])`; made before anything else starts, so that a taken port is told at once."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.socket(family, kind, protocol)  # asyncio sends without delay only where the protocol is named
@@ -59,3 +32,18 @@ def _listen(host: str, port: int) -> socket.socket:
         remedy = "stop what uses it, or choose another port (DRIFTGATE__SERVER__PORT)"
         raise ConfigurationError(f"server.port: can't listen on {host} port {port} ({error.strerror}); {remedy}") from error
     return listening
+
+
+def server_for(app: FastAPI) -> uvicorn.Server:
+    """A server that logs through our configuration (its own access log would show tokens in paths)."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            limit_concurrency=CONNECTIONS,
+        )
+    )

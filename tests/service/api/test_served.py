@@ -16,7 +16,7 @@ import pytest
 import structlog
 
 from service.access import Access
-from service.api import server_for
+from service.api import listen, server_for
 from service.errors import ConfigurationError
 from service.logs import configure
 
@@ -26,14 +26,17 @@ TOKEN = "correct-horse-battery"
 @contextmanager
 def running(app: Any) -> Iterator[str]:
     """The application's address while it is served."""
-    server = server_for(app, host="127.0.0.1", port=0)
-    thread = threading.Thread(target=server.run)
+    listening = listen("127.0.0.1", 0)
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server = server_for(app)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
-        yield server.address
+        yield address
     finally:
         server.should_exit = True
         thread.join(timeout=20)
+        listening.close()
     assert not thread.is_alive()
 
 
@@ -48,16 +51,15 @@ def logs() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
-def test_a_port_that_is_taken_is_told_with_the_remedy(site: Any) -> None:
-    app = site.client.app
-    with running(app) as address, pytest.raises(ConfigurationError, match="choose another port"):
-        server_for(app, host="127.0.0.1", port=int(address.rsplit(":", 1)[1]))
+def test_a_port_that_is_taken_is_told_with_the_remedy() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(ConfigurationError, match="choose another port"):
+        listen("127.0.0.1", taken.getsockname()[1])
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
-def test_an_address_of_another_machine_is_refused(site: Any, host: str) -> None:
+def test_an_address_of_another_machine_is_refused(host: str) -> None:
     with pytest.raises(ConfigurationError, match=r"server\.(host|port)"):
-        server_for(site.client.app, host=host, port=0)
+        listen(host, 0)
 
 
 def test_samples_in_and_metrics_out(make_site: Any, logs: io.StringIO) -> None:
