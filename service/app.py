@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from contextlib import ExitStack, closing, contextmanager
+from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from service.access import Access
 from service.adapters.file_source import FileSource
 from service.adapters.folder import FolderDestination as Folder
+from service.adapters.log_source import LogSource
 from service.adapters.onnx_embedder import load_embedder
 from service.adapters.sqlite import SqliteLog, SqliteStore
 from service.adapters.webhook import WebhookDestination as Webhook
-from service.controller import Controller, Follower
+from service.api import Service, create_app, listen, server_for
+from service.controller import Controller
 from service.datasets import DataSets
+from service.decoding.envelope import decode
 from service.decoding.options import SampleOptions
+from service.health import Heartbeats
+from service.ingest import Ingest
+from service.metrics import Metrics, StoreFigures
 from service.observe import Observer, Silent
+from service.operations import Operations
+from service.outbox import Outbox
 from service.ports import Destination, Embedder, Store
+from service.records import Payload
 from service.reference import References
 from service.refresher import Refresher
+from service.serving import Engine
 from service.settings import FolderDestination, MonitorSettings, Settings, WebhookDestination, read_secret
 from service.signatures import Secret
 from service.watched import WatchedMonitor
+from service.worker import Worker
 
 STORE, LOG = "driftgate.sqlite", "ingest.sqlite"
 
@@ -29,9 +48,10 @@ STORE, LOG = "driftgate.sqlite", "ingest.sqlite"
 class Installation:
     """Everything that one configuration stands for: its state, its artefacts, and its monitors' embedders and references."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, observer: Observer | None = None) -> None:
         self.settings = settings
         self.store = store
+        self.observer = observer or Silent()
         self.references = References(settings.directory / "references")
         self.data_sets = DataSets(settings.directory)
         self.load = cache(load_embedder)
@@ -43,8 +63,9 @@ class Installation:
         model, classes = self.references.model(monitor)
         if not model:
             return settings
-        tokenizer = settings.embedder.tokenizer or settings.embedder.model.with_name("tokenizer.json")
-        embedder = settings.embedder.model_copy(update={"model": Path(model), "tokenizer": tokenizer})
+        configured = settings.embedder
+        beside = configured.model.with_name("tokenizer.json") if configured.model else None
+        embedder = configured.model_copy(update={"model": Path(model), "tokenizer": configured.tokenizer or beside})
         return settings.model_copy(update={"embedder": embedder, "classes": classes})
 
     def embedder(self, monitor: str) -> Embedder:
@@ -56,12 +77,21 @@ class Installation:
         reference = None if self.references.active(monitor) is None else self.references.load(monitor)
         return WatchedMonitor(self.effective(monitor), self.embedder(monitor), reference)
 
-    def controller(self, monitor: str, *, observer: Observer | None = None, follower: Follower | None = None) -> Controller | None:
-        """Whoever decides the monitor's log; None before there is a reference."""
+    def controller_for(self, monitor: str, *, following: bool = True) -> Controller | None:
+        """Whoever decides the monitor's log; None before there is a reference. `following`: alarms open refresh cycles."""
         if self.references.active(monitor) is None:
             return None
-        reference = self.references.load(monitor)
-        return Controller(self.settings.monitor(monitor), reference, self.store, observer or Silent(), follower=follower)
+        follower = self.refresher if following else None
+        return Controller(self.effective(monitor), self.references.load(monitor), self.store, self.observer, follower=follower)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The declared monitors."""
+        return [monitor.name for monitor in self.settings.monitors]
+
+    def version(self, monitor: str) -> int | None:
+        """The reference version in force."""
+        return self.references.active(monitor)
 
     def files(self, monitor: str, paths: Sequence[Path]) -> FileSource:
         """The files as a source of the monitor's samples."""
@@ -78,24 +108,79 @@ class Installation:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Installation]:
-    """The installation over the store in its directory."""
+def opened(settings: Settings, *, observer: Observer | None = None, in_memory: bool = False) -> Iterator[Installation]:
+    """The installation over the store in its directory, or (for replays) over one that is forgotten afterwards."""
     settings.directory.mkdir(parents=True, exist_ok=True)
-    installation = Installation(settings, SqliteStore(settings.directory / STORE, pool_rows=_pool_rows(settings)))
+    pools = {monitor.name: monitor.pool.rows for monitor in settings.monitors}
+    installation = Installation(settings, SqliteStore(":memory:" if in_memory else settings.directory / STORE, pool_rows=pools), observer)
     try:
         yield installation
     finally:
         installation.close()
+
+
+class Serving:
+    """All roles running behind a listening socket."""
+
+    def __init__(self, server: uvicorn.Server, listening: socket.socket) -> None:
+        self._server = server
+        self._socket = listening
+        host, port = listening.getsockname()[:2]
+        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def run(self) -> None:
+        """Answers requests until a signal or `stop`."""
+        self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Ends `run`, from another thread."""
+        self._server.should_exit = True
 
 
 @contextmanager
-def in_memory(settings: Settings) -> Iterator[Installation]:
-    """The installation's references over a store that is forgotten afterwards: for replays."""
-    installation = Installation(settings, SqliteStore(":memory:", pool_rows=_pool_rows(settings)))
-    try:
-        yield installation
-    finally:
-        installation.close()
+def served(settings: Settings) -> Iterator[Serving]:
+    """Starts every role; what was started stops in reverse."""
+    access, registry = Access.of(settings), CollectorRegistry()
+    metrics = Metrics(registry, [monitor.name for monitor in settings.monitors], version=version("driftgate"))
+    with ExitStack() as stack:
+        listening = stack.enter_context(closing(listen(settings.server.host, settings.server.port)))
+        installation = stack.enter_context(opened(settings, observer=metrics))
+        log = stack.enter_context(closing(open_log(settings)))
+        engine, service = _assembled(installation, log, metrics, access, registry)
+        stack.callback(engine.close)
+        engine.start()
+        yield Serving(server_for(create_app(service)), listening)
+
+
+def _assembled(
+    installation: Installation, log: SqliteLog, metrics: Metrics, access: Access, registry: CollectorRegistry
+) -> tuple[Engine, Service]:
+    settings, heartbeats = installation.settings, Heartbeats()
+    monitors = {name: installation.watched(name) for name in installation.names}
+    for name, monitor in monitors.items():
+        metrics.embedder(name, monitor.embedder.fingerprint)
+    worker = Worker(LogSource(log, decode), installation.store, monitors, metrics)
+    outbox = Outbox(installation.store, installation.destinations(), rng=np.random.default_rng())
+    engine = Engine(installation, worker, installation.refresher, outbox, heartbeats)
+    checks = {name: partial(_check, installation, name) for name in installation.names}
+    service = Service(
+        ingest=Ingest(log, settings.monitors, checks, observer=metrics, max_items=settings.server.max_items),
+        store=installation.store,
+        actions=Operations(installation.store, installation.refresher, installation.effective, engine.controller),
+        access=access,
+        heartbeats=heartbeats,
+        registry=registry,
+        conditions={"references": lambda: all(installation.version(name) is not None for name in installation.names)},
+        max_body_bytes=settings.server.max_body_bytes,
+        version=version("driftgate"),
+    )
+    registry.register(StoreFigures(installation.store, installation.names, clock=time.time, backlog=lambda: (log.backlog, log.entries)))
+    return engine, service
+
+
+def _check(installation: Installation, monitor: str, payload: Payload) -> None:
+    """By the embedder in force at the moment of asking."""
+    installation.embedder(monitor).check(payload)
 
 
 def open_log(settings: Settings) -> SqliteLog:
@@ -109,10 +194,6 @@ def _destination(settings: WebhookDestination | FolderDestination) -> Destinatio
         return Folder(settings.path)
     secret = Secret.parse(read_secret(settings))
     return Webhook(settings.url, secret, timeout=settings.timeout, allow_private=settings.allow_private)
-
-
-def _pool_rows(settings: Settings) -> Mapping[str, int]:
-    return {monitor.name: monitor.pool.rows for monitor in settings.monitors}
 
 
 def monitor_or_only(settings: Settings, name: str | None) -> MonitorSettings:

@@ -39,6 +39,9 @@ class Source(Protocol):
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
         """Up to `limit` records, of one partition or several, each partition's in order; empty after `timeout` seconds without one."""
 
+    def committed(self, partition: Partition, offset: int) -> None:
+        """Everything before `offset` is in the store: the source may let go of it, and tell those who measure lag."""
+
     @property
     def ended(self) -> bool:
         """True once a finite source has given its last record; the worker then flushes the open panes."""
@@ -87,6 +90,9 @@ class Log(Protocol):
 
     @property
     def partition(self) -> Partition: ...
+
+    def decided(self, offset: int) -> None:
+        """Everything before `offset` is in the store: it leaves the backlog and goes once it exceeds the retention."""
 
     def append(self, bodies: Sequence[bytes], *, now: float) -> int:
         """Durable when it returns (the first offset given); BacklogFullError when the undecided backlog would pass its cap."""

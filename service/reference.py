@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -130,8 +131,8 @@ class Reference:
     def _name(self, members: NDArray[np.int64], cluster: int) -> str:
         labels = [label for i in members if (label := self.rows.labels[i])]
         if labels:
-            commonest = max(sorted(set(labels)), key=labels.count)
-            if 2 * labels.count(commonest) >= len(members):
+            commonest, count = Counter(labels).most_common(1)[0]
+            if 2 * count >= len(members):
                 return commonest
         if not len(members):
             return f"cluster {cluster}"

@@ -53,6 +53,8 @@ class EmbedderSettings(Section):
     def _model_unless_vectors(self) -> Self:
         if self.model is None and self.input != "none":
             raise ValueError("model is missing: name an ONNX file, or set `input: none` for samples that bring their embedding")
+        if self.input == "none" and self.dimension is None:
+            raise ValueError("dimension is missing: `input: none` takes vectors of one declared dimension")
         return self
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from queue import Empty, SimpleQueue
-from threading import Event
 
 import structlog
 
@@ -19,8 +18,6 @@ from service.watched import WatchedMonitor
 
 BATCH = 512
 """Records per poll: large enough that numpy's calls cost little, small enough to be committed within a second."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 
 log = structlog.get_logger()
 
@@ -45,20 +42,9 @@ class Worker:
         self.ended = False
         """True once a finite source has been taken to its end and all panes are closed."""
 
-    def run(self, stop: Event, *, beat: Callable[[], None] = lambda: None) -> None:
-        """Steps until told to stop or the source has ended, with a `beat` at every turn. Whatever fails is logged and tried again,
-        ever more slowly."""
-        pause = _FIRST_PAUSE
-        while not stop.is_set() and not self.ended:
-            beat()
-            try:
-                self.step(timeout=_FIRST_PAUSE)
-                pause = _FIRST_PAUSE
-            except Exception:  # the outermost loop: a worker that ends silently is worse than any error
-                log.exception("worker.step_failed", retry_seconds=pause)
-                self._intakes.clear()
-                stop.wait(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+    def forget(self) -> None:
+        """Drops what is believed of the partitions, after a step that failed: the next one reads it again from the store."""
+        self._intakes.clear()
 
     def step(self, timeout: float) -> int:
         """One batch: poll, embed, take, commit. Returns how many records it read; 0 after `timeout` seconds without one."""
@@ -95,6 +81,7 @@ class Worker:
             if partition not in self._intakes:
                 assignment = self._store.assign(partition)
                 self._source.seek(partition, assignment.offset)
+                self._source.committed(partition, assignment.offset)
                 self._intakes[partition] = intake = Intake(assignment, self._monitors)
                 log.info("worker.assigned", partition=str(partition), offset=assignment.offset, epoch=assignment.epoch)
                 self._commit(intake)
@@ -126,6 +113,7 @@ class Worker:
             log.warning("worker.commit_refused", partition=str(intake.partition), reason=str(error))
             del self._intakes[intake.partition]
             return
+        self._source.committed(intake.partition, outcome.commit.next_offset)
         self._observer.committed(closed, time.perf_counter() - started)
         self._report(outcome)
 

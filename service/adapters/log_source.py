@@ -40,6 +40,10 @@ class LogSource:
             self._position = entries[-1].offset + 1
         return [Record(self._log.partition, entry.offset, entry.time, (self._item(entry),)) for entry in entries]
 
+    def committed(self, partition: Partition, offset: int) -> None:  # noqa: ARG002 - a log is one partition
+        """Leaves the backlog."""
+        self._log.decided(offset)
+
     @property
     def ended(self) -> bool:
         """Never: more can always be appended."""

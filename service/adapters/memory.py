@@ -65,6 +65,9 @@ class ListSource:
                     taken += found
             return taken
 
+    def committed(self, partition: Partition, offset: int) -> None:
+        """Nothing is let go of."""
+
     @property
     def ended(self) -> bool:
         """True once the end was said and the last record given."""

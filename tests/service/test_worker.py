@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -340,28 +339,19 @@ class Broken(SqliteStore):
         return super().commit(commit)
 
 
-def test_the_loop_outlives_failures_and_loses_nothing(
-    make_monitor: MakeMonitor, sample: MakeSample, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("service.worker._FIRST_PAUSE", 0.01)
+def test_a_worker_that_forgets_after_failures_loses_nothing(make_monitor: MakeMonitor, sample: MakeSample) -> None:
     store = Broken(":memory:")
     worker = Worker(ListSource(records(sample(n) for n in range(20))), store, {"chat": make_monitor()}, Silent(), batch=3)
-    beats = list[bool]()
-    worker.run(Event(), beat=lambda: beats.append(True))
-    assert worker.ended
-    assert len(beats) == 9
+    failures = 0
+    while not worker.ended:
+        try:
+            worker.step(timeout=0)
+        except OSError:
+            failures += 1
+            worker.forget()
+    assert failures == 2
     assert store.samples_taken("chat") == 20
     store.close()
-
-
-def test_the_loop_stops_when_told(store: SqliteStore, make_monitor: MakeMonitor) -> None:
-    worker = Worker(ListSource(growing=True), store, {"chat": make_monitor()}, Silent())
-    stop = Event()
-    thread = Thread(target=worker.run, args=(stop,))
-    thread.start()
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive()
 
 
 # --- the whole, against itself ----------------------------------------------------------------------------------------

@@ -64,6 +64,9 @@ class FileSource:
                 return records
         return ()
 
+    def committed(self, partition: Partition, offset: int) -> None:
+        """Nothing is let go of."""
+
     @property
     def ended(self) -> bool:
         """True once every file has given its last record."""

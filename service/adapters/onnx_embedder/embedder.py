@@ -27,8 +27,10 @@ _SCHEME = "embedding-1"
 
 def load_embedder(settings: EmbedderSettings) -> Embedder:
     """Loads the model and tries it: output shapes, the longest input, batch invariance. EmbedderError says what is wrong."""
-    if settings.input == "none" or settings.model is None:
+    if settings.input == "none" and settings.dimension is not None:
         return VectorEmbedder(settings.dimension, normalize=bool(settings.normalize))
+    if settings.model is None:
+        raise EmbedderError("embedder.model is missing: name an ONNX file, or set `input: none` with embedder.dimension")
     graph = Graph(settings.model, threads=settings.threads)
     try:
         embedder = OnnxEmbedder(graph, _feeder(settings, graph), Readout(settings, graph))

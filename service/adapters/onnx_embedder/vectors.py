@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.adapters.onnx_embedder.feeder import wrong_type
-from service.errors import EmbedderError, InputError
+from service.errors import InputError
 from service.ports import Embedded
 from service.records import Payload, stable_id
 
@@ -17,35 +17,24 @@ LARGEST = 1e15
 
 
 class VectorEmbedder:
-    """No model: the vector is the embedding. The dimension is the declared one, or that of the first vector checked."""
+    """No model: the vector is the embedding."""
 
-    def __init__(self, dimension: int | None, *, normalize: bool) -> None:
-        self._dimension = dimension
+    def __init__(self, dimension: int, *, normalize: bool) -> None:
+        self.dimension = dimension
         self._normalize = normalize
-        self.fingerprint = stable_id("vectors", normalize)
-
-    @property
-    def dimension(self) -> int:
-        """EmbedderError as long as neither the settings nor a sample have told."""
-        if self._dimension is None:
-            raise EmbedderError("the dimension of the vectors is not known before the first one; set embedder.dimension")
-        return self._dimension
+        self.fingerprint = stable_id("vectors", dimension, normalize)
 
     def check(self, payload: Payload) -> None:
-        """A vector must be one-dimensional, of the stream's dimension and finite."""
+        """A vector must be one-dimensional, of the declared dimension and finite."""
         if not isinstance(payload, np.ndarray):
             raise wrong_type(payload, "vector", "vectors")
-        dimension = self._dimension or payload.size
-        if payload.shape != (dimension,) or not dimension:
-            raise InputError("dimension", f"vector: shape {payload.shape}; expected {dimension or 'at least 1'} numbers in one dimension")
+        if payload.shape != (self.dimension,):
+            raise InputError("dimension", f"vector: shape {payload.shape}; expected {self.dimension} numbers (embedder.dimension)")
         check_finite(payload)
-        self._dimension = dimension
 
     def embed(self, payloads: Sequence[Payload]) -> Embedded:
         """The vectors as rows."""
-        if not payloads:
-            return Embedded(np.empty((0, self.dimension), np.float32))
-        rows = np.concatenate([np.asarray(p, np.float32) for p in payloads]).reshape(len(payloads), self.dimension)
+        rows = np.asarray(payloads, np.float32).reshape(len(payloads), self.dimension)
         return Embedded(unit(rows) if self._normalize else rows)
 
     def close(self) -> None:

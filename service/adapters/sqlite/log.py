@@ -93,6 +93,11 @@ class SqliteLog:
         """Bytes that wait for a decision."""
         return self._total - self._decided_total
 
+    @property
+    def entries(self) -> int:
+        """Entries that wait for a decision."""
+        return self._next - self._decided
+
     def append(self, bodies: Sequence[bytes], *, now: float) -> int:
         """Durable when it returns (the first offset given); callers that come at once share one transaction."""
         size = sum(map(len, bodies))
