@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import msgspec
@@ -67,8 +67,8 @@ class Controller:
         with self._lock:
             try:
                 return self._step(now)
-            except ConflictError:
-                log.warning("decision overtaken", monitor=self.monitor)
+            except ConflictError as error:
+                log.warning("decision overtaken", monitor=self.monitor, reason=str(error))
                 self._restore()
                 return 0
 
@@ -82,7 +82,7 @@ class Controller:
         crossed: set[str] = set()
         for entry in entries:
             alarms, opens = self._apply(entry)
-            changed |= {alarm.id: alarm for alarm in alarms}
+            changed |= {alarm.id: self._as_one_change(alarm, changed.get(alarm.id)) for alarm in alarms}
             opened |= {alarm.id for alarm in alarms if opens}
             crossed |= self._crossed(entry)
         self._commit(expected, changed, opened, now)
@@ -132,6 +132,15 @@ class Controller:
         for alarm in outcome.alarms:
             if alarm.id in self.streams.alarms:
                 self.streams.alarms[alarm.id] = self._store.get(Alarm, alarm.id)
+
+    def _as_one_change(self, alarm: Alarm, earlier: Alarm | None) -> Alarm:
+        """Several steps of an alarm that are written together are one change to the store."""
+        if earlier is None:
+            return alarm
+        alarm = replace(alarm, version=earlier.version)
+        if alarm.id in self.streams.alarms:
+            self.streams.alarms[alarm.id] = alarm
+        return alarm
 
     def _explained(self, alarm: Alarm, stream: Stream, pane: Pane) -> Alarm:
         pool = self._store.pool(self.monitor, since=alarm.window_start)
