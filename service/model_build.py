@@ -10,7 +10,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,15 +50,10 @@ def build_minilm(target: Path, *, head: Head | None = None) -> Path:
     """Writes the model to `target` (about 90 MB) and its `tokenizer.json` beside it: input_ids and attention_mask to a normalised
     `embedding` (n, 384) and, with a head, `logits`."""
     folder = _package()
-    tokenizer = (folder / "tokenizer.json").read_bytes()
-    beside = target.with_name("tokenizer.json")
-    if beside.is_file() and beside.read_bytes() != tokenizer:
-        raise EmbedderError(f"{beside} belongs to another model and would be overwritten; write the model to a folder of its own")
     model = _minilm(_weights(folder / "model.safetensors"))
     if head is not None:
         _add_head(model, head)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _write(beside, tokenizer)
+    _put_tokenizer((folder / "tokenizer.json").read_bytes(), target.with_name("tokenizer.json"))
     return _write(target, model.SerializeToString())
 
 
@@ -68,10 +62,9 @@ def attach_head(model: Path, head: Head, target: Path) -> Path:
     proto = _read(model)
     _drop_output(proto, "logits")
     _add_head(proto, head)
-    target.parent.mkdir(parents=True, exist_ok=True)
     tokenizer = model.with_name("tokenizer.json")
-    if tokenizer.is_file() and target.parent.resolve() != model.parent.resolve():
-        shutil.copyfile(tokenizer, target.with_name("tokenizer.json"))
+    if tokenizer.is_file():
+        _put_tokenizer(tokenizer.read_bytes(), target.with_name("tokenizer.json"))
     return _write(target, proto.SerializeToString())
 
 
@@ -102,8 +95,17 @@ def _weights(path: Path) -> Weights:
     return load(content)
 
 
+def _put_tokenizer(content: bytes, target: Path) -> None:
+    """Two models may share a folder only if they share the tokenizer."""
+    if not target.is_file():
+        _write(target, content)
+    elif target.read_bytes() != content:
+        raise EmbedderError(f"{target} belongs to another model and would be overwritten; write the model to a folder of its own")
+
+
 def _write(target: Path, content: bytes) -> Path:
     """Whole or not at all, also for readers that come meanwhile."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     with unfinished.open("wb") as stream:
         stream.write(content)

@@ -129,7 +129,7 @@ class Reference:
         return {segment: np.array(at) for segment, at in sorted(members.items())}
 
     def _name(self, members: NDArray[np.int64], cluster: int) -> str:
-        labels = [label for i in members if (label := self.rows.labels[i])]
+        labels: list[str] = [label for i in members if (label := self.rows.labels[i])]
         if labels:
             commonest, count = Counter(labels).most_common(1)[0]
             if 2 * count >= len(members):

@@ -1,0 +1,56 @@
+"""What flows through the service: frozen records, from a sample on arrival to the outbox.
+
+A sample's way: `Record` (one entry of a partition, decoded) → `Sample` → `Pane` (closed, numbered) → `Alarm` →
+`AnnotationBatch` of `Candidate`s → `Label`s → `RefreshCycle`. `Alarm`, `AnnotationBatch` and `RefreshCycle` are *entities*:
+they have an id, a version that every change raises, and a history that names the reason of each step.
+"""
+
+from __future__ import annotations
+
+from service.records.alarms import Alarm, AlarmState, ClusterChange, Exemplar, Family, Measured, Severity, Step, Verdict
+from service.records.decisions import Decision, Entity, Event, OutboxItem
+from service.records.ids import stable_id
+from service.records.partitions import OTHER, WHOLE, Assignment, Commit, DeadLetter, Pane, PaneKey, Pooled, Waiting
+from service.records.refresh import AnnotationBatch, BatchState, Candidate, CycleState, Label, RefreshCycle
+from service.records.samples import Item, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
+
+__all__ = [
+    "OTHER",
+    "WHOLE",
+    "Alarm",
+    "AlarmState",
+    "AnnotationBatch",
+    "Assignment",
+    "BatchState",
+    "Candidate",
+    "ClusterChange",
+    "Commit",
+    "CycleState",
+    "DeadLetter",
+    "Decision",
+    "Entity",
+    "Event",
+    "Exemplar",
+    "Family",
+    "Item",
+    "Label",
+    "Measured",
+    "OutboxItem",
+    "Output",
+    "Pane",
+    "PaneKey",
+    "Partition",
+    "Payload",
+    "Pooled",
+    "Record",
+    "RefreshCycle",
+    "Rejected",
+    "Request",
+    "Response",
+    "Sample",
+    "Severity",
+    "Step",
+    "Verdict",
+    "Waiting",
+    "stable_id",
+]

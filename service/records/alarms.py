@@ -1,0 +1,99 @@
+"""An alarm and what it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Family(StrEnum):
+    """Which kind of channel raised an alarm."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+class Severity(StrEnum):
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class AlarmState(StrEnum):
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+class Verdict(StrEnum):
+    TRUE = "true"
+    FALSE = "false"
+    SEASONAL = "seasonal"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of an entity's life: the state it led to and the named reason. `time` is log time or the actor's clock."""
+
+    state: str
+    reason: str
+    time: float
+    actor: str = "driftgate"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An estimate with its interval, in the unit that the field's documentation states."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A sample that shows what moved; `text` is cut to 200 characters and empty for images and vectors."""
+
+    id: str
+    text: str
+    novelty: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterChange:
+    """How a reference cluster's share of the traffic moved; the cluster `novel` is what lies near no reference cluster."""
+
+    cluster: str
+    reference_share: float
+    window_share: float
+    exemplars: tuple[Exemplar, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An episode of drift on one stream and channel family."""
+
+    id: str
+    monitor: str
+    segment: str
+    family: Family
+    reference_version: int
+    kind: str
+    """The finer kind of drift, an annotation that may be revised: `new content`, `changed mix`, ..."""
+    severity: Severity
+    state: AlarmState
+    at_sample: int
+    """Samples of the stream, from its start or last reset, up to the pane that opened the episode."""
+    at_sequence: int
+    opened: float
+    window_samples: int
+    window_start: float
+    effect: Measured
+    """Equivalent share of new content (0 to 1): 0.1 is the effect of a tenth of the traffic coming from an unseen topic."""
+    novel_share: Measured
+    channel: str
+    exemplars: tuple[Exemplar, ...] = ()
+    clusters: tuple[ClusterChange, ...] = ()
+    verdict: Verdict | None = None
+    history: tuple[Step, ...] = ()
+    version: int = 0

@@ -1,0 +1,125 @@
+"""What a worker keeps of a partition, and commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import Summary
+from service.records.ids import stable_id
+from service.records.samples import Output, Partition, Payload, Rejected, Sample
+
+WHOLE = "all"
+"""The segment of a monitor's undivided stream; every other segment is `tag=value`."""
+
+OTHER = "__other__"
+"""The value under which a tag's values beyond its maximum are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaneKey:
+    """With the log alone this names a pane: the same records always make the same pane."""
+
+    monitor: str
+    segment: str
+    reference_version: int
+    partition: Partition
+    first_offset: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pane:
+    """A closed pane. Times are running maxima of the log's, in seconds; `sequence` is the monitor's, given at commit."""
+
+    key: PaneKey
+    last_offset: int
+    first_time: float
+    last_time: float
+    summary: Summary
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pooled:
+    """A recent sample kept for exemplars, candidates and the next reference; `embedding` is (d,) float16."""
+
+    monitor: str
+    id: str
+    time: float
+    partition: Partition
+    offset: int
+    payload: Payload | None
+    segments: Mapping[str, str]
+    output: Output | None
+    label: str | None
+    embedding: NDArray[np.float16]
+    novelty: float
+    """Percentile among the reference's own, 0 to 1."""
+    reference_version: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting:
+    """A sample whose response has not come: embedded, so that the join needs nothing but the answer."""
+
+    event_id: str
+    index: int
+    sample: Sample
+    embedding: NDArray[np.float32]
+    expires: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeadLetter:
+    """An item that could not be used, with where it stood and why."""
+
+    partition: Partition
+    offset: int
+    time: float
+    rejected: Rejected
+
+    @property
+    def id(self) -> str:
+        return stable_id(self.partition, self.offset, self.rejected.index)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assignment:
+    """Where a worker takes a partition up: everything the last commit left."""
+
+    partition: Partition
+    epoch: int
+    offset: int
+    time: float
+    """Running maximum of the log's timestamps."""
+    open_panes: tuple[Pane, ...]
+    waiting: tuple[Waiting, ...]
+    recent_ids: NDArray[np.uint64]
+    """64-bit hashes of the last ids, oldest first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Commit:
+    """All that a batch of one partition changes, written in one transaction or not at all."""
+
+    partition: Partition
+    epoch: int
+    expected_offset: int
+    next_offset: int
+    time: float
+    closed: tuple[Pane, ...] = ()
+    """In the order in which they closed; the store numbers them per monitor."""
+    touched: tuple[Pane, ...] = ()
+    """The open panes that the batch changed (or opened), as they stand now."""
+    pooled: tuple[Pooled, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    answered: tuple[tuple[str, int], ...] = ()
+    """(event id, index) of the waiting samples that are done."""
+    recent_ids: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    """The ids that the batch adds to the recent window."""
+    dead_letters: tuple[DeadLetter, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Per monitor: samples taken (`monitor` → n)."""

@@ -1,0 +1,88 @@
+"""Candidates, their labels, and the cycle that they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from service.records.alarms import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A production sample proposed for annotation. `risk` is the probability that, once answered, it turns out unusable or harmful."""
+
+    id: str
+    reason: str
+    risk: float
+    segment: str
+    text: str = ""
+    predicted: str | None = None
+    weight: int = 1
+    """How many near-duplicates it stands for."""
+
+
+class BatchState(StrEnum):
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    SENT = "sent"
+    PARTLY_RETURNED = "partly_returned"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationBatch:
+    """Candidates that go to annotation together."""
+
+    id: str
+    monitor: str
+    cycle: str
+    reference_version: int
+    state: BatchState
+    items: tuple[Candidate, ...]
+    created: float
+    returned: int = 0
+    history: tuple[Step, ...] = ()
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An annotator's answer: a class, or None with `unusable` (junk, unreadable, none of the classes)."""
+
+    monitor: str
+    batch: str
+    sample: str
+    label: str | None
+    time: float
+    annotator: str = ""
+    unusable: bool = False
+
+
+class CycleState(StrEnum):
+    ANNOTATING = "annotating"
+    TRAINING = "training"
+    VERIFYING = "verifying"
+    PROMOTED = "promoted"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshCycle:
+    """Alarm → candidates → labels → retrained model → verification → promotion (rebase) or rejection."""
+
+    id: str
+    monitor: str
+    reference_version: int
+    opened_by: str
+    attempt: int
+    state: CycleState
+    created: float
+    batch: str = ""
+    verification: Mapping[str, Any] | None = None
+    history: tuple[Step, ...] = ()
+    version: int = 0
