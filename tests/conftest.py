@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -27,3 +28,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if missing:
         give_up = pytest.fail if IN_CI else pytest.skip
         give_up(f"needs {', '.join(missing)}: `make servers` installs it")
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """The real sentence embedder, built once and kept between runs."""
+    from service.model_build import cached_minilm  # after the threads are set
+
+    return cached_minilm(Path(__file__).parents[1] / ".cache" / "models")
