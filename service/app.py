@@ -42,6 +42,8 @@ from service.signatures import Secret
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
+__all__ = ["Installation", "Serving", "load_embedder", "monitor_or_only", "open_log", "opened", "served"]
+
 STORE, LOG = "driftgate.sqlite", "ingest.sqlite"
 
 
@@ -63,9 +65,7 @@ class Installation:
         model, classes = self.references.model(monitor)
         if not model:
             return settings
-        configured = settings.embedder
-        beside = configured.model.with_name("tokenizer.json") if configured.model else None
-        embedder = configured.model_copy(update={"model": Path(model), "tokenizer": configured.tokenizer or beside})
+        embedder = settings.embedder.with_model(Path(model))
         return settings.model_copy(update={"embedder": embedder, "classes": classes})
 
     def embedder(self, monitor: str) -> Embedder:
@@ -122,7 +122,8 @@ def opened(settings: Settings, *, observer: Observer | None = None, in_memory: b
 class Serving:
     """All roles running behind a listening socket."""
 
-    def __init__(self, server: uvicorn.Server, listening: socket.socket) -> None:
+    def __init__(self, installation: Installation, server: uvicorn.Server, listening: socket.socket) -> None:
+        self.installation = installation
         self._server = server
         self._socket = listening
         host, port = listening.getsockname()[:2]
@@ -149,7 +150,7 @@ def served(settings: Settings) -> Iterator[Serving]:
         engine, service = _assembled(installation, log, metrics, access, registry)
         stack.callback(engine.close)
         engine.start()
-        yield Serving(server_for(create_app(service)), listening)
+        yield Serving(installation, server_for(create_app(service)), listening)
 
 
 def _assembled(

@@ -14,6 +14,9 @@ from service.reference import Reference
 from service.streams import Stream
 
 _CLUSTERS, _EXEMPLARS, _PER_CLUSTER, _CUT, _LEAST_ROWS = 8, 5, 2, 200, 50
+_BEYOND_CHANCE = 2.5
+"""Standard errors from which a cluster's change is shown."""
+
 NOVEL = "novel"
 """The cluster of samples that lie near no reference cluster."""
 
@@ -62,12 +65,14 @@ def _distinct(order: NDArray[np.int64], described: Described, most: int) -> list
 
 
 def _changes(window: Summary, reference: Reference, rows: Sequence[Pooled], described: Described | None) -> tuple[ClusterChange, ...]:
-    """The clusters whose share moved most, largest gain first."""
+    """The clusters whose share moved beyond chance, largest gain first."""
     if not window.count:
         return ()
     before, now = reference.cluster_shares, window.clusters / window.count
     names = (*reference.cluster_names, NOVEL)
-    moved = np.argsort(-np.abs(now - before), kind="stable")[:_CLUSTERS]
+    error = np.sqrt(np.maximum(before, 1e-3) * (1 - before) * (1 / window.count + 1 / len(reference.rows)))
+    beyond = np.abs(now - before) / error
+    moved = [c for c in np.argsort(-beyond, kind="stable")[:_CLUSTERS] if beyond[c] > _BEYOND_CHANCE]
     changes = []
     for c in sorted(moved, key=lambda c: before[c] - now[c]):
         members = np.flatnonzero(described.cluster == c) if described is not None else np.empty(0, np.int64)

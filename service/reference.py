@@ -96,7 +96,7 @@ class Reference:
         found = {WHOLE: self.model.whole()}
         for segment, at in self._members().items():
             if len(at) >= SLICE_ROWS:
-                found[segment] = self.model.slice(described.take(at))
+                found[segment] = self.model.slice(described.take(at), self.model.held_out[at])
         return found
 
     @cached_property

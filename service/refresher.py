@@ -175,7 +175,7 @@ class Refresher:
             raise ConflictError(f"refresh cycle {cycle.id} is {cycle.state}; a model is verified after training was asked for")
         if not settings.classes:
             raise InputError("classes", f"monitor {cycle.monitor}: declare `classes`, the model's class names in the order of its logits")
-        new = self._monitors.load(settings.embedder.model_copy(update={"model": model}))
+        new = self._monitors.load(settings.embedder.with_model(model))
         golden, challenge = self._data_sets.load(cycle.monitor, "golden").part("verify"), self._newest(cycle.monitor, "challenge")
         classes = classes or settings.classes
         progress("golden rows", 0.0)
@@ -191,9 +191,7 @@ class Refresher:
         self, cycle: RefreshCycle, found: dict[str, object], model: Path, classes: tuple[str, ...], now: float, progress: Progress
     ) -> RefreshCycle:
         """The model is kept beside its reference, so that going back restores both."""
-        kept = self._models / cycle.monitor / cycle.id / model.name
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(model, kept)
+        kept = _kept(model, self._models / cycle.monitor / cycle.id)
         reference = self._rebased(cycle.monitor, self._since(cycle), kept, classes, now, progress)
         cycle = refresh.conclude(self._store, cycle.id, {**found, "reference_version": reference.version}, model=model.name, now=now)
         self._references.activate(cycle.monitor, reference.version)
@@ -211,7 +209,7 @@ class Refresher:
         self, monitor: str, since: float, model: Path | None, classes: tuple[str, ...], now: float, progress: Progress
     ) -> Reference:
         settings = self._monitors.effective(monitor)
-        embedding = settings.embedder if model is None else settings.embedder.model_copy(update={"model": model})
+        embedding = settings.embedder if model is None else settings.embedder.with_model(model)
         embedder = self._monitors.load(embedding)
         pool = self._store.pool(monitor, since=since)
         rows = embed_rows(
@@ -229,6 +227,15 @@ class Refresher:
             return self._store.get(Alarm, cycle.opened_by).window_start
         except NotFoundError:
             return 0.0
+
+
+def _kept(model: Path, folder: Path) -> Path:
+    """A copy of the model with what belongs to it: external weights and a tokenizer of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (*model.parent.glob(f"{model.name}*"), model.with_name("tokenizer.json")):
+        if path.is_file():
+            shutil.copyfile(path, folder / path.name)
+    return folder / model.name
 
 
 def _draw(pool: Iterable[Pooled], alarm: Alarm, count: int, rng: np.random.Generator) -> tuple[Candidate, ...]:

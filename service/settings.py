@@ -58,6 +58,13 @@ class EmbedderSettings(Section):
         return self
 
 
+    def with_model(self, model: Path) -> EmbedderSettings:
+        """The same settings for another model file, with its own tokenizer where one lies beside it."""
+        own = model.with_name("tokenizer.json")
+        configured = self.tokenizer or (self.model.with_name("tokenizer.json") if self.model else None)
+        return self.model_copy(update={"model": model, "tokenizer": own if own.is_file() else configured})
+
+
 class SegmentSettings(Section):
     """Which sample tags make segments."""
 

@@ -151,7 +151,7 @@ class MonitorStreams:
             segment=stream.segment,
             family=family,
             reference_version=self.reference.version,
-            kind="new content" if novel.low > self.rules.tolerance else "changed mix",
+            kind="new content" if 2 * novel.estimate > evidence.effect.estimate else "changed mix",
             severity=severity(evidence.effect, self.rules),
             state=AlarmState.OPEN,
             at_sample=evidence.samples,

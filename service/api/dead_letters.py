@@ -18,10 +18,11 @@ def list_dead_letters(service: Served, monitor: str | None = None, limit: Limit 
     """Dead letters with their reasons, newest first."""
     if monitor is not None:
         service.known(monitor)
-    return DeadLetters(dead_letters=tuple(_view(letter) for letter in service.store.dead_letters(monitor=monitor, limit=limit)))
+    return DeadLetters(dead_letters=tuple(view(letter) for letter in service.store.dead_letters(monitor=monitor, limit=limit)))
 
 
-def _view(letter: DeadLetter) -> DeadLetterView:
+def view(letter: DeadLetter) -> DeadLetterView:
+    """How a dead letter is shown."""
     rejected = letter.rejected
     return DeadLetterView(
         id=letter.id,

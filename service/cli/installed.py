@@ -1,0 +1,81 @@
+"""What most commands start from: the configuration, its installation, one of its monitors, and samples in files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.errors import ConfigurationError, InputError
+from service.records import Rejected, Sample
+from service.settings import Settings, load
+
+if TYPE_CHECKING:
+    from service.app import Installation
+    from service.operations import Operations
+
+Config = Annotated[Path, typer.Option("--config", "-c", envvar="DRIFTGATE_CONFIG", help="The configuration file.")]
+MonitorName = Annotated[str | None, typer.Option("--monitor", "-m", help="The monitor; may be left out where there is only one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Note = Annotated[str, typer.Option("--note", help="Kept in the history.")]
+MoreFiles = Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Further input files, so that `--input *.jsonl` works.")]
+CONFIG = Path("driftgate.yaml")
+
+_LINES = frozenset({".jsonl", ".ndjson"})
+
+
+@contextmanager
+def installed(config: Path, *, in_memory: bool = False) -> Iterator[Installation]:
+    """The configuration's installation, beside a running server or without one."""
+    from service.app import opened  # noqa: PLC0415 - loads the web framework and the inference runtime
+
+    with opened(load(config), in_memory=in_memory) as installation:
+        yield installation
+
+
+def operations(installation: Installation) -> Operations:
+    """The acts of people, decided at once by a controller made on the spot; a running server takes them over from the store."""
+    from service.operations import Operations  # noqa: PLC0415 - loads the detectors
+
+    return Operations(installation.store, installation.refresher, installation.effective, installation.controller_for)
+
+
+def monitor_of(settings: Settings, name: str | None) -> str:
+    """The monitor's name; without one the only monitor there is."""
+    if name is None and len(settings.monitors) != 1:
+        declared = ", ".join(monitor.name for monitor in settings.monitors) or "none"
+        raise ConfigurationError(f"which monitor? Declared: {declared}; name one with --monitor")
+    return settings.monitor(name).name if name is not None else settings.monitors[0].name
+
+
+def monitors_of(settings: Settings, name: str | None) -> Sequence[str]:
+    """The named monitor; without a name all of them."""
+    return [monitor_of(settings, name)] if name is not None else [monitor.name for monitor in settings.monitors]
+
+
+def samples_of(installation: Installation, monitor: str, paths: Sequence[Path]) -> Iterator[Sample]:
+    """The files' samples. InputError names the first line that can't be used: what is built on them is made with care."""
+    source = installation.files(monitor, paths)
+    while not source.ended:
+        for record in source.poll(512, 0.0):
+            for item in record.items:
+                if isinstance(item, Rejected):
+                    where = f"{record.partition.topic}, line {record.offset + 1}"
+                    raise InputError(item.reason, f"{where}: {item.message}; mend or remove it")
+                if isinstance(item, Sample):
+                    yield item
+
+
+def rows_in(paths: Sequence[Path]) -> int | None:
+    """How many samples the files hold, where counting lines tells."""
+    if not all(path.suffix.lower() in _LINES and path.is_file() for path in paths):
+        return None
+    return sum(_lines(path) for path in paths)
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))

@@ -1,0 +1,83 @@
+"""Where commands print, how they show progress, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import msgspec
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from typer.core import TyperGroup
+
+from service.errors import ConfigurationError, DriftgateError, InputError, NotFoundError
+
+WRONG_USE = (ConfigurationError, InputError, NotFoundError)
+
+out = Console()
+err = Console(stderr=True)
+
+
+class Commands(TyperGroup):
+    """Errors that driftgate raises on purpose become one message and an exit code: 2 for wrong use, 1 for all others."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except DriftgateError as error:
+            typer.echo(f"driftgate: {error}", err=True)
+            raise typer.Exit(2 if isinstance(error, WRONG_USE) else 1) from error
+
+
+def example(line: str) -> str:
+    """The epilogue of a command's help."""
+    return f"Example: {line}"
+
+
+def actor() -> str:
+    """Who types: what the history of alarms and cycles names."""
+    return os.environ.get("USER") or f"uid {os.getuid()}"
+
+
+def show(*parts: RenderableType) -> None:
+    """For people, on stdout."""
+    out.print(*parts)
+
+
+def emit(document: Mapping[str, Any] | Sequence[Any]) -> None:
+    """For programs: one JSON document on stdout."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, float], None]]:
+    """A bar per step on stderr, in the order in which steps are named; nothing where stderr is no terminal."""
+    columns = (TextColumn("{task.description:32}"), BarColumn(30), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(step: str, done: float) -> None:
+            if step not in tasks:
+                for task in tasks.values():
+                    progress.update(task, completed=1.0)
+                tasks[step] = progress.add_task(step, total=1.0)
+            progress.update(tasks[step], completed=done)
+
+        yield report
+        for task in tasks.values():
+            progress.update(task, completed=1.0)
+
+
+@contextmanager
+def counter(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr that counts samples towards `total`, or just counts where nobody knows it."""
+    columns = (TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.completed:,.0f} samples"), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda done: progress.update(task, completed=done)
+        progress.update(task, total=progress.tasks[0].completed)

@@ -1,0 +1,31 @@
+"""Records as JSON in the shapes of the HTTP API, so that a program reads one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+from service.records import Alarm, AnnotationBatch, Candidate, DeadLetter, OutboxItem, RefreshCycle
+
+Shown: TypeAlias = Alarm | AnnotationBatch | Candidate | DeadLetter | OutboxItem | RefreshCycle
+
+
+def view(record: Shown) -> dict[str, Any]:
+    """One record."""
+    from service.api import dead_letters, schemas  # noqa: PLC0415 - loads the web framework
+
+    if isinstance(record, DeadLetter):
+        return dead_letters.view(record).model_dump(mode="json")
+    kinds: dict[type[Shown], type[schemas.View]] = {
+        Alarm: schemas.AlarmView,
+        AnnotationBatch: schemas.BatchView,
+        Candidate: schemas.CandidateView,
+        OutboxItem: schemas.OutboxView,
+        RefreshCycle: schemas.CycleView,
+    }
+    return kinds[type(record)].model_validate(record).model_dump(mode="json")
+
+
+def views(records: Iterable[Shown]) -> list[dict[str, Any]]:
+    """Several, in their order."""
+    return [view(record) for record in records]
