@@ -33,6 +33,9 @@ class Slice:
     scalar_deviation: NDArray[np.float64]
     moments: Moments
     rows: int
+    """Behind the mean feature."""
+    scalar_rows: int
+    """Behind the scalars' mean: only rows that the fit part does not hold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +50,8 @@ class ScanModel:
     units: NDArray[np.float64]
     """(M,) effect of wholly new content in each channel's norm."""
     pane: int
+    held_out: NDArray[np.bool_]
+    """(n,) reference rows that prototypes, directions and whitening were not fitted on: others look more familiar than traffic can."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -62,6 +67,7 @@ class ScanModel:
             "eigenvalues": self.eigenvalues,
             "units": self.units,
             "pane": np.array(self.pane),
+            "held_out": self.held_out,
         }
         own |= {f"summarizer.{name}": value for name, value in self.summarizer.to_arrays().items()}
         return own | {f"calibration.{name}": value for name, value in self.calibration.to_arrays().items()}
@@ -85,19 +91,21 @@ class ScanModel:
             np.asarray(arrays["eigenvalues"], np.float64),
             np.asarray(arrays["units"], np.float64),
             int(arrays["pane"]),
+            np.asarray(arrays["held_out"], np.bool_),
         )
 
-    def slice(self, described: Described) -> Slice:
-        """A segment's slice from its described reference rows."""
+    def slice(self, described: Described, held_out: NDArray[np.bool_]) -> Slice:
+        """A segment's slice from its described reference rows and which of them the fit part does not hold."""
         features, scalars = self._rotated(described)
-        covariance = np.cov(features, rowvar=False)
-        moments = Moments.of(covariance, self.spectrum.weights).unbiased(len(described))
-        return Slice(features.mean(0).astype(np.float32), scalars.mean(0), scalars.std(0) + 1e-9, moments, len(described))
+        fresh, apart = int(held_out.sum()), scalars[held_out]
+        deviation = np.maximum(apart.std(0), self.calibration.scalar_deviation)  # a few rows that lie low also scatter little
+        moments = Moments.of(np.cov(features[held_out], rowvar=False), self.spectrum.weights).unbiased(fresh)
+        return Slice(features.mean(0).astype(np.float32), apart.mean(0), deviation, moments, len(described), fresh)
 
     def whole(self) -> Slice:
         """The whole reference as a slice: no shift."""
         c = self.calibration
-        return Slice(np.zeros(len(self.eigenvalues), np.float32), c.scalar_mean, c.scalar_deviation, c.moments, c.rows)
+        return Slice(np.zeros(len(self.eigenvalues), np.float32), c.scalar_mean, c.scalar_deviation, c.moments, c.rows, c.scalar_rows)
 
     def _rotated(self, described: Described) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         centred = described.features - self.summarizer.mean
@@ -153,7 +161,8 @@ def fit_model(
     covariance = np.cov(features.astype(np.float64), rowvar=False)
     calibrated = _calibrate(world, covariance, dependence, rng, progress)
     units = _units(features, described, spectrum)
-    return ScanModel(summarizer, spectrum, calibrated, np.diag(covariance).copy(), units, pane)
+    held_out = ~np.isin(np.arange(len(reference)), fit_rows[:_MOST_FIT])
+    return ScanModel(summarizer, spectrum, calibrated, np.diag(covariance).copy(), units, pane, held_out)
 
 
 def _split(n: int, order: Order, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

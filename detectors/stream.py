@@ -122,12 +122,10 @@ class StreamScan:
         return np.asarray(rows[:, : w[0]] / n[:, None], np.float32), rows[:, w[0] : w[1]] / n[:, None], n
 
     def _weigh(self) -> Evidence:
-        c = self.model.calibration
         features, scalars, n = self._sums()
         squared = np.square(features) @ self.model.spectrum.weights.T
         quadratic = squared * (n / (1 + n / self.slice.rows))[:, None]
-        scalar_rows = min(c.scalar_rows, self.slice.rows)
-        score = scalars / self.slice.scalar_deviation * np.sqrt(n / (1 + n / scalar_rows))[:, None]
+        score = scalars / self.slice.scalar_deviation * np.sqrt(n / (1 + n / self.slice.scalar_rows))[:, None]
         filled = slice(0, len(n))
         law = Law(self._law.mean[filled], self._law.deviation[filled], self._law.skewness[filled])
         surprise = law.surprise(np.hstack([quadratic, score]))
@@ -154,7 +152,7 @@ class StreamScan:
         unit, width = self.model.units[channel], 1 / n[k] + 1 / self.slice.rows
         if channel >= norms:
             s = channel - norms
-            half = z * self.slice.scalar_deviation[s] * np.sqrt(1 / n[k] + 1 / min(self.slice.rows, self.model.calibration.scalar_rows))
+            half = z * self.slice.scalar_deviation[s] * np.sqrt(1 / n[k] + 1 / self.slice.scalar_rows)
             return Effect(*(float(max(v, 0.0) / unit) for v in (scalars[k, s], scalars[k, s] - half, scalars[k, s] + half)))
         w = self.model.spectrum.weights[channel].astype(np.float64)
         squared = np.square(features[k].astype(np.float64))

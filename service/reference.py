@@ -192,6 +192,7 @@ class References:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._loaded: dict[str, Reference] = {}
 
     def build(
         self,
@@ -224,18 +225,21 @@ class References:
         return self.load(settings.name, version)
 
     def load(self, monitor: str, version: int | None = None) -> Reference:
-        """A version, by default the one in force; every file is held against its checksum."""
+        """A version, by default the one in force; every file is held against its checksum. The last one loaded is kept."""
         number = self.active(monitor) if version is None else version
         if number is None:
             raise NotFoundError(f"monitor {monitor}: no reference yet; `driftgate reference build` makes one")
-        folder = self._folder(monitor) / f"v{number}"
+        kept, folder = self._loaded.get(monitor), self._folder(monitor) / f"v{number}"
+        if kept is not None and kept.version == number:
+            return kept
         if not folder.is_dir():
             raise NotFoundError(f"monitor {monitor}: no reference version {number}; there are {versions(self._folder(monitor)) or 'none'}")
         manifest = read_manifest(folder)
         with np.load(folder / "model.npz", allow_pickle=False) as arrays:
             model = ScanModel.from_arrays(dict(arrays))
         values = {tag: tuple(found) for tag, found in manifest["segments"].items()}
-        return Reference(monitor, number, manifest, model, _read(folder), values)
+        self._loaded[monitor] = Reference(monitor, number, manifest, model, _read(folder), values)
+        return self._loaded[monitor]
 
     def active(self, monitor: str) -> int | None:
         """The version in force, or None."""

@@ -245,7 +245,7 @@ def _summary(cycle: RefreshCycle, address: str, seconds: float) -> RenderableTyp
         "",
         screens.cycle_timeline(cycle) if cycle.state is not CycleState.PROMOTED else Rule("the loop is closed", align="left"),
         f"drift → alarm → candidates → labels → new model → verified → rebased, in {seconds:.0f} s",
-        f"API {address}/docs   metrics {address}/metrics   alarms {address}/v1/alarms",
+        f"API and its documentation: {address}/docs   metrics: {address}/metrics",
     )
 
 

@@ -57,8 +57,8 @@ class Scene:
             "classes": list(classes),
             "segments": {"tags": ["locale", "product"]},
             "detection": {"run_length": 10_000, "pane_samples": 16, "accept_supported": True},
-            "annotation": {"budget": 100, "price": 0.12, "destination": ANNOTATORS},
-            "refresh": {"destination": TRAINER, "after_samples": 640, "max_negative_flips": 0.03},
+            "annotation": {"budget": 120, "price": 0.12, "destination": ANNOTATORS},
+            "refresh": {"destination": TRAINER, "after_samples": 960, "max_negative_flips": 0.03},
             "pool": {"rows": 6_000},
             "notify": [ONCALL],
         }

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors import DriftScan
-from detectors.model import ScanModel
+from detectors.model import ScanModel, fit_model
 from detectors.stream import StreamScan
 
 
@@ -113,7 +113,7 @@ def test_a_segment_is_tested_against_its_own_slice(fitted: DriftScan) -> None:
     rng = np.random.default_rng(11)
     own = (centres[0] + rng.standard_normal((900, 16))).astype(np.float32)
     described = model.summarizer.describe(own)
-    slice_ = model.slice(described.take(np.arange(400)))
+    slice_ = model.slice(described.take(np.arange(400)), np.ones(400, np.bool_))
     scans = StreamScan(model, run_length=1e5), StreamScan(model, run_length=1e5, slice=slice_)
     for start in range(400, 880, 16):
         for scan in scans:
@@ -121,3 +121,12 @@ def test_a_segment_is_tested_against_its_own_slice(fitted: DriftScan) -> None:
     against_whole, against_own = scans
     assert against_whole.evidence.above
     assert not against_own.evidence.above
+
+
+def test_a_slice_with_rows_that_prototypes_were_fitted_on_raises_no_alarm_over_the_same_traffic() -> None:
+    """In many dimensions the fit part's own rows look far more familiar than any others do."""
+    rows = np.random.default_rng(12).standard_normal((3200, 128)).astype(np.float32)
+    model = fit_model(rows[:1200], seed=3)
+    slice_ = model.slice(model.summarizer.describe(rows[:600]), model.held_out[:600])
+    scan, traffic = StreamScan(model, run_length=1e6, slice=slice_), model.summarizer.describe(rows[1200:])
+    assert not any(scan.update(model.summarizer.summarize(traffic, slice(at, at + 16))).above for at in range(0, 2000, 16))
