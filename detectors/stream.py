@@ -56,7 +56,7 @@ class StreamScan:
         n = self._sums()[2]
         if not len(n):
             return self.model.summarizer.empty()
-        row = self._windows.current[int(np.searchsorted(n, self.evidence.scale))].astype(np.float64)
+        row = self._windows.latest[int(np.searchsorted(n, self.evidence.scale))].astype(np.float64)
         sums, scalars, clusters, novelty, *_ = np.split(row, self._widths)
         return Summary(self.evidence.scale, sums, scalars, np.rint(clusters).astype(np.int64), np.rint(novelty).astype(np.int64))
 
@@ -117,7 +117,7 @@ class StreamScan:
 
     def _sums(self) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
         """Mean differences (K, D) and (K, S) of the windows, and their samples (K,)."""
-        rows, w = self._windows.current, self._widths
+        rows, w = self._windows.latest, self._widths
         n = rows[:, w[3]].astype(np.float64)
         return np.asarray(rows[:, : w[0]] / n[:, None], np.float32), rows[:, w[0] : w[1]] / n[:, None], n
 
@@ -169,7 +169,7 @@ class StreamScan:
         panes = float(self._windows.lengths()[k])
         if panes < 4:
             return float(self.slice.moments.t1[channel])
-        total = float(self._windows.current[k, int(self._widths[-1]) + channel])
+        total = float(self._windows.latest[k, int(self._widths[-1]) + channel])
         return (total - n * norm) / (panes - 1)
 
     def _sliced_law(self) -> Law:

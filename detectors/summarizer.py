@@ -39,13 +39,13 @@ class Described:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Percentiles:
-    """Ranks among the calibration part's own scores; `sorted` is ascending (n,) float32."""
+    """Ranks among the calibration part's own values; `sorted` is ascending (n,) float32."""
 
     sorted: NDArray[np.float32]
 
-    def __call__(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Share of the calibration part below each score, 0 to n / (n + 1)."""
-        return (np.searchsorted(self.sorted, scores) / (len(self.sorted) + 1)).astype(np.float32)
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Share of the calibration part below each value, 0 to n / (n + 1)."""
+        return (np.searchsorted(self.sorted, values) / (len(self.sorted) + 1)).astype(np.float32)
 
 
 def exceedance(percentile: NDArray[np.float32]) -> NDArray[np.float32]:

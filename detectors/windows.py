@@ -41,7 +41,7 @@ class Windows:
         return min(self.panes.bit_length(), self.scales)
 
     @property
-    def current(self) -> NDArray[np.float32]:
+    def latest(self) -> NDArray[np.float32]:
         """(filled, L) window sums, shortest first."""
         return self.sums[0, : self.filled]
 

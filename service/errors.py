@@ -9,6 +9,8 @@
     ├── NotFoundError               no such monitor, alarm, batch or cycle
     ├── BacklogFullError            the bounded queue is full (retryable, after `retry_after` seconds)
     └── DeliveryError               the other side did not take what was sent; retryable unless it refused for good
+
+Messages are written for the person who runs driftgate.
 """
 
 from __future__ import annotations

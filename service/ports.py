@@ -68,7 +68,7 @@ class Embedder(Protocol):
     def dimension(self) -> int: ...
 
     def check(self, payload: Payload) -> None:
-        """Raises InputError(reason, message) if the payload can't be embedded (empty, too long, wrong type or dimension, not finite, an image bomb)."""
+        """InputError(reason, message) if it can't be embedded: empty, too long, wrong type or dimension, not finite, an image bomb."""
 
     def embed(self, payloads: Sequence[Payload]) -> Embedded:
         """Embeds checked payloads, in the order given. A payload that still fails raises InputError."""

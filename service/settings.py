@@ -18,7 +18,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from service.errors import ConfigurationError
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="Lower-case letters, digits and hyphens; at most 63.")]
+Name = Annotated[
+    str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="Lower-case letters, digits and hyphens; at most 63.")
+]
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,62}$")]
 
 
@@ -31,8 +33,12 @@ class Section(BaseModel):
 class EmbedderSettings(Section):
     """An ONNX model and how to feed it."""
 
-    model: Path | None = Field(None, description="ONNX file, needed unless `input` is `none`. `driftgate model build minilm` writes a real sentence embedder.")
-    input: Literal["text", "image", "tensor", "none"] = Field("text", description="What the model takes; `none`: samples bring their embedding as `vector` and the model file is not read.")
+    model: Path | None = Field(
+        None, description="ONNX file, needed unless `input` is `none`. `driftgate model build minilm` writes a real sentence embedder."
+    )
+    input: Literal["text", "image", "tensor", "none"] = Field(
+        "text", description="What the model takes; `none`: samples bring their embedding as `vector` and the model file is not read."
+    )
     tokenizer: Path | None = Field(None, description="`tokenizer.json`, for text; next to the model by default.")
     special_tokens: bool = Field(True, description="Whether the tokenizer adds its special tokens ([CLS], [SEP]).")
     max_tokens: int = Field(256, ge=8, le=8192, description="Longer texts are truncated to it.")
@@ -40,7 +46,9 @@ class EmbedderSettings(Section):
     normalize: bool | None = Field(None, description="L2-normalise the embedding; done by default, but not to vectors that samples bring.")
     embedding_output: str = Field("embedding", description="Name of the output that holds the embedding.")
     logits_output: str | None = Field("logits", description="Name of the output that holds class logits; ignored where the model has none.")
-    image_size: tuple[int, int] | None = Field(None, description="(height, width) that images are resized to; the model's own fixed size by default.")
+    image_size: tuple[int, int] | None = Field(
+        None, description="(height, width) that images are resized to; the model's own fixed size by default."
+    )
     image_channels: Literal[1, 3] = Field(3, description="1: images are turned to grey, 3: to RGB.")
     image_mean: tuple[float, ...] = Field((), description="Per channel, on the 0-1 scale; empty: the model takes raw values.")
     image_std: tuple[float, ...] = Field((), description="Per channel, on the 0-1 scale; goes with `image_mean`.")
@@ -57,7 +65,6 @@ class EmbedderSettings(Section):
             raise ValueError("dimension is missing: `input: none` takes vectors of one declared dimension")
         return self
 
-
     def with_model(self, model: Path) -> EmbedderSettings:
         """The same settings for another model file, with its own tokenizer where one lies beside it."""
         own = model.with_name("tokenizer.json")
@@ -69,19 +76,33 @@ class SegmentSettings(Section):
     """Which sample tags make segments."""
 
     tags: tuple[Tag, ...] = Field((), max_length=8, description="Tags of the samples' `segments` that get streams of their own; at most 8.")
-    max_values: int = Field(50, ge=1, le=500, description="Values per tag, in order of first appearance in the reference; the rest is `__other__`.")
+    max_values: int = Field(
+        50, ge=1, le=500, description="Values per tag, in order of first appearance in the reference; the rest is `__other__`."
+    )
 
 
 class DetectionSettings(Section):
     """How often a false alarm is acceptable, and what counts as drift."""
 
-    run_length: float = Field(20_000, ge=500, le=1e10, description="Samples until a false alarm, over all of the monitor's streams, when nothing has changed.")
-    tolerance: float | None = Field(None, gt=0, lt=1, description="Drift declared harmless, as an equivalent share of new content; by default the least that the reference can resolve, 0.02 or more.")
+    run_length: float = Field(
+        20_000, ge=500, le=1e10, description="Samples until a false alarm, over all of the monitor's streams, when nothing has changed."
+    )
+    tolerance: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Drift declared harmless, as an equivalent share of new content; unset: the least that can be resolved, 0.02 or more.",
+    )
     critical: float = Field(0.25, gt=0, le=1, description="Effect from which an alarm is critical.")
     pane_samples: int = Field(32, ge=8, le=4096, description="Samples that fill a pane.")
     pane_seconds: float = Field(60.0, gt=0, description="Log time after which an unfilled pane closes.")
-    order: Literal["iid", "time"] = Field("iid", description="`time`: neighbouring samples depend on each other (sessions, bursts), so calibrate with blocks of the reference's own timeline.")
-    accept_supported: bool = Field(False, description="Accept a reference too small for `run_length` and use the run length that it supports.")
+    order: Literal["iid", "time"] = Field(
+        "iid",
+        description="`time`: neighbouring samples depend on each other (sessions, bursts), so its own timeline's blocks calibrate.",
+    )
+    accept_supported: bool = Field(
+        False, description="Accept a reference too small for `run_length` and use the run length that it supports."
+    )
     seed: int = Field(20_261, ge=0, description="Of the random features and the calibration: the same reference gives the same thresholds.")
 
 
@@ -93,9 +114,15 @@ class KserveSettings(Section):
     endpoint: str | None = Field(None, description="`ce-endpoint` to match: `default` or `canary`.")
     source: str | None = Field(None, description="`ce-source` to match.")
     input: str | None = Field(None, description="V2: the name of the input tensor that holds the payload; the first by default.")
-    responses: Literal["required", "optional", "none"] = Field("optional", description="Whether every request should be answered; `none`: requests count on arrival.")
-    response_timeout: float = Field(60.0, gt=0, description="Seconds of log time after which an unanswered request becomes a sample without output.")
-    classes_output: str | None = Field(None, description="V2: the output tensor with logits or probabilities; the first floating-point one by default.")
+    responses: Literal["required", "optional", "none"] = Field(
+        "optional", description="Whether every request should be answered; `none`: requests count on arrival."
+    )
+    response_timeout: float = Field(
+        60.0, gt=0, description="Seconds of log time after which an unanswered request becomes a sample without output."
+    )
+    classes_output: str | None = Field(
+        None, description="V2: the output tensor with logits or probabilities; the first floating-point one by default."
+    )
 
 
 class AnnotationSettings(Section):
@@ -112,10 +139,21 @@ class RefreshSettings(Section):
     """When a cycle opens by itself and what the new model must prove."""
 
     automatic: bool = Field(True, description="Open a cycle when an alarm opens on the whole stream and none is running.")
-    after_samples: int = Field(500, ge=0, description="Samples that a stream takes after an alarm before candidates are selected: a young drift shows little of itself.")
-    challenge_share: float = Field(0.2, ge=0.05, le=0.5, description="Share of a batch drawn at random from the drifted traffic, to verify the new model with; never trained on.")
+    after_samples: int = Field(
+        500,
+        ge=0,
+        description="Samples that a stream takes after an alarm before candidates are selected: a young drift shows little of itself.",
+    )
+    challenge_share: float = Field(
+        0.2,
+        ge=0.05,
+        le=0.5,
+        description="Share of a batch drawn at random from the drifted traffic, to verify the new model with; never trained on.",
+    )
     destination: Name | None = Field(None, description="Where the refresh request goes.")
-    max_negative_flips: float = Field(0.01, gt=0, lt=0.5, description="Largest share of golden samples that the old model gets right and the new one wrong (upper bound).")
+    max_negative_flips: float = Field(
+        0.01, gt=0, lt=0.5, description="Largest share of golden samples that the old model gets right and the new one wrong (upper bound)."
+    )
     confidence: float = Field(0.9, gt=0.5, lt=1, description="Of the bound on negative flips.")
 
 
@@ -189,7 +227,9 @@ class ServerSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on; one that others can reach requires a token.")
     port: int = Field(8080, ge=0, le=65535, description="0: a free one.")
-    ingest_token_file: Path | None = Field(None, description="File with the token for ingest and queries; required off loopback (or DRIFTGATE__INGEST_TOKEN).")
+    ingest_token_file: Path | None = Field(
+        None, description="File with the token for ingest and queries; required off loopback (or DRIFTGATE__INGEST_TOKEN)."
+    )
     max_body_bytes: int = Field(16_000_000, ge=1_000, description="Larger requests are refused.")
     max_items: int = Field(10_000, ge=1, description="Samples in one request.")
 
@@ -210,12 +250,21 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     log: LogSettings = LogSettings()
     ingest_token: SecretStr | None = Field(None, exclude=True, description="Set by DRIFTGATE__INGEST_TOKEN only.")
-    webhook_secret: SecretStr | None = Field(None, exclude=True, description="Secret for `POST /v1/annotations`; set by DRIFTGATE__WEBHOOK_SECRET only.")
+    webhook_secret: SecretStr | None = Field(
+        None, exclude=True, description="Secret for `POST /v1/annotations`; set by DRIFTGATE__WEBHOOK_SECRET only."
+    )
     destinations: tuple[Destination, ...] = ()
     monitors: tuple[MonitorSettings, ...] = Field((), max_length=1000)
 
     @classmethod
-    def settings_customise_sources(cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource, file_secret_settings: PydanticBaseSettingsSource) -> tuple[PydanticBaseSettingsSource, ...]:
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic passes it by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not read, as nothing else beside the file and the environment
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not read either
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
 
     @model_validator(mode="after")
@@ -226,7 +275,9 @@ class Settings(BaseSettings):
         for monitor in self.monitors:
             for name in (*monitor.notify, monitor.annotation.destination, monitor.refresh.destination):
                 if name is not None and name not in known:
-                    raise ValueError(f"monitor {monitor.name}: destination {name!r} is not declared; known: {', '.join(sorted(known)) or 'none'}")
+                    raise ValueError(
+                        f"monitor {monitor.name}: destination {name!r} is not declared; known: {', '.join(sorted(known)) or 'none'}"
+                    )
         return self
 
     def monitor(self, name: str) -> MonitorSettings:
@@ -281,7 +332,7 @@ def _absolute(section: M, base: Path) -> M:
 
     def mend(value: Any) -> Any:
         if isinstance(value, Path):
-            return base / os.path.expanduser(value)
+            return base / value.expanduser()
         if isinstance(value, BaseModel):
             return _absolute(value, base)
         if isinstance(value, tuple):

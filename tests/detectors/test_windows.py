@@ -14,7 +14,7 @@ def test_each_window_is_the_sum_of_its_last_panes(panes: int, scales: int) -> No
     for row in rows:
         windows.push(row)
     expected = [rows[start:].sum() for start in window_starts(panes, windows.filled)]
-    assert windows.current[:, 0].tolist() == expected
+    assert windows.latest[:, 0].tolist() == expected
     assert windows.filled == min(panes.bit_length(), scales)
 
 

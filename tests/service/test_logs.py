@@ -34,7 +34,8 @@ def restored() -> Iterator[None]:
 
 
 @pytest.fixture
-def out() -> io.StringIO:
+def out(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "propagate", True)  # a server that ran before turned it off
     stream = io.StringIO()
     configure(stream=stream)
     return stream

@@ -21,6 +21,7 @@ def add(connection: Connection, letters: Sequence[DeadLetter]) -> None:
 
 
 def trim(connection: Connection, keep: int) -> None:
+    """Drops all but the newest."""
     connection.execute("DELETE FROM dead_letters WHERE number <= (SELECT max(number) FROM dead_letters) - ?", (keep,))
 
 

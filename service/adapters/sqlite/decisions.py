@@ -61,6 +61,7 @@ def record_event(connection: Connection, event: Event) -> Event:
 
 
 def decided(connection: Connection, monitor: str) -> tuple[int, int, bytes | None]:
+    """How far the log is decided, how far the checkpoint covers it, and the checkpoint; zeros before the first decision."""
     row = single(
         connection,
         """SELECT d.sequence, c.sequence, c.checkpoint
@@ -102,6 +103,7 @@ def _compare(connection: Connection, monitor: int, decision: Decision) -> None:
 
 
 def status(connection: Connection, monitor: str) -> Mapping[str, Any]:
+    """The newest state document, {} before the first."""
     found = "SELECT d.state FROM decisions d JOIN monitors m ON m.id = d.monitor WHERE m.name = ? AND d.state IS NOT NULL"
     row = single(connection, found, (monitor,))
     return msgspec.json.decode(row[0], type=dict[str, Any]) if row else {}

@@ -17,6 +17,7 @@ _NAMES: dict[type, str] = {Alarm: "alarm", AnnotationBatch: "annotation batch", 
 
 
 def get(connection: Connection, kind: type[E], id: str) -> E:
+    """The entity as it stands; NotFoundError when there is none."""
     row = single(connection, "SELECT document FROM entities WHERE (kind, id) = (?, ?)", (_NAMES[kind], id))
     if row is None:
         raise NotFoundError(f"no {_NAMES[kind]} {id!r}")

@@ -29,6 +29,7 @@ def due(connection: Connection, now: float, limit: int) -> Sequence[OutboxItem]:
 
 
 def settle(connection: Connection, item: OutboxItem) -> None:
+    """Replaces an item that is there."""
     changed = connection.execute(
         "UPDATE outbox SET state = ?, due = ?, document = ? WHERE id = ?",
         (item.state, item.due, msgspec.json.encode(item), item.id),

@@ -34,6 +34,7 @@ def pack_payload(payload: Payload | None) -> tuple[str | bytes | None, bytes | N
 
 
 def unpack_payload(payload: str | bytes | None, shape: bytes | None) -> Payload | None:
+    """What `pack_payload` took."""
     if shape is None or not isinstance(payload, bytes):
         return payload
     return np.frombuffer(payload, "<f4").reshape(np.frombuffer(shape, "<u4"))
@@ -45,6 +46,7 @@ def pack_facts(segments: Any, output: Output | None, label: str | None) -> bytes
 
 
 def unpack_facts(blob: bytes) -> tuple[dict[str, str], Output | None, str | None]:
+    """(segments, output, label)."""
     return _facts.decode(blob)
 
 

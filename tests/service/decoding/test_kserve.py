@@ -37,7 +37,7 @@ RESPONSE = {**HEADERS, "Ce-Type": "org.kubeflow.serving.inference.response"}
 
 def monitor(name: str = "chat", takes: str = "text", **settings: Any) -> MonitorSettings:
     settings = {"kserve": {}, "classes": ("greeting", "refund"), **settings}
-    return MonitorSettings.model_validate({"name": name, "embedder": {"model": "m.onnx", "input": takes}, **settings})
+    return MonitorSettings.model_validate({"name": name, "embedder": {"model": "m.onnx", "input": takes, "dimension": 2}, **settings})
 
 
 def decode(body: Any, headers: Mapping[str, str] = HEADERS, watched: MonitorSettings | None = None) -> list[Item]:
