@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache, partial
 from importlib.metadata import version
@@ -26,6 +27,7 @@ from service.controller import Controller
 from service.datasets import DataSets
 from service.decoding.envelope import decode
 from service.decoding.options import SampleOptions
+from service.errors import ArtefactError
 from service.health import Heartbeats
 from service.ingest import Ingest
 from service.metrics import Metrics, StoreFigures
@@ -61,12 +63,7 @@ class Installation:
 
     def effective(self, monitor: str) -> MonitorSettings:
         """The monitor's settings with the model in force: a promoted one belongs to its reference version."""
-        settings = self.settings.monitor(monitor)
-        model, classes = self.references.model(monitor)
-        if not model:
-            return settings
-        embedder = settings.embedder.with_model(Path(model))
-        return settings.model_copy(update={"embedder": embedder, "classes": classes})
+        return _with_model(self.settings.monitor(monitor), *self.references.model(monitor))
 
     def embedder(self, monitor: str) -> Embedder:
         """The embedder in force, loaded and checked once."""
@@ -92,6 +89,18 @@ class Installation:
     def version(self, monitor: str) -> int | None:
         """The reference version in force."""
         return self.references.active(monitor)
+
+    def bring_into_force(self, monitor: str, version: int) -> None:
+        """Accepts a version, or goes back to it, once its embedder has shown to be the one that made it."""
+        manifest = self.references.load(monitor, version).manifest
+        settings = _with_model(self.settings.monitor(monitor), manifest["model"], tuple(manifest["classes"]))
+        found = self.load(settings.embedder).fingerprint
+        if found != manifest["fingerprint"]:
+            raise ArtefactError(
+                f"monitor {monitor}: reference {version} was made with another embedder ({manifest['fingerprint']}, now {found}); "
+                "build a reference with this one or restore the other"
+            )
+        self.references.activate(monitor, version)
 
     def files(self, monitor: str, paths: Sequence[Path]) -> FileSource:
         """The files as a source of the monitor's samples."""
@@ -161,7 +170,7 @@ def _assembled(
     for name, monitor in monitors.items():
         metrics.embedder(name, monitor.embedder.fingerprint)
     worker = Worker(LogSource(log, decode), installation.store, monitors, metrics)
-    outbox = Outbox(installation.store, installation.destinations(), rng=np.random.default_rng())
+    outbox = Outbox(installation.store, installation.destinations(), metrics, rng=np.random.default_rng())
     engine = Engine(installation, worker, installation.refresher, outbox, heartbeats)
     checks = {name: partial(_check, installation, name) for name in installation.names}
     service = Service(
@@ -171,12 +180,29 @@ def _assembled(
         access=access,
         heartbeats=heartbeats,
         registry=registry,
-        conditions={"references": lambda: all(installation.version(name) is not None for name in installation.names)},
+        conditions=_conditions(installation),
         max_body_bytes=settings.server.max_body_bytes,
         version=version("driftgate"),
     )
     registry.register(StoreFigures(installation.store, installation.names, clock=time.time, backlog=lambda: (log.backlog, log.entries)))
     return engine, service
+
+
+def _conditions(installation: Installation) -> Mapping[str, Callable[[], bool]]:
+    """What `/readyz` asks."""
+    return {
+        "store": partial(_answers, installation.store),
+        "embedders": lambda: all(installation.embedder(name).dimension for name in installation.names),
+        "references": lambda: all(installation.version(name) is not None for name in installation.names),
+    }
+
+
+def _answers(store: Store) -> bool:
+    try:
+        store.samples_taken("")
+    except sqlite3.Error:
+        return False
+    return True
 
 
 def _check(installation: Installation, monitor: str, payload: Payload) -> None:
@@ -195,6 +221,13 @@ def _destination(settings: WebhookDestination | FolderDestination) -> Destinatio
         return Folder(settings.path)
     secret = Secret.parse(read_secret(settings))
     return Webhook(settings.url, secret, timeout=settings.timeout, allow_private=settings.allow_private)
+
+
+def _with_model(settings: MonitorSettings, model: str, classes: tuple[str, ...]) -> MonitorSettings:
+    """The settings with a promoted model; as they are without one."""
+    if not model:
+        return settings
+    return settings.model_copy(update={"embedder": settings.embedder.with_model(Path(model)), "classes": classes})
 
 
 def monitor_or_only(settings: Settings, name: str | None) -> MonitorSettings:

@@ -9,6 +9,7 @@ import numpy as np
 import structlog
 
 from service.errors import DeliveryError
+from service.observe import Observer
 from service.ports import Destination, Store
 from service.records import OutboxItem
 
@@ -25,6 +26,7 @@ ITEMS_PER_STEP = 8
 """Few enough that the last item's timestamp is within the receiver's replay window even if every delivery before times out."""
 
 _ERROR_LENGTH = 500
+_OUTCOMES = {"delivered": "delivered", "pending": "retry", "dead": "dead"}
 
 _log = structlog.get_logger(__name__)
 
@@ -50,9 +52,10 @@ def replayed(item: OutboxItem, now: float) -> OutboxItem:
 class Outbox:
     """Delivers what the store holds to the configured destinations."""
 
-    def __init__(self, store: Store, destinations: Mapping[str, Destination], *, rng: np.random.Generator) -> None:
+    def __init__(self, store: Store, destinations: Mapping[str, Destination], observer: Observer, *, rng: np.random.Generator) -> None:
         self._store = store
         self._destinations = destinations
+        self._observer = observer
         self._rng = rng
 
     def step(self, now: float) -> int:
@@ -62,6 +65,7 @@ class Outbox:
             failure = self._attempt(item, now)
             after = settled(item, failure, now, self._rng)
             self._store.settle(after)
+            self._observer.delivery(after.kind, _OUTCOMES[after.state])
             _report(after)
         return len(items)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from service.adapters.sqlite import SqliteStore
 from service.errors import DeliveryError
+from service.observe import Silent
 from service.outbox import ITEMS_PER_STEP, SCHEDULE, Outbox, replayed, settled
 from service.records import OutboxItem
 
@@ -97,7 +98,7 @@ def test_a_long_error_is_cut() -> None:
 
 def test_a_dead_item_can_be_sent_again_under_its_id(store: SqliteStore) -> None:
     hook = Receiver(DeliveryError("receiver: 404", retryable=False))
-    outbox = Outbox(store, {"hook": hook}, rng=rng())
+    outbox = Outbox(store, {"hook": hook}, Silent(), rng=rng())
     store.save(outbox=[item()])
     outbox.step(1.0)
     (dead,) = store.outbox(states=["dead"])
@@ -112,7 +113,7 @@ def test_a_dead_item_can_be_sent_again_under_its_id(store: SqliteStore) -> None:
 
 def test_an_outage_delays_and_loses_nothing(store: SqliteStore) -> None:
     hook = Receiver(DOWN, DOWN)
-    outbox = Outbox(store, {"hook": hook}, rng=rng())
+    outbox = Outbox(store, {"hook": hook}, Silent(), rng=rng())
     store.save(outbox=[item("o1"), item("o2"), item("later", due=900.0)])
 
     assert outbox.step(100.0) == 2
@@ -126,15 +127,32 @@ def test_an_outage_delays_and_loses_nothing(store: SqliteStore) -> None:
 
 def test_an_item_without_its_destination_is_dead_and_says_why(store: SqliteStore) -> None:
     store.save(outbox=[item()])
-    Outbox(store, {}, rng=rng()).step(1.0)
+    Outbox(store, {}, Silent(), rng=rng()).step(1.0)
 
     (dead,) = store.outbox(states=["dead"])
     assert "'hook' is not configured" in dead.error
 
 
+def test_every_attempt_is_told_to_whoever_measures(store: SqliteStore) -> None:
+    told: list[tuple[str, str]] = []
+
+    class Counting(Silent):
+        def delivery(self, kind: str, outcome: str) -> None:
+            told.append((kind, outcome))
+
+    outbox = Outbox(store, {"hook": Receiver(DOWN)}, Counting(), rng=rng())
+    store.save(outbox=[item()])
+    outbox.step(100.0)
+    outbox.step(200.0)
+    store.save(outbox=[item("o2", destination="gone", kind="annotation.batch")])
+    outbox.step(300.0)
+
+    assert told == [("alarm.opened", "retry"), ("alarm.opened", "delivered"), ("annotation.batch", "dead")]
+
+
 def test_a_step_takes_few_enough_that_timestamps_stay_fresh(store: SqliteStore) -> None:
     hook = Receiver()
-    outbox = Outbox(store, {"hook": hook}, rng=rng())
+    outbox = Outbox(store, {"hook": hook}, Silent(), rng=rng())
     store.save(outbox=[item(f"o{n}") for n in range(ITEMS_PER_STEP + 3)])
 
     assert [outbox.step(1.0), outbox.step(1.0), outbox.step(1.0)] == [ITEMS_PER_STEP, 3, 0]
@@ -143,7 +161,7 @@ def test_a_step_takes_few_enough_that_timestamps_stay_fresh(store: SqliteStore) 
 
 def test_a_crash_between_delivery_and_record_delivers_again(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     hook = Receiver()
-    outbox = Outbox(store, {"hook": hook}, rng=rng())
+    outbox = Outbox(store, {"hook": hook}, Silent(), rng=rng())
     store.save(outbox=[item()])
 
     def die(_: OutboxItem) -> None:
