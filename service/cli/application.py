@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from service.cli import alarm, annotation, configuration, dataset, demo, doctor, letters, model, reference, refresh, replay, serve, status
+from service.cli.alarm import app as alarms
+from service.cli.alarm import group as alarm
+from service.cli.annotation import group as annotation
+from service.cli.configuration import app as beginning
+from service.cli.configuration import group as config
+from service.cli.dataset import app as dataset
+from service.cli.demo import app as demo
+from service.cli.doctor import app as doctor
+from service.cli.letters import dead, outbox
+from service.cli.model import app as model
+from service.cli.reference import app as reference
+from service.cli.refresh import app as verification
+from service.cli.refresh import group as refresh
+from service.cli.replay import app as replay
+from service.cli.serve import app as serve
+from service.cli.status import app as status
 from service.cli.terminal import Commands
 from service.logs import configure
 
@@ -20,17 +35,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for group in (demo, configuration, serve, replay, status, alarm, refresh, doctor):
-    app.add_typer(group.app)
-app.add_typer(reference.app, name="reference", help="Versions of what the model is known to be good on.")
-app.add_typer(dataset.app, name="dataset", help="Versioned sets of samples: train, golden, challenge, pool.")
-app.add_typer(alarm.group, name="alarm", help="Alarms, and what people say about them.")
-app.add_typer(refresh.group, name="refresh", help="Refresh cycles, from labels to the next model.")
-app.add_typer(annotation.group, name="annotation", help="Labels back from annotators.")
-app.add_typer(letters.dead, name="dlq", help="Samples that could not be used.")
-app.add_typer(letters.outbox, name="outbox", help="What must still leave.")
-app.add_typer(model.app, name="model", help="Models that driftgate can write.")
-app.add_typer(configuration.group, name="config", help="The configuration file.")
+for commands in (demo, beginning, serve, replay, status, alarms, verification, doctor):
+    app.add_typer(commands)
+app.add_typer(reference, name="reference", help="Versions of what the model is known to be good on.")
+app.add_typer(dataset, name="dataset", help="Versioned sets of samples: train, golden, challenge, pool.")
+app.add_typer(alarm, name="alarm", help="Alarms, and what people say about them.")
+app.add_typer(refresh, name="refresh", help="Refresh cycles, from labels to the next model.")
+app.add_typer(annotation, name="annotation", help="Labels back from annotators.")
+app.add_typer(dead, name="dlq", help="Samples that could not be used.")
+app.add_typer(outbox, name="outbox", help="What must still leave.")
+app.add_typer(model, name="model", help="Models that driftgate can write.")
+app.add_typer(config, name="config", help="The configuration file.")
 
 
 def _version(wanted: bool) -> None:
@@ -41,9 +56,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback(epilog="Example: driftgate demo --exit")
 def start(
-    show_version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
-    ] = False,
+    show_version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")] = False,
 ) -> None:
     """Commands that do one thing say only what went wrong; `serve` logs everything."""
     del show_version

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import click
 import msgspec
 import typer
 from rich.console import Console, RenderableType
@@ -25,7 +24,7 @@ err = Console(stderr=True)
 class Commands(TyperGroup):
     """Errors that driftgate raises on purpose become one message and an exit code: 2 for wrong use, 1 for all others."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
         try:
             return super().invoke(ctx)

@@ -1,0 +1,205 @@
+"""What `driftgate doctor` examines. Every finding that is not ok says what to do."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.access import Access
+from service.cli.server import examine_server
+from service.errors import DriftgateError
+from service.reference import effective_tolerance
+from service.settings import FolderDestination, MonitorSettings, Settings, WebhookDestination, load, read_secret
+from service.signatures import Secret
+from service.verification import gate
+
+if TYPE_CHECKING:
+    from service.app import Installation
+    from service.ports import Embedder
+
+_MOST = 100_000
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; an error's message holds its remedy already."""
+
+    level: Level
+    subject: str
+    says: str
+    remedy: str = ""
+
+
+def examine(config: Path) -> list[Finding]:
+    """Everything that one configuration stands for."""
+    try:
+        settings = load(config)
+    except DriftgateError as error:
+        return [Finding(Level.FAIL, "configuration", str(error))]
+    findings = [Finding(Level.OK, "configuration", f"{config}, {len(settings.monitors)} monitors"), _directory(settings)]
+    if findings[-1].level is Level.OK:
+        findings += _installation(settings)
+    findings += [_destination(destination) for destination in settings.destinations]
+    return [*findings, _access(settings), *(Finding(Level(level), "server", *rest) for level, *rest in examine_server(settings))]
+
+
+# --- state --------------------------------------------------------------------------------------------------------
+
+
+def _directory(settings: Settings) -> Finding:
+    try:
+        settings.directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.directory):
+            pass
+    except OSError as error:
+        return Finding(
+            Level.FAIL, "directory", f"{settings.directory}: {error.strerror}", "make it writable for this user, or choose another"
+        )
+    return Finding(Level.OK, "directory", f"{settings.directory} can be written")
+
+
+def _installation(settings: Settings) -> Iterator[Finding]:
+    from service.app import LOG, STORE, opened  # noqa: PLC0415 - loads the web framework and the inference runtime
+
+    try:
+        with opened(settings) as installation:
+            yield from (_database(settings.directory / name) for name in (STORE, LOG) if (settings.directory / name).is_file())
+            yield _outbox(installation)
+            for monitor in settings.monitors:
+                yield from _monitor(installation, monitor)
+    except DriftgateError as error:
+        yield Finding(Level.FAIL, "store", str(error))
+
+
+def _database(path: Path) -> Finding:
+    """Whether SQLite finds the file whole and keeps its log of writes beside it."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+            whole = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.Error as error:
+        return Finding(Level.FAIL, path.name, str(error), "restore it from a backup")
+    if whole != "ok":
+        return Finding(Level.FAIL, path.name, whole, "restore it from a backup")
+    if mode != "wal":
+        return Finding(
+            Level.FAIL, path.name, f"journal mode {mode}, not wal", "move the directory to a local file system with working locks"
+        )
+    return Finding(Level.OK, path.name, f"whole, journal mode {mode}, {path.stat().st_size / 1e6:,.1f} MB")
+
+
+def _outbox(installation: Installation) -> Finding:
+    dead = installation.store.outbox(states=["dead"], limit=_MOST)
+    if dead:
+        where = ", ".join(sorted({item.destination for item in dead}))
+        remedy = "mend the receiver; `driftgate outbox list --state dead` has the errors, `driftgate outbox replay ITEM` sends again"
+        return Finding(Level.WARN, "outbox", f"{len(dead)} items were given up, for {where}", remedy)
+    waiting = len(installation.store.outbox(states=["pending"], limit=_MOST))
+    return Finding(Level.OK, "outbox", f"nothing given up, {waiting} waiting to leave")
+
+
+# --- monitors -----------------------------------------------------------------------------------------------------
+
+
+def _monitor(installation: Installation, monitor: MonitorSettings) -> Iterator[Finding]:
+    subject = f"monitor {monitor.name}"
+    try:
+        embedder = installation.embedder(monitor.name)
+    except DriftgateError as error:
+        yield Finding(Level.FAIL, subject, str(error), "mend monitors[].embedder; `driftgate model build minilm` writes a model")
+        return
+    yield Finding(
+        Level.OK, subject, f"embedder {embedder.fingerprint[:12]}, {embedder.dimension} dimensions, the same alone and in a batch"
+    )
+    try:
+        yield _reference(installation, monitor, embedder)
+        yield _golden(installation, monitor)
+    except DriftgateError as error:
+        yield Finding(Level.FAIL, subject, str(error))
+    letters = Counter(letter.rejected.reason for letter in installation.store.dead_letters(monitor=monitor.name, limit=_MOST))
+    if letters:
+        listed = ", ".join(f"{reason} {number:,}" for reason, number in letters.most_common())
+        yield Finding(Level.WARN, subject, f"dead letters: {listed}", f"`driftgate dlq list --monitor {monitor.name}` says what to mend")
+    if monitor.annotation.destination is None:
+        yield Finding(Level.WARN, subject, "annotation batches go nowhere", "name a destination in annotation.destination")
+
+
+def _reference(installation: Installation, monitor: MonitorSettings, embedder: Embedder) -> Finding:
+    subject, name = f"monitor {monitor.name}", monitor.name
+    if installation.version(name) is None:
+        return Finding(
+            Level.WARN,
+            subject,
+            "no reference in force, so nothing is decided",
+            f"`driftgate reference build --monitor {name} --input FILE`",
+        )
+    reference = installation.references.load(name)
+    if reference.fingerprint != embedder.fingerprint:
+        return Finding(
+            Level.FAIL,
+            subject,
+            f"reference {reference.version} was made with another embedder ({reference.fingerprint[:12]})",
+            "build a reference with this one, or restore the other",
+        )
+    tolerance = effective_tolerance(installation.effective(name), reference.model)
+    supported, asked = reference.model.calibration.supported, monitor.detection.run_length
+    rows = f"reference {reference.version} of {len(reference.rows):,} rows"
+    says = f"{rows}, tolerance {tolerance:.3f}, supports a run length of {supported:,.0f}"
+    if supported < asked:
+        return Finding(Level.WARN, subject, f"{says}, not the {asked:,.0f} asked for", "add rows, or lower detection.run_length")
+    return Finding(Level.OK, subject, says)
+
+
+def _golden(installation: Installation, monitor: MonitorSettings) -> Finding:
+    """Whether a new model could be promoted at all."""
+    subject, name = f"monitor {monitor.name}", monitor.name
+    if not installation.data_sets.versions(name, "golden"):
+        remedy = f"`driftgate dataset add --role golden --monitor {name} FILE`"
+        return Finding(Level.WARN, subject, "no golden set, so no new model can be promoted", remedy)
+    golden = installation.data_sets.load(name, "golden").part("verify")
+    needed = gate(installation.store, name, golden.checksum, monitor.refresh).rows_needed
+    if len(golden.rows) < needed:
+        says = f"golden set: {len(golden.rows)} rows to verify with, the next new model needs {needed}"
+        return Finding(Level.WARN, subject, says, "add labelled rows; a third of them goes into the part for verifying")
+    return Finding(Level.OK, subject, f"golden set: {len(golden.rows)} rows to verify with, {needed} needed")
+
+
+# --- what leaves, who may come in ---------------------------------------------------------------------------------
+
+
+def _destination(destination: WebhookDestination | FolderDestination) -> Finding:
+    subject = f"destination {destination.name}"
+    if isinstance(destination, FolderDestination):
+        there = next(path for path in (destination.path, *destination.path.parents) if path.exists())
+        if there.is_dir() and os.access(there, os.W_OK):
+            return Finding(Level.OK, subject, f"folder {destination.path}")
+        return Finding(Level.FAIL, subject, f"{there} can't be written", "make it a writable folder, or choose another")
+    try:
+        Secret.parse(read_secret(destination))
+    except DriftgateError as error:
+        return Finding(Level.FAIL, subject, str(error))
+    return Finding(Level.OK, subject, f"webhook with a secret from {destination.secret_env or destination.secret_file}")
+
+
+def _access(settings: Settings) -> Finding:
+    try:
+        access = Access.of(settings)
+    except DriftgateError as error:
+        return Finding(Level.FAIL, "access", str(error))
+    return Finding(Level.OK, "access", "with a token" if access.token else "open, on loopback only")

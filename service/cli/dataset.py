@@ -1,0 +1,92 @@
+"""`dataset`: versioned sets of samples by role."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from service.cli.drawing import columns, count
+from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitor_of, rows_in, samples_of
+from service.cli.terminal import counter, emit, example, show
+from service.datasets import Difference, Role, difference
+from service.errors import InputError
+
+app = typer.Typer(no_args_is_help=True)
+
+OfRole = Annotated[Role, typer.Option("--role", help="golden: must not regress; challenge: shows the drift; train; pool: labels optional.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Samples as .jsonl, .npy or .parquet, with labels.")]
+
+
+@app.command(epilog=example("driftgate dataset add --role golden --monitor support-chat golden.jsonl"))
+def add(files: Files, role: OfRole, config: Config = CONFIG, monitor: MonitorName = None, as_json: AsJson = False) -> None:
+    """Publish the files' samples as the next version; golden rows are split into their three parts."""
+    with installed(config) as installation, counter(f"adding the {role} set", rows_in(files)) as progress:
+        name = monitor_of(installation.settings, monitor)
+        samples, embedder = samples_of(installation, name, files), installation.embedder(name)
+        made = installation.data_sets.add(name, role, samples, embedder, now=time.time(), progress=progress)
+    if as_json:
+        emit(made.manifest)
+        return
+    parts = ", ".join(f"{part} {rows}" for part, rows in made.manifest["parts"].items())
+    show(f"monitor {name}: {role} set {made.version} of {len(made.rows):,} rows{f' ({parts})' if parts else ''}")
+
+
+@app.command("list", epilog=example("driftgate dataset list --monitor support-chat --role golden"))
+def list_versions(
+    config: Config = CONFIG,
+    monitor: MonitorName = None,
+    role: Annotated[Role | None, typer.Option("--role", help="Only this role.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the monitor's data sets by role and version."""
+    with installed(config) as installation:
+        found = installation.data_sets.versions(monitor_of(installation.settings, monitor), role)
+    if as_json:
+        emit({"data_sets": found})
+        return
+    table = columns("role", "version", "rows", "labels", "made", right=("version", "rows"))
+    for manifest in found:
+        labels = f"{len(manifest['labels'])} classes" + (f", {manifest['unlabelled']} unlabelled" if manifest["unlabelled"] else "")
+        table.add_row(manifest["role"], str(manifest["version"]), count(manifest["rows"]), labels, manifest["created"])
+    show(table if found else "no data sets yet: `driftgate dataset add` makes one")
+
+
+@app.command(epilog=example("driftgate dataset diff --role train --monitor support-chat --before 1 --after 2"))
+def diff(
+    role: OfRole,
+    config: Config = CONFIG,
+    monitor: MonitorName = None,
+    before: Annotated[int | None, typer.Option(min=1, help="A version; by default the one before `--after`.")] = None,
+    after: Annotated[int | None, typer.Option(min=1, help="A version; by default the newest.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed between two versions: rows added, removed, changed and relabelled."""
+    with installed(config) as installation:
+        name, sets = monitor_of(installation.settings, monitor), installation.data_sets
+        newer = sets.load(name, role, after)
+        if before is None and newer.version == 1:
+            raise InputError("use", f"monitor {name}: version 1 of the {role} set is the first; there is nothing to compare it with")
+        older = sets.load(name, role, before or newer.version - 1)
+    found = difference(older, newer)
+    if as_json:
+        emit({"role": role, "before": older.version, "after": newer.version, **asdict(found)})
+    else:
+        _show(f"{role} set {older.version} → {newer.version}", found)
+
+
+def _show(title: str, found: Difference) -> None:
+    show(Text(title, "bold"))
+    for what, ids in (("added", found.added), ("removed", found.removed), ("changed", found.changed), ("relabelled", found.relabelled)):
+        listed = f": {', '.join(ids[:5])}{', …' if len(ids) > 5 else ''}" if ids else ""
+        show(Text(f"{what:>11} {len(ids):>7,}{listed}"))
+    table = columns("label", "before", "after", right=("before", "after"))
+    for label, (old, new) in found.labels.items():
+        if old != new:
+            table.add_row(Text(label or "(none)"), count(old), count(new))
+    if table.row_count:
+        show(table)

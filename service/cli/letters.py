@@ -1,0 +1,79 @@
+"""`dlq` and `outbox`: what could not be used, and what must still leave."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from service.cli import screens
+from service.cli.drawing import columns, excerpt, moment, word
+from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitor_of, operations
+from service.cli.terminal import actor, emit, example, show
+from service.cli.views import view, views
+
+dead = typer.Typer(no_args_is_help=True)
+outbox = typer.Typer(no_args_is_help=True)
+
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many, newest first.")]
+
+
+class State(StrEnum):
+    """Of an outbox item."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+@dead.callback()
+def letters() -> None:
+    """Samples that could not be used."""
+
+
+@dead.command("list", epilog=example("driftgate dlq list --monitor support-chat"))
+def list_dead(config: Config = CONFIG, monitor: MonitorName = None, limit: Limit = 50, as_json: AsJson = False) -> None:
+    """List dead letters with their reasons, newest first."""
+    with installed(config) as installation:
+        name = None if monitor is None else monitor_of(installation.settings, monitor)
+        found = installation.store.dead_letters(monitor=name, limit=limit)
+    if as_json:
+        emit({"dead_letters": views(found)})
+    else:
+        show(screens.dead_letter_list(found, limit=limit))
+
+
+@outbox.command("list", epilog=example("driftgate outbox list --state dead"))
+def list_items(
+    config: Config = CONFIG,
+    state: Annotated[State | None, typer.Option(help="Only these.")] = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what was or must be sent, newest first."""
+    with installed(config) as installation:
+        items = installation.store.outbox(states=[state] if state else [], limit=limit)
+    if as_json:
+        emit({"items": views(items)})
+        return
+    table = columns("item", "what, and where to", "state", "attempts", "due")
+    for item in items:
+        what = Text(f"{item.kind} to {item.destination}" + (f"\n{excerpt(item.error, 200)}" if item.error else ""))
+        table.add_row(item.id, what, word(item.state), str(item.attempts), moment(item.due))
+    show(table if items else "nothing in the outbox")
+
+
+@outbox.command(epilog=example("driftgate outbox replay 3f0c77d2"))
+def replay(
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="The dead item's id.")], config: Config = CONFIG, as_json: AsJson = False
+) -> None:
+    """Make a dead item due again; a running server sends it."""
+    with installed(config) as installation:
+        again = operations(installation).replay(item, actor=actor(), now=time.time())
+    if as_json:
+        emit(view(again))
+    else:
+        show(f"{again.id}: {again.kind} to {again.destination} is due again")

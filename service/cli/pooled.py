@@ -1,0 +1,68 @@
+"""Reference rows from the recent samples that a monitor keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from service.errors import InputError
+from service.records import Pooled, Sample
+from service.reference import Progress, ReferenceRows, embed_rows, sureness
+
+if TYPE_CHECKING:
+    from service.app import Installation
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which of the kept samples: from `since` to before `until` (seconds), and of those the `first` so many."""
+
+    first: int | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+def pooled_rows(installation: Installation, monitor: str, span: Span, progress: Progress) -> ReferenceRows:
+    """The chosen samples, embedded anew where their payloads are kept; else the embeddings as they were taken."""
+    kept = installation.store.pool(monitor, since=span.since or 0.0, limit=200_000)
+    chosen = [row for row in kept if span.until is None or row.time < span.until][: span.first]
+    if not chosen or (span.first is not None and len(chosen) < span.first):
+        capacity = installation.settings.monitor(monitor).pool.rows
+        raise InputError(
+            "too_few",
+            f"monitor {monitor}: {len(chosen)} recent samples match ({capacity} are kept at most, pool.rows); wait for more traffic",
+        )
+    payloads = [_sample(row) for row in chosen if row.payload is not None]
+    if len(payloads) < len(chosen):
+        return _as_taken(installation, monitor, chosen)
+    embedder = installation.embedder(monitor)
+    return embed_rows(payloads, embedder, progress=lambda done: progress("embedding recent samples", done / len(chosen)))
+
+
+def _sample(row: Pooled) -> Sample:
+    payload = row.payload if row.payload is not None else ""
+    return Sample(row.monitor, row.id, row.time, payload, row.segments, row.output, row.label)
+
+
+def _as_taken(installation: Installation, monitor: str, rows: Sequence[Pooled]) -> ReferenceRows:
+    """Without payloads only rows of the embedder in force will do."""
+    embedder = installation.embedder(monitor)
+    made_by = {manifest["version"]: manifest["fingerprint"] for manifest in installation.references.versions(monitor)}
+    others = {made_by.get(row.reference_version, embedder.fingerprint) for row in rows} - {embedder.fingerprint}
+    if others or any(len(row.embedding) != embedder.dimension for row in rows):
+        raise InputError(
+            "fingerprint",
+            f"monitor {monitor}: some recent samples were embedded by another model, and their payloads were not kept "
+            "(pool.keep_payloads: false); choose a time range after the change with --since",
+        )
+    return ReferenceRows(
+        tuple(row.id for row in rows),
+        ("",) * len(rows),
+        tuple(row.label for row in rows),
+        tuple(row.segments for row in rows),
+        np.array([sureness(row.output) for row in rows], np.float32),
+        np.stack([row.embedding for row in rows]).astype(np.float32),
+    )

@@ -1,0 +1,160 @@
+"""`reference`: versions of what the model is known to be good on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from service.cli.drawing import columns, count, moment
+from service.cli.installed import CONFIG, AsJson, Config, MonitorName, MoreFiles, installed, monitor_of, rows_in, samples_of
+from service.cli.pooled import Span, pooled_rows
+from service.cli.terminal import bars, emit, example, show
+from service.errors import InputError, NotFoundError
+from service.reference import Origin, Progress, Reference, ReferenceRows, embed_rows
+
+if TYPE_CHECKING:
+    from service.app import Installation
+
+app = typer.Typer(no_args_is_help=True)
+
+Manifest = Mapping[str, Any]
+Inputs = Annotated[list[Path] | None, typer.Option("--input", "-i", help="Good samples as .jsonl, .npy or .parquet.")]
+FromStream = Annotated[bool, typer.Option("--from-stream", help="From the recent samples that are kept; provisional until accepted.")]
+First = Annotated[int | None, typer.Option("--first", min=1, help="With --from-stream: only the first so many of those kept.")]
+Moment = Annotated[
+    datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"], help="With --from-stream; UTC.")
+]
+Version = Annotated[int, typer.Argument(help="The version; `driftgate reference list` has them.")]
+
+
+@app.command(epilog=example("driftgate reference build --config driftgate.yaml --monitor support-chat --input good.jsonl"))
+def build(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    inputs: Inputs = None,
+    more: MoreFiles = None,
+    config: Config = CONFIG,
+    monitor: MonitorName = None,
+    from_stream: FromStream = False,
+    first: First = None,
+    since: Moment = None,
+    until: Moment = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the next version: from files it comes into force, from the stream it waits for `driftgate reference accept`."""
+    paths = [*(inputs or ()), *(more or ())]
+    if bool(paths) == from_stream:
+        raise InputError("use", "name the samples: either --input FILE or --from-stream")
+    if not from_stream and (first or since or until):
+        raise InputError("use", "--first, --since and --until choose among the recent samples: they go with --from-stream")
+    with installed(config) as installation, bars() as progress:
+        name = monitor_of(installation.settings, monitor)
+        if from_stream:
+            span = Span(first, _seconds(since), _seconds(until))
+            built = _publish(installation, name, pooled_rows(installation, name, span, progress), progress, provisional=True)
+        else:
+            built = _publish(installation, name, _file_rows(installation, name, paths, progress), progress, provisional=False)
+    _report(built, as_json)
+
+
+@app.command("list", epilog=example("driftgate reference list --monitor support-chat"))
+def list_versions(config: Config = CONFIG, monitor: MonitorName = None, as_json: AsJson = False) -> None:
+    """List the monitor's versions, oldest first."""
+    with installed(config) as installation:
+        found = installation.references.versions(monitor_of(installation.settings, monitor))
+    if as_json:
+        emit({"references": [{**manifest, "state": _state(manifest, found)} for manifest in found]})
+        return
+    table = columns("version", "state", "rows", "supports", "made", "from", right=("version", "rows", "supports"))
+    for manifest in found:
+        figures = (count(manifest["rows"]), count(manifest["supported_run_length"]), moment(manifest["created"]))
+        table.add_row(str(manifest["version"]), _state(manifest, found), *figures, Text(manifest["source"]))
+    show(table if found else "no reference yet: `driftgate reference build` makes one")
+
+
+@app.command("show", epilog=example("driftgate reference show 2 --monitor support-chat"))
+def show_version(version: Version, config: Config = CONFIG, monitor: MonitorName = None, as_json: AsJson = False) -> None:
+    """Show a version's counts, thresholds and checksums, after holding its files against them."""
+    with installed(config) as installation:
+        name = monitor_of(installation.settings, monitor)
+        manifest = installation.references.load(name, version).manifest
+        found = installation.references.versions(name)
+    state = next(_state(other, found) for other in found if other["version"] == version)
+    if as_json:
+        emit({**manifest, "state": state})
+        return
+    show(Text(f"reference {version} of {name}: {state}", "bold"))
+    table = columns("", "")
+    for key in ("rows", "dimension", "labelled", "order", "supported_run_length", "resolvable_tolerance", "fingerprint", "source", "model"):
+        table.add_row(key, Text(f"{manifest[key]}"))
+    table.add_row("thresholds", Text(", ".join(f"{int(length):,}: {value:.2f}" for length, value in manifest["thresholds"].items())))
+    table.add_row("segments", Text("; ".join(f"{tag}: {', '.join(values)}" for tag, values in manifest["segments"].items())))
+    show(table)
+
+
+@app.command(epilog=example("driftgate reference accept 1 --monitor support-chat"))
+def accept(version: Version, config: Config = CONFIG, monitor: MonitorName = None) -> None:
+    """Bring a version into force, such as a provisional one that a person has looked at."""
+    with installed(config) as installation:
+        name = monitor_of(installation.settings, monitor)
+        installation.bring_into_force(name, version)
+    show(f"monitor {name}: reference {version} is in force; a running server takes it up")
+
+
+@app.command(epilog=example("driftgate reference rollback --monitor support-chat"))
+def rollback(config: Config = CONFIG, monitor: MonitorName = None) -> None:
+    """Go back to the version before, and with it to its embedder; `driftgate reference accept` goes to any."""
+    with installed(config) as installation:
+        name = monitor_of(installation.settings, monitor)
+        active = installation.version(name)
+        before = [v["version"] for v in installation.references.versions(name) if active is not None and v["version"] < active]
+        if not before:
+            raise NotFoundError(f"monitor {name}: no reference version before {active or 'the first'} to go back to")
+        installation.bring_into_force(name, before[-1])
+    show(f"monitor {name}: back on reference {before[-1]}, from {active}; a running server takes it up")
+
+
+def _file_rows(installation: Installation, name: str, paths: Sequence[Path], progress: Progress) -> ReferenceRows:
+    total = rows_in(paths)
+
+    def embedding(done: int) -> None:
+        progress("embedding", min(done / total, 1.0) if total else 0.0)
+
+    progress("loading the embedder", 0.0)
+    embedder = installation.embedder(name)
+    return embed_rows(samples_of(installation, name, paths), embedder, progress=embedding)
+
+
+def _publish(installation: Installation, name: str, rows: ReferenceRows, progress: Progress, *, provisional: bool) -> Reference:
+    """The model in force stays in force: a promoted one belongs to the references made with it."""
+    model, classes = installation.references.model(name)
+    source = "recent samples" if provisional else "files"
+    origin = Origin(installation.embedder(name).fingerprint, time.time(), source, provisional, model, classes)
+    return installation.references.build(installation.effective(name), rows, origin, progress=progress)
+
+
+def _report(built: Reference, as_json: bool) -> None:
+    if as_json:
+        emit(built.manifest)
+        return
+    supported, asked = built.manifest["supported_run_length"], built.manifest["rows"]
+    show(f"monitor {built.monitor}: reference {built.version} of {asked:,} rows, supports a false alarm in {supported:,.0f} samples")
+    if built.manifest["provisional"]:
+        show(f"provisional: `driftgate reference accept {built.version} --monitor {built.monitor}` brings it into force")
+
+
+def _state(manifest: Manifest, versions: Sequence[Manifest]) -> str:
+    active = next((other["version"] for other in versions if other["active"]), 0)
+    if manifest["active"]:
+        return "in force"
+    return "provisional" if manifest["provisional"] and manifest["version"] > active else "kept"
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,147 @@
+"""`refresh` and `verify`: cycles from candidates to a proven model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from service.cli import screens
+from service.cli.drawing import columns, moment, word
+from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, installed, monitor_of, operations
+from service.cli.terminal import actor, bars, emit, example, show
+from service.cli.views import view, views
+from service.errors import ConflictError, InputError
+from service.operations import Operations
+from service.records import AnnotationBatch, CycleState, RefreshCycle
+
+if TYPE_CHECKING:
+    from service.app import Installation
+
+app = typer.Typer()
+group = typer.Typer(no_args_is_help=True)
+
+CycleId = Annotated[str, typer.Argument(metavar="CYCLE", help="The cycle's id; `driftgate refresh list` has it.")]
+
+
+@group.command("list", epilog=example("driftgate refresh list --monitor support-chat"))
+def list_cycles(config: Config = CONFIG, monitor: MonitorName = None, as_json: AsJson = False) -> None:
+    """List refresh cycles, newest first."""
+    with installed(config) as installation:
+        name = None if monitor is None else monitor_of(installation.settings, monitor)
+        cycles = installation.store.find(RefreshCycle, monitor=name, limit=100)
+    if as_json:
+        emit({"cycles": views(cycles)})
+        return
+    table = columns("cycle", "monitor", "state", "attempt", "opened", "opened by")
+    for cycle in cycles:
+        table.add_row(cycle.id, cycle.monitor, word(cycle.state), str(cycle.attempt), moment(cycle.created), Text(cycle.opened_by))
+    show(table if cycles else "no refresh cycles")
+
+
+@group.command("show", epilog=example("driftgate refresh show 9d41c2aa"))
+def show_cycle(cycle: CycleId, config: Config = CONFIG, as_json: AsJson = False) -> None:
+    """Show a cycle's steps, its batch and, once there is one, its verification."""
+    with installed(config) as installation:
+        found = installation.store.get(RefreshCycle, cycle)
+        batch = installation.store.get(AnnotationBatch, found.batch)
+    if as_json:
+        emit({**view(found), "annotation_batch": view(batch)})
+    else:
+        _show_cycle(found, batch)
+
+
+@group.command("open", epilog=example("driftgate refresh open --monitor support-chat --note 'before the release'"))
+def open_cycle(config: Config = CONFIG, monitor: MonitorName = None, note: Note = "", as_json: AsJson = False) -> None:
+    """Open a cycle for the monitor's strongest open alarm: candidates are selected and make its annotation batch."""
+    with installed(config) as installation:
+        name = monitor_of(installation.settings, monitor)
+        cycle = operations(installation).open_refresh(name, actor=actor(), note=note, now=time.time())
+        _report(installation, cycle.id, as_json)
+
+
+@group.command(epilog=example("driftgate refresh approve 9d41c2aa"))
+def approve(cycle: CycleId, config: Config = CONFIG, note: Note = "", as_json: AsJson = False) -> None:
+    """Approve the cycle's annotation batch, which then goes to the annotators."""
+    _act_on_batch(config, cycle, as_json, lambda acts, batch: acts.approve_batch(batch, actor=actor(), note=note, now=time.time()))
+
+
+@group.command(epilog=example("driftgate refresh close 9d41c2aa --note 'enough labels'"))
+def close(cycle: CycleId, config: Config = CONFIG, note: Note = "", as_json: AsJson = False) -> None:
+    """Go on with the labels that have come back: data sets are published and training is asked for."""
+    _act_on_batch(config, cycle, as_json, lambda acts, batch: acts.close_batch(batch, actor=actor(), note=note, now=time.time()))
+
+
+@group.command(epilog=example("driftgate refresh cancel 9d41c2aa --note 'a false alarm'"))
+def cancel(cycle: CycleId, config: Config = CONFIG, note: Note = "", as_json: AsJson = False) -> None:
+    """End the cycle, and its batch where that is still running."""
+    with installed(config) as installation:
+        operations(installation).cancel_refresh(cycle, actor=actor(), note=note, now=time.time())
+        _report(installation, cycle, as_json)
+
+
+@app.command(epilog=example("driftgate verify --cycle 9d41c2aa --model candidate/model.onnx --classes classes.txt"))
+def verify(
+    cycle: Annotated[str, typer.Option("--cycle", help="The refresh cycle that the model was trained for.")],
+    model: Annotated[Path, typer.Option("--model", exists=True, dir_okay=False, help="The new model, ONNX.")],
+    classes: Annotated[Path | None, typer.Option("--classes", help="Its classes, one per line, in the order of its logits.")] = None,
+    config: Config = CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a new model against the old one on golden and challenge rows; a proven one is promoted and the reference rebased.
+
+    Exit code 0: promoted; 1: rejected, or too few rows to tell.
+    """
+    names = _classes(classes)
+    with installed(config) as installation, bars() as progress:
+        judged = installation.refresher.verify(cycle, model, names, now=time.time(), progress=progress)
+    if as_json:
+        emit(view(judged))
+    else:
+        show(screens.verification_table(judged.verification or {}), f"refresh cycle {judged.id}:", word(judged.state))
+    raise typer.Exit(0 if judged.state is CycleState.PROMOTED else 1)
+
+
+def carry_on(installation: Installation) -> None:
+    """What follows from a closed batch happens here too, not only where a server runs; whoever comes second finds it done."""
+    try:
+        installation.refresher.step(now=time.time())
+    except ConflictError:
+        return
+
+
+def _act_on_batch(config: Path, cycle: str, as_json: bool, act: Callable[[Operations, str], AnnotationBatch]) -> None:
+    with installed(config) as installation:
+        act(operations(installation), installation.store.get(RefreshCycle, cycle).batch)
+        carry_on(installation)
+        _report(installation, cycle, as_json)
+
+
+def _report(installation: Installation, cycle: str, as_json: bool) -> None:
+    found = installation.store.get(RefreshCycle, cycle)
+    if as_json:
+        emit(view(found))
+    else:
+        _show_cycle(found, installation.store.get(AnnotationBatch, found.batch))
+
+
+def _show_cycle(cycle: RefreshCycle, batch: AnnotationBatch) -> None:
+    answered = f"{batch.returned} of {len(batch.items)} answered"
+    show(screens.cycle_timeline(cycle), Text.assemble(f"\nannotation batch {batch.id}: ", word(batch.state), f", {answered}"))
+    show(screens.step_list(batch.history))
+
+
+def _classes(path: Path | None) -> Sequence[str]:
+    if path is None:
+        return ()
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("file", f"{path}: can't be read as one class per line: {error}") from error
+    if len(set(names)) != len(names) or not names:
+        raise InputError("file", f"{path}: found {len(names)} classes, {len(set(names))} of them different; one per line, each once")
+    return names

@@ -1,0 +1,95 @@
+"""Whether a server runs at the configured address, how it does, or whether one could start there."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+from collections.abc import Iterator
+
+from service.access import Access
+from service.errors import ConfigurationError
+from service.settings import Settings
+
+Said = tuple[str, str, str]
+"""Level, what is the case, remedy."""
+
+_SECONDS = 5.0
+_BACKLOG = re.compile(r"^driftgate_ingest_backlog_bytes (\S+)$", re.MULTILINE)
+
+
+def examine_server(settings: Settings) -> Iterator[Said]:
+    """A server that answers is asked how it does; without one the port must be free."""
+    host, port = settings.server.host, settings.server.port
+    if port == 0:
+        yield "ok", "takes any free port", ""
+        return
+    try:
+        status, _ = _ask(settings, "/healthz")
+    except OSError:
+        yield _free(host, port)
+        return
+    except http.client.HTTPException:
+        status = 0
+    if status not in (200, 503):
+        yield "fail", f"something else answers on port {port}", "stop it, or choose another port (DRIFTGATE__SERVER__PORT)"
+        return
+    if status == 503:
+        yield "fail", "runs, but a part of it hangs", "its log says why; restart it"
+    yield from _running(settings)
+
+
+def _running(settings: Settings) -> Iterator[Said]:
+    try:
+        status, ready = _ask(settings, "/readyz")
+        metrics_status, metrics = _ask(settings, "/metrics")
+    except (OSError, http.client.HTTPException) as error:
+        yield "fail", f"stopped answering: {error}", "its log says why"
+        return
+    if status == 200:
+        yield "ok", "runs and is ready", ""
+    else:
+        waiting = ", ".join(json.loads(ready).get("waiting_for", ())) if ready.startswith(b"{") else str(status)
+        yield "warn", f"runs and waits for: {waiting}", "see the findings above"
+    found = _BACKLOG.search(metrics.decode("utf-8", "replace")) if metrics_status == 200 else None
+    if found is not None:
+        yield _backlog(float(found.group(1)), settings.log.backlog_bytes)
+
+
+def _backlog(waiting: float, cap: int) -> Said:
+    says = f"backlog of {waiting / 1e6:,.1f} MB, {waiting / cap:.0%} of log.backlog_bytes"
+    if waiting > 0.5 * cap:
+        return "warn", says, "samples come faster than they are embedded; at 100 % senders get 429"
+    return "ok", says, ""
+
+
+def _free(host: str, port: int) -> Said:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return "fail", f"can't listen on {host} port {port}: {error.strerror}", "choose another server.host or server.port"
+    return "ok", f"not running; {host} port {port} is free", ""
+
+
+def _ask(settings: Settings, path: str) -> tuple[int, bytes]:
+    """A request over loopback where the server listens everywhere."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.server.host, settings.server.host)  # noqa: S104 - compared, not bound
+    connection = http.client.HTTPConnection(host, settings.server.port, timeout=_SECONDS)
+    try:
+        connection.request("GET", path, headers=_token(settings))
+        answer = connection.getresponse()
+        return answer.status, answer.read(10_000_000)
+    finally:
+        connection.close()
+
+
+def _token(settings: Settings) -> dict[str, str]:
+    try:
+        token = Access.of(settings).token
+    except ConfigurationError:
+        return {}
+    return {"authorization": f"Bearer {token}"} if token else {}
