@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -18,6 +19,11 @@ SCALES = 13
 """Window lengths: 1, 2, 4, ... 4096 test panes, each up to twice that."""
 
 _PANES, _STREAMS = 1500, 80
+_RUNS = 8
+"""Rows are drawn in runs of an eighth of the calibration part."""
+
+_UNCERTAIN_ROWS = 600.0
+
 _LIMIT_LAW = 1024
 """Samples from which a window's law is the weighted chi-square of its limit."""
 
@@ -89,6 +95,17 @@ class ThresholdCurve:
     thresholds: NDArray[np.float64]
     log_run_length: NDArray[np.float64]
     alarms: NDArray[np.float64]
+    _tail: tuple[float, float] = field(init=False)
+    """Slope and offset of log10 run length over threshold, where 12 to 70 % of the streams have crossed."""
+    _seen: tuple[NDArray[np.float64], NDArray[np.float64]] = field(init=False)
+    """(log10 run lengths, thresholds) with at least 12 simulated false alarms."""
+
+    def __post_init__(self) -> None:
+        use = (self.alarms >= 12) & (self.alarms <= max(0.7 * self.alarms.max(), 13))
+        slope, offset = np.polyfit(self.thresholds[use], self.log_run_length[use], 1, w=np.sqrt(self.alarms[use]))
+        object.__setattr__(self, "_tail", (max(float(slope), 0.3), float(offset)))
+        enough = self.alarms >= 12
+        object.__setattr__(self, "_seen", (np.maximum.accumulate(self.log_run_length[enough]), self.thresholds[enough]))
 
     @classmethod
     def simulate(cls, peaks: NDArray[np.float64], pane: int) -> Self:
@@ -103,22 +120,26 @@ class ThresholdCurve:
             alarms.append(hits)
         return cls(thresholds, np.log10(lengths), np.array(alarms, np.float64))
 
+    def carrying(self, rows: float) -> Self:
+        """The curve with run lengths cut by 1 + 600 / rows, for a law known from so many independent calibration rows.
+
+        Between references the true run length scatters around the simulated one, and the mean false-alarm rate is that of the worse
+        ones: without the cut 2,000 calibration rows gave 0.7 to 0.85 of the run length asked for.
+        """
+        cut = math.log10(1 + _UNCERTAIN_ROWS / rows)
+        return type(self)(self.thresholds, self.log_run_length - cut, self.alarms)
+
     def threshold(self, run_length: float) -> float:
         """The threshold whose run length is the one asked for."""
-        slope, offset = self._tail()
-        enough = self.alarms >= 12
-        x, y = self.log_run_length[enough], self.thresholds[enough]
-        asked = float(np.log10(run_length))
-        line = (asked - offset) / slope
-        if asked >= x[-1]:
-            return float(line)
-        return float(np.interp(asked, np.maximum.accumulate(x), y))
+        asked, (slope, offset), (lengths, thresholds) = math.log10(run_length), self._tail, self._seen
+        if asked >= lengths[-1]:
+            return (asked - offset) / slope
+        return float(np.interp(asked, lengths, thresholds))
 
     def run_length(self, threshold: float) -> float:
         """The run length of a threshold."""
-        slope, offset = self._tail()
-        enough = self.alarms >= 12
-        if threshold > self.thresholds[enough][-1]:
+        slope, offset = self._tail
+        if threshold > self._seen[1][-1]:
             return float(10 ** (offset + slope * threshold))
         return float(10 ** np.interp(threshold, self.thresholds, self.log_run_length))
 
@@ -126,13 +147,6 @@ class ThresholdCurve:
         """Relative standard error of the run length there, from the number of simulated false alarms."""
         alarms = float(np.interp(threshold, self.thresholds, self.alarms))
         return float(max(alarms, 1.0) ** -0.5)
-
-    def _tail(self) -> tuple[float, float]:
-        """Slope and offset of log10 run length over threshold, where 12 to 70 % of the streams have crossed."""
-        use = (self.alarms >= 12) & (self.alarms <= max(0.7 * self.alarms.max(), 13))
-        weight = np.sqrt(self.alarms[use])
-        slope, offset = np.polyfit(self.thresholds[use], self.log_run_length[use], 1, w=weight)
-        return max(float(slope), 0.3), float(offset)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,39 +221,73 @@ class NullWorld:
         rows = np.hstack([features, (scalars - mean).astype(np.float32)])
         return cls(rows, weights, mean, scalars.std(0, dtype=np.float64) + 1e-9, (total, len(rows)), pane, block)
 
-    def statistics(self, rng: np.random.Generator, panes: int) -> NDArray[np.float64]:
+    def statistics(self, rng: np.random.Generator, panes: int) -> NDArray[np.float32]:
         """(panes, K, M): every channel's statistic for every window of one null stream; NaN before a window exists."""
-        out = np.full((panes, SCALES, len(self.weights) + len(self.deviation)), np.nan)
-        total = np.vstack([np.zeros(self.rows.shape[1]), np.cumsum(self._pane_sums(rng, panes), 0)])
+        out = np.full((panes, SCALES, len(self.weights) + len(self.deviation)), np.nan, np.float32)
+        total = np.zeros((panes + 1, self.rows.shape[1]), np.float32)
+        np.cumsum(self._pane_sums(rng, panes), axis=0, out=total[1:])
         shift = self._reference_error(rng)
-        times = np.arange(1, panes + 1)
         for k in range(min(SCALES, int(panes).bit_length())):
-            t = times[2**k - 1 :]
+            t = np.arange(2**k, panes + 1)
             start = (t // 2**k - 1) * 2**k
-            n = (t - start) * self.pane
-            out[t - 1, k] = self._channels((total[t] - total[start]) / n[:, None] - shift, n)
+            n = ((t - start) * self.pane).astype(np.float32)
+            difference = total[2**k :] - total[start]
+            difference /= n[:, None] * np.sqrt(self._kept_variance(start * self.pane, t * self.pane))[:, None]
+            difference -= shift
+            out[2**k - 1 :, k] = self._channels(difference, n)
         return out
 
-    def _channels(self, difference: NDArray[np.float64], n: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _channels(self, difference: NDArray[np.float32], n: NDArray[np.float32]) -> NDArray[np.float32]:
         width = self.weights.shape[1]
-        features, scalars = difference[:, :width], difference[:, width:]
-        quadratic = np.square(features, dtype=np.float32) @ self.weights.T
+        scalars = difference[:, width:] / self.deviation.astype(np.float32)
+        quadratic = np.square(difference[:, :width]) @ self.weights.T
         scale = [n / (1 + n / rows) for rows in self.reference]
-        return np.hstack([quadratic * scale[0][:, None], scalars / self.deviation * np.sqrt(scale[1])[:, None]])
+        return np.hstack([quadratic * scale[0][:, None], scalars * np.sqrt(scale[1])[:, None]])
 
     def _pane_sums(self, rng: np.random.Generator, panes: int) -> NDArray[np.float32]:
-        count = panes * self.pane
-        starts = rng.integers(0, len(self.rows) - self.block + 1, -(-count // self.block))
-        index = (starts[:, None] + np.arange(self.block)).ravel()[:count].reshape(panes, self.pane)
+        index = self._drawn(rng, panes * self.pane).reshape(panes, self.pane)
         return np.concatenate([self.rows[part].sum(1) for part in np.array_split(index, max(1, panes // 128))])
 
-    def _reference_error(self, rng: np.random.Generator) -> NDArray[np.float64]:
+    def _drawn(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+        """Rows of a null stream: blocks of neighbours where they depend on each other; else runs without repetition, because a row
+        that comes twice in a short window is an alarm that fresh traffic would not raise."""
+        rows, length = len(self.rows), self.block if self.block > 1 else self.run
+        draws = range(-(-count // length))
+        if self.block > 1:
+            starts = rng.integers(0, rows - length + 1, len(draws))
+            return np.asarray((starts[:, None] + np.arange(length)).ravel()[:count])
+        return np.concatenate([rng.choice(rows, length, replace=False) for _ in draws])[:count]
+
+    @property
+    def run(self) -> int:
+        """Rows drawn without repetition."""
+        return max(len(self.rows) // _RUNS, 1)
+
+    def _kept_variance(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Share of a window sum's variance that drawing without repetition leaves: parts of n rows of a run keep 1 - n / rows."""
+        if self.block > 1:
+            return np.ones(len(start), np.float32)
+        run, rows = self.run, len(self.rows)
+        whole = np.maximum(end // run - -(-start // run), 0)
+        inside = start // run == end // run
+        head = np.where(inside, end - start, -start % run)
+        tail = np.where(inside, 0, end % run)
+        parts = head * (1 - head / rows) + tail * (1 - tail / rows) + whole * run * (1 - run / rows)
+        return np.asarray(parts / (end - start), np.float32)
+
+    def repetition(self) -> NDArray[np.float64]:
+        """(K,) share of the pairs of a window that were drawn independently, so that a row may have met itself."""
+        n = 1.5 * 2.0 ** np.arange(SCALES) * self.pane
+        ratio = n / self.run
+        return np.where(ratio <= 1, ratio / 3, 1 - 1 / ratio + 1 / (3 * ratio**2))
+
+    def _reference_error(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """A Gaussian draw of the reference mean's error, with the blocks' own covariance."""
         blocks = len(self.rows) // self.block
         sums = self.rows[: blocks * self.block].reshape(blocks, self.block, -1).sum(1) if self.block > 1 else self.rows
-        draw = rng.standard_normal(blocks) @ sums / np.sqrt(blocks * self.block)
+        draw = rng.standard_normal(blocks, np.float32) @ sums / (blocks * self.block) ** 0.5
         width = self.weights.shape[1]
-        return np.concatenate([draw[:width] / np.sqrt(self.reference[0]), draw[width:] / np.sqrt(self.reference[1])])
+        return np.concatenate([draw[:width] / self.reference[0] ** 0.5, draw[width:] / self.reference[1] ** 0.5]).astype(np.float32)
 
     def simulate(self, rng: np.random.Generator, limit: Moments, progress: Progress) -> tuple[Law, ThresholdCurve]:
         """The law of each window length in this world, and the threshold curve of the largest surprise under it.
@@ -248,12 +296,12 @@ class NullWorld:
         """
         streams = []
         for done in range(_STREAMS):
-            streams.append(self.statistics(rng, _PANES).astype(np.float32))
+            streams.append(self.statistics(rng, _PANES))
             progress(0.9 * (done + 1) / _STREAMS)
         law = self._law(streams)
         if self.block == 1:
             law = self._with_limit(law, limit)
-        peaks = np.stack([np.nan_to_num(law.surprise(s.astype(np.float64))).max((1, 2)) for s in streams])
+        peaks = np.stack([law.peaks(stream) for stream in streams])
         progress(1.0)
         return law, ThresholdCurve.simulate(peaks, self.pane)
 

@@ -36,12 +36,25 @@ class Law:
 
     def surprise(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """-log10 of the probability of at least each value, 0 to 300; shapes broadcast against (K, M)."""
-        skewness = np.maximum(self.skewness, _LEAST_SKEW)
-        shape = 4.0 / skewness**2
-        gamma = shape + 2.0 * (values - self.mean) / (self.deviation * skewness)
-        tail = special.gammaincc(shape, np.maximum(gamma, 0.0))
-        return np.asarray(np.minimum(-np.log10(np.maximum(tail, 10.0**-_MOST)), _MOST))
+        return _surprise((values - self.mean) / self.deviation, self.skewness)
+
+    def peaks(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(panes, K, M) → (panes,) largest surprise at each pane; 0 where nothing lies a deviation above its mean (or all is NaN)."""
+        standard = (values - self.mean) / self.deviation
+        high = np.nonzero(standard > 1.0)
+        surprise = _surprise(standard[high], self.skewness[high[1], high[2]])
+        peaks = np.zeros(len(values))
+        np.maximum.at(peaks, high[0], surprise)
+        return peaks
 
     def scaled(self, mean: NDArray[np.float64], deviation: NDArray[np.float64], skewness: NDArray[np.float64]) -> Law:
         """The law with each moment multiplied by a factor."""
         return Law(self.mean * mean, self.deviation * deviation, self.skewness * skewness)
+
+
+def _surprise(standard: NDArray[np.float64], skewness: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of standardised values; a gamma law of shape 4 / skewness², shifted."""
+    skewness = np.maximum(skewness, _LEAST_SKEW)
+    shape = 4.0 / skewness**2
+    tail = special.gammaincc(shape, np.maximum(shape + 2.0 * standard / skewness, 0.0))
+    return np.asarray(np.minimum(-np.log10(np.maximum(tail, 10.0**-_MOST)), _MOST))

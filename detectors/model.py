@@ -24,6 +24,11 @@ _RUN_LENGTH_PER_ROW = 5.0
 _LEAST_ROWS = 200
 
 
+def rows_needed(run_length: float) -> int:
+    """Independent reference rows that support a run length; rows that depend on their neighbours count for less."""
+    return max(_LEAST_ROWS, int(np.ceil(run_length / _RUN_LENGTH_PER_ROW)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Slice:
     """A segment's own part of the reference: its mean feature and scalars relative to the monitor's, its traces, its rows."""
@@ -189,8 +194,8 @@ def _calibrate(
     moments = plug_in.unbiased(len(world.rows))
     law, curve = world.simulate(rng, plug_in, progress)
     return Calibration(
-        law=dependence.correct(_freed(law, plug_in, moments), world),
-        curve=curve,
+        law=dependence.correct(_freed(law, plug_in, moments, world.repetition()), world),
+        curve=curve.carrying(len(world.rows) / dependence.inflation),
         moments=moments,
         scalar_mean=world.scalar_mean,
         scalar_deviation=world.deviation,
@@ -201,13 +206,18 @@ def _calibrate(
     )
 
 
-def _freed(law: Law, plug_in: Moments, moments: Moments) -> Law:
-    """The law of fresh traffic: the simulated one, freed of what resampling a finite part adds to its second and third moments."""
-    scalars = law.mean.shape[1] - len(moments.t1)
-    ones = np.ones(scalars)
-    factor = np.concatenate([np.sqrt(moments.t2 / plug_in.t2), ones])
-    skew = np.concatenate([moments.skewness / plug_in.skewness, ones])
-    return law.scaled(np.ones_like(factor), factor, skew)
+def _freed(law: Law, plug_in: Moments, moments: Moments, repetition: NDArray[np.float64]) -> Law:
+    """The law of fresh traffic: the simulated one, freed of what rows that meet themselves add to its second and third moments.
+
+    repetition : (K,) share of the pairs in a window that can be of one row.
+    """
+    share = repetition[:, None]
+    t2 = moments.t2 + share * (plug_in.t2 - moments.t2)
+    t3 = moments.t3 + share * (plug_in.t3 - moments.t3)
+    ones = np.ones((len(law.mean), law.mean.shape[1] - len(moments.t1)))
+    deviation = np.sqrt(moments.t2 / t2)
+    skewness = moments.skewness / Moments(moments.t1, t2, t3).skewness
+    return law.scaled(np.ones_like(law.mean), np.hstack([deviation, ones]), np.hstack([skewness, ones]))
 
 
 def _units(features: NDArray[np.float32], described: Described, spectrum: Spectrum) -> NDArray[np.float64]:

@@ -43,7 +43,7 @@ class StreamScan:
         merged = summary if self._partial is None else self._partial.merge(summary)
         self.samples += summary.count
         if merged.count < self.model.pane:
-            self._partial = merged
+            self._partial = replace(merged, sums=merged.sums.astype(np.float32).astype(np.float64))  # as `state` keeps it
             self.evidence = replace(self.evidence, alarm=False, samples=self.samples)
             return self.evidence
         self._partial = None
@@ -146,7 +146,8 @@ class StreamScan:
 
     def _effect(self, k: int, channel: int) -> Effect:
         """Effect of a window, with an interval that holds over all windows scanned so far (level .95 together)."""
-        z = two_sided_z(self.model.calibration.curve.threshold(20.0 * max(self.samples, 50)))
+        scanned = self.samples - (self._partial.count if self._partial else 0)
+        z = two_sided_z(self.model.calibration.curve.threshold(20.0 * max(scanned, 50)))
         features, scalars, n = self._sums()
         norms = len(self.model.spectrum.weights)
         unit, width = self.model.units[channel], 1 / n[k] + 1 / self.slice.rows
