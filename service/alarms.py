@@ -42,6 +42,8 @@ class HeldBack:
 
     beyond: float
     until: float
+    withheld: bool = False
+    """It has kept an episode from opening."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,14 @@ def should_open(episode: Episode, evidence: Evidence, rules: Rules, now: float) 
         return False
     held = episode.held_back
     return held is None or now >= held.until or evidence.effect.low > held.beyond
+
+
+def withhold(episode: Episode, evidence: Evidence, rules: Rules, now: float) -> Episode:
+    """Counts, once, the episode that only the hold-back keeps from opening; the crossing stays, so that it can open later."""
+    held = episode.held_back
+    if held is None or held.withheld or not should_open(replace(episode, held_back=None), evidence, rules, now):
+        return episode
+    return replace(episode, held_back=replace(held, withheld=True), withheld=episode.withheld + 1)
 
 
 def severity(effect: Effect, rules: Rules) -> Severity:

@@ -63,6 +63,15 @@ def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
     return manifest
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Replaces a small file as a whole, durably: a crash leaves the one or the other."""
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    _sync(draft)
+    draft.replace(path)
+    _sync(path.parent)
+
+
 def versions(folder: Path) -> list[int]:
     """The version numbers published below a folder, ascending."""
     if not folder.is_dir():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from service.ports import Store
 from service.records import Alarm, AlarmState, Decision, Event, Measured, OutboxItem, Pane, stable_id
 from service.reference import Reference
 from service.settings import MonitorSettings
-from service.streams import MonitorStreams, Outcome, Stream, describe_status
+from service.streams import MonitorStreams, Stream, describe_status
 
 _BATCH = 512
 _CHECKPOINT_PANES = 256
@@ -41,7 +41,11 @@ class _Nobody:
 
 
 class Controller:
-    """Decides one monitor's log. Stateless but for what `Store.decided` lets it rebuild."""
+    """Decides one monitor's log. Stateless but for what `Store.decided` lets it rebuild.
+
+    A reference's controller takes the log over with a checkpoint of its own; one of another reference that is still around finds
+    it there and stands down. Every decision that changes an alarm brings a checkpoint, so what is applied again never does.
+    """
 
     def __init__(
         self, settings: MonitorSettings, reference: Reference, store: Store, observer: Observer, *, follower: Follower | None = None
@@ -53,9 +57,10 @@ class Controller:
         self._lock = threading.RLock()
         self._unsaved = 0
         self._saved_at = 0.0
+        self._stands_down = False
         self.streams = MonitorStreams(settings, reference)
-        self._restore()
-        self._close_former()
+        if not self._restore():
+            self._take_over()
 
     @property
     def monitor(self) -> str:
@@ -65,17 +70,20 @@ class Controller:
     def step(self, *, now: float) -> int:
         """Decides what has come since the last call; returns how many entries. Another controller's progress is taken over."""
         with self._lock:
+            if self._stands_down:
+                return 0
+            before = self.streams.sequence
             try:
-                return self._step(now)
+                self._step(now)
             except ConflictError as error:
                 log.warning("decision overtaken", monitor=self.monitor, reason=str(error))
-                self._restore()
-                return 0
+                self._stands_down = not self._restore()
+            return self.streams.sequence - before
 
-    def _step(self, now: float) -> int:
+    def _step(self, now: float) -> None:
         entries = self._store.entries(self.monitor, self.streams.sequence, _BATCH)
         if not entries:
-            return 0
+            return
         started, expected = time.perf_counter(), self.streams.sequence
         changed: dict[str, Alarm] = {}
         opened: set[str] = set()
@@ -86,10 +94,10 @@ class Controller:
             opened |= {alarm.id for alarm in alarms if opens}
             crossed |= self._crossed(entry)
         self._commit(expected, changed, opened, now)
-        self._report(changed, crossed, time.perf_counter() - started)
+        self._announce(changed.values())
+        self._report(crossed, time.perf_counter() - started)
         for alarm in self.streams.alarms.values():
             self._follower.follow(alarm, samples=self.streams.samples_since(alarm), now=now)
-        return len(entries)
 
     def _apply(self, entry: Pane | Event) -> tuple[Sequence[Alarm], bool]:
         """Decides an entry: the alarms it changed, and whether it opened them."""
@@ -101,37 +109,36 @@ class Controller:
     def checkpoint(self, *, now: float) -> None:
         """Stores the detectors' state, so that a restart replays nothing."""
         with self._lock:
+            if self._stands_down:
+                return
             self._unsaved = _CHECKPOINT_PANES
-            self._commit(self.streams.sequence, {}, set(), now)
+            try:
+                self._commit(self.streams.sequence, {}, set(), now)
+            except ConflictError as error:
+                log.warning("checkpoint overtaken", monitor=self.monitor, reason=str(error))
 
-    def _restore(self) -> None:
-        """From the last checkpoint on, decided panes are applied again without writing: the same log gives the same state."""
+    def _restore(self) -> bool:
+        """From the last checkpoint on, decided entries are applied again without writing: the same log gives the same state.
+
+        False if another reference decided last: then nothing is known but how far.
+        """
         self.streams = MonitorStreams(self._settings, self.streams.reference)
-        decided, at, checkpoint = self._store.decided(self.monitor)
-        if checkpoint is None or not self.streams.restore(checkpoint):
-            self.streams.sequence = at
-        while self.streams.sequence < decided:
-            entries = self._store.entries(self.monitor, self.streams.sequence, _BATCH)
-            for entry in (e for e in entries if e.sequence <= decided):
-                self._replay(self.streams.apply(entry))
-            if not entries or entries[-1].sequence >= decided:
-                self.streams.sequence = decided
+        decided, covered, checkpoint = self._store.decided(self.monitor)
+        known = checkpoint is not None and self.streams.restore(checkpoint)
+        if known and decided > covered:
+            for entry in self._store.entries(self.monitor, covered, decided - covered):
+                self.streams.apply(entry)
+        self.streams.sequence, self._unsaved = decided, decided - covered
+        return known
 
-    def _close_former(self) -> None:
-        """After a rebase the alarms of the former reference are over."""
+    def _take_over(self) -> None:
+        """The log is this reference's from here on: the alarms of another are over."""
         still_open = self._store.find(Alarm, monitor=self.monitor, states=[AlarmState.OPEN, AlarmState.ACKNOWLEDGED], limit=1000)
-        former = [alarm for alarm in still_open if alarm.reference_version != self.streams.reference.version]
-        if former:
-            now = max(self.streams.traffic.last, *(alarm.opened for alarm in former))
-            closed = {alarm.id: step(alarm, AlarmState.RESOLVED, Reason.REBASED, time=now) for alarm in former}
-            self._commit(self.streams.sequence, closed, set(), now)
-            self._report(closed, set(), 0.0)
-
-    def _replay(self, outcome: Outcome) -> None:
-        """Alarms that were explained when they opened keep their explanation."""
-        for alarm in outcome.alarms:
-            if alarm.id in self.streams.alarms:
-                self.streams.alarms[alarm.id] = self._store.get(Alarm, alarm.id)
+        now = max((alarm.opened for alarm in still_open), default=0.0)
+        closed = {alarm.id: step(alarm, AlarmState.RESOLVED, Reason.REBASED, time=now) for alarm in still_open}
+        self._unsaved = _CHECKPOINT_PANES
+        self._commit(self.streams.sequence, closed, set(), now)
+        self._announce(closed.values())
 
     def _as_one_change(self, alarm: Alarm, earlier: Alarm | None) -> Alarm:
         """Several steps of an alarm that are written together are one change to the store."""
@@ -180,8 +187,12 @@ class Controller:
             for to in self._settings.notify
         ]
 
-    def _report(self, changed: Mapping[str, Alarm], crossed: set[str], seconds: float) -> None:
-        for alarm in changed.values():
+    def _report(self, crossed: set[str], seconds: float) -> None:
+        readings = [_reading(stream, crossed=stream.segment in crossed) for stream in self.streams.streams.values()]
+        self._observer.decided(self.monitor, time=self.streams.traffic.last, seconds=seconds, readings=readings)
+
+    def _announce(self, alarms: Iterable[Alarm]) -> None:
+        for alarm in alarms:
             self._observer.alarm(alarm)
             log.info(
                 "alarm",
@@ -191,8 +202,6 @@ class Controller:
                 segment=alarm.segment,
                 reason=alarm.history[-1].reason,
             )
-        readings = [_reading(stream, crossed=stream.segment in crossed) for stream in self.streams.streams.values()]
-        self._observer.decided(self.monitor, time=self.streams.traffic.last, seconds=seconds, readings=readings)
 
 
 def notification(alarm: Alarm) -> dict[str, Any]:

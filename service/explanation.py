@@ -23,7 +23,7 @@ NOVEL = "novel"
 
 def explain(alarm: Alarm, stream: Stream, pane: Pane, pool: Sequence[Pooled], reference: Reference) -> Alarm:
     """The alarm with its exemplars and moved clusters; `pane` is the one that opened it, `pool` holds samples of any segment."""
-    rows = [row for row in pool if _belongs(row, alarm.segment) and _before_end(row, pane)]
+    rows = [row for row in pool if _shows(row, alarm) and _before_end(row, pane)]
     rows = rows[-max(alarm.window_samples, _LEAST_ROWS) :]
     if not rows:
         return replace(alarm, clusters=_changes(stream.scan.window(), reference, [], None))
@@ -48,9 +48,10 @@ def _before_end(row: Pooled, pane: Pane) -> bool:
     return row.offset <= pane.last_offset if row.partition == pane.key.partition else row.time <= pane.last_time
 
 
-def _belongs(row: Pooled, segment: str) -> bool:
-    tag, _, value = segment.partition("=")
-    return segment == WHOLE or row.segments.get(tag) == value
+def _shows(row: Pooled, alarm: Alarm) -> bool:
+    """Of the alarm's stream, and embedded by the model that its reference belongs to."""
+    tag, _, value = alarm.segment.partition("=")
+    return row.reference_version == alarm.reference_version and (alarm.segment == WHOLE or row.segments.get(tag) == value)
 
 
 def _distinct(order: NDArray[np.int64], described: Described, most: int) -> list[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from service import annotation, refresh
-from service.alarms import apply_event
 from service.annotation import TakenBack, take_back
 from service.controller import Controller
 from service.errors import ConflictError, NotFoundError
@@ -35,7 +34,8 @@ class Operations:
 
     def acknowledge(self, alarm_id: str, *, actor: str, note: str, now: float) -> Alarm:
         """Somebody takes care of the alarm."""
-        return self._act(alarm_id, "acknowledge", {"note": note}, actor, now)
+        alarm = self._store.get(Alarm, alarm_id)
+        return alarm if alarm.state is AlarmState.ACKNOWLEDGED else self._act(alarm_id, "acknowledge", {"note": note}, actor, now)
 
     def resolve(self, alarm_id: str, *, actor: str, note: str, now: float) -> Alarm:
         """Closes the episode; the stream's detector starts anew."""
@@ -83,12 +83,13 @@ class Operations:
         alarm = self._store.get(Alarm, alarm_id)
         if alarm.state is AlarmState.RESOLVED:
             raise ConflictError(f"alarm {alarm.id} is resolved already ({alarm.history[-1].reason})")
-        event = self._store.record_event(Event(stable_id(kind, alarm.id, alarm.version), alarm.monitor, kind, now, actor, alarm.id, body))
         controller = self._controller(alarm.monitor)
         if controller is None:
-            changed = apply_event(alarm, event)
-            self._store.save(changed)
-            return changed
+            raise ConflictError(f"monitor {alarm.monitor}: no reference is in force, so nobody decides its log; bring one into force first")
+        event = Event(stable_id(kind, alarm.id, alarm.version), alarm.monitor, kind, now, actor, alarm.id, body)
+        recorded = self._store.record_event(event)
+        if (recorded.actor, recorded.body) != (actor, body):
+            raise ConflictError(f"alarm {alarm.id}: {recorded.actor} was faster; look at it again")
         while controller.step(now=now):
             pass
         return self._store.get(Alarm, alarm.id)

@@ -8,7 +8,6 @@ checksums. Which version is in force is one line in `current` beside them, so th
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from detectors.model import ScanModel, Slice, fit_model
 from detectors.summarizer import Summarizer
-from service.artefacts import publish, read_manifest, versions
+from service.artefacts import publish, read_manifest, replace_text, versions
 from service.errors import ArtefactError, ConfigurationError, InputError, NotFoundError
 from service.ports import Embedder
 from service.records import WHOLE, Output, Sample
@@ -193,6 +192,7 @@ class References:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._loaded: dict[str, Reference] = {}
+        self._models: dict[tuple[str, int], tuple[str, tuple[str, ...]]] = {}
 
     def build(
         self,
@@ -243,27 +243,30 @@ class References:
 
     def active(self, monitor: str) -> int | None:
         """The version in force, or None."""
+        path = self._folder(monitor) / "current"
         try:
-            return int((self._folder(monitor) / "current").read_text())
+            return int(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise ArtefactError(f"{path}: damaged, it holds no version number; `driftgate reference accept` writes it anew") from error
 
     def model(self, monitor: str) -> tuple[str, tuple[str, ...]]:
         """(path, classes) of the model that the version in force belongs to; ("", ()) for the configured one."""
         number = self.active(monitor)
         if number is None:
             return "", ()
-        manifest = read_manifest(self._folder(monitor) / f"v{number}", verify=False)
-        return str(manifest["model"]), tuple(manifest["classes"])
+        if (monitor, number) not in self._models:
+            manifest = read_manifest(self._folder(monitor) / f"v{number}", verify=False)
+            self._models[monitor, number] = str(manifest["model"]), tuple(manifest["classes"])
+        return self._models[monitor, number]
 
     def activate(self, monitor: str, version: int) -> None:
         """Brings a version into force: accepting a provisional one, or rolling back."""
         folder = self._folder(monitor)
         if version not in versions(folder):
             raise NotFoundError(f"monitor {monitor}: no reference version {version}; there are {versions(folder) or 'none'}")
-        draft = folder / f".current-{os.getpid()}"
-        draft.write_text(f"{version}\n")
-        draft.replace(folder / "current")
+        replace_text(folder / "current", f"{version}\n")
 
     def versions(self, monitor: str) -> Sequence[Mapping[str, Any]]:
         """Every version's manifest, oldest first, each with `active`."""

@@ -61,9 +61,9 @@ class Opening:
         return stable_id(self.monitor, self.reference_version, self.opened_by, self.attempt)
 
 
-def wanted(alarm: Alarm, settings: RefreshSettings, running: Sequence[RefreshCycle]) -> bool:
-    """Whether the alarm opens a cycle by itself: allowed, unresolved, on the whole stream, and no other cycle is under way."""
-    idle = all(cycle.state in ENDED for cycle in running)
+def wanted(alarm: Alarm, settings: RefreshSettings, cycles: Sequence[RefreshCycle]) -> bool:
+    """Whether the alarm opens a cycle by itself: allowed, unresolved, on the whole stream, its first, and no other is under way."""
+    idle = all(cycle.state in ENDED and cycle.opened_by != alarm.id for cycle in cycles)
     return settings.automatic and idle and alarm.segment == WHOLE and alarm.state is not AlarmState.RESOLVED
 
 

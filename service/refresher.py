@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -13,8 +13,8 @@ import structlog
 
 from service import refresh, selection
 from service.annotation import agreed
-from service.datasets import DataSet, DataSets, Role
-from service.errors import ConflictError, InputError, NotFoundError
+from service.datasets import DataSet, DataSets, Role, checksum
+from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
 from service.ports import Embedder, Store
 from service.records import (
     Alarm,
@@ -36,6 +36,8 @@ CHALLENGE = "drawn at random from the drifted traffic, for the challenge set"
 
 _NOVEL = 0.95
 _CYCLES = 10_000
+_AGAIN = 128
+"""Samples between two attempts to find candidates for a young drift."""
 
 log = structlog.get_logger()
 
@@ -62,15 +64,16 @@ class Refresher:
         self._data_sets = data_sets
         self._monitors = monitors
         self._models = models
-        self._followed: set[str] = set()
+        self._tried: dict[str, int] = {}
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
     def follow(self, alarm: Alarm, *, samples: int, now: float) -> None:
         """Opens a cycle for an alarm once its stream has shown enough of the drift."""
         settings = self._monitors.effective(alarm.monitor)
-        if alarm.id in self._followed or samples < settings.refresh.after_samples:
+        if samples < self._tried.get(alarm.id, settings.refresh.after_samples - _AGAIN) + _AGAIN:
             return
+        self._tried[alarm.id] = samples
         if not refresh.wanted(alarm, settings.refresh, self._store.find(RefreshCycle, monitor=alarm.monitor, limit=_CYCLES)):
             return
         try:
@@ -78,18 +81,27 @@ class Refresher:
         except InputError as error:
             log.info("refresh not opened yet", monitor=alarm.monitor, alarm=alarm.id, reason=str(error))
         else:
-            self._followed.add(alarm.id)
             log.info("refresh opened", monitor=alarm.monitor, cycle=cycle.id, alarm=alarm.id, batch=cycle.batch)
 
     def open(self, monitor: str, opened_by: str, *, now: float) -> RefreshCycle:
         """Opens the cycle of an alarm's or request's id with its candidates; the same opener gives the same cycle while it runs."""
-        settings, reference = self._monitors.effective(monitor), self._references.load(monitor)
         attempts = [c for c in self._store.find(RefreshCycle, monitor=monitor, limit=_CYCLES) if c.opened_by == opened_by]
-        running = [cycle for cycle in attempts if cycle.state not in refresh.ENDED]
-        attempt = running[0].attempt if running else max((cycle.attempt for cycle in attempts), default=0) + 1
+        running = next((cycle for cycle in attempts if cycle.state not in refresh.ENDED), None)
+        if running is not None:
+            return running
+        settings, reference = self._monitors.effective(monitor), self._references.load(monitor)
+        attempt = max((cycle.attempt for cycle in attempts), default=0) + 1
         opening = refresh.Opening(monitor, reference.version, opened_by, attempt)
         candidates = self._candidates(self._alarm(monitor, opened_by), reference, settings, opening.cycle)
+        self._keep(candidates, settings, now)
         return refresh.start(self._store, opening, candidates, settings, now=now)
+
+    def _keep(self, candidates: Sequence[Candidate], settings: MonitorSettings, now: float) -> None:
+        """Whole, as a pool set: annotators take longer than the store keeps samples."""
+        rows = {row.id: row for row in self._store.pool(settings.name)}
+        samples = [_sample(rows[candidate.id], settings) for candidate in candidates]
+        if samples:
+            self._data_sets.add(settings.name, "pool", samples, self._monitors.embedder(settings.name), now=now)
 
     def _alarm(self, monitor: str, opened_by: str) -> Alarm:
         """The opener itself, or for a person's request the monitor's strongest open alarm."""
@@ -110,11 +122,12 @@ class Refresher:
         """The challenge set is drawn first and at random, the rest is selected from what it leaves."""
         rng = np.random.default_rng(int(stable_id(seed), 16) % 2**63)
         pool = self._store.pool(alarm.monitor, since=alarm.window_start)
-        drawn = _draw(pool, alarm, round(settings.annotation.budget * settings.refresh.challenge_share), rng)
+        eligible = [row for row in pool if selection.eligible(row, alarm, reference.segment_values)]
+        drawn = _draw(eligible, alarm, round(settings.annotation.budget * settings.refresh.challenge_share), rng)
         taken = {candidate.id for candidate in drawn}
         selected = selection.propose(
             alarm,
-            [row for row in pool if row.id not in taken],
+            [row for row in eligible if row.id not in taken],
             reference.rows.embeddings,
             segment_values=reference.segment_values,
             budget=settings.annotation.budget - len(drawn),
@@ -128,32 +141,51 @@ class Refresher:
         """Turns closed batches into data sets and asks for training; returns how many cycles moved."""
         waiting = self._store.find(RefreshCycle, states=[CycleState.ANNOTATING], limit=_CYCLES)
         closed = [cycle for cycle in waiting if self._store.get(AnnotationBatch, cycle.batch).state is BatchState.CLOSED]
-        for cycle in closed:
+        return sum(self._ask_for_training(cycle, now) for cycle in closed)
+
+    def _ask_for_training(self, cycle: RefreshCycle, now: float) -> bool:
+        """A cycle that can't go on does not hold up the others."""
+        try:
             sets = [*self._publish(cycle, now), *self._cited(cycle.monitor, "golden")]
             refresh.request_training(self._store, cycle.id, sets, self._monitors.effective(cycle.monitor).refresh, now=now)
-            log.info("training requested", monitor=cycle.monitor, cycle=cycle.id)
-        return len(closed)
+        except DriftgateError as error:
+            log.warning("training not requested", monitor=cycle.monitor, cycle=cycle.id, reason=str(error))
+            return False
+        log.info("training requested", monitor=cycle.monitor, cycle=cycle.id)
+        return True
 
     def _publish(self, cycle: RefreshCycle, now: float) -> list[dict[str, object]]:
         """New versions of the train and challenge sets: the former rows and the newly labelled ones."""
         batch = self._store.get(AnnotationBatch, cycle.batch)
         answers = agreed(self._store.labels(cycle.monitor, batch=batch.id))
         drawn = {item.id for item in batch.items if item.reason == CHALLENGE}
-        rows = {row.id: row for row in self._store.pool(cycle.monitor) if row.id in answers}
-        labelled = [_sample(rows[key], answer.label) for key, answer in answers.items() if key in rows and answer.label is not None]
+        usable = {key: answer.label for key, answer in answers.items() if answer.label is not None}
+        labelled = [replace(sample, label=usable[sample.id]) for sample in self._kept(cycle.monitor, usable)]
         sets: list[dict[str, object]] = []
         for role, new in (("train", [s for s in labelled if s.id not in drawn]), ("challenge", [s for s in labelled if s.id in drawn])):
             made = self._extend(cycle.monitor, "train" if role == "train" else "challenge", new, now)
             sets += [dict(made.cited())] if made else []
         return sets
 
+    def _kept(self, monitor: str, ids: Collection[str]) -> list[Sample]:
+        """The samples of those ids, from the pool sets."""
+        found: dict[str, Sample] = {}
+        for manifest in reversed(self._data_sets.versions(monitor, "pool")):
+            if len(found) < len(ids):
+                kept = self._data_sets.load(monitor, "pool", int(manifest["version"])).samples
+                found = {sample.id: sample for sample in kept if sample.id in ids} | found
+        return [found[key] for key in ids if key in found]
+
     def _extend(self, monitor: str, role: Role, new: Sequence[Sample], now: float) -> DataSet | None:
         """A challenge set is of one drift: it replaces the former; a training set grows."""
-        former = self._newest(monitor, role) if role == "train" else None
+        newest = self._newest(monitor, role)
+        former = newest if role == "train" else None
         ids = {sample.id for sample in new}
         rows = [*(s for s in (former.samples if former else ()) if s.id not in ids), *new]
         if not new:
             return former
+        if newest and newest.checksum == checksum(rows):  # the step is repeated
+            return newest
         return self._data_sets.add(monitor, role, rows, self._monitors.embedder(monitor), now=now)
 
     def _newest(self, monitor: str, role: Role) -> DataSet | None:
@@ -171,6 +203,8 @@ class Refresher:
         """Judges a new model on golden (verify part) and challenge rows; a proven one is promoted and the reference rebased on it."""
         cycle = self._store.get(RefreshCycle, cycle_id)
         settings, old = self._monitors.effective(cycle.monitor), self._monitors.embedder(cycle.monitor)
+        if cycle.state is CycleState.PROMOTED:
+            return self._in_force(cycle)
         if cycle.state not in (CycleState.TRAINING, CycleState.VERIFYING):
             raise ConflictError(f"refresh cycle {cycle.id} is {cycle.state}; a model is verified after training was asked for")
         if not settings.classes:
@@ -194,8 +228,12 @@ class Refresher:
         kept = _kept(model, self._models / cycle.monitor / cycle.id)
         reference = self._rebased(cycle.monitor, self._since(cycle), kept, classes, now, progress)
         cycle = refresh.conclude(self._store, cycle.id, {**found, "reference_version": reference.version}, model=model.name, now=now)
-        self._references.activate(cycle.monitor, reference.version)
         log.info("promoted", monitor=cycle.monitor, cycle=cycle.id, reference=reference.version)
+        return self._in_force(cycle)
+
+    def _in_force(self, cycle: RefreshCycle) -> RefreshCycle:
+        """Also what a crash after the verdict left undone."""
+        self._references.activate(cycle.monitor, int((cycle.verification or {})["reference_version"]))
         return cycle
 
     def rebase(self, monitor: str, *, since: float, now: float, progress: Progress = lambda *_: None) -> Reference:
@@ -213,7 +251,7 @@ class Refresher:
         embedder = self._monitors.load(embedding)
         pool = self._store.pool(monitor, since=since)
         rows = embed_rows(
-            (_sample(row, row.label) for row in pool if row.payload is not None),
+            (_sample(row, settings) for row in pool),
             embedder,
             progress=lambda done: progress("embedding recent samples", done / len(pool)),
         )
@@ -238,9 +276,9 @@ def _kept(model: Path, folder: Path) -> Path:
     return folder / model.name
 
 
-def _draw(pool: Iterable[Pooled], alarm: Alarm, count: int, rng: np.random.Generator) -> tuple[Candidate, ...]:
+def _draw(eligible: Iterable[Pooled], alarm: Alarm, count: int, rng: np.random.Generator) -> tuple[Candidate, ...]:
     """`count` of the alarm's novel samples, each as likely as any other."""
-    novel = [row for row in pool if row.novelty > _NOVEL and row.reference_version == alarm.reference_version and row.label is None]
+    novel = [row for row in eligible if row.novelty > _NOVEL]
     chosen = rng.permutation(len(novel))[:count]
     return tuple(_challenge(novel[i], alarm.segment) for i in sorted(chosen))
 
@@ -251,10 +289,12 @@ def _challenge(row: Pooled, segment: str) -> Candidate:
     return Candidate(row.id, CHALLENGE, 0.0, segment, text)
 
 
-def _sample(row: Pooled, label: str | None) -> Sample:
-    if row.payload is None:
-        raise InputError("payload", f"sample {row.id}: its payload was not kept (pool.keep_payloads: false), so it can't be labelled")
-    return replace(Sample(row.monitor, row.id, row.time, row.payload, row.segments, row.output), label=label)
+def _sample(row: Pooled, settings: MonitorSettings) -> Sample:
+    """Where samples bring their embedding, it is the payload."""
+    payload = row.embedding.astype(np.float32) if settings.embedder.input == "none" else row.payload
+    if payload is None:
+        raise InputError("payload", f"sample {row.id}: its payload was not kept; set pool.keep_payloads: true to label and embed it anew")
+    return Sample(row.monitor, row.id, row.time, payload, row.segments, row.output, row.label)
 
 
 def _answers(rows: DataSet | None, old: Embedder, old_classes: Sequence[str], new: Embedder, new_classes: Sequence[str]) -> Answers:

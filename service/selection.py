@@ -29,7 +29,7 @@ def propose(
     Rows of another reference version and rows that are labelled already are left out. There may be fewer than `budget`,
     none too: only what is new and in company is worth asking for. Later calls see more of a young drift.
     """
-    rows = [row for row in pooled if _eligible(row, alarm, segment_values)]
+    rows = [row for row in pooled if eligible(row, alarm, segment_values)]
     if not rows:
         return ()
     pool = Pool(
@@ -41,7 +41,8 @@ def propose(
     return tuple(_candidate(rows[pick.row], pick, alarm.segment) for pick in select(pool, budget=budget, rng=rng).picks)
 
 
-def _eligible(row: Pooled, alarm: Alarm, segment_values: Mapping[str, tuple[str, ...]]) -> bool:
+def eligible(row: Pooled, alarm: Alarm, segment_values: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether the row is of the alarm's traffic and not labelled yet."""
     recent = row.time >= alarm.window_start and row.reference_version == alarm.reference_version
     return recent and row.label is None and _belongs(row.segments, alarm.segment, segment_values)
 

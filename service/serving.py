@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from service.controller import Controller
+from service.errors import DriftgateError
 from service.health import Heartbeats
 from service.outbox import Outbox
 from service.refresher import Refresher
@@ -131,9 +132,17 @@ class Engine:
         return self._worker.step(timeout=_PAUSE)
 
     def _decide(self) -> int:
-        self._take_up()
-        controllers = [controller for controller in self._controllers.values() if controller is not None]
-        return sum(controller.step(now=self._clock()) for controller in controllers)
+        return sum(self._decide_one(name) for name in self._monitors.names)
+
+    def _decide_one(self, name: str) -> int:
+        """A monitor whose reference is damaged does not hold up the others."""
+        try:
+            self._take_up(name)
+            controller = self._controllers[name]
+            return controller.step(now=self._clock()) if controller is not None else 0
+        except DriftgateError as error:
+            log.warning("monitor not decided", monitor=name, reason=str(error))
+            return 0
 
     def _refresh(self) -> int:
         return self._refresher.step(now=self._clock())
@@ -141,12 +150,11 @@ class Engine:
     def _send(self) -> int:
         return self._outbox.step(self._clock())
 
-    def _take_up(self) -> None:
-        """New references: first the worker, whose panes then carry the version, then a controller that decides them."""
-        for name in self._monitors.names:
-            version = self._monitors.version(name)
-            if version != self._versions[name]:
-                self._worker.replace(name, self._monitors.watched(name))
-                self._controllers[name] = self._monitors.controller_for(name)
-                self._versions[name] = version
-                log.info("reference in force", monitor=name, version=version)
+    def _take_up(self, name: str) -> None:
+        """A new reference: first the worker, whose panes then carry the version, then a controller that decides them."""
+        version = self._monitors.version(name)
+        if version != self._versions[name]:
+            self._worker.replace(name, self._monitors.watched(name))
+            self._controllers[name] = self._monitors.controller_for(name)
+            self._versions[name] = version
+            log.info("reference in force", monitor=name, version=version)

@@ -12,37 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Evidence
-from detectors.model import ScanModel
 from detectors.stream import StreamScan
-from service.alarms import Episode, HeldBack, Reason, Rules, apply_event, calm, severity, should_open, step
+from service.alarms import Episode, HeldBack, Reason, Rules, apply_event, calm, severity, should_open, step, withhold
 from service.records import WHOLE, Alarm, AlarmState, Event, Family, Measured, Pane, Severity, Step, Verdict, stable_id
 from service.reference import Reference, effective_tolerance
 from service.settings import MonitorSettings
 
 _DAY = 86_400.0
-
-
-@dataclass(slots=True, eq=False)
-class Stream:
-    """One monitor × segment."""
-
-    segment: str
-    scan: StreamScan
-    run_length: float
-    episode: Episode = field(default_factory=Episode)
-
-    @property
-    def evidence(self) -> Evidence:
-        """Of the last decided pane."""
-        return self.scan.evidence
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """What one entry of the log did: alarms as they stand after it, and whether it opened, changed or closed them."""
-
-    alarms: tuple[Alarm, ...] = ()
-    opened: tuple[Stream, ...] = ()
 
 
 @dataclass(slots=True)
@@ -67,6 +43,30 @@ class Traffic:
         return self.samples / self.seconds if self.seconds > 0 else None
 
 
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One monitor × segment."""
+
+    segment: str
+    scan: StreamScan
+    run_length: float
+    episode: Episode = field(default_factory=Episode)
+    traffic: Traffic = field(default_factory=Traffic)
+
+    @property
+    def evidence(self) -> Evidence:
+        """Of the last decided pane."""
+        return self.scan.evidence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What one entry of the log did: alarms as they stand after it, and whether it opened, changed or closed them."""
+
+    alarms: tuple[Alarm, ...] = ()
+    opened: tuple[Stream, ...] = ()
+
+
 class MonitorStreams:
     """All streams of a monitor under one reference version."""
 
@@ -76,16 +76,21 @@ class MonitorStreams:
         self.sequence = 0
         self.samples = 0
         self.other_versions = 0
-        self.traffic = Traffic()
         tolerance, longest = effective_tolerance(settings, reference.model), reference.model.pane * 2**12
         self.rules = Rules(tolerance, settings.detection.critical, calm_samples=longest)
         self.alarms: dict[str, Alarm] = {}
         self.streams = {segment: self._stream(segment) for segment in reference.slices}
+        self.delays = {share: reference.model.expected_delay(share, self.run_length) for share in (0.05, 0.1, 0.2, 0.5)}
 
     @property
     def run_length(self) -> float:
         """Samples per false alarm over all streams: the one asked for, or what the reference supports."""
         return min(self.settings.detection.run_length, self.reference.model.calibration.supported)
+
+    @property
+    def traffic(self) -> Traffic:
+        """Of the whole stream."""
+        return self.streams[WHOLE].traffic
 
     def samples_since(self, alarm: Alarm) -> int:
         """Samples that an open alarm's stream has taken since it opened."""
@@ -111,10 +116,10 @@ class MonitorStreams:
             return Outcome()
         if pane.key.segment == WHOLE:
             self.samples += pane.summary.count
-            self.traffic.add(pane.summary.count, pane.last_time)
         stream = self.streams.get(pane.key.segment)
         if stream is None:
             return Outcome()
+        stream.traffic.add(pane.summary.count, pane.last_time)
         evidence = stream.scan.update(pane.summary)
         if evidence.alarm:
             stream.episode = replace(stream.episode, crossed=True, crossings=stream.episode.crossings + 1)
@@ -122,13 +127,8 @@ class MonitorStreams:
             return self._follow(stream, pane)
         if should_open(stream.episode, evidence, self.rules, pane.last_time):
             return self._open(stream, pane)
-        self._count_withheld(stream, evidence, pane.last_time)
+        stream.episode = withhold(stream.episode, evidence, self.rules, pane.last_time)
         return Outcome()
-
-    def _count_withheld(self, stream: Stream, evidence: Evidence, now: float) -> None:
-        free = replace(stream.episode, held_back=None)
-        if stream.episode.held_back and should_open(free, evidence, self.rules, now):
-            stream.episode = replace(stream.episode, crossed=False, withheld=stream.episode.withheld + 1)
 
     def _open(self, stream: Stream, pane: Pane) -> Outcome:
         alarm = self._alarm(stream, pane)
@@ -142,7 +142,6 @@ class MonitorStreams:
         evidence, window = stream.evidence, stream.scan.window()
         family = Family.OUTPUT if evidence.channel == "confidence" else Family.INPUT
         novel = stream.scan.novel_share()
-        shifted = self.traffic.rate
         return Alarm(
             id=stable_id(
                 self.settings.name, stream.segment, family, self.reference.version, str(pane.key.partition), pane.key.first_offset
@@ -158,7 +157,7 @@ class MonitorStreams:
             at_sequence=pane.sequence,
             opened=pane.last_time,
             window_samples=window.count,
-            window_start=pane.last_time - window.count / shifted if shifted else pane.first_time,
+            window_start=pane.last_time - window.count / rate if (rate := stream.traffic.rate) else pane.first_time,
             effect=Measured(evidence.effect.estimate, evidence.effect.low, evidence.effect.high),
             novel_share=Measured(novel.estimate, novel.low, novel.high),
             channel=evidence.channel,
@@ -210,9 +209,9 @@ class MonitorStreams:
             "sequence": self.sequence,
             "samples": self.samples,
             "other_versions": self.other_versions,
-            "traffic": self.traffic,
             "segments": list(self.streams),
             "episodes": [stream.episode for stream in self.streams.values()],
+            "traffic": [stream.traffic for stream in self.streams.values()],
             "alarms": list(self.alarms.values()),
         }
         arrays["head"] = np.frombuffer(msgspec.json.encode(head), np.uint8)
@@ -227,12 +226,12 @@ class MonitorStreams:
         head = msgspec.json.decode(arrays.pop("head").tobytes(), type=_Head)
         if head.version != self.reference.version or head.segments != list(self.streams):
             return False
-        self.sequence, self.samples, self.other_versions, self.traffic = head.sequence, head.samples, head.other_versions, head.traffic
+        self.sequence, self.samples, self.other_versions = head.sequence, head.samples, head.other_versions
         self.alarms = {alarm.id: alarm for alarm in head.alarms}
-        for number, (stream, episode) in enumerate(zip(self.streams.values(), head.episodes, strict=True)):
+        for number, (stream, episode, traffic) in enumerate(zip(self.streams.values(), head.episodes, head.traffic, strict=True)):
             prefix = f"{number}."
             stream.scan.restore({name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)})
-            stream.episode = episode
+            stream.episode, stream.traffic = episode, traffic
         return True
 
 
@@ -241,9 +240,9 @@ class _Head(msgspec.Struct):
     sequence: int
     samples: int
     other_versions: int
-    traffic: Traffic
     segments: list[str]
     episodes: list[Episode]
+    traffic: list[Traffic]
     alarms: list[Alarm]
 
 
@@ -260,7 +259,7 @@ def describe_status(streams: MonitorStreams) -> Mapping[str, Any]:
         "sequence": streams.sequence,
         "traffic_per_second": rate,
         "last_time": streams.traffic.last,
-        "expected_delay": [_delay(model, share, streams.run_length, rate) for share in (0.05, 0.1, 0.2, 0.5)],
+        "expected_delay": [_delay(share, samples, rate) for share, samples in streams.delays.items()],
         "streams": [_stream_status(stream) for stream in streams.streams.values()],
         "other_versions": streams.other_versions,
     }
@@ -272,8 +271,7 @@ def _state(streams: MonitorStreams) -> str:
     return "watching" if streams.samples >= streams.reference.model.pane else "warming up"
 
 
-def _delay(model: ScanModel, share: float, run_length: float, rate: float | None) -> Mapping[str, float | None]:
-    samples = model.expected_delay(share, run_length)
+def _delay(share: float, samples: float, rate: float | None) -> Mapping[str, float | None]:
     finite = np.isfinite(samples)
     return {"share": share, "samples": samples if finite else None, "seconds": samples / rate if finite and rate else None}
 
