@@ -14,6 +14,9 @@ from service.records import Measured
 NONE = "–"
 """Stands where there is nothing to show."""
 
+IDS = ("alarm", "cycle", "item")
+"""Columns of ids, which people copy."""
+
 SPANS = ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min"))
 SCALES = (0.05, 0.1, 0.25, 0.5, 1.0)
 LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
@@ -100,10 +103,10 @@ def _cells(value: float, full: float, width: int) -> int:
 
 
 def columns(*names: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table that keeps to the width it gets: text folds, the figures in `right` and ids in `alarm` stay whole."""
+    """An empty table that keeps to the width it gets: text folds, the figures in `right` and ids stay whole."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in names:
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=name in {*right, "alarm"}, overflow="fold")
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=name in {*right, *IDS}, overflow="fold")
     return table
 
 
