@@ -1,8 +1,8 @@
-"""A small real reference and a monitor of vectors, for the tests of the worker's parts."""
+"""A small summarizer for the worker's parts, a small calibrated reference for what decides, and traffic for both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from detectors.summarizer import Summarizer
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.ports import Embedder
+from service.records import WHOLE, Pane, PaneKey, Partition, Sample
+from service.reference import Origin, Reference, ReferenceRows, References, embed_rows
 from service.settings import MonitorSettings
 from service.watched import WatchedMonitor
 
@@ -63,3 +65,80 @@ def make_monitor(summarizer: Summarizer) -> MakeMonitor:
 def vector() -> Callable[[int], NDArray[np.float32]]:
     """The n-th vector of a fixed stream."""
     return lambda n: np.random.default_rng(n).normal(size=DIMENSION).astype(np.float32)
+
+
+# --- what decides ----------------------------------------------------------------------------------------------------
+
+TOPICS = np.random.default_rng(3).normal(size=(16, DIMENSION)) * 1.5
+KNOWN, PANE_SAMPLES = 12, 16
+PARTITION = Partition("ingest", "t1")
+
+
+def draw(n: int, seed: int, *, topics: slice) -> NDArray[np.float32]:
+    """(n, DIMENSION) vectors around some of the topics."""
+    rng = np.random.default_rng(seed)
+    centres = TOPICS[topics]
+    return (centres[rng.integers(0, len(centres), n)] + 0.4 * rng.normal(size=(n, DIMENSION))).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class World:
+    """A monitor of vectors with a calibrated reference of twelve topics in three locales; four more topics are new to it."""
+
+    settings: MonitorSettings
+    embedder: VectorEmbedder
+    rows: ReferenceRows
+    references: References
+    reference: Reference
+
+    def ordinary(self, n: int, seed: int) -> NDArray[np.float32]:
+        """Traffic like the reference."""
+        return draw(n, seed, topics=slice(KNOWN))
+
+    def new(self, n: int, seed: int) -> NDArray[np.float32]:
+        """Traffic that the reference never held."""
+        return draw(n, seed, topics=slice(KNOWN, None))
+
+    def drifted(self, n: int, seed: int, share: float = 0.5) -> NDArray[np.float32]:
+        """Ordinary traffic, a share of it new."""
+        fresh = np.random.default_rng(seed).random(n) < share
+        return np.where(fresh[:, None], self.new(n, seed + 1), self.ordinary(n, seed + 2))
+
+    def panes(self, rows: NDArray[np.float32], *, after: int = 0, segment: str = WHOLE, version: int = 1) -> list[Pane]:
+        """The rows as consecutive panes, one sample a second, from sequence number `after` + 1 on."""
+        described = self.reference.summarizer.describe(rows)
+        panes = []
+        for number, start in enumerate(range(0, len(rows), PANE_SAMPLES), after + 1):
+            at = slice(start, min(start + PANE_SAMPLES, len(rows)))
+            first, last = (number - 1) * PANE_SAMPLES, (number - 1) * PANE_SAMPLES + at.stop - at.start - 1
+            key = PaneKey(self.settings.name, segment, version, PARTITION, first)
+            panes.append(Pane(key, last, 1_000.0 + first, 1_000.0 + last, self.reference.summarizer.summarize(described, at), number))
+        return panes
+
+
+def monitor_settings(**changes: Any) -> MonitorSettings:
+    """Of the calibrated monitor."""
+    document = {
+        "name": "chat",
+        "embedder": {"input": "none", "dimension": DIMENSION},
+        "segments": {"tags": ["locale"]},
+        "detection": {"run_length": 2_000, "pane_samples": PANE_SAMPLES},
+        **changes,
+    }
+    return MonitorSettings.model_validate(document)
+
+
+def samples_of(rows: NDArray[np.float32], *, prefix: str = "r", locales: Sequence[str] = ("en",)) -> list[Sample]:
+    """One sample per row, a second apart, the locales in turn."""
+    return [Sample("chat", f"{prefix}{i}", 1_000.0 + i, row, {"locale": locales[i % len(locales)]}) for i, row in enumerate(rows)]
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Fitted once; tests that publish or activate versions do so in a folder of their own."""
+    settings, embedder = monitor_settings(), VectorEmbedder(DIMENSION, normalize=False)
+    locales = ("en", "en", "de", "en", "en", "de", "en", "en", "de", "fr")
+    rows = embed_rows(samples_of(draw(1_200, 1, topics=slice(KNOWN)), locales=locales), embedder)
+    references = References(tmp_path_factory.mktemp("references"))
+    reference = references.build(settings, rows, Origin(embedder.fingerprint, 1_000.0))
+    return World(settings, embedder, rows, references, reference)
