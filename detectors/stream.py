@@ -38,8 +38,8 @@ class StreamScan:
         self._windows = Windows(SCALES, int(self._widths[-1]) + len(self.model.spectrum.weights))
         self.evidence = Evidence(False, False, 0, 0.0, self.threshold, NO_EFFECT, 0, "")
 
-    def update(self, summary: Summary) -> Evidence:
-        """Adds a summary; evidence moves once at least a pane of samples has come together."""
+    def update(self, summary: Summary, *, span: tuple[float, float] = (0.0, 0.0)) -> Evidence:
+        """Adds a summary; evidence moves once at least a pane of samples has come together. `span`: time of its first and last sample."""
         merged = summary if self._partial is None else self._partial.merge(summary)
         self.samples += summary.count
         if merged.count < self.model.pane:
@@ -47,9 +47,15 @@ class StreamScan:
             self.evidence = replace(self.evidence, alarm=False, samples=self.samples)
             return self.evidence
         self._partial = None
-        self._windows.push(self._row(merged))
+        self._windows.push(self._row(merged), span=span)
         self.evidence = self._weigh()
         return self.evidence
+
+    @property
+    def window_start(self) -> float:
+        """Time at which the most surprising window began."""
+        n = self._sums()[2]
+        return float(self._windows.starts[0, int(np.searchsorted(n, self.evidence.scale))]) if len(n) else 0.0
 
     def window(self) -> Summary:
         """The most surprising window's clusters, novelty and count (its sums are in the spectrum's basis)."""
@@ -90,7 +96,7 @@ class StreamScan:
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Everything about the stream, as arrays; at most 128 kB."""
         head = np.array([self.samples, self._windows.panes, self._latched], np.int64)
-        arrays: dict[str, NDArray[np.generic]] = {"head": head, "sums": self._windows.sums}
+        arrays: dict[str, NDArray[np.generic]] = {"head": head, "sums": self._windows.sums, "starts": self._windows.starts}
         if self._partial is not None:
             arrays["partial"] = np.frombuffer(self._partial.to_bytes(), np.uint8)
         return arrays
@@ -101,7 +107,7 @@ class StreamScan:
         if sums.shape != self._windows.sums.shape:
             raise ValueError(f"state of shape {sums.shape} does not fit a scan of shape {self._windows.sums.shape}")
         self.samples, self._windows.panes, latched = (int(v) for v in np.asarray(state["head"], np.int64))
-        self._latched, self._windows.sums = bool(latched), sums
+        self._latched, self._windows.sums, self._windows.starts = bool(latched), sums, np.array(state["starts"], np.float64)
         self._partial = Summary.from_bytes(np.asarray(state["partial"], np.uint8).tobytes()) if "partial" in state else None
         if self._windows.panes:
             self.evidence = replace(self._weigh(), alarm=False)

@@ -21,19 +21,25 @@ class Windows:
     def __init__(self, scales: int, length: int) -> None:
         self.panes = 0
         self.sums = np.zeros((2, scales, length), np.float32)
+        self.starts = np.zeros((2, scales))
+        """Time at which each accumulator started."""
 
     @property
     def scales(self) -> int:
         """K"""
         return int(self.sums.shape[1])
 
-    def push(self, row: NDArray[np.float32]) -> None:
-        """Adds a pane's row (L,)."""
+    def push(self, row: NDArray[np.float32], *, span: tuple[float, float] = (0.0, 0.0)) -> None:
+        """Adds a pane's row (L,); `span` is the time of its first and last sample."""
+        if not self.panes:
+            self.starts[:] = span[0]
         self.panes += 1
         self.sums += row
         k = min((self.panes & -self.panes).bit_length(), self.scales)
         self.sums[0, :k] = self.sums[1, :k]
         self.sums[1, :k] = 0.0
+        self.starts[0, :k] = self.starts[1, :k]
+        self.starts[1, :k] = span[1]
 
     @property
     def filled(self) -> int:

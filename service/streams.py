@@ -120,7 +120,7 @@ class MonitorStreams:
         if stream is None:
             return Outcome()
         stream.traffic.add(pane.summary.count, pane.last_time)
-        evidence = stream.scan.update(pane.summary)
+        evidence = stream.scan.update(pane.summary, span=(pane.first_time, pane.last_time))
         if evidence.alarm:
             stream.episode = replace(stream.episode, crossed=True, crossings=stream.episode.crossings + 1)
         if stream.episode.alarm:
@@ -157,7 +157,7 @@ class MonitorStreams:
             at_sequence=pane.sequence,
             opened=pane.last_time,
             window_samples=window.count,
-            window_start=pane.last_time - window.count / rate if (rate := stream.traffic.rate) else pane.first_time,
+            window_start=stream.scan.window_start,
             effect=Measured(evidence.effect.estimate, evidence.effect.low, evidence.effect.high),
             novel_share=Measured(novel.estimate, novel.low, novel.high),
             channel=evidence.channel,
