@@ -1,0 +1,304 @@
+"""Decisions are a function of the log: the same panes and events give the same alarms, wherever a restart cuts them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.alarms import Reason
+from service.records import WHOLE, Alarm, AlarmState, Event, Pane
+from service.streams import MonitorStreams, describe_status
+
+if TYPE_CHECKING:
+    from tests.service.conftest import World
+
+DAY = 86_400.0
+Entry = Pane | Event
+
+
+def verdict(alarm: Alarm, value: str, *, sequence: int = 0) -> Event:
+    return Event("e1", "chat", "verdict", 9_000.0, "ana", alarm.id, {"verdict": value}, sequence)
+
+
+def numbered(*parts: Iterable[Entry]) -> list[Entry]:
+    """The parts as one log."""
+    return [replace(entry, sequence=n) for n, entry in enumerate((entry for part in parts for entry in part), 1)]
+
+
+def decided(streams: MonitorStreams, log: Iterable[Entry]) -> list[Alarm]:
+    return [alarm for entry in log for alarm in streams.apply(entry).alarms]
+
+
+def later(panes: Sequence[Pane], seconds: float) -> list[Pane]:
+    return [replace(pane, first_time=pane.first_time + seconds, last_time=pane.last_time + seconds) for pane in panes]
+
+
+@pytest.fixture
+def streams(world: World) -> MonitorStreams:
+    return MonitorStreams(world.settings, world.reference)
+
+
+@pytest.fixture(scope="session")
+def story(world: World) -> list[Entry]:
+    """Quiet, then drift on the whole and in one locale, a verdict *false*, the drift goes on and grows; closed by size and by time."""
+    quiet = world.panes(world.ordinary(640, 1))
+    drift = world.panes(world.drifted(640, 2, 0.3), after=40)
+    german = world.panes(world.drifted(320, 3, 0.6), after=80, segment="locale=de")
+    tail = [pane for i in range(60, 80) for pane in world.panes(world.drifted(7, i, 0.9), after=i)]
+    opened = decided(MonitorStreams(world.settings, world.reference), numbered(quiet, drift))[0]
+    return numbered(quiet, drift[:10], [verdict(opened, "false")], drift[10:], german, tail)
+
+
+# --- a function of the log -------------------------------------------------------------------------------------------
+
+
+def test_the_story_has_something_to_tell(world: World, story: list[Entry]) -> None:
+    alarms = decided(MonitorStreams(world.settings, world.reference), story)
+    assert {alarm.segment for alarm in alarms} == {WHOLE, "locale=de"}
+    assert {alarm.history[-1].reason for alarm in alarms} >= {Reason.DRIFT, Reason.FALSE_ALARM}
+
+
+def test_the_same_log_gives_the_same_alarms_and_state(world: World, story: list[Entry]) -> None:
+    one, other = (MonitorStreams(world.settings, world.reference) for _ in range(2))
+    assert decided(one, story) == decided(other, story)
+    assert one.checkpoint() == other.checkpoint()
+
+
+@given(cut=st.integers(0, 1_000), again=st.integers(0, 1_000))
+@settings(max_examples=15)
+def test_a_restart_anywhere_changes_nothing(world: World, story: list[Entry], cut: int, again: int) -> None:
+    undisturbed = MonitorStreams(world.settings, world.reference)
+    expected = decided(undisturbed, story)
+
+    cuts = sorted({cut % len(story), again % len(story)})
+    found: list[Alarm] = []
+    running = MonitorStreams(world.settings, world.reference)
+    for start, end in zip((0, *cuts), (*cuts, len(story)), strict=True):
+        restarted = MonitorStreams(world.settings, world.reference)
+        assert restarted.restore(running.checkpoint())
+        assert describe_status(restarted) == describe_status(running)
+        found += decided(restarted, story[start:end])
+        running = restarted
+
+    assert found == expected
+    assert describe_status(running) == describe_status(undisturbed)
+
+
+def test_a_checkpoint_of_another_version_is_left_alone(world: World, streams: MonitorStreams, story: list[Entry]) -> None:
+    decided(streams, story)
+    other = MonitorStreams(world.settings, replace(world.reference, version=2))
+    assert not other.restore(streams.checkpoint())
+    assert (other.sequence, other.samples) == (0, 0)
+
+
+def test_a_checkpoint_is_small(streams: MonitorStreams, story: list[Entry]) -> None:
+    decided(streams, story)
+    assert len(streams.checkpoint()) < len(streams.streams) * 128_000 + 16_000
+
+
+def test_panes_of_another_reference_are_counted_and_ignored(world: World, streams: MonitorStreams) -> None:
+    decided(streams, numbered(world.panes(world.new(160, 1), version=2)))
+    status = describe_status(streams)
+    assert (status["other_versions"], status["samples"], status["state"]) == (10, 0, "warming up")
+    assert status["sequence"] == 10
+    assert streams.alarms == {}
+
+
+def test_panes_of_an_untested_segment_are_ignored(world: World, streams: MonitorStreams) -> None:
+    assert decided(streams, numbered(world.panes(world.new(320, 1), segment="locale=fr"))) == []
+    assert streams.samples == 0
+
+
+# --- alarms ----------------------------------------------------------------------------------------------------------
+
+
+def test_ordinary_traffic_raises_nothing(world: World, streams: MonitorStreams) -> None:
+    assert decided(streams, numbered(world.panes(world.ordinary(1_600, 5)))) == []
+
+
+def test_new_content_opens_one_alarm_that_says_what_is_known(world: World, streams: MonitorStreams) -> None:
+    log = numbered(world.panes(world.ordinary(640, 1)), world.panes(world.drifted(320, 2), after=40))
+    opened = decided(streams, log)[0]
+
+    assert (opened.state, opened.segment, opened.reference_version, opened.version) == (AlarmState.OPEN, WHOLE, 1, 1)
+    assert [step.reason for step in opened.history] == [Reason.DRIFT]
+    assert 640 < opened.at_sample <= 960
+    assert opened.effect.low > streams.rules.tolerance
+    assert opened.effect.low <= opened.effect.estimate <= opened.effect.high
+    assert opened.opened == 1_000.0 + opened.at_sample - 1
+    assert opened.window_start == pytest.approx(opened.opened - opened.window_samples, abs=40)
+    assert list(streams.alarms) == [opened.id]
+    assert streams.samples_since(opened) == 960 - opened.at_sample
+
+
+def test_a_segments_window_is_dated_by_its_own_traffic(world: World, streams: MonitorStreams) -> None:
+    """The segment takes one sample in twenty: its window reaches twenty times as far back as as many samples of the whole."""
+    whole = world.panes(world.ordinary(3_200, 1))
+    german = world.panes(np.concatenate([world.ordinary(80, 2), world.new(80, 3)]), segment="locale=de")
+    slow = [replace(pane, last_time=1_000.0 + 20 * (pane.last_time - 1_000.0)) for pane in german]
+    merged = sorted([*whole, *slow], key=lambda pane: (pane.last_time, pane.key.segment))
+
+    (opened, *_) = [alarm for alarm in decided(streams, numbered(merged)) if alarm.segment == "locale=de"]
+    assert opened.window_start == pytest.approx(opened.opened - 20 * opened.window_samples, rel=0.05, abs=400)
+
+
+def test_a_segment_is_tested_against_its_own_slice(world: World) -> None:
+    """German traffic has two topics of its own; they are ordinary there, and drift on the English stream."""
+    topics = np.arange(12) < 2
+    nearest = ((world.rows.embeddings[:, None] - _centres(world)[None]) ** 2).sum(2).argmin(1)
+    segments = tuple({"locale": "de" if topics[topic] else "en"} for topic in nearest)
+    reference = replace(world.reference, rows=replace(world.rows, segments=segments), segment_values={"locale": ("de", "en")}, manifest={})
+    usual = world.rows.embeddings[topics[nearest]]
+    assert len(usual) >= 200
+    rows = np.resize(np.random.default_rng(1).permutation(usual), (320, usual.shape[1]))
+
+    streams = MonitorStreams(world.settings, reference)
+    assert decided(streams, numbered(world.panes(rows, segment="locale=de"))) == []
+    assert [alarm.segment for alarm in decided(streams, numbered(world.panes(rows, segment="locale=en")))][:1] == ["locale=en"]
+
+
+@cache
+def _centres(world: World) -> Any:
+    from tests.service.conftest import KNOWN, TOPICS
+
+    return TOPICS[:KNOWN]
+
+
+# --- verdicts --------------------------------------------------------------------------------------------------------
+
+
+def drifting(world: World, streams: MonitorStreams, share: float) -> tuple[Alarm, int]:
+    """Drift to its alarm; and the last sequence number."""
+    log = numbered(world.panes(world.ordinary(320, 1)), world.panes(world.drifted(640, 2, share), after=20))
+    for entry in log:
+        if streams.apply(entry).opened:
+            return next(iter(streams.alarms.values())), entry.sequence
+    raise AssertionError("no alarm")
+
+
+def test_a_false_alarm_holds_the_same_drift_back_until_it_has_grown(world: World, streams: MonitorStreams) -> None:
+    opened, at = drifting(world, streams, 0.2)
+    (closed,) = streams.apply(verdict(opened, "false", sequence=at + 1)).alarms
+    assert (closed.state, closed.history[-1].reason) == (AlarmState.RESOLVED, Reason.FALSE_ALARM)
+    assert describe_status(streams)["state"] == "watching"
+    limit = streams.streams[WHOLE].episode.held_back
+    assert limit is not None
+    assert limit.beyond == pytest.approx(1.5 * opened.effect.estimate)
+
+    same = world.panes(world.drifted(1_600, 7, 0.2), after=at)
+    assert decided(streams, same) == []
+    assert streams.streams[WHOLE].episode.withheld == 1
+
+    grown = decided(streams, world.panes(world.new(1_600, 9), after=at + 100))
+    assert grown[0].state is AlarmState.OPEN
+    assert grown[0].id != opened.id
+    assert grown[0].effect.low > limit.beyond
+
+
+@pytest.mark.parametrize("value", ["false", "seasonal"])
+def test_a_held_back_drift_that_lasts_opens_after_a_week(world: World, streams: MonitorStreams, value: str) -> None:
+    opened, at = drifting(world, streams, 0.35)
+    streams.apply(verdict(opened, value, sequence=at + 1))
+    assert decided(streams, world.panes(world.drifted(640, 7, 0.35), after=at)) == []
+
+    before, after = 7 * DAY - 2_000.0, 7 * DAY + 2_000.0
+    assert decided(streams, later(world.panes(world.drifted(320, 8, 0.35), after=at + 40), before)) == []
+    again = decided(streams, later(world.panes(world.drifted(320, 9, 0.35), after=at + 60), after))
+    assert again[0].state is AlarmState.OPEN
+
+
+def test_a_resolved_drift_that_lasts_opens_anew(world: World, streams: MonitorStreams) -> None:
+    opened, at = drifting(world, streams, 0.5)
+    streams.apply(Event("e1", "chat", "resolve", 9_000.0, "ana", opened.id, {}, at + 1))
+    assert streams.streams[WHOLE].evidence.samples == 0
+    assert decided(streams, world.panes(world.drifted(640, 7, 0.5), after=at))[0].state is AlarmState.OPEN
+
+
+def test_a_true_alarm_stays_open_and_its_detector_remembers(world: World, streams: MonitorStreams) -> None:
+    opened, at = drifting(world, streams, 0.5)
+    (confirmed,) = streams.apply(verdict(opened, "true", sequence=at + 1)).alarms
+    assert confirmed.state is AlarmState.ACKNOWLEDGED
+    assert streams.alarms == {opened.id: confirmed}
+    assert streams.streams[WHOLE].evidence.samples == opened.at_sample
+
+
+def test_an_event_on_an_alarm_that_is_over_does_nothing(world: World, streams: MonitorStreams) -> None:
+    opened, at = drifting(world, streams, 0.5)
+    streams.apply(verdict(opened, "false", sequence=at + 1))
+    assert streams.apply(verdict(opened, "true", sequence=at + 2)).alarms == ()
+    assert streams.sequence == at + 2
+
+
+def test_an_alarm_resolves_when_the_drift_has_been_gone_for_long_enough(world: World, streams: MonitorStreams) -> None:
+    streams.rules = replace(streams.rules, tolerance=0.06)
+    opened, at = drifting(world, streams, 0.5)
+    quiet = world.panes(world.ordinary(9_600, 20), after=at)
+    spread = [replace(pane, last_time=pane.last_time + n * 3_600.0) for n, pane in enumerate(quiet)]
+    resolved = next(alarm for alarm in decided(streams, spread) if alarm.state is AlarmState.RESOLVED)
+    assert (resolved.id, resolved.history[-1].reason) == (opened.id, Reason.CALM)
+    assert opened.id not in streams.alarms
+
+
+# --- budget and status -----------------------------------------------------------------------------------------------
+
+
+def test_shares_of_false_alarms_sum_to_the_budget(world: World, streams: MonitorStreams) -> None:
+    """Per sample of the whole traffic: a segment sees only its share of the samples."""
+    share = {WHOLE: 1.0, **world.reference.segment_shares}
+    assert set(streams.streams) == {WHOLE, "locale=de", "locale=en"}
+    rate = sum(share[stream.segment] / stream.run_length for stream in streams.streams.values())
+    assert rate == pytest.approx(1 / world.settings.detection.run_length)
+
+
+def test_without_segments_the_whole_has_the_whole_budget(world: World) -> None:
+    alone = MonitorStreams(world.settings, replace(world.reference, segment_values={}))
+    assert alone.streams[WHOLE].run_length == world.settings.detection.run_length
+
+
+def test_a_run_length_beyond_the_reference_is_cut_to_what_it_supports(world: World) -> None:
+    detection = world.settings.detection.model_copy(update={"run_length": 1e6})
+    streams = MonitorStreams(world.settings.model_copy(update={"detection": detection}), world.reference)
+    assert streams.run_length == world.reference.model.calibration.supported < 1e6
+
+
+def test_from_warming_up_over_watching_to_drifting(world: World, streams: MonitorStreams) -> None:
+    first = describe_status(streams)
+    assert (first["state"], first["missing_samples"], first["traffic_per_second"]) == ("warming up", 16, None)
+    assert all(delay["seconds"] is None for delay in first["expected_delay"])
+
+    decided(streams, numbered(world.panes(world.ordinary(320, 1))))
+    watching = describe_status(streams)
+    assert (watching["state"], watching["missing_samples"], watching["samples"], watching["sequence"]) == ("watching", 0, 320, 20)
+    assert watching["traffic_per_second"] == pytest.approx(1.0, rel=0.1)
+    assert watching["last_time"] == 1_319.0
+
+    decided(streams, world.panes(world.drifted(320, 2), after=20))
+    drifting = describe_status(streams)
+    assert drifting["state"] == "drifting"
+    whole = drifting["streams"][0]
+    assert (whole["segment"], whole["samples"], whole["alarm"]) == (WHOLE, 640, next(iter(streams.alarms)))
+    assert whole["evidence"] > whole["threshold"]
+    assert (whole["crossings"], whole["opened"], whole["withheld"]) == (1, 1, 0)
+
+
+def test_the_status_names_what_people_look_for(streams: MonitorStreams) -> None:
+    status = describe_status(streams)
+    assert set(status) == {
+        "state", "reference_version", "run_length", "tolerance", "samples", "missing_samples", "sequence", "traffic_per_second",
+        "last_time", "expected_delay", "streams", "other_versions",
+    }  # fmt: skip
+    delays = [delay["samples"] for delay in status["expected_delay"]]
+    assert [delay["share"] for delay in status["expected_delay"]] == [0.05, 0.1, 0.2, 0.5]
+    known = [samples for samples in delays if samples is not None]
+    assert known == sorted(known, reverse=True)
+    assert {tuple(stream) for stream in status["streams"]} == {
+        ("segment", "samples", "run_length", "evidence", "threshold", "channel", "window_samples", "effect", "novel_share", "alarm",
+         "crossings", "opened", "withheld"),
+    }  # fmt: skip
