@@ -90,6 +90,6 @@ class Operations:
         recorded = self._store.record_event(event)
         if (recorded.actor, recorded.body) != (actor, body):
             raise ConflictError(f"alarm {alarm.id}: {recorded.actor} was faster; look at it again")
-        while self._store.decided(alarm.monitor)[0] < event.sequence:  # another process may be deciding too
-            controller.step(now=now)
+        while controller.step(now=now):
+            pass
         return self._store.get(Alarm, alarm.id)
