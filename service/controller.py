@@ -58,6 +58,8 @@ class Controller:
         self._unsaved = 0
         self._saved_at = 0.0
         self._stands_down = False
+        self._torn = False
+        """A step failed half-way: what it applied may not have been written."""
         self.streams = MonitorStreams(settings, reference)
         if not self._restore():
             self._take_over()
@@ -70,14 +72,17 @@ class Controller:
     def step(self, *, now: float) -> int:
         """Decides what has come since the last call; returns how many entries. Another controller's progress is taken over."""
         with self._lock:
+            if self._torn:
+                self._stands_down = not self._restore()
             if self._stands_down:
                 return 0
-            before = self.streams.sequence
+            before, self._torn = self.streams.sequence, True
             try:
                 self._step(now)
             except ConflictError as error:
                 log.warning("decision overtaken", monitor=self.monitor, reason=str(error))
                 self._stands_down = not self._restore()
+            self._torn = False
             return self.streams.sequence - before
 
     def _step(self, now: float) -> None:
