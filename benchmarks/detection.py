@@ -27,7 +27,7 @@ from service.reference import Reference, ReferenceRows
 from service.settings import MonitorSettings
 from service.streams import MonitorStreams
 
-STREAMS = 20
+DELAY_STREAMS, NULL_STREAMS = 12, 20
 DELAY_ROWS, DELAY_RUN_LENGTH, DELAY_SHARE = 5_000, 20_000.0, 0.1
 BEFORE, AFTER = 2_000, 6_000
 DELAY_BAR = 400.0
@@ -159,7 +159,7 @@ def null_alarms(path: Embedded, held_out: NDArray[np.bool_], seed: int) -> dict[
 
 def delay_figures(path: Embedded, held_out: NDArray[np.bool_], progress: Progress) -> list[Figure]:
     """The mean delay of each way to decide; the bar is on what the service opens."""
-    results = _spread(partial(delays, path, held_out), STREAMS, lambda text: progress(f"delay: {text}"))
+    results = _spread(partial(delays, path, held_out), DELAY_STREAMS, lambda text: progress(f"delay: {text}"))
     figures = []
     for name in results[0]:
         late = np.array([result[name][1] for result in results])
@@ -175,7 +175,7 @@ def delay_figures(path: Embedded, held_out: NDArray[np.bool_], progress: Progres
 
 def run_length_figures(path: Embedded, held_out: NDArray[np.bool_], progress: Progress) -> list[Figure]:
     """Samples ÷ alarms over what was asked; alarms of one stream share a reference, so the interval resamples streams."""
-    results = _spread(partial(null_alarms, path, held_out), STREAMS, lambda text: progress(f"run length: {text}"))
+    results = _spread(partial(null_alarms, path, held_out), NULL_STREAMS, lambda text: progress(f"run length: {text}"))
     figures = []
     for name in results[0]:
         samples, alarms = np.array([result[name] for result in results]).T

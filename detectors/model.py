@@ -22,6 +22,7 @@ _REGULARISERS = (0.02, 0.2, float("inf"))
 _MOST_FIT, _MOST_CALIBRATION = 10_000, 30_000
 _RUN_LENGTH_PER_ROW = 5.0
 _LEAST_ROWS = 200
+_LEAST_SLICE_WINDOW = 64
 
 
 def rows_needed(run_length: float) -> int:

@@ -135,6 +135,7 @@ class StreamScan:
         filled = slice(0, len(n))
         law = Law(self._law.mean[filled], self._law.deviation[filled], self._law.skewness[filled])
         surprise = law.surprise(np.hstack([quadratic, score]))
+        surprise[n < self.slice.least_samples] = 0.0
         k, channel = np.unravel_index(int(surprise.argmax()), surprise.shape)
         above = bool(surprise[k, channel] > self.threshold)
         alarm = above and not self._latched

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli import screens
+from service import screens
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, installed, monitor_of, operations
 from service.cli.terminal import actor, emit, example, show
 from service.cli.views import view, views

@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from service.cli.drawing import columns, count
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitor_of, rows_in, samples_of
 from service.cli.terminal import counter, emit, example, show
 from service.datasets import Difference, Role, difference
 from service.errors import InputError
+from service.screens.drawing import columns, count
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.errors import ConfigurationError, InputError
-from service.records import Rejected, Sample
+from service.records import Item, Record, Rejected, Sample
 from service.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -61,12 +61,15 @@ def samples_of(installation: Installation, monitor: str, paths: Sequence[Path]) 
     source = installation.files(monitor, paths)
     while not source.ended:
         for record in source.poll(512, 0.0):
-            for item in record.items:
-                if isinstance(item, Rejected):
-                    where = f"{record.partition.topic}, line {record.offset + 1}"
-                    raise InputError(item.reason, f"{where}: {item.message}; mend or remove it")
-                if isinstance(item, Sample):
-                    yield item
+            yield from (_good(record, item) for item in record.items)
+
+
+def _good(record: Record, item: Item) -> Sample:
+    if isinstance(item, Sample):
+        return item
+    where = f"{record.partition.topic}, line {record.offset + 1}"
+    why = (item.reason, item.message) if isinstance(item, Rejected) else ("file", "not a sample")
+    raise InputError(why[0], f"{where}: {why[1]}; mend or remove it")
 
 
 def rows_in(paths: Sequence[Path]) -> int | None:

@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from service.cli import screens
-from service.cli.drawing import columns, excerpt, moment, word
+from service import screens
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitor_of, operations
 from service.cli.terminal import actor, emit, example, show
 from service.cli.views import view, views
+from service.screens.drawing import columns, excerpt, moment, word
 
 dead = typer.Typer(no_args_is_help=True)
 outbox = typer.Typer(no_args_is_help=True)

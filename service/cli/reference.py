@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from service.cli.drawing import columns, count, moment
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, MoreFiles, installed, monitor_of, rows_in, samples_of
 from service.cli.pooled import Span, pooled_rows
 from service.cli.terminal import bars, emit, example, show
 from service.errors import InputError, NotFoundError
 from service.reference import Origin, Progress, Reference, ReferenceRows, embed_rows
+from service.screens.drawing import columns, count, moment
 
 if TYPE_CHECKING:
     from service.app import Installation

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from service.cli import screens
-from service.cli.drawing import columns, moment, word
+from service import screens
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, installed, monitor_of, operations
 from service.cli.terminal import actor, bars, emit, example, show
 from service.cli.views import view, views
 from service.errors import ConflictError, InputError
 from service.operations import Operations
 from service.records import AnnotationBatch, CycleState, RefreshCycle
+from service.screens.drawing import columns, moment, word
 
 if TYPE_CHECKING:
     from service.app import Installation

@@ -13,7 +13,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from service.cli import screens
+from service import screens
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, MoreFiles, installed, monitor_of, rows_in
 from service.cli.terminal import counter, emit, example, show
 from service.errors import InputError

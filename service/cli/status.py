@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from detectors.model import rows_needed
-from service.cli import screens
+from service import screens
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitors_of
 from service.cli.terminal import emit, example, show
 from service.records import WHOLE

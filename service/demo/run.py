@@ -21,8 +21,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.rule import Rule
 from rich.text import Text
 
+from service import screens
 from service.app import Serving, opened, served
-from service.cli import screens
 from service.demo.annotator import Annotator
 from service.demo.messages import CALM, DRIFTED, Kind, Message, Mix
 from service.demo.scene import ANNOTATORS, MONITOR, TRAINER, Scene, first_model, prepare, retrain, settings_for

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from detectors.summarizer import Summarizer
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
+from service.adapters.sqlite import SqliteStore
 from service.ports import Embedder
-from service.records import WHOLE, Pane, PaneKey, Partition, Sample
+from service.records import WHOLE, Commit, Pane, PaneKey, Partition, Pooled, Sample
 from service.reference import Origin, Reference, ReferenceRows, References, embed_rows
 from service.settings import MonitorSettings
 from service.watched import WatchedMonitor
@@ -114,6 +115,40 @@ class World:
             key = PaneKey(self.settings.name, segment, version, PARTITION, first)
             panes.append(Pane(key, last, 1_000.0 + first, 1_000.0 + last, self.reference.summarizer.summarize(described, at), number))
         return panes
+
+    def log(self, store: SqliteStore, *, vectors: bool = False) -> Log:
+        """A partition in the store; `vectors`: the payloads are the rows themselves, else texts."""
+        return Log(store, self, vectors=vectors)
+
+
+class Log:
+    """A partition that is committed in full panes, each with its samples in the pool."""
+
+    def __init__(self, store: SqliteStore, world: World, *, vectors: bool) -> None:
+        self.offset = 0
+        self._store = store
+        self._world = world
+        self._vectors = vectors
+        self._epoch = store.assign(PARTITION).epoch
+
+    def add(self, rows: NDArray[np.float32], *, version: int = 1) -> None:
+        """The rows, a multiple of the pane's size, one sample a second."""
+        panes = self._world.panes(rows, after=self.offset // PANE_SAMPLES, version=version)
+        novelty = self._world.reference.summarizer.describe(rows).novelty.tolist()
+        pooled = [self._pooled(n, row, new, version) for n, (row, new) in enumerate(zip(rows, novelty, strict=True), self.offset)]
+        commit = Commit(
+            PARTITION, self._epoch, self.offset, self.offset + len(rows), panes[-1].last_time,
+            closed=tuple(panes), pooled=tuple(pooled), counts={"chat": len(rows)},
+        )  # fmt: skip
+        self._store.commit(commit)
+        self.offset += len(rows)
+
+    def _pooled(self, offset: int, row: NDArray[np.float32], novelty: float, version: int) -> Pooled:
+        payload = row if self._vectors else f"text {offset}"
+        return Pooled(
+            "chat", f"s{offset}", 1_000.0 + offset, PARTITION, offset, payload, {"locale": "en"}, None, None,
+            row.astype(np.float16), novelty, version,
+        )  # fmt: skip
 
 
 def monitor_settings(**changes: Any) -> MonitorSettings:

@@ -13,44 +13,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from service.adapters.sqlite import SqliteStore
 from service.alarms import Reason
 from service.controller import Controller
 from service.errors import ConflictError
 from service.observe import Reading, Silent
-from service.records import WHOLE, Alarm, AlarmState, Commit, Decision, Event, Pane, Pooled, Severity
+from service.records import WHOLE, Alarm, AlarmState, Decision, Event, Pane, Severity
 
 if TYPE_CHECKING:
-    from tests.service.conftest import World
-
-
-class Log:
-    """A partition that is committed pane by pane, each with its samples in the pool."""
-
-    def __init__(self, store: SqliteStore, world: World) -> None:
-        self.store = store
-        self._world = world
-        self._partition = world.panes(world.ordinary(1, 0))[0].key.partition
-        self._epoch = store.assign(self._partition).epoch
-        self._offset = self._panes = 0
-
-    def add(self, rows: NDArray[np.float32], *, version: int = 1) -> None:
-        panes = self._world.panes(rows, after=self._panes, version=version)
-        pooled = [self._pooled(row, self._offset + n, version) for n, row in enumerate(rows)]
-        commit = Commit(
-            self._partition, self._epoch, self._offset, self._offset + len(rows), panes[-1].last_time,
-            closed=tuple(panes), pooled=tuple(pooled), counts={"chat": len(rows)},
-        )  # fmt: skip
-        self.store.commit(commit)
-        self._offset, self._panes = self._offset + len(rows), self._panes + len(panes)
-
-    def _pooled(self, row: NDArray[np.float32], offset: int, version: int) -> Pooled:
-        return Pooled(
-            "chat", f"s{offset}", 1_000.0 + offset, self._partition, offset, f"text {offset}", {"locale": "en"}, None, None,
-            row.astype(np.float16), 0.5, version,
-        )  # fmt: skip
+    from tests.service.conftest import Log, World
 
 
 @pytest.fixture
@@ -61,7 +33,7 @@ def store() -> Iterator[SqliteStore]:
 
 @pytest.fixture
 def log(store: SqliteStore, world: World) -> Log:
-    return Log(store, world)
+    return world.log(store)
 
 
 def controller(store: SqliteStore, world: World, *, version: int = 1, **options: Any) -> Controller:
@@ -189,7 +161,7 @@ def test_figures_of_every_decision_are_told(store: SqliteStore, log: Log, world:
 
 def reference_run(world: World) -> list[Alarm]:
     with closing(SqliteStore(":memory:")) as store:
-        drift(Log(store, world), world)
+        drift(world.log(store), world)
         drain(controller(store, world))
         return alarms(store)
 
@@ -200,7 +172,7 @@ def test_a_restart_anywhere_gives_the_same_alarms(world: World, cuts: list[int],
     rows = np.concatenate([world.ordinary(320, 2), world.drifted(320, 102)])
     edges = [0, *sorted({16 * cut for cut in cuts}), len(rows)]
     with closing(SqliteStore(":memory:")) as store:
-        log = Log(store, world)
+        log = world.log(store)
         for start, end in pairwise(edges):
             log.add(rows[start:end])
             deciding = controller(store, world)
@@ -232,7 +204,7 @@ class DiesOnce(SqliteStore):
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_crash_around_a_decision_loses_and_doubles_nothing(world: World, when: str) -> None:
     with closing(DiesOnce(":memory:")) as store:
-        drift(Log(store, world), world)
+        drift(world.log(store), world)
         dying = controller(store, world, notify=("pager",))
         store.dies = when
         with pytest.raises(KeyboardInterrupt):
@@ -248,7 +220,7 @@ def test_a_crash_around_a_decision_loses_and_doubles_nothing(world: World, when:
 def test_a_step_that_failed_in_memory_is_taken_up_from_the_store(world: World) -> None:
     """The same controller goes on after an error between applying and writing."""
     with closing(DiesOnce(":memory:")) as store:
-        drift(Log(store, world), world)
+        drift(world.log(store), world)
         deciding = controller(store, world)
         store.dies = "before"
         with pytest.raises(KeyboardInterrupt):
@@ -276,7 +248,7 @@ def test_the_slower_of_two_takes_the_others_decisions_over(store: SqliteStore, l
 
 def test_two_at_once_lose_and_double_nothing(tmp_path: Any, world: World) -> None:
     with closing(SqliteStore(tmp_path / "state.sqlite")) as mine, closing(SqliteStore(tmp_path / "state.sqlite")) as its:
-        log = Log(mine, world)
+        log = world.log(mine)
         both = [controller(mine, world, notify=("pager",)), controller(its, world, notify=("pager",))]
         stop = threading.Event()
 

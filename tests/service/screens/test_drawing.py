@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.cli.drawing import count, excerpt, interval, interval_bar, level_bar, moment, percent, points, span
 from service.records import Measured
+from service.screens.drawing import count, excerpt, interval, interval_bar, level_bar, moment, percent, points, span
 
 
 @given(st.text(max_size=300), st.integers(1, 60))

@@ -11,8 +11,22 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from service.cli.drawing import NONE, columns, count, cut, excerpt, interval, interval_bar, level_bar, moment, percent, points, span, word
 from service.records import Alarm, Candidate, ClusterChange, CycleState, DeadLetter, Exemplar, Measured, RefreshCycle, Step
+from service.screens.drawing import (
+    NONE,
+    columns,
+    count,
+    cut,
+    excerpt,
+    interval,
+    interval_bar,
+    level_bar,
+    moment,
+    percent,
+    points,
+    span,
+    word,
+)
 
 Figures = Mapping[str, Any]
 

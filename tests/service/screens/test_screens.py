@@ -7,16 +7,6 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from service.cli.screens import (
-    alarm_explanation,
-    alarm_list,
-    candidate_table,
-    cluster_table,
-    cycle_timeline,
-    dead_letter_list,
-    status_screen,
-    verification_table,
-)
 from service.records import (
     Alarm,
     AlarmState,
@@ -33,6 +23,16 @@ from service.records import (
     Severity,
     Step,
     Verdict,
+)
+from service.screens import (
+    alarm_explanation,
+    alarm_list,
+    candidate_table,
+    cluster_table,
+    cycle_timeline,
+    dead_letter_list,
+    status_screen,
+    verification_table,
 )
 
 NOON = 1_767_268_800.0
