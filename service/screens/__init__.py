@@ -1,4 +1,4 @@
-"""What the commands show: records and plain mappings in, rich renderables out. Nothing here reads a store or a clock."""
+"""What commands and the demo show: records and plain mappings in, rich renderables out. Nothing here reads a store or a clock."""
 
 from __future__ import annotations
 
