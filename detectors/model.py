@@ -42,6 +42,8 @@ class Slice:
     """Behind the mean feature."""
     scalar_rows: int
     """Behind the scalars' mean: only rows that the fit part does not hold."""
+    least_samples: int = 0
+    """Shorter windows are not weighed: their law is not known from the slice's moments alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +108,7 @@ class ScanModel:
         fresh, apart = int(held_out.sum()), scalars[held_out]
         deviation = np.maximum(apart.std(0), self.calibration.scalar_deviation)  # a few rows that lie low also scatter little
         moments = Moments.of(np.cov(features[held_out], rowvar=False), self.spectrum.weights).unbiased(fresh)
-        return Slice(features.mean(0).astype(np.float32), apart.mean(0), deviation, moments, len(described), fresh)
+        return Slice(features.mean(0).astype(np.float32), apart.mean(0), deviation, moments, len(described), fresh, _LEAST_SLICE_WINDOW)
 
     def whole(self) -> Slice:
         """The whole reference as a slice: no shift."""
