@@ -34,7 +34,7 @@ class Commit:
 def run(progress: Progress) -> Sequence[Figure]:
     """A reference of messages up to 2015; those since 2016 replayed in order of time."""
     progress("building MiniLM, the first time only")
-    embedder = EmbedderSettings(model=cached_minilm(Path(".cache/models")))
+    embedder = EmbedderSettings(model=cached_minilm(Path(".cache/models").resolve()))
     commits = read(public_sets() / "text/commits_numpy.parquet")
     old = [n for n, commit in enumerate(commits) if commit.split == "train"]
     new = [n for n, commit in enumerate(commits) if commit.split != "train"]

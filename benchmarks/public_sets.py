@@ -33,7 +33,7 @@ def public_sets() -> Path:
     folder = os.environ.get("DRIFTGATE_DATA", "")
     if not folder or not Path(folder).is_dir():
         raise Skipped("needs DRIFTGATE_DATA, a folder of public data sets (benchmarks/README.md says what it holds)")
-    return Path(folder)
+    return Path(folder).resolve()
 
 
 def column(path: Path, name: str) -> list[Any]:
