@@ -1,0 +1,476 @@
+"""The refresh cycle over a real store, with small models: from an alarm to a rebase, whatever is repeated or lost in between."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service import annotation
+from service.adapters.sqlite import SqliteStore
+from service.controller import Controller
+from service.datasets import DataSets
+from service.errors import ConfigurationError, ConflictError, InputError
+from service.observe import Silent
+from service.ports import Embedded
+from service.records import Alarm, AlarmState, AnnotationBatch, BatchState, CycleState, Label, Payload, RefreshCycle, Sample
+from service.reference import References
+from service.refresher import CHALLENGE, Refresher
+from service.settings import EmbedderSettings, MonitorSettings
+
+if TYPE_CHECKING:
+    from tests.service.conftest import Log, World
+
+CLASSES = ("early", "late")
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Embeds vectors as they are and answers by the class of the nearest topic that it knows."""
+
+    fingerprint: str
+    topics: NDArray[np.float64]
+    late: NDArray[np.bool_]
+    dimension: int = 6
+
+    def check(self, payload: Payload) -> None:
+        if not isinstance(payload, np.ndarray):
+            raise InputError("type", "a vector is needed")
+
+    def embed(self, payloads: Sequence[Payload]) -> Embedded:
+        rows = np.stack([np.asarray(payload, np.float32) for payload in payloads])
+        distance = ((rows[:, None] - self.topics[None]) ** 2).sum(2)
+        logits = -np.stack([distance[:, ~self.late].min(1), distance[:, self.late].min(1)], axis=1)
+        return Embedded(rows, logits.astype(np.float32))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def models() -> Mapping[str, Nearest]:
+    """By file name: the old model knows twelve topics, the new one all sixteen; the third gets the new ones right and breaks others."""
+    from tests.service.conftest import TOPICS
+
+    late = np.arange(16) >= 6
+    flipped = late ^ (np.arange(16) == 0)
+    old = Nearest("old", TOPICS[:12], np.arange(12) >= 6)
+    return {"old.onnx": old, "new.onnx": Nearest("new", TOPICS, late), "bad.onnx": Nearest("bad", TOPICS, flipped)}
+
+
+def truth(rows: NDArray[np.float32]) -> list[str]:
+    """What an annotator answers."""
+    logits = models()["new.onnx"].embed(list(rows)).logits
+    assert logits is not None
+    return [CLASSES[int(i)] for i in logits.argmax(1)]
+
+
+@dataclass
+class Site:
+    """What the refresher asks of the installation."""
+
+    settings: MonitorSettings
+    references: References
+    removed: bool = False
+
+    def effective(self, monitor: str) -> MonitorSettings:
+        if self.removed or monitor != "chat":
+            raise ConfigurationError(f"no monitor {monitor!r}")
+        model, classes = self.references.model(monitor)
+        if not model:
+            return self.settings
+        embedder = self.settings.embedder.with_model(Path(model))
+        return self.settings.model_copy(update={"embedder": embedder, "classes": classes})
+
+    def embedder(self, monitor: str) -> Nearest:
+        return self.load(self.effective(monitor).embedder)
+
+    def load(self, settings: EmbedderSettings) -> Nearest:
+        return models()[settings.model.name if settings.model else "old.onnx"]
+
+
+class Bench:
+    """A monitor with drift under way, and everything a cycle needs."""
+
+    def __init__(self, world: World, store: SqliteStore, folder: Path, **options: Any) -> None:
+        shutil.copytree(world.references._directory, folder / "references")
+        embedder = {"model": "old.onnx", "input": "tensor"} if options.pop("tensors", True) else {"input": "none", "dimension": 6}
+        document = {
+            **world.settings.model_dump(exclude={"embedder"}),
+            "embedder": embedder,
+            "classes": CLASSES,
+            "annotation": {"budget": 40, "destination": "vendor"},
+            "refresh": {"after_samples": 200, "destination": "jobs", **options.pop("refresh", {})},
+            **options,
+        }
+        self.world, self.store, self.folder = world, store, folder
+        self.site = Site(MonitorSettings.model_validate(document), References(folder / "references"))
+        self.data_sets = DataSets(folder)
+        self.log: Log = world.log(store, vectors=embedder["input"] == "tensor")
+        self.refresher = self.restarted()
+
+    def restarted(self) -> Refresher:
+        """Another process's refresher on the same state."""
+        return Refresher(self.store, self.site.references, self.data_sets, self.site, models=self.folder / "models")
+
+    def controller(self) -> Controller:
+        reference = self.site.references.load("chat")
+        return Controller(self.site.effective("chat"), reference, self.store, Silent(), follower=self.refresher)
+
+    def drift(self, rows: int = 960) -> Alarm:
+        self.log.add(self.world.ordinary(320, 1))
+        self.log.add(self.world.drifted(rows, 2, 0.4))
+        deciding = self.controller()
+        while deciding.step(now=3_000.0):
+            pass
+        return self.store.find(Alarm)[0]
+
+    def write(self, statement: str) -> None:
+        """Straight into the store."""
+        with self.store._database.write() as connection:
+            connection.execute(statement)
+
+    def cycle(self) -> RefreshCycle:
+        (cycle,) = self.store.find(RefreshCycle)
+        return cycle
+
+    def batch(self) -> AnnotationBatch:
+        return self.store.get(AnnotationBatch, self.cycle().batch)
+
+    def answer(self) -> None:
+        """Every candidate of the batch, by its vector."""
+        batch = self.batch()
+        ids = [item.id for item in batch.items]
+        answers = zip(ids, truth(self.vectors(ids)), strict=True)
+        labels = [Label("chat", batch.id, sample, label, 4_000.0, "ana") for sample, label in answers]
+        annotation.take_back(self.store, labels, quota=1.0, now=4_001.0)
+
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        kept = {sample.id: sample.payload for sample in self.data_sets.load("chat", "pool").samples}
+        return np.stack([np.asarray(kept[sample], np.float32) for sample in ids])
+
+    def golden(self, rows: int = 1_100) -> None:
+        vectors = self.world.ordinary(rows, 77)
+        samples = [Sample("chat", f"g{i}", 1.0, v, label=t) for i, (v, t) in enumerate(zip(vectors, truth(vectors), strict=True))]
+        self.data_sets.add("chat", "golden", samples, models()["old.onnx"], now=1.0)
+
+    def trained(self) -> RefreshCycle:
+        """Up to the moment at which a new model is waited for."""
+        self.golden()
+        self.drift()
+        self.answer()
+        assert self.refresher.step(now=4_002.0) == 1
+        return self.cycle()
+
+    def model(self, name: str) -> Path:
+        path = self.folder / name
+        path.write_bytes(b"a model")
+        return path
+
+
+@pytest.fixture
+def store() -> Iterator[SqliteStore]:
+    with closing(SqliteStore(":memory:")) as store:
+        yield store
+
+
+@pytest.fixture
+def make_bench(world: World, store: SqliteStore, tmp_path: Path) -> Callable[..., Bench]:
+    return lambda **options: Bench(world, store, tmp_path, **options)
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    return make_bench()
+
+
+@pytest.fixture
+def refitted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New versions take over what the first one learned: fitting is tested where it is written."""
+
+    def fit(rows: NDArray[np.float32], **_: object) -> object:
+        return replace(world.reference.model, held_out=np.ones(len(rows), np.bool_))
+
+    monkeypatch.setattr("service.reference.fit_model", fit)
+
+
+@contextmanager
+def dying(monkeypatch: pytest.MonkeyPatch, part: object, method: str) -> Iterator[None]:
+    """The process ends where the part's method is called."""
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(part, method, die)
+        with pytest.raises(KeyboardInterrupt):
+            yield
+
+
+# --- opening ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_alarm_opens_one_cycle_with_a_batch_that_leaves(bench: Bench) -> None:
+    alarm = bench.drift()
+    cycle, batch = bench.cycle(), bench.batch()
+    assert (cycle.opened_by, cycle.state, cycle.reference_version) == (alarm.id, CycleState.ANNOTATING, 1)
+    assert batch.state is BatchState.SENT
+    assert 8 < len(batch.items) <= 40
+    assert [(item.kind, item.destination) for item in bench.store.outbox()] == [("annotation.batch", "vendor")]
+
+    for refresher in (bench.refresher, bench.restarted()):
+        refresher.follow(alarm, samples=900, now=3_100.0)
+        refresher.follow(alarm, samples=5_000, now=3_200.0)
+    assert bench.cycle() == cycle
+
+
+def test_a_young_drift_is_given_time(bench: Bench) -> None:
+    alarm = bench.drift(rows=160)
+    bench.refresher.follow(alarm, samples=199, now=3_000.0)
+    assert bench.store.find(RefreshCycle) == []
+    bench.refresher.follow(alarm, samples=200, now=3_000.0)
+    assert bench.store.find(RefreshCycle) != []
+
+
+def test_a_drift_without_candidates_is_tried_again_later(bench: Bench) -> None:
+    alarm = bench.drift(rows=160)
+    bench.write("DELETE FROM pool")
+    bench.refresher.follow(alarm, samples=200, now=3_000.0)
+    assert bench.store.find(RefreshCycle) == []
+
+    bench.log.add(bench.world.new(320, 9))
+    bench.refresher.follow(alarm, samples=327, now=3_000.0)
+    assert bench.store.find(RefreshCycle) == []
+    bench.refresher.follow(alarm, samples=328, now=3_000.0)
+    assert bench.cycle().opened_by == alarm.id
+
+
+def test_a_cancelled_cycle_is_not_opened_again_by_itself(bench: Bench) -> None:
+    from service import refresh
+
+    alarm = bench.drift()
+    refresh.cancel(bench.store, bench.cycle().id, actor="ana", now=3_100.0)
+    bench.restarted().follow(alarm, samples=5_000, now=3_200.0)
+    assert bench.cycle().state is CycleState.CANCELLED
+
+    again = bench.refresher.open("chat", alarm.id, now=3_300.0)
+    assert (again.attempt, again.state) == (2, CycleState.ANNOTATING)
+    assert bench.refresher.open("chat", alarm.id, now=3_400.0) == again
+
+
+def test_a_request_is_for_the_strongest_alarm_and_needs_one(bench: Bench) -> None:
+    with pytest.raises(ConflictError, match="no open alarm"):
+        bench.refresher.open("chat", "request", now=1.0)
+    alarm = bench.drift()
+    opened = bench.refresher.open("chat", "request", now=3_000.0)
+    assert opened.opened_by == "request"
+    assert {item.segment for item in bench.store.get(AnnotationBatch, opened.batch).items} == {alarm.segment}
+
+
+def test_without_payloads_nothing_is_opened_and_the_reason_is_said(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(refresh={"automatic": False})
+    bench.drift()
+    bench.write("UPDATE pool SET payload = NULL, shape = NULL")
+    with pytest.raises(InputError, match="keep_payloads: true"):
+        bench.refresher.open("chat", "request", now=3_000.0)
+    assert bench.store.find(RefreshCycle) == []
+
+
+def test_the_challenge_set_is_drawn_at_random_from_the_alarms_new_traffic(bench: Bench) -> None:
+    alarm = bench.drift()
+    rows = {row.id: row for row in bench.store.pool("chat", since=alarm.window_start)}
+    drawn = [item for item in bench.batch().items if item.reason == CHALLENGE]
+    assert len(drawn) == 8
+    assert all(rows[item.id].novelty > 0.95 and item.predicted is None for item in drawn)
+    ids = [item.id for item in bench.batch().items]
+    assert len(set(ids)) == len(ids)
+
+    others = [{item.id for item in bench.refresher.candidates(alarm, seed=seed) if item.reason == CHALLENGE} for seed in "abcd"]
+    assert len({frozenset(other) for other in others}) == 4
+    assert bench.refresher.candidates(alarm, seed="a") == bench.refresher.candidates(alarm, seed="a")
+
+
+def test_candidates_of_a_segments_alarm_are_of_that_segment(bench: Bench) -> None:
+    alarm = bench.drift()
+    assert bench.refresher.candidates(replace(alarm, segment="locale=en"))
+    assert bench.refresher.candidates(replace(alarm, segment="locale=de")) == ()
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+
+def test_labels_become_disjoint_train_and_challenge_sets(bench: Bench) -> None:
+    cycle = bench.trained()
+    assert cycle.state is CycleState.TRAINING
+    batch = bench.batch()
+    drawn = {item.id for item in batch.items if item.reason == CHALLENGE}
+    train, challenge = (bench.data_sets.load("chat", role) for role in ("train", "challenge"))
+    assert {sample.id for sample in challenge.samples} == drawn
+    assert {sample.id for sample in train.samples} == {item.id for item in batch.items} - drawn
+    assert [sample.label for sample in train.samples] == truth(np.stack([np.asarray(s.payload) for s in train.samples]))
+
+    (request,) = [item for item in bench.store.outbox() if item.kind == "refresh.requested"]
+    assert request.destination == "jobs"
+    assert {each["role"] for each in request.payload["data"]["data_sets"]} == {"train", "challenge", "golden"}
+    assert bench.refresher.step(now=5_000.0) == 0
+
+
+def test_labels_that_come_when_the_pool_has_moved_on_still_count(world: World, tmp_path: Path) -> None:
+    with closing(SqliteStore(":memory:", pool_rows={"chat": 1_300})) as store:
+        bench = Bench(world, store, tmp_path)
+        bench.drift()
+        ids = {item.id for item in bench.batch().items}
+        bench.log.add(world.ordinary(1_600, 50))
+        assert not ids & {row.id for row in store.pool("chat")}
+        bench.answer()
+        bench.refresher.step(now=4_002.0)
+        sets = [bench.data_sets.load("chat", "train"), bench.data_sets.load("chat", "challenge")]
+        assert {sample.id for each in sets for sample in each.samples} == ids
+
+
+def test_unusable_answers_train_nothing(bench: Bench) -> None:
+    bench.drift()
+    batch = bench.batch()
+    junk = [item.id for item in batch.items][-1]
+    labels = [Label("chat", batch.id, item.id, None if item.id == junk else "late", 1.0, "ana", item.id == junk) for item in batch.items]
+    annotation.take_back(bench.store, labels, quota=1.0, now=4_001.0)
+    bench.refresher.step(now=4_002.0)
+    assert junk not in {sample.id for sample in bench.data_sets.load("chat", "train").samples}
+
+
+def test_a_crash_between_sets_and_request_publishes_nothing_twice(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.drift()
+    bench.answer()
+
+    with dying(monkeypatch, bench.store, "save"):
+        bench.refresher.step(now=4_002.0)
+    assert bench.cycle().state is CycleState.ANNOTATING
+
+    assert bench.restarted().step(now=4_003.0) == 1
+    assert [len(bench.data_sets.versions("chat", role)) for role in ("train", "challenge", "pool")] == [1, 1, 1]
+    assert sum(item.kind == "refresh.requested" for item in bench.store.outbox()) == 1
+
+
+def test_a_cycle_that_cannot_go_on_does_not_hold_up_others(bench: Bench) -> None:
+    bench.drift()
+    bench.answer()
+    bench.site.removed = True
+    assert bench.refresher.step(now=4_002.0) == 0
+    bench.site.removed = False
+    assert bench.refresher.step(now=4_003.0) == 1
+
+
+# --- verification and rebase -----------------------------------------------------------------------------------------
+
+
+def test_a_proven_model_is_promoted_and_its_reference_comes_into_force(bench: Bench, refitted: None) -> None:
+    cycle = bench.trained()
+    promoted = bench.refresher.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+
+    assert promoted.state is CycleState.PROMOTED
+    assert (promoted.verification or {})["reference_version"] == 2
+    reference = bench.site.references.load("chat")
+    assert (reference.version, reference.fingerprint) == (2, "new")
+    kept, classes = bench.site.references.model("chat")
+    assert Path(kept).read_bytes() == b"a model"
+    assert Path(kept).parent == bench.folder / "models" / "chat" / cycle.id
+    assert classes == CLASSES
+
+    bench.controller()
+    (alarm,) = bench.store.find(Alarm)
+    assert alarm.state is AlarmState.RESOLVED
+    bench.site.references.activate("chat", 1)
+    assert bench.site.embedder("chat").fingerprint == "old"
+
+
+def test_the_new_reference_is_made_of_the_drifted_traffic(bench: Bench, refitted: None) -> None:
+    cycle = bench.trained()
+    (alarm,) = bench.store.find(Alarm)
+    bench.refresher.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+    since = {row.id for row in bench.store.pool("chat", since=alarm.window_start)}
+    assert set(bench.site.references.load("chat").rows.ids) == since
+
+
+def test_a_model_that_breaks_what_worked_is_rejected(bench: Bench) -> None:
+    cycle = bench.trained()
+    rejected = bench.refresher.verify(cycle.id, bench.model("bad.onnx"), CLASSES, now=5_000.0)
+    assert rejected.state is CycleState.REJECTED
+    assert "golden rows broke" in rejected.history[-1].note
+    assert bench.site.references.active("chat") == 1
+    with pytest.raises(ConflictError, match="rejected"):
+        bench.refresher.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_001.0)
+
+
+def test_too_little_to_judge_by_leaves_the_cycle_waiting(bench: Bench, refitted: None) -> None:
+    bench.golden(rows=150)
+    bench.drift()
+    bench.answer()
+    bench.refresher.step(now=4_002.0)
+    waiting = bench.refresher.verify(bench.cycle().id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+    assert waiting.state is CycleState.VERIFYING
+    assert "add labelled rows to the golden set" in waiting.history[-1].note
+
+    bench.golden()
+    assert bench.refresher.verify(waiting.id, bench.model("new.onnx"), CLASSES, now=5_001.0).state is CycleState.PROMOTED
+
+
+def test_a_model_is_verified_after_training_was_asked_for(bench: Bench) -> None:
+    bench.drift()
+    with pytest.raises(ConflictError, match="annotating; a model is verified after training"):
+        bench.refresher.verify(bench.cycle().id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+
+
+def test_a_model_with_other_classes_is_refused(bench: Bench) -> None:
+    cycle = bench.trained()
+    with pytest.raises(InputError, match="one logit for each of its 3 classes; found 2"):
+        bench.refresher.verify(cycle.id, bench.model("new.onnx"), ("a", "b", "c"), now=5_000.0)
+    assert bench.cycle().state is CycleState.TRAINING
+
+
+def test_a_crash_after_the_verdict_is_mended_by_repeating(bench: Bench, refitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    cycle, model = bench.trained(), bench.model("new.onnx")
+
+    with dying(monkeypatch, bench.site.references, "activate"):
+        bench.refresher.verify(cycle.id, model, CLASSES, now=5_000.0)
+    assert bench.site.references.active("chat") == 1
+
+    promoted = bench.restarted().verify(cycle.id, model, CLASSES, now=5_001.0)
+    assert promoted.state is CycleState.PROMOTED
+    assert bench.site.references.active("chat") == 2
+    assert len(bench.site.references.versions("chat")) == 2
+
+
+def test_a_crash_before_the_verdict_leaves_the_old_model_in_force(bench: Bench, refitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    cycle, model = bench.trained(), bench.model("new.onnx")
+
+    with dying(monkeypatch, bench.store, "save"):
+        bench.refresher.verify(cycle.id, model, CLASSES, now=5_000.0)
+    assert (bench.cycle().state, bench.site.references.active("chat")) == (CycleState.TRAINING, 1)
+
+    assert bench.restarted().verify(cycle.id, model, CLASSES, now=5_001.0).state is CycleState.PROMOTED
+    reference = bench.site.references.load("chat")
+    assert (bench.cycle().verification or {})["reference_version"] == reference.version
+
+
+def test_a_rebase_by_hand_keeps_the_model(bench: Bench, refitted: None) -> None:
+    alarm = bench.drift()
+    rebased = bench.refresher.rebase("chat", since=alarm.window_start, now=5_000.0)
+    assert (rebased.version, rebased.fingerprint, bench.site.references.active("chat")) == (2, "old", 2)
+    assert bench.site.references.model("chat") == ("", ())
+
+
+def test_vectors_are_their_own_payload(make_bench: Callable[..., Bench], refitted: None) -> None:
+    """Monitors whose samples bring their embedding keep nothing else of them."""
+    bench = make_bench(tensors=False)
+    bench.drift()
+    bench.answer()
+    assert bench.refresher.step(now=4_002.0) == 1
+    kept = bench.data_sets.load("chat", "train").samples[0]
+    assert np.asarray(kept.payload).shape == (6,)
+    assert bench.refresher.rebase("chat", since=0.0, now=5_000.0).rows.embeddings.shape == (1_280, 6)
