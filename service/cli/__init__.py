@@ -5,6 +5,6 @@ import os
 # The model has ONNX Runtime's threads; a second pool for numpy would fight it for the same cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from service.cli.application import main  # noqa: E402 - numpy reads the variable when it is loaded
+from service.cli.application import main
 
 __all__ = ["main"]

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ from service.heads import Head
 from service.records import Alarm, AnnotationBatch, CycleState, RefreshCycle
 
 _CALM, _AFTER, _BATCH = 640, 480, 32
+SETTLED = replace(DRIFTED, repeat=CALM.repeat)
+"""The launch goes on; the retry storm is over."""
+
 _MOST_DRIFTED = 4_000
 _PATIENCE = 120.0
 
@@ -232,9 +235,9 @@ def _rebased(show: Show) -> None:
     version = show.serving.installation.version(MONITOR)
     show.until("the new reference", lambda: show.get(f"/v1/monitors/{MONITOR}").get("reference_version") == version)
     for _ in range(0, _AFTER, _BATCH):
-        _send(show, DRIFTED, _BATCH)
+        _send(show, SETTLED, _BATCH)
     state = show.get(f"/v1/monitors/{MONITOR}")["state"]
-    show.say(Text(f"REBASED    on reference version {version}; after {_AFTER} more messages of the same traffic: {state}", "bold green"))
+    show.say(Text(f"REBASED    on reference version {version}; after {_AFTER} more messages with the new topic: {state}", "bold green"))
 
 
 # --- around the show ----------------------------------------------------------------------------------------------
