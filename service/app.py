@@ -44,7 +44,7 @@ from service.signatures import Secret
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
-__all__ = ["Installation", "Serving", "load_embedder", "monitor_or_only", "open_log", "opened", "served"]
+__all__ = ["Installation", "Serving", "load_embedder", "open_log", "opened", "served"]
 
 STORE, LOG = "driftgate.sqlite", "ingest.sqlite"
 
@@ -228,10 +228,3 @@ def _with_model(settings: MonitorSettings, model: str, classes: tuple[str, ...])
     if not model:
         return settings
     return settings.model_copy(update={"embedder": settings.embedder.with_model(Path(model)), "classes": classes})
-
-
-def monitor_or_only(settings: Settings, name: str | None) -> MonitorSettings:
-    """The named monitor; without a name the only one there is."""
-    if name is None and len(settings.monitors) == 1:
-        return settings.monitors[0]
-    return settings.monitor(name or "")
