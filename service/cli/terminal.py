@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import msgspec
 import typer
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
 from service.errors import ConfigurationError, DriftgateError, InputError, NotFoundError
+from service.screens.bars import step_bars
 
 WRONG_USE = (ConfigurationError, InputError, NotFoundError)
 
@@ -53,23 +54,9 @@ def emit(document: Mapping[str, Any] | Sequence[Any]) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 
 
-@contextmanager
-def bars() -> Iterator[Callable[[str, float], None]]:
-    """A bar per step on stderr, in the order in which steps are named; nothing where stderr is no terminal."""
-    columns = (TextColumn("{task.description:32}"), BarColumn(30), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def report(step: str, done: float) -> None:
-            if step not in tasks:
-                for task in tasks.values():
-                    progress.update(task, completed=1.0)
-                tasks[step] = progress.add_task(step, total=1.0)
-            progress.update(tasks[step], completed=done)
-
-        yield report
-        for task in tasks.values():
-            progress.update(task, completed=1.0)
+def bars() -> AbstractContextManager[Callable[[str, float], None]]:
+    """A bar per step on stderr; nothing where stderr is no terminal."""
+    return step_bars(err, disable=not err.is_terminal)
 
 
 @contextmanager

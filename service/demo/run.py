@@ -17,7 +17,6 @@ from typing import Any
 import httpx2
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.rule import Rule
 from rich.text import Text
 
@@ -29,6 +28,7 @@ from service.demo.scene import ANNOTATORS, MONITOR, TRAINER, Scene, first_model,
 from service.errors import DriftgateError
 from service.heads import Head
 from service.records import Alarm, AnnotationBatch, CycleState, RefreshCycle
+from service.screens.bars import step_bars
 
 _CALM, _AFTER, _BATCH = 640, 480, 32
 SETTLED = replace(DRIFTED, repeat=CALM.repeat)
@@ -102,7 +102,7 @@ def run(console: Console, *, exit_when_done: bool = False, port: int = 8080, see
 def _set_up(console: Console, scene: Scene, port: int) -> tuple[Any, Head]:
     console.print(Rule("driftgate demo: a support chat whose traffic drifts", align="left"))
     console.print("Nothing leaves this machine. Model: all-MiniLM-L6-v2 with a linear head, in ONNX Runtime.\n", style="dim")
-    with _bars(console) as progress:
+    with step_bars(console) as progress:
         now = time.time()
         model, head, train = first_model(scene, _cache(), now=now, progress=progress)
         settings = settings_for(scene, model, head, port=port)
@@ -224,7 +224,7 @@ def _train_and_verify(show: Show, cycle: RefreshCycle, head: Head) -> RefreshCyc
     path = show.until("the refresh request", lambda: next(iter(folder.glob("refresh.requested-*.json")), None))
     labels = json.loads(path.read_text())["data"]["data"]["labels"]
     show.say(Text(f"REFRESH    requested: {sum(labels.values())} new labels in {len(labels)} classes", "bold"))
-    with _bars(show.console) as progress:
+    with step_bars(show.console) as progress:
         progress("training the new classifier", 0.0)
         model, new = retrain(installation, head, show.scene.directory / "candidate" / "model.onnx")
         return installation.refresher.verify(cycle.id, model, new.classes, now=time.time(), progress=progress)
@@ -274,25 +274,6 @@ def _answering(serving: Serving) -> Iterator[None]:
     finally:
         serving.stop()
         thread.join(20)
-
-
-@contextmanager
-def _bars(console: Console) -> Iterator[Callable[[str, float], None]]:
-    """A bar per step, in the order in which steps are named."""
-    columns = (TextColumn("  {task.description:32}"), BarColumn(30), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def progress(step: str, done: float) -> None:
-            if step not in tasks:
-                for task in tasks.values():
-                    bars.update(task, completed=1.0)
-                tasks[step] = bars.add_task(step, total=1.0)
-            bars.update(tasks[step], completed=done)
-
-        yield progress
-        for task in tasks.values():
-            bars.update(task, completed=1.0)
 
 
 def _cache() -> Path:
