@@ -40,7 +40,7 @@ def run(progress: Progress) -> Sequence[Figure]:
     new = [n for n, commit in enumerate(commits) if commit.split != "train"]
     reference = sorted(np.random.default_rng(0).choice(old, REFERENCE, replace=False).tolist())
     years = Years([commits[n].time.year for n in new])
-    with replays(embedder, run_length=RUN_LENGTH, pane_seconds=MONTH) as service:
+    with replays(embedder, run_length=RUN_LENGTH, pane_seconds=MONTH, order="time", accept_supported=True) as service:
         service.learn(({**_document(commits[n], n), "label": commits[n].label} for n in reference), progress)
         found = service.run((_document(commits[n], n) for n in new), progress, watch=years.note)
     return [*alarm_figures(found, [commits[n] for n in new]), *years.figures(), *chosen_figures(found, commits)]

@@ -137,7 +137,7 @@ def _figures(name: str, found: Replayed, new: Collection[str]) -> Iterator[Figur
     yield Figure(f"{name}: first alarm", _heard(true[0]) if true else f"none in {AFTER:,} samples")
     yield Figure(f"{name}: false alarms in {BEFORE:,} samples before", str(len(false)))
     right = sum(candidate.id in new for candidate in found.candidates)
-    yield Figure(f"{name}: candidates really new", f"{right} of {len(found.candidates)}")
+    yield Figure(f"{name}: candidates really new", f"{right} of {len(found.candidates)}" if found.candidates else "none chosen")
 
 
 def _heard(alarm: Alarm) -> str:
