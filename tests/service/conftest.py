@@ -92,6 +92,11 @@ class World:
     references: References
     reference: Reference
 
+    @property
+    def topics(self) -> NDArray[np.float64]:
+        """(16, DIMENSION) the centres, the new ones last."""
+        return TOPICS
+
     def ordinary(self, n: int, seed: int) -> NDArray[np.float32]:
         """Traffic like the reference."""
         return draw(n, seed, topics=slice(KNOWN))

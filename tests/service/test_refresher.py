@@ -54,21 +54,12 @@ class Nearest:
         """Nothing is open."""
 
 
-def models() -> Mapping[str, Nearest]:
+def models(topics: NDArray[np.float64]) -> Mapping[str, Nearest]:
     """By file name: the old model knows twelve topics, the new one all sixteen; the third gets the new ones right and breaks others."""
-    from tests.service.conftest import TOPICS
-
     late = np.arange(16) >= 6
     flipped = late ^ (np.arange(16) == 0)
-    old = Nearest("old", TOPICS[:12], np.arange(12) >= 6)
-    return {"old.onnx": old, "new.onnx": Nearest("new", TOPICS, late), "bad.onnx": Nearest("bad", TOPICS, flipped)}
-
-
-def truth(rows: NDArray[np.float32]) -> list[str]:
-    """What an annotator answers."""
-    logits = models()["new.onnx"].embed(list(rows)).logits
-    assert logits is not None
-    return [CLASSES[int(i)] for i in logits.argmax(1)]
+    old = Nearest("old", topics[:12], np.arange(12) >= 6)
+    return {"old.onnx": old, "new.onnx": Nearest("new", topics, late), "bad.onnx": Nearest("bad", topics, flipped)}
 
 
 @dataclass
@@ -77,6 +68,7 @@ class Site:
 
     settings: MonitorSettings
     references: References
+    models: Mapping[str, Nearest]
     removed: bool = False
 
     def effective(self, monitor: str) -> MonitorSettings:
@@ -92,7 +84,7 @@ class Site:
         return self.load(self.effective(monitor).embedder)
 
     def load(self, settings: EmbedderSettings) -> Nearest:
-        return models()[settings.model.name if settings.model else "old.onnx"]
+        return self.models[settings.model.name if settings.model else "old.onnx"]
 
 
 class Bench:
@@ -110,7 +102,8 @@ class Bench:
             **options,
         }
         self.world, self.store, self.folder = world, store, folder
-        self.site = Site(MonitorSettings.model_validate(document), References(folder / "references"))
+        self.models = models(world.topics)
+        self.site = Site(MonitorSettings.model_validate(document), References(folder / "references"), self.models)
         self.data_sets = DataSets(folder)
         self.log: Log = world.log(store, vectors=embedder["input"] == "tensor")
         self.refresher = self.restarted()
@@ -147,9 +140,15 @@ class Bench:
         """Every candidate of the batch, by its vector."""
         batch = self.batch()
         ids = [item.id for item in batch.items]
-        answers = zip(ids, truth(self.vectors(ids)), strict=True)
+        answers = zip(ids, self.truth(self.vectors(ids)), strict=True)
         labels = [Label("chat", batch.id, sample, label, 4_000.0, "ana") for sample, label in answers]
         annotation.take_back(self.store, labels, quota=1.0, now=4_001.0)
+
+    def truth(self, rows: NDArray[np.float32]) -> list[str]:
+        """What an annotator answers."""
+        logits = self.models["new.onnx"].embed(list(rows)).logits
+        assert logits is not None
+        return [CLASSES[int(i)] for i in logits.argmax(1)]
 
     def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
         kept = {sample.id: sample.payload for sample in self.data_sets.load("chat", "pool").samples}
@@ -157,8 +156,8 @@ class Bench:
 
     def golden(self, rows: int = 1_100) -> None:
         vectors = self.world.ordinary(rows, 77)
-        samples = [Sample("chat", f"g{i}", 1.0, v, label=t) for i, (v, t) in enumerate(zip(vectors, truth(vectors), strict=True))]
-        self.data_sets.add("chat", "golden", samples, models()["old.onnx"], now=1.0)
+        samples = [Sample("chat", f"g{i}", 1.0, v, label=t) for i, (v, t) in enumerate(zip(vectors, self.truth(vectors), strict=True))]
+        self.data_sets.add("chat", "golden", samples, self.models["old.onnx"], now=1.0)
 
     def trained(self) -> RefreshCycle:
         """Up to the moment at which a new model is waited for."""
@@ -313,7 +312,7 @@ def test_labels_become_disjoint_train_and_challenge_sets(bench: Bench) -> None:
     train, challenge = (bench.data_sets.load("chat", role) for role in ("train", "challenge"))
     assert {sample.id for sample in challenge.samples} == drawn
     assert {sample.id for sample in train.samples} == {item.id for item in batch.items} - drawn
-    assert [sample.label for sample in train.samples] == truth(np.stack([np.asarray(s.payload) for s in train.samples]))
+    assert [sample.label for sample in train.samples] == bench.truth(np.stack([np.asarray(s.payload) for s in train.samples]))
 
     (request,) = [item for item in bench.store.outbox() if item.kind == "refresh.requested"]
     assert request.destination == "jobs"

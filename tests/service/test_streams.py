@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -152,7 +151,7 @@ def test_a_segments_window_is_dated_by_its_own_traffic(world: World, streams: Mo
 def test_a_segment_is_tested_against_its_own_slice(world: World) -> None:
     """German traffic has two topics of its own; they are ordinary there, and drift on the English stream."""
     topics = np.arange(12) < 2
-    nearest = ((world.rows.embeddings[:, None] - _centres(world)[None]) ** 2).sum(2).argmin(1)
+    nearest = ((world.rows.embeddings[:, None] - world.topics[None, :12]) ** 2).sum(2).argmin(1)
     segments = tuple({"locale": "de" if topics[topic] else "en"} for topic in nearest)
     reference = replace(world.reference, rows=replace(world.rows, segments=segments), segment_values={"locale": ("de", "en")}, manifest={})
     usual = world.rows.embeddings[topics[nearest]]
@@ -162,13 +161,6 @@ def test_a_segment_is_tested_against_its_own_slice(world: World) -> None:
     streams = MonitorStreams(world.settings, reference)
     assert decided(streams, numbered(world.panes(rows, segment="locale=de"))) == []
     assert [alarm.segment for alarm in decided(streams, numbered(world.panes(rows, segment="locale=en")))][:1] == ["locale=en"]
-
-
-@cache
-def _centres(world: World) -> Any:
-    from tests.service.conftest import KNOWN, TOPICS
-
-    return TOPICS[:KNOWN]
 
 
 # --- verdicts --------------------------------------------------------------------------------------------------------
