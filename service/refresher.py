@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import structlog
 
 from service import refresh, selection
 from service.annotation import agreed
-from service.datasets import DataSet, DataSets, Role, checksum
+from service.datasets import DataSet, DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
+from service.labelled import LabelledSets, sample_of
 from service.ports import Embedder, Store
 from service.records import (
     Alarm,
@@ -25,7 +25,6 @@ from service.records import (
     CycleState,
     Pooled,
     RefreshCycle,
-    Sample,
     stable_id,
 )
 from service.reference import Origin, Progress, Reference, References, embed_rows
@@ -62,6 +61,7 @@ class Refresher:
         self._store = store
         self._references = references
         self._data_sets = data_sets
+        self._sets = LabelledSets(data_sets)
         self._monitors = monitors
         self._models = models
         self._tried: dict[str, int] = {}
@@ -89,19 +89,14 @@ class Refresher:
         running = next((cycle for cycle in attempts if cycle.state not in refresh.ENDED), None)
         if running is not None:
             return running
-        settings, reference = self._monitors.effective(monitor), self._references.load(monitor)
+        settings = self._monitors.effective(monitor)
         attempt = max((cycle.attempt for cycle in attempts), default=0) + 1
-        opening = refresh.Opening(monitor, reference.version, opened_by, attempt)
-        candidates = self._candidates(self._alarm(monitor, opened_by), reference, settings, opening.cycle)
-        self._keep(candidates, settings, now)
+        opening = refresh.Opening(monitor, self._references.load(monitor).version, opened_by, attempt)
+        alarm = self._alarm(monitor, opened_by)
+        pool = self._store.pool(monitor, since=alarm.window_start)
+        candidates = self._candidates(alarm, pool, settings, opening.cycle)
+        self._sets.keep(candidates, pool, settings, self._monitors.embedder(monitor), now=now)
         return refresh.start(self._store, opening, candidates, settings, now=now)
-
-    def _keep(self, candidates: Sequence[Candidate], settings: MonitorSettings, now: float) -> None:
-        """Whole, as a pool set: annotators take longer than the store keeps samples."""
-        rows = {row.id: row for row in self._store.pool(settings.name)}
-        samples = [_sample(rows[candidate.id], settings) for candidate in candidates]
-        if samples:
-            self._data_sets.add(settings.name, "pool", samples, self._monitors.embedder(settings.name), now=now)
 
     def _alarm(self, monitor: str, opened_by: str) -> Alarm:
         """The opener itself, or for a person's request the monitor's strongest open alarm."""
@@ -116,12 +111,12 @@ class Refresher:
     def candidates(self, alarm: Alarm, *, seed: str = "preview") -> tuple[Candidate, ...]:
         """What a cycle opened for the alarm now would have annotated."""
         settings = self._monitors.effective(alarm.monitor)
-        return self._candidates(alarm, self._references.load(alarm.monitor), settings, seed)
+        return self._candidates(alarm, self._store.pool(alarm.monitor, since=alarm.window_start), settings, seed)
 
-    def _candidates(self, alarm: Alarm, reference: Reference, settings: MonitorSettings, seed: str) -> tuple[Candidate, ...]:
+    def _candidates(self, alarm: Alarm, pool: Iterable[Pooled], settings: MonitorSettings, seed: str) -> tuple[Candidate, ...]:
         """The challenge set is drawn first and at random, the rest is selected from what it leaves."""
         rng = np.random.default_rng(int(stable_id(seed), 16) % 2**63)
-        pool = self._store.pool(alarm.monitor, since=alarm.window_start)
+        reference = self._references.load(alarm.monitor)
         eligible = [row for row in pool if selection.eligible(row, alarm, reference.segment_values)]
         drawn = _draw(eligible, alarm, round(settings.annotation.budget * settings.refresh.challenge_share), rng)
         taken = {candidate.id for candidate in drawn}
@@ -146,7 +141,7 @@ class Refresher:
     def _ask_for_training(self, cycle: RefreshCycle, now: float) -> bool:
         """A cycle that can't go on does not hold up the others."""
         try:
-            sets = [*self._publish(cycle, now), *self._cited(cycle.monitor, "golden")]
+            sets = self._publish(cycle, now)
             refresh.request_training(self._store, cycle.id, sets, self._monitors.effective(cycle.monitor).refresh, now=now)
         except DriftgateError as error:
             log.warning("training not requested", monitor=cycle.monitor, cycle=cycle.id, reason=str(error))
@@ -154,46 +149,12 @@ class Refresher:
         log.info("training requested", monitor=cycle.monitor, cycle=cycle.id)
         return True
 
-    def _publish(self, cycle: RefreshCycle, now: float) -> list[dict[str, object]]:
-        """New versions of the train and challenge sets: the former rows and the newly labelled ones."""
+    def _publish(self, cycle: RefreshCycle, now: float) -> list[Mapping[str, Any]]:
         batch = self._store.get(AnnotationBatch, cycle.batch)
         answers = agreed(self._store.labels(cycle.monitor, batch=batch.id))
+        labels = {key: answer.label for key, answer in answers.items() if answer.label is not None}
         drawn = {item.id for item in batch.items if item.reason == CHALLENGE}
-        usable = {key: answer.label for key, answer in answers.items() if answer.label is not None}
-        labelled = [replace(sample, label=usable[sample.id]) for sample in self._kept(cycle.monitor, usable)]
-        sets: list[dict[str, object]] = []
-        for role, new in (("train", [s for s in labelled if s.id not in drawn]), ("challenge", [s for s in labelled if s.id in drawn])):
-            made = self._extend(cycle.monitor, "train" if role == "train" else "challenge", new, now)
-            sets += [dict(made.cited())] if made else []
-        return sets
-
-    def _kept(self, monitor: str, ids: Collection[str]) -> list[Sample]:
-        """The samples of those ids, from the pool sets."""
-        found: dict[str, Sample] = {}
-        for manifest in reversed(self._data_sets.versions(monitor, "pool")):
-            if len(found) < len(ids):
-                kept = self._data_sets.load(monitor, "pool", int(manifest["version"])).samples
-                found = {sample.id: sample for sample in kept if sample.id in ids} | found
-        return [found[key] for key in ids if key in found]
-
-    def _extend(self, monitor: str, role: Role, new: Sequence[Sample], now: float) -> DataSet | None:
-        """A challenge set is of one drift: it replaces the former; a training set grows."""
-        newest = self._newest(monitor, role)
-        former = newest if role == "train" else None
-        ids = {sample.id for sample in new}
-        rows = [*(s for s in (former.samples if former else ()) if s.id not in ids), *new]
-        if not new:
-            return former
-        if newest and newest.checksum == checksum(rows):  # the step is repeated
-            return newest
-        return self._data_sets.add(monitor, role, rows, self._monitors.embedder(monitor), now=now)
-
-    def _newest(self, monitor: str, role: Role) -> DataSet | None:
-        return self._data_sets.load(monitor, role) if self._data_sets.versions(monitor, role) else None
-
-    def _cited(self, monitor: str, role: Role) -> list[dict[str, object]]:
-        found = self._newest(monitor, role)
-        return [dict(found.cited())] if found else []
+        return self._sets.publish(cycle.monitor, labels, drawn, self._monitors.embedder(cycle.monitor), now=now)
 
     # --- verification and rebase --------------------------------------------------------------------------------------
 
@@ -210,7 +171,7 @@ class Refresher:
         if not settings.classes:
             raise InputError("classes", f"monitor {cycle.monitor}: declare `classes`, the model's class names in the order of its logits")
         new = self._monitors.load(settings.embedder.with_model(model))
-        golden, challenge = self._data_sets.load(cycle.monitor, "golden").part("verify"), self._newest(cycle.monitor, "challenge")
+        golden, challenge = self._data_sets.load(cycle.monitor, "golden").part("verify"), self._sets.newest(cycle.monitor, "challenge")
         classes = classes or settings.classes
         progress("golden rows", 0.0)
         on_golden = _answers(golden, old, settings.classes, new, classes)
@@ -251,7 +212,7 @@ class Refresher:
         embedder = self._monitors.load(embedding)
         pool = self._store.pool(monitor, since=since)
         rows = embed_rows(
-            (_sample(row, settings) for row in pool),
+            (sample_of(row, settings) for row in pool),
             embedder,
             progress=lambda done: progress("embedding recent samples", done / len(pool)),
         )
@@ -287,14 +248,6 @@ def _challenge(row: Pooled, segment: str) -> Candidate:
     """No prediction is shown: it would bias the annotator."""
     text = row.payload[: selection.MAX_TEXT] if isinstance(row.payload, str) else ""
     return Candidate(row.id, CHALLENGE, 0.0, segment, text)
-
-
-def _sample(row: Pooled, settings: MonitorSettings) -> Sample:
-    """Where samples bring their embedding, it is the payload."""
-    payload = row.embedding.astype(np.float32) if settings.embedder.input == "none" else row.payload
-    if payload is None:
-        raise InputError("payload", f"sample {row.id}: its payload was not kept; set pool.keep_payloads: true to label and embed it anew")
-    return Sample(row.monitor, row.id, row.time, payload, row.segments, row.output, row.label)
 
 
 def _answers(rows: DataSet | None, old: Embedder, old_classes: Sequence[str], new: Embedder, new_classes: Sequence[str]) -> Answers:

@@ -1,0 +1,76 @@
+"""What annotators are asked about, kept whole until they answer, and what their answers make of it: train and challenge sets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from service.datasets import DataSet, DataSets, Role, checksum
+from service.errors import InputError
+from service.ports import Embedder
+from service.records import Candidate, Pooled, Sample
+from service.settings import MonitorSettings
+
+
+class LabelledSets:
+    """A monitor's growing data sets. A step that is repeated finds its version there and makes no other."""
+
+    def __init__(self, data_sets: DataSets) -> None:
+        self._data_sets = data_sets
+
+    def keep(
+        self, candidates: Sequence[Candidate], pool: Sequence[Pooled], settings: MonitorSettings, embedder: Embedder, *, now: float
+    ) -> None:
+        """Their samples as a pool set: annotators take longer than the store keeps samples."""
+        rows = {row.id: row for row in pool}
+        samples = [sample_of(rows[candidate.id], settings) for candidate in candidates]
+        if samples:
+            self._data_sets.add(settings.name, "pool", samples, embedder, now=now)
+
+    def publish(
+        self, monitor: str, labels: Mapping[str, str], challenge: Collection[str], embedder: Embedder, *, now: float
+    ) -> list[Mapping[str, Any]]:
+        """New versions from labels by sample id, as a refresh request cites them; rows of `challenge` are never trained on."""
+        labelled = [replace(sample, label=labels[sample.id]) for sample in self._kept(monitor, labels)]
+        sets = (
+            self._extend(monitor, "train", [sample for sample in labelled if sample.id not in challenge], embedder, now),
+            self._extend(monitor, "challenge", [sample for sample in labelled if sample.id in challenge], embedder, now),
+            self.newest(monitor, "golden"),
+        )
+        return [data_set.cited() for data_set in sets if data_set is not None]
+
+    def newest(self, monitor: str, role: Role) -> DataSet | None:
+        """The newest version, None before the first."""
+        return self._data_sets.load(monitor, role) if self._data_sets.versions(monitor, role) else None
+
+    def _kept(self, monitor: str, ids: Collection[str]) -> list[Sample]:
+        """The samples of those ids, from the pool sets."""
+        found: dict[str, Sample] = {}
+        for manifest in reversed(self._data_sets.versions(monitor, "pool")):
+            if len(found) < len(ids):
+                kept = self._data_sets.load(monitor, "pool", int(manifest["version"])).samples
+                found = {sample.id: sample for sample in kept if sample.id in ids} | found
+        return [found[key] for key in ids if key in found]
+
+    def _extend(self, monitor: str, role: Role, new: Sequence[Sample], embedder: Embedder, now: float) -> DataSet | None:
+        """A challenge set is of one drift: it replaces the former; a training set grows."""
+        newest = self.newest(monitor, role)
+        former = newest if role == "train" else None
+        ids = {sample.id for sample in new}
+        rows = [*(s for s in (former.samples if former else ()) if s.id not in ids), *new]
+        if not new:
+            return former
+        if newest and newest.checksum == checksum(rows):
+            return newest
+        return self._data_sets.add(monitor, role, rows, embedder, now=now)
+
+
+def sample_of(row: Pooled, settings: MonitorSettings) -> Sample:
+    """A pooled row as it arrived; where samples bring their embedding, it is the payload."""
+    payload = row.embedding.astype(np.float32) if settings.embedder.input == "none" else row.payload
+    if payload is None:
+        raise InputError("payload", f"sample {row.id}: its payload was not kept; set pool.keep_payloads: true to label and embed it anew")
+    return Sample(row.monitor, row.id, row.time, payload, row.segments, row.output, row.label)
