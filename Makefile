@@ -4,6 +4,9 @@ UV         := .tools/uv-$(UV_VERSION)/bin/uv
 PYTHON     ?= $(shell for p in python3.11 python3 python3.12 python3.13; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 ARGS       ?=
 
+# A file's tests share what they have set up; make test ARGS=-n0 runs all in one process.
+PYTEST     := .venv/bin/pytest --numprocesses 2 --dist loadfile
+
 # An environment that happens to be active has no say, and no interpreter is downloaded.
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 export UV_PYTHON_DOWNLOADS    := never
@@ -39,10 +42,10 @@ run: $(UV)       ## the demo: the whole loop in one process (ARGS=--exit ends by
 	@.venv/bin/driftgate demo $(ARGS)
 
 test: install    ## all tests
-	@.venv/bin/pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 unit: install    ## the tests that take no server and no simulation
-	@.venv/bin/pytest -m "not server" tests/architecture tests/contract tests/detectors tests/service $(ARGS)
+	@$(PYTEST) -m "not server" tests/architecture tests/contract tests/detectors tests/service $(ARGS)
 
 check: install   ## format, lint, types, architecture
 	@.venv/bin/ruff format --check .

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-import msgspec
-
 from service.decoding import envelope
+from service.decoding.json_text import wrapped_array
 from service.decoding.kserve import decode_events
 from service.decoding.options import SampleOptions
 from service.decoding.sample_json import decode_sample, decode_samples
@@ -108,13 +107,7 @@ class Ingest:
 
 def _inner(body: bytes) -> bytes:
     """The array in `{"samples": [...]}`; any other body as it is, for the sample decoder to judge."""
-    if b'"samples"' not in body:
-        return body
-    try:
-        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except (ValueError, RecursionError):
-        return body
-    return bytes(members["samples"]) if members.keys() == {"samples"} else body
+    return wrapped_array(body, "samples") if b'"samples"' in body else body
 
 
 def _is_no_event(item: Item) -> bool:

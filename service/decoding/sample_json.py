@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from service.decoding.fields import output_of, segments_of, string_of
-from service.decoding.json_text import parse_object
+from service.decoding.json_text import parse_array, parse_object
 from service.decoding.options import SampleOptions
 from service.decoding.payloads import payload_of
 from service.errors import InputError
@@ -58,13 +58,10 @@ def decode_samples(body: bytes, *, monitor: str, now: float, options: SampleOpti
     """A request's body: one sample or an array of them, each judged by itself. InputError when the body as a whole can't be read."""
     if body.lstrip()[:1] != b"[":
         return [decode_sample(body, monitor=monitor, now=now, options=options)]
-    try:
-        items = msgspec.json.decode(body, type=list[msgspec.Raw])
-    except (ValueError, RecursionError) as error:
-        raise InputError("json", f"not a JSON array that can be read: {error}") from error
+    items = parse_array(body)
     if len(items) > max_items:
         raise InputError("too_large", f"{len(items)} samples in one request; send at most {max_items}")
-    decoded = [decode_sample(bytes(item), monitor=monitor, now=now, options=options) for item in items]
+    decoded = [decode_sample(item, monitor=monitor, now=now, options=options) for item in items]
     return [replace(item, index=i) if isinstance(item, Rejected) else item for i, item in enumerate(decoded)]
 
 

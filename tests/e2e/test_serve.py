@@ -117,7 +117,7 @@ def ahead() -> str:
 
 BAD: dict[str, tuple[str, Any, str]] = {
     "wrong dimension": ("chat", {"vector": [1.0, 2.0]}, "dimension"),
-    "not a number": ("chat", '{"vector": [NaN, 1, 2, 3, 4, 5]}', "json"),
+    "not a number": ("chat", '{"vector": [NaN, 1, 2, 3, 4, 5]}', "not_finite"),
     "beyond float32": ("chat", {"vector": [1e300, 1, 2, 3, 4, 5]}, "not_finite"),
     "broken JSON": ("chat", '{"vector": [1, 2', "json"),
     "no payload": ("chat", {"id": "x"}, "payload"),

@@ -66,7 +66,15 @@ def test_nothing_accepted_is_422_with_the_same_answers(site: Any) -> None:
 
 def test_nan_is_no_json(site: Any) -> None:
     answer = site.client.post(VECTORS, content='{"vector": [NaN, 1, 2]}', headers={"content-type": "application/json"})
-    assert (answer.status_code, answer.json()["results"][0]["reason"]) == (422, "json")
+    assert (answer.status_code, answer.json()["results"][0]["reason"]) == (422, "not_finite")
+
+
+@pytest.mark.parametrize("wrap", ["[%s]", '{"samples": [%s]}'])
+def test_nan_in_one_sample_leaves_the_others_unharmed(site: Any, wrap: str) -> None:
+    content = wrap % '{"vector": [NaN, 1, 2]}, {"vector": [0, 1, 2]}'
+    answer = site.client.post(VECTORS, content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == 202
+    assert [result["reason"] for result in answer.json()["results"]] == ["not_finite", None]
 
 
 @pytest.mark.parametrize("body", [b"[{", b"[1, 2", b"[" * 10_000])

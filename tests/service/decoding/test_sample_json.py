@@ -91,7 +91,7 @@ def test_vectors_and_tensors() -> None:
     [
         (b"", "json"),
         (b"not json", "json"),
-        (b'{"vector": [1, NaN]}', "json"),
+        (b'{"vector": [1, NaN]}', "not_finite"),
         (b'{"text": "\xff"}', "json"),
         (b'{"text": "\\ud800"}', "json"),
         (b'{"text": "a", "text": "b"}', "json"),
