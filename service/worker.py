@@ -49,8 +49,8 @@ class Worker:
     def step(self, timeout: float) -> int:
         """One batch: poll, embed, take, commit. Returns how many records it read; 0 after `timeout` seconds without one."""
         self._take_up()
-        self._replace_monitors()
         records = self._source.poll(self._batch, timeout)
+        self._replace_monitors()  # also what was replaced while the source was waited for
         by_partition: dict[Partition, list[Record]] = {}
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from service.errors import InputError
-
-T = TypeVar("T")
 
 _KEY = re.compile(rb'"[ \t\r\n]*:')
 
@@ -58,29 +56,6 @@ def parse_object(text: bytes) -> dict[str, Any]:
     document = parse(text)
     if not isinstance(document, dict):
         raise InputError("json", f"expected a JSON object, found {type_name(document)}")
-    return document
-
-
-def elements(text: bytes) -> list[bytes]:
-    """An array's elements as JSON texts, each to be judged by itself: one that holds NaN (some writers do) spoils no other."""
-    try:
-        return [bytes(element) for element in msgspec.json.decode(text, type=list[msgspec.Raw])]
-    except ValueError:
-        return [json.dumps(element).encode() for element in _leniently(text, list)]
-
-
-def members(text: bytes) -> dict[str, bytes]:
-    """An object's members as JSON texts, in the same way."""
-    try:
-        return {name: bytes(member) for name, member in msgspec.json.decode(text, type=dict[str, msgspec.Raw]).items()}
-    except ValueError:
-        return {name: json.dumps(member).encode() for name, member in _leniently(text, dict).items()}
-
-
-def _leniently(text: bytes, kind: type[T]) -> T:
-    document = json.loads(text, object_pairs_hook=_once)
-    if not isinstance(document, kind):
-        raise ValueError(f"expected {type_name(kind())}, found {type_name(document)}")  # noqa: TRY004 - what is read is wrong, not the caller
     return document
 
 
