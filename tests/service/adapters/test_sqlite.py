@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -71,9 +72,9 @@ def test_callers_at_once_share_a_transaction(tmp_path: Path) -> None:
             for thread in threads:
                 thread.start()
             while len(log._queue) < 8:
-                pass
-        with log._database.read() as connection:
-            assert connection.execute("SELECT count(*) FROM entries").fetchone() == (0,)
+                time.sleep(0.001)
+            with log._database.read() as connection:
+                assert connection.execute("SELECT count(*) FROM entries").fetchone() == (0,)
         for thread in threads:
             thread.join()
         assert len(log.read(0, 100)) == 8
