@@ -46,7 +46,6 @@ class Graph:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or cpu_share()
         options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would take the cores that others need
         options.log_severity_level = 4  # what goes wrong is raised, once
         self._failures = (errors.Fail, errors.InvalidArgument, errors.RuntimeException)
         unloadable = (
