@@ -44,8 +44,8 @@ run: $(UV)       ## the demo: the whole loop in one process (ARGS=--exit ends by
 test: install    ## all tests
 	@$(PYTEST) $(ARGS)
 
-unit: install    ## the tests that take no server and no simulation
-	@$(PYTEST) -m "not server" tests/architecture tests/contract tests/detectors tests/service $(ARGS)
+unit: install    ## the quick ones: no server, no simulation, few random examples
+	@$(PYTEST) --hypothesis-profile unit -m "not server" tests/architecture tests/detectors tests/service $(ARGS)
 
 check: install   ## format, lint, types, architecture
 	@.venv/bin/ruff format --check .
