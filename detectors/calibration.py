@@ -24,6 +24,9 @@ _RUNS = 8
 
 _UNCERTAIN_ROWS = 600.0
 
+_CONSTANT = 1e-6
+"""A scalar that varies by less than this is constant."""
+
 _LIMIT_LAW = 1024
 """Samples from which a window's law is the weighted chi-square of its limit."""
 
@@ -219,7 +222,8 @@ class NullWorld:
         """From the calibration part's centred features (n, D) and scalars (n, S); `total` rows stand behind the mean feature."""
         mean = scalars.mean(0, dtype=np.float64)
         rows = np.hstack([features, (scalars - mean).astype(np.float32)])
-        return cls(rows, weights, mean, scalars.std(0, dtype=np.float64) + 1e-9, (total, len(rows)), pane, block)
+        own = scalars.std(0, dtype=np.float64)
+        return cls(rows, weights, mean, np.where(own > _CONSTANT, own, 1.0), (total, len(rows)), pane, block)
 
     def statistics(self, rng: np.random.Generator, panes: int) -> NDArray[np.float32]:
         """(panes, K, M): every channel's statistic for every window of one null stream; NaN before a window exists."""

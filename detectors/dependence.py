@@ -46,7 +46,8 @@ class Dependence:
         for part in np.array_split(np.arange(rows.shape[1]), 16):
             power += (np.abs(np.fft.rfft(rows[:, part], size, axis=0)) ** 2).sum(1)
         g = np.fft.irfft(power, size)[: lags + 1] / (n - np.arange(lags + 1))
-        quiet = np.flatnonzero(g[1:] < 2 * np.sqrt((g[lags // 2 :] ** 2).mean()))
+        noise = float(np.linalg.norm(rows.T @ rows)) / n**1.5  # of an inner product's mean over n independent pairs: (tr Σ² / n)^½
+        quiet = np.flatnonzero(g[1:] < 2 * noise)
         last = min(lags, 2 * (int(quiet[0]) + 1 if len(quiet) else lags))
         long_run = float(g[0])
         for _ in range(6):  # centring by the sample mean took long_run / n from each lag

@@ -13,7 +13,7 @@ RARE_BIN = 95
 """Novelty percentile beyond which a twentieth of the reference's own traffic lies."""
 
 
-def two_sided_z(surprise: float) -> float:
+def tail_z(surprise: float) -> float:
     """Standard normal quantile that a value exceeds with probability 10^-surprise."""
     return float(-special.ndtri(10.0 ** -min(surprise, 300.0)))
 
@@ -32,7 +32,7 @@ def squared_norm_interval(estimate: float, *, noise: float, slope: float, z: flo
     return max(middle - half, 0.0), max(middle + half, 0.0)
 
 
-def proportion_interval(count: int, n: int, z: float) -> tuple[float, float]:
+def proportion_interval(count: float, n: int, z: float) -> tuple[float, float]:
     """Wilson's score interval of a proportion, count of n."""
     if n == 0:
         return 0.0, 1.0
@@ -42,14 +42,16 @@ def proportion_interval(count: int, n: int, z: float) -> tuple[float, float]:
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-def novel_share(novelty: NDArray[np.int64], *, z: float = 1.96) -> Effect:
+def novel_share(novelty: NDArray[np.int64], *, rows: int, z: float = 1.96) -> Effect:
     """Share of traffic beyond what the reference's own novelty explains, from the (100,) histogram of a window.
 
     Samples beyond the 95th percentile, less the twentieth of ordinary traffic that is expected there. A lower bound on new
-    content: new samples that look ordinary are not counted.
+    content: new samples that look ordinary are not counted. The percentile itself is known from `rows` calibration rows only,
+    which the interval counts as if the window were that much shorter.
     """
     n, rare = int(novelty.sum()), 1 - RARE_BIN / NOVELTY_BINS
-    count = int(novelty[RARE_BIN:].sum())
-    low, high = proportion_interval(count, n, z)
-    estimate, low, high = ((p - rare) / (1 - rare) for p in (count / n if n else rare, low, high))
+    share = int(novelty[RARE_BIN:].sum()) / n if n else rare
+    known = round(1 / (1 / n + 1 / rows)) if n else 0
+    low, high = proportion_interval(share * known, known, z)
+    estimate, low, high = ((p - rare) / (1 - rare) for p in (share, low, high))
     return Effect(max(estimate, 0.0), max(low, 0.0), max(high, 0.0))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-_LEAST_SKEW, _MOST = 0.02, 300.0
+_LEAST_SKEW, _LEAST_DEVIATION, _MOST = 0.02, 1e-6, 300.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,9 +30,15 @@ class Law:
     @classmethod
     def of(cls, values: NDArray[np.float64]) -> Self:
         """From (..., n) simulated values: moments along the last axis."""
-        mean, deviation = values.mean(-1), values.std(-1)
-        skewness = ((values - mean[..., None]) ** 3).mean(-1) / deviation**3
-        return cls(mean, deviation, skewness)
+        mean, own = values.mean(-1), values.std(-1)
+        deviation = np.maximum(own, _LEAST_DEVIATION * (1 + np.abs(mean)))  # a channel that is constant says nothing
+        return cls(mean, deviation, ((values - mean[..., None]) ** 3).mean(-1) / deviation**3)
+
+    def quantile(self, surprise: float, at: tuple[int, int]) -> float:
+        """The standardised value that law `at` exceeds with probability 10^-surprise."""
+        skewness = max(float(self.skewness[at]), _LEAST_SKEW)
+        shape = 4.0 / skewness**2
+        return float((special.gammainccinv(shape, 10.0 ** -min(surprise, _MOST)) - shape) * skewness / 2)
 
     def surprise(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """-log10 of the probability of at least each value, 0 to 300; shapes broadcast against (K, M)."""

@@ -157,8 +157,8 @@ def fit_model(
         raise ValueError("the reference's rows are all the same: nothing could be told from them")
     rng = np.random.default_rng(seed)
     fit_rows, calibration_rows = _split(len(reference), order, rng)
-    fit, calibration = reference[fit_rows[:_MOST_FIT]], reference[calibration_rows[:_MOST_CALIBRATION]]
-    sure = None if confidence is None else confidence[calibration_rows[:_MOST_CALIBRATION]]
+    fit, calibration = reference[fit_rows], reference[calibration_rows]
+    sure = None if confidence is None else confidence[calibration_rows]
     summarizer = Summarizer.fit(fit, calibration, rng=rng, confidence=sure)
     spectrum = Spectrum.fit(summarizer.random_features(fit), _REGULARISERS)
     described = summarizer.describe(calibration, confidence=sure)
@@ -169,17 +169,22 @@ def fit_model(
     covariance = np.cov(features.astype(np.float64), rowvar=False)
     calibrated = _calibrate(world, covariance, dependence, rng, progress)
     units = _units(features, described, spectrum)
-    held_out = ~np.isin(np.arange(len(reference)), fit_rows[:_MOST_FIT])
+    held_out = ~np.isin(np.arange(len(reference)), fit_rows)
     return ScanModel(summarizer, spectrum, calibrated, np.diag(covariance).copy(), units, pane, held_out)
 
 
 def _split(n: int, order: Order, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Disjoint fit and calibration rows: at random, or alternate eighths of the timeline."""
+    """Disjoint fit and calibration rows, capped: at random, or from alternate eighths of the timeline, all of it covered.
+
+    Calibration rows in order of time stay neighbours: of each eighth a run.
+    """
     if order == "iid":
         mixed = rng.permutation(n)
-        return mixed[: n // 2], mixed[n // 2 :]
+        return mixed[: n // 2][:_MOST_FIT], mixed[n // 2 :][:_MOST_CALIBRATION]
     eighths = np.array_split(np.arange(n), 8)
-    return np.concatenate(eighths[::2]), np.concatenate(eighths[1::2])
+    fit = np.concatenate(eighths[::2])
+    spread = np.linspace(0, len(fit) - 1, min(len(fit), _MOST_FIT)).astype(np.int64)
+    return fit[spread], np.concatenate([eighth[: _MOST_CALIBRATION // 4] for eighth in eighths[1::2]])
 
 
 def _mean_feature(summarizer: Summarizer, rows: NDArray[np.float32]) -> NDArray[np.float32]:

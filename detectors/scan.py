@@ -13,6 +13,9 @@ from detectors.base import Evidence
 from detectors.model import Order, ScanModel, fit_model
 from detectors.stream import StreamScan
 
+_CHUNK = 4096
+"""Rows described at once, so that a large batch costs no more memory than a small one."""
+
 
 class DriftScan:
     """Sequential test of semantic drift on embeddings, with a run length that was asked for.
@@ -20,7 +23,7 @@ class DriftScan:
     Squared mean differences of random Fourier features in several spectrally regularised norms, and scalar novelty channels,
     over suffix windows of all dyadic lengths; each a tail probability under the null law of its channel and length; alarm when
     the most surprising exceeds the threshold at which streams resampled from the calibration part alarm once per run length.
-    About 10 µs a row at 384 dimensions in batches; state at most 128 kB.
+    About 10 µs a row at 384 dimensions in batches; the stream's state is at most 128 kB.
 
     References
     ----------
@@ -73,16 +76,28 @@ class DriftScan:
         return self.model.calibration.supported
 
     def update(self, batch: NDArray[np.float32]) -> Evidence:
-        """(m, d) float32 rows in order; the evidence after them. `alarm` is true if the crossing lies within the batch."""
-        rows = np.concatenate([self._rest, np.asarray(batch, np.float32)])
+        """(m, d) float32 rows in order; the evidence after them. `alarm` is true if the crossing lies within the batch.
+
+        ValueError, with nothing taken, for rows of another dimension or with values that are not finite.
+        """
+        new = np.asarray(batch, np.float32)
+        if new.ndim != 2 or new.shape[1] != self.model.summarizer.dimension:
+            raise ValueError(f"rows have {self.model.summarizer.dimension} dimensions here, found shape {new.shape}")
+        if not np.isfinite(new).all():
+            raise ValueError("rows with values that are not finite")
+        rows = np.concatenate([self._rest, new])
         whole = len(rows) // self.model.pane * self.model.pane
         self._rest = rows[whole:].copy()
-        crossed = False
-        if whole:
-            described = self.model.summarizer.describe(rows[:whole])
-            for start in range(0, whole, self.model.pane):
-                crossed |= self._stream.update(self.model.summarizer.summarize(described, slice(start, start + self.model.pane))).alarm
-        return replace(self._stream.evidence, alarm=crossed, samples=self._stream.samples + len(self._rest))
+        step = _CHUNK // self.model.pane * self.model.pane
+        crossed = [self._take(rows[start : min(start + step, whole)]) for start in range(0, whole, step)]
+        return replace(self._stream.evidence, alarm=any(crossed), samples=self._stream.samples + len(self._rest))
+
+    def _take(self, rows: NDArray[np.float32]) -> bool:
+        """Whole panes of rows; whether an alarm was raised among them."""
+        described, pane, crossed = self.model.summarizer.describe(rows), self.model.pane, False
+        for start in range(0, len(rows), pane):
+            crossed |= self._stream.update(self.model.summarizer.summarize(described, slice(start, start + pane))).alarm
+        return crossed
 
     def reset(self) -> None:
         """Forget the stream, keep the reference."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.base import NO_EFFECT, Effect, Evidence
 from detectors.calibration import SCALES
-from detectors.effects import novel_share, squared_norm_interval, two_sided_z
+from detectors.effects import novel_share, squared_norm_interval, tail_z
 from detectors.law import Law
 from detectors.model import ScanModel, Slice
 from detectors.panes import NOVELTY_BINS, Summary
@@ -68,8 +68,8 @@ class StreamScan:
 
     def novel_share(self) -> Effect:
         """Share of new content in the most surprising window, with an interval that holds over all windows scanned so far."""
-        z = two_sided_z(self.model.calibration.curve.threshold(20.0 * max(self.samples, 50)))
-        return novel_share(self.window().novelty, z=z)
+        z = tail_z(self.model.calibration.curve.threshold(20.0 * max(self.samples, 50)))
+        return novel_share(self.window().novelty, rows=self.slice.scalar_rows, z=z)
 
     def resolved_effect(self) -> float:
         """Upper bound (level .95) of the present effect, in the unwhitened norm and from the longest window that is calm, or the
@@ -80,8 +80,8 @@ class StreamScan:
             return float("inf")
         squared = np.square(features) @ self.model.spectrum.weights[channel]
         width = 1 / n + 1 / self.slice.rows
-        theta = squared - self.slice.moments.t1[channel] * width
-        noise = 1.645 * np.sqrt(2 * self.slice.moments.t2[channel]) * width
+        theta = squared - self._law.mean[: len(n), channel] * width
+        noise = 1.645 * self._law.deviation[: len(n), channel] * width
         return float(np.sqrt(np.maximum(theta + noise, 0.0)).min() / self.model.units[channel])
 
     @property
@@ -154,7 +154,8 @@ class StreamScan:
     def _effect(self, k: int, channel: int) -> Effect:
         """Effect of a window, with an interval that holds over all windows scanned so far (level .95 together)."""
         scanned = self.samples - (self._partial.count if self._partial else 0)
-        z = two_sided_z(self.model.calibration.curve.threshold(20.0 * max(scanned, 50)))
+        surprise = self.model.calibration.curve.threshold(20.0 * max(scanned, 50))
+        z = tail_z(surprise)
         features, scalars, n = self._sums()
         norms = len(self.model.spectrum.weights)
         unit, width = self.model.units[channel], 1 / n[k] + 1 / self.slice.rows
@@ -165,11 +166,13 @@ class StreamScan:
         w = self.model.spectrum.weights[channel].astype(np.float64)
         squared = np.square(features[k].astype(np.float64))
         norm = float(w @ squared)
-        theta = norm - self.slice.moments.t1[channel] * width
+        mean, deviation = self._law.mean[k, channel], self._law.deviation[k, channel]
         along = float((w**2 * squared) @ self.model.eigenvalues) / max(norm, 1e-12)
         extra = max(self._spread(k, channel, norm, float(n[k])) - self.slice.moments.t1[channel], 0.0)
-        noise = np.sqrt(2 * self.slice.moments.t2[channel]) * width
-        low, high = squared_norm_interval(theta, noise=noise, slope=4 * (along + extra) * width, z=z)
+        slope = 4 * (along + extra) * width * max(mean / self.slice.moments.t1[channel], 1.0)
+        theta, noise = norm - mean * width, deviation * width
+        low, _ = squared_norm_interval(theta, noise=noise, slope=slope, z=max(self._law.quantile(surprise, (k, channel)), z))
+        _, high = squared_norm_interval(theta, noise=noise, slope=slope, z=z)
         return Effect(*(float(np.sqrt(max(v, 0.0)) / unit) for v in (theta, low, high)))
 
     def _spread(self, k: int, channel: int, norm: float, n: float) -> float:

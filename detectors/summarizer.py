@@ -136,7 +136,8 @@ class Summarizer:
             given = np.full(len(embeddings), np.nan, np.float32) if confidence is None else confidence
             percentile = np.where(np.isnan(given), np.float32(0.5), self.confidence_ranks(1 - given))
             scores.append(exceedance(percentile.astype(np.float32)))
-        cluster = np.where(novelty > NOVEL, self.clusters, self.prototype_cluster[nearest])
+        ranks = len(self.novelty_ranks.sorted)
+        cluster = np.where(novelty >= min(NOVEL, ranks / (ranks + 1)), self.clusters, self.prototype_cluster[nearest])
         return Described(self.random_features(embeddings), np.stack(scores, axis=1), cluster, novelty)
 
     def summarize(self, described: Described, rows: slice | NDArray[np.int64]) -> Summary:
@@ -192,7 +193,7 @@ class Summarizer:
 
     def _nearest(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Squared distance to the nearest prototype, and which."""
-        distances = squared_distances(rows, self.prototypes)
+        distances = squared_distances(rows - self.centre, self.prototypes - self.centre)  # a common offset would cost all digits
         nearest = distances.argmin(1)
         return distances[np.arange(len(rows)), nearest], nearest
 

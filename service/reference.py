@@ -281,7 +281,7 @@ def resolvable_tolerance(model: ScanModel) -> float:
     """The smallest drift that the longest windows can tell from none, with the error of the reference's own mean: what a tolerance
     must be at least."""
     at = model.spectrum.names.index("mmd")
-    noise = np.sqrt(2 * model.calibration.moments.t2[at]) * 2 * 1.645 / model.calibration.rows
+    noise = model.calibration.law.deviation[-1, at] * 2 * 1.645 / model.calibration.rows
     return float(np.sqrt(noise) / model.units[at])
 
 

@@ -130,3 +130,19 @@ def test_a_slice_with_rows_that_prototypes_were_fitted_on_raises_no_alarm_over_t
     slice_ = model.slice(model.summarizer.describe(rows[:600]), model.held_out[:600])
     scan, traffic = StreamScan(model, run_length=1e6, slice=slice_), model.summarizer.describe(rows[1200:])
     assert not any(scan.update(model.summarizer.summarize(traffic, slice(at, at + 16))).above for at in range(0, 2000, 16))
+
+
+@pytest.mark.parametrize("bad", [np.full((4, 16), np.nan, np.float32), np.zeros((4, 15), np.float32), np.zeros(16, np.float32)])
+def test_unusable_rows_are_refused_and_nothing_is_taken(scan: DriftScan, bad: NDArray[np.float32]) -> None:
+    scan.update(draw(100, seed=12))
+    with pytest.raises(ValueError, match="rows"):
+        scan.update(bad)
+    assert scan.update(draw(220, seed=13) + 1).alarm
+
+
+def test_a_reference_of_a_few_templates_still_sees_new_ones() -> None:
+    rng = np.random.default_rng(3)
+    templates = rng.standard_normal((9, 16)).astype(np.float32)
+    scan = DriftScan.fit(templates[rng.integers(0, 8, 400)], run_length=1000, seed=0)
+    assert not scan.update(templates[rng.integers(0, 8, 160)]).alarm
+    assert scan.update(templates[rng.choice([0, 8], 160)]).alarm
