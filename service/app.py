@@ -181,6 +181,7 @@ def _assembled(
         heartbeats=heartbeats,
         registry=registry,
         conditions=_conditions(installation),
+        references={name: partial(_has_reference, installation, name) for name in installation.names},
         max_body_bytes=settings.server.max_body_bytes,
         version=version("driftgate"),
     )
@@ -193,8 +194,11 @@ def _conditions(installation: Installation) -> Mapping[str, Callable[[], bool]]:
     return {
         "store": partial(_answers, installation.store),
         "embedders": lambda: all(installation.embedder(name).dimension for name in installation.names),
-        "references": lambda: all(installation.version(name) is not None for name in installation.names),
     }
+
+
+def _has_reference(installation: Installation, monitor: str) -> bool:
+    return installation.version(monitor) is not None
 
 
 def _answers(store: Store) -> bool:

@@ -29,7 +29,9 @@ class Service:
     heartbeats: Heartbeats
     registry: CollectorRegistry
     conditions: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
-    """What must hold before samples are taken, by name: `store`, `embedders`, `references`."""
+    """What must hold before samples are taken, by name: `store`, `embedders`."""
+    references: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    """Whether a monitor has a reference in force, by its name: without one it takes samples all the same, to build one from."""
     max_body_bytes: int = 16_000_000
     version: str = ""
     clock: Callable[[], float] = time.time

@@ -25,11 +25,11 @@ def is_alive(service: Served, response: Response) -> Alive:
 @router.get("/readyz", responses={503: {"model": Ready}})
 def is_ready(service: Served, response: Response) -> Ready:
     """503 while samples can't be taken and embedded; `driftgate doctor` says why."""
-    waiting_for = missing(service.conditions)
+    waiting_for, undecided = missing(service.conditions), missing(service.references)
     if waiting_for:
         response.status_code = 503
-        return Ready(status="waiting", waiting_for=waiting_for)
-    return Ready(status="ready")
+        return Ready(status="waiting", waiting_for=waiting_for, without_reference=undecided)
+    return Ready(status="ready", without_reference=undecided)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})

@@ -334,3 +334,4 @@ class Ready(View):
 
     status: Literal["ready", "waiting"]
     waiting_for: tuple[str, ...] = ()
+    without_reference: tuple[str, ...] = ()

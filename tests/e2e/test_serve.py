@@ -89,10 +89,11 @@ def test_a_restart_forgets_nothing(site: Site) -> None:
     assert [row.id for row in site.pool()] == [*pool, *(f"more-{i}" for i in range(6))]
 
 
-def test_readiness_names_what_is_missing(site: Site) -> None:
+def test_readiness_names_monitors_without_a_reference(site: Site) -> None:
     """Two of the monitors have no reference yet; samples for building one are taken all the same."""
     answer = site.client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (503, {"status": "waiting", "waiting_for": ["references"]})
+    expected = {"status": "ready", "waiting_for": [], "without_reference": ["text", "image"]}
+    assert (answer.status_code, answer.json()) == (200, expected)
     assert site.get("/healthz")["status"] == "alive"
     assert site.send([{"text": "where is my parcel"}], "text").status_code == 202
 

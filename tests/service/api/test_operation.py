@@ -42,13 +42,18 @@ def test_ready_once_every_condition_holds(make_site: Any) -> None:
     def store() -> bool:
         raise ArtefactError("/secret/path is damaged")
 
-    site = make_site(conditions={"references": lambda: bool(built), "embedders": lambda: True})
+    site = make_site(conditions={"embedders": lambda: bool(built), "store": lambda: True})
     waiting = site.client.get("/readyz")
-    assert (waiting.status_code, waiting.json()) == (503, {"status": "waiting", "waiting_for": ["references"]})
+    assert (waiting.status_code, waiting.json()) == (503, {"status": "waiting", "waiting_for": ["embedders"], "without_reference": []})
     built.append("support")
-    assert site.client.get("/readyz").json() == {"status": "ready", "waiting_for": []}
+    assert site.client.get("/readyz").json() == {"status": "ready", "waiting_for": [], "without_reference": []}
     broken = make_site(conditions={"store": store}).client.get("/readyz")
     assert (broken.status_code, broken.json()["waiting_for"]) == (503, ["store"])
+
+
+def test_a_monitor_without_a_reference_is_named_and_gets_its_traffic(make_site: Any) -> None:
+    answer = make_site(references={"support": lambda: True, "vectors": lambda: False}).client.get("/readyz")
+    assert (answer.status_code, answer.json()["without_reference"]) == (200, ["vectors"])
 
 
 def test_requests_are_counted(site: Any) -> None:
