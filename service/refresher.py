@@ -193,8 +193,10 @@ class Refresher:
         return self._in_force(cycle)
 
     def _in_force(self, cycle: RefreshCycle) -> RefreshCycle:
-        """Also what a crash after the verdict left undone."""
-        self._references.activate(cycle.monitor, int((cycle.verification or {})["reference_version"]))
+        """Also what a crash after the verdict left undone; a newer version that came into force since then stays."""
+        version = int((cycle.verification or {})["reference_version"])
+        if (self._references.active(cycle.monitor) or 0) < version:
+            self._references.activate(cycle.monitor, version)
         return cycle
 
     def rebase(self, monitor: str, *, since: float, now: float, progress: Progress = lambda *_: None) -> Reference:

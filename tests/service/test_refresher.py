@@ -445,6 +445,14 @@ def test_a_crash_after_the_verdict_is_mended_by_repeating(bench: Bench, refitted
     assert len(bench.site.references.versions("chat")) == 2
 
 
+def test_repeating_an_old_verdict_does_not_undo_a_newer_rebase(bench: Bench, refitted: None) -> None:
+    cycle, model = bench.trained(), bench.model("new.onnx")
+    bench.refresher.verify(cycle.id, model, CLASSES, now=5_000.0)
+    bench.refresher.rebase("chat", since=0.0, now=5_001.0)
+    bench.refresher.verify(cycle.id, model, CLASSES, now=5_002.0)
+    assert bench.site.references.active("chat") == 3
+
+
 def test_a_crash_before_the_verdict_leaves_the_old_model_in_force(bench: Bench, refitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
     cycle, model = bench.trained(), bench.model("new.onnx")
 
