@@ -11,7 +11,7 @@ from typing import Any
 
 from service import annotation
 from service.annotation import agreed
-from service.errors import ConfigurationError, ConflictError, InputError, NotFoundError
+from service.errors import ConflictError, InputError, NotFoundError
 from service.ports import Store
 from service.records import (
     WHOLE,
@@ -164,10 +164,10 @@ def start(store: Store, opening: Opening, candidates: Sequence[Candidate], setti
 
 
 def approve(store: Store, batch_id: str, settings: AnnotationSettings, *, actor: str, now: float, note: str = "") -> AnnotationBatch:
-    """A person approves a proposed batch, which leaves in the same transaction; ConfigurationError where it can't go anywhere."""
+    """A person approves a proposed batch, which leaves in the same transaction; ConflictError where it can't go anywhere."""
     before = store.get(AnnotationBatch, batch_id)
     if settings.destination is None:
-        raise ConfigurationError(
+        raise ConflictError(
             f"monitor {before.monitor}: annotation.destination is not set, so batch {batch_id} can't be sent; name a webhook or a folder"
         )
     batch = annotation.approve(before, reason=annotation.Reason.APPROVED, actor=actor, now=now, note=note)

@@ -20,7 +20,7 @@ _STATUS: tuple[tuple[type[DriftgateError], int, str], ...] = (
     (DeliveryError, 502, "delivery"),
     (DriftgateError, 500, "internal"),
 )
-_INPUT_STATUS = {"too_large": 413, "unsigned": 401, "bad_signature": 401, "stale": 401}
+_INPUT_STATUS = {"too_large": 413, "no_candidates": 409, "unsigned": 401, "bad_signature": 401, "stale": 401}
 _SHOWN_ERRORS = 5
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from service import annotation, refresh
 from service.adapters.sqlite.store import SqliteStore
-from service.errors import ConfigurationError, ConflictError, InputError
+from service.errors import ConflictError, InputError
 from service.records import (
     Alarm,
     AlarmState,
@@ -105,7 +105,7 @@ def test_a_person_approves_and_the_batch_leaves() -> None:
 
 def test_a_batch_that_can_go_nowhere_is_not_approved() -> None:
     store, cycle = started(settings())
-    with pytest.raises(ConfigurationError, match=r"annotation.destination is not set"):
+    with pytest.raises(ConflictError, match=r"annotation.destination is not set"):
         refresh.approve(store, cycle.batch, settings().annotation, actor="ana", now=65.0)
     assert store.get(AnnotationBatch, cycle.batch).state is BatchState.PROPOSED
 

@@ -71,6 +71,7 @@ class StoreActions:
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
+        self.candidates = CANDIDATES
 
     def acknowledge(self, alarm_id: str, *, actor: str, note: str, now: float) -> Alarm:
         return self._step(alarm_id, AlarmState.ACKNOWLEDGED, Step("acknowledged", "person", now, actor, note))
@@ -86,7 +87,7 @@ class StoreActions:
         return judged
 
     def open_refresh(self, monitor: str, *, actor: str, note: str, now: float) -> RefreshCycle:  # noqa: ARG002 - the protocol's signature
-        return refresh.start(self._store, refresh.Opening(monitor, 1, "request"), CANDIDATES, MONITORS[0], now=now)
+        return refresh.start(self._store, refresh.Opening(monitor, 1, "request"), self.candidates, MONITORS[0], now=now)
 
     def cancel_refresh(self, cycle_id: str, *, actor: str, note: str, now: float) -> RefreshCycle:
         return refresh.cancel(self._store, cycle_id, actor=actor, note=note, now=now)

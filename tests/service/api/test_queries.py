@@ -154,6 +154,12 @@ def test_a_batch_is_listed_without_candidates_and_sent_once_approved(site: Any) 
     assert site.client.post(f"/v1/batches/{batch}/close", json=ACT).json()["error"] == "conflict"
 
 
+def test_a_refresh_without_candidates_is_a_conflict(site: Any) -> None:
+    site.service.actions.candidates = []
+    answer = site.client.post("/v1/monitors/support/refresh", json=ACT)
+    assert (answer.status_code, answer.json()["error"]) == (409, "no_candidates")
+
+
 def test_dead_letters_show_their_place_and_reason(site: Any) -> None:
     rejected = Rejected("json", "not JSON", b"\xff{" + b"x" * 5_000, monitor="support")
     site.store.add_dead_letters(
