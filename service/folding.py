@@ -125,6 +125,7 @@ class Folder:
 
     def close(self, monitor: str | None = None) -> None:
         """Closes one monitor's open panes (its reference is replaced), or all of them (the log has ended)."""
+        self.settle()  # what was given up just before may have filled some
         self._close([at for at in self._open if monitor is None or at[0] == monitor])
 
     def collect(self, described: Mapping[str, Described]) -> tuple[tuple[Pane, ...], tuple[Pane, ...]]:

@@ -116,6 +116,20 @@ def test_close_takes_one_monitor_only(summarizer: Summarizer, rules: PaneRules) 
     assert {pane.key.monitor for pane in touched} == {"chat"}
 
 
+def test_what_filled_a_pane_just_before_it_was_closed_is_forgotten_with_it(summarizer: Summarizer, rules: PaneRules) -> None:
+    folder = Folder(LOG, time=0.0)
+    folder.advance(0, 1.0)
+    for row in range(4):
+        folder.add(rules, EN, row)
+    folder.close("chat")
+    folder.advance(1, 2.0)
+    folder.add(rules, EN, 4)
+    folder.settle()
+    closed, touched = folder.collect({"chat": described(summarizer, 5)})
+    assert shown(closed) == [(WHOLE, 0, 0, 4), ("locale=en", 0, 0, 4)]
+    assert shown(touched) == [(WHOLE, 1, 1, 1), ("locale=en", 1, 1, 1)]
+
+
 def test_rows_are_summed_where_they_belong(summarizer: Summarizer, rules: PaneRules) -> None:
     rows = described(summarizer, 3)
     folder = Folder(LOG, time=0.0)
