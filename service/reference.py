@@ -238,8 +238,8 @@ class References:
         with np.load(folder / "model.npz", allow_pickle=False) as arrays:
             model = ScanModel.from_arrays(dict(arrays))
         values = {tag: tuple(found) for tag, found in manifest["segments"].items()}
-        self._loaded[monitor] = Reference(monitor, number, manifest, model, _read(folder), values)
-        return self._loaded[monitor]
+        reference = self._loaded[monitor] = Reference(monitor, number, manifest, model, _read(folder), values)
+        return reference
 
     def active(self, monitor: str) -> int | None:
         """The version in force, or None."""

@@ -92,9 +92,11 @@ class Worker:
                 name, monitor = self._replacements.get_nowait()
             except Empty:
                 return
-            if name in self._monitors:
-                self._release(name, waiting=self._monitors[name].embedder.fingerprint != monitor.embedder.fingerprint)
-            self._monitors[name] = monitor
+            try:
+                if name in self._monitors:
+                    self._release(name, waiting=self._monitors[name].embedder.fingerprint != monitor.embedder.fingerprint)
+            finally:  # nobody replaces it a second time; what a failed commit left open closes when it is taken up again
+                self._monitors[name] = monitor
 
     def _release(self, name: str, *, waiting: bool) -> None:
         for intake in list(self._intakes.values()):

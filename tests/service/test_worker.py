@@ -354,6 +354,23 @@ def test_a_worker_that_forgets_after_failures_loses_nothing(make_monitor: MakeMo
     store.close()
 
 
+def test_a_new_reference_survives_a_commit_that_fails_while_it_is_taken_up(make_monitor: MakeMonitor, sample: MakeSample) -> None:
+    store, source = Broken(":memory:"), ListSource(records(sample(n) for n in range(5)), growing=True)
+    store.failures = 0
+    worker = Worker(source, store, {"chat": make_monitor()}, Silent())
+    worker.step(NO_TIME)
+    worker.replace("chat", make_monitor(version=2))
+    store.failures = 1
+    with pytest.raises(OSError, match="disk is full"):
+        worker.step(NO_TIME)
+    worker.forget()
+    source.push(*records(sample(n) for n in range(9))[5:])
+    worker.step(NO_TIME)
+    assert [(pane.key.reference_version, pane.summary.count) for pane in closed(store)] == [(1, 5)]
+    assert {pane.key.reference_version for pane in store.open_panes("chat")} == {2}
+    store.close()
+
+
 # --- the whole, against itself ----------------------------------------------------------------------------------------
 
 EVENT = st.sampled_from("abc")
