@@ -22,9 +22,6 @@ JITTER = 0.1
 LONGEST_WAIT = 86_400.0
 """A Retry-After beyond a day is cut to it."""
 
-ITEMS_PER_STEP = 8
-"""Few enough that the last item's timestamp is within the receiver's replay window even if every delivery before times out."""
-
 _ERROR_LENGTH = 500
 _OUTCOMES = {"delivered": "delivered", "pending": "retry", "dead": "dead"}
 
@@ -57,17 +54,26 @@ class Outbox:
         self._destinations = destinations
         self._observer = observer
         self._rng = rng
+        self._failing: OutboxItem | None = None
+        """Its attempt raised what nobody foresaw: the next step counts that as a failure, lest it block what is due after it."""
 
     def step(self, now: float) -> int:
-        """Tries the items that are due, a few at a time; returns how many."""
-        items = self._store.due(now, ITEMS_PER_STEP)
-        for item in items:
-            failure = self._attempt(item, now)
-            after = settled(item, failure, now, self._rng)
-            self._store.settle(after)
-            self._observer.delivery(after.kind, _OUTCOMES[after.state])
-            _report(after)
-        return len(items)
+        """Tries the item that is longest due, one at a time so that `now` is true for each; returns 0 if none is."""
+        if self._failing is not None:
+            self._note(self._failing, DeliveryError("an unexpected error, see the program's log", retryable=True), now)
+            return 1
+        for item in self._store.due(now, 1):
+            self._failing = item
+            self._note(item, self._attempt(item, now), now)
+            return 1
+        return 0
+
+    def _note(self, item: OutboxItem, failure: DeliveryError | None, now: float) -> None:
+        self._failing = None
+        after = settled(item, failure, now, self._rng)
+        self._store.settle(after)
+        self._observer.delivery(after.kind, _OUTCOMES[after.state])
+        _report(after)
 
     def _attempt(self, item: OutboxItem, now: float) -> DeliveryError | None:
         destination = self._destinations.get(item.destination)

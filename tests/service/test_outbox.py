@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from service.adapters.sqlite import SqliteStore
 from service.errors import DeliveryError
 from service.observe import Silent
-from service.outbox import ITEMS_PER_STEP, SCHEDULE, Outbox, replayed, settled
+from service.outbox import SCHEDULE, Outbox, replayed, settled
 from service.records import OutboxItem
 
 HOUR = 3_600.0
@@ -116,10 +116,10 @@ def test_an_outage_delays_and_loses_nothing(store: SqliteStore) -> None:
     outbox = Outbox(store, {"hook": hook}, Silent(), rng=rng())
     store.save(outbox=[item("o1"), item("o2"), item("later", due=900.0)])
 
-    assert outbox.step(100.0) == 2
+    assert [outbox.step(100.0) for _ in range(3)] == [1, 1, 0]
     assert hook.taken == []
     assert outbox.step(104.0) == 0
-    assert outbox.step(106.0) == 2
+    assert [outbox.step(106.0) for _ in range(3)] == [1, 1, 0]
     assert outbox.step(900.0) == 1
     assert sorted(hook.taken) == ["later", "o1", "o2"]
     assert outbox.step(9e9) == 0
@@ -150,13 +150,34 @@ def test_every_attempt_is_told_to_whoever_measures(store: SqliteStore) -> None:
     assert told == [("alarm.opened", "retry"), ("alarm.opened", "delivered"), ("annotation.batch", "dead")]
 
 
-def test_a_step_takes_few_enough_that_timestamps_stay_fresh(store: SqliteStore) -> None:
+def test_a_step_takes_one_item_so_that_slow_receivers_stop_no_heartbeat(store: SqliteStore) -> None:
     hook = Receiver()
     outbox = Outbox(store, {"hook": hook}, Silent(), rng=rng())
-    store.save(outbox=[item(f"o{n}") for n in range(ITEMS_PER_STEP + 3)])
+    store.save(outbox=[item(f"o{n}") for n in range(3)])
 
-    assert [outbox.step(1.0), outbox.step(1.0), outbox.step(1.0)] == [ITEMS_PER_STEP, 3, 0]
-    assert hook.taken == [f"o{n}" for n in range(ITEMS_PER_STEP + 3)]
+    assert [outbox.step(1.0) for _ in range(4)] == [1, 1, 1, 0]
+    assert hook.taken == ["o0", "o1", "o2"]
+
+
+def test_an_error_that_nobody_foresaw_delays_its_item_and_no_other(store: SqliteStore) -> None:
+    class Faulty(Receiver):
+        def deliver(self, item: OutboxItem, *, now: float) -> None:
+            if item.id == "bad" and now < 50.0:
+                raise ZeroDivisionError
+            super().deliver(item, now=now)
+
+    hook = Faulty()
+    outbox = Outbox(store, {"hook": hook}, Silent(), rng=rng())
+    store.save(outbox=[item("bad"), item("good")])
+
+    with pytest.raises(ZeroDivisionError):
+        outbox.step(1.0)
+    assert [outbox.step(1.0) for _ in range(3)] == [1, 1, 0]
+    assert hook.taken == ["good"]
+    (failed,) = store.outbox(states=["pending"])
+    assert (failed.id, failed.attempts, failed.error) == ("bad", 1, "an unexpected error, see the program's log")
+    outbox.step(60.0)
+    assert hook.taken == ["good", "bad"]
 
 
 def test_a_crash_between_delivery_and_record_delivers_again(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
