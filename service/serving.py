@@ -1,16 +1,16 @@
-"""All roles in one process: ingest, worker, controllers, refresh, outbox, each in a loop of its own thread."""
+"""All roles in one process: ingest, worker, a controller per monitor, refresh, outbox, each in a loop of its own thread."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import structlog
 
 from service.controller import Controller
-from service.errors import DriftgateError
 from service.health import Heartbeats
 from service.outbox import Outbox
 from service.refresher import Refresher
@@ -105,7 +105,7 @@ class Engine:
         self._controllers = {name: monitors.controller_for(name) for name in monitors.names}
         self._loops = [
             Loop("worker", self._work, heartbeats, self._stop, recover=worker.forget),
-            Loop("controller", self._decide, heartbeats, self._stop),
+            *(Loop(f"controller {name}", partial(self._decide, name), heartbeats, self._stop) for name in monitors.names),
             Loop("refresh", self._refresh, heartbeats, self._stop),
             Loop("outbox", self._send, heartbeats, self._stop),
         ]
@@ -131,18 +131,11 @@ class Engine:
     def _work(self) -> int:
         return self._worker.step(timeout=_PAUSE)
 
-    def _decide(self) -> int:
-        return sum(self._decide_one(name) for name in self._monitors.names)
-
-    def _decide_one(self, name: str) -> int:
-        """A monitor whose reference is damaged does not hold up the others."""
-        try:
-            self._take_up(name)
-            controller = self._controllers[name]
-            return controller.step(now=self._clock()) if controller is not None else 0
-        except DriftgateError as error:
-            log.warning("monitor not decided", monitor=name, reason=str(error))
-            return 0
+    def _decide(self, name: str) -> int:
+        """Of one monitor, in a loop of its own: one whose reference is damaged fails and rests without holding up the others."""
+        self._take_up(name)
+        controller = self._controllers[name]
+        return controller.step(now=self._clock()) if controller is not None else 0
 
     def _refresh(self) -> int:
         return self._refresher.step(now=self._clock())
@@ -151,10 +144,11 @@ class Engine:
         return self._outbox.step(self._clock())
 
     def _take_up(self, name: str) -> None:
-        """A new reference: first the worker, whose panes then carry the version, then a controller that decides them."""
+        """A new reference: both who works with it are made before either is replaced, so that a bad one closes no panes."""
         version = self._monitors.version(name)
         if version != self._versions[name]:
-            self._worker.replace(name, self._monitors.watched(name))
-            self._controllers[name] = self._monitors.controller_for(name)
+            watched, controller = self._monitors.watched(name), self._monitors.controller_for(name)
+            self._worker.replace(name, watched)
+            self._controllers[name] = controller
             self._versions[name] = version
             log.info("reference in force", monitor=name, version=version)

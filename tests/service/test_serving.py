@@ -84,6 +84,8 @@ class Fleet:
     store: SqliteStore
     versions: dict[str, int] = field(default_factory=lambda: {"broken": 1, "chat": 1})
     damaged: bool = False
+    undecidable: bool = False
+    failure: type[Exception] = ArtefactError
 
     @property
     def names(self) -> list[str]:
@@ -91,13 +93,15 @@ class Fleet:
 
     def version(self, monitor: str) -> int:
         if self.damaged and monitor == "broken":
-            raise ArtefactError("broken/current: damaged")
+            raise self.failure("broken/current: damaged")
         return self.versions[monitor]
 
     def watched(self, monitor: str) -> WatchedMonitor:
         return WatchedMonitor(self.effective(monitor), self.world.embedder, self._reference(monitor))
 
     def controller_for(self, monitor: str) -> Controller:
+        if self.undecidable:
+            raise ArtefactError("the tolerance is below what the reference can resolve")
         return Controller(self.effective(monitor), self._reference(monitor), self.store, Silent())
 
     def effective(self, monitor: str) -> MonitorSettings:
@@ -163,8 +167,20 @@ def test_a_reference_that_comes_into_force_is_taken_up_by_worker_and_controller(
     assert deciding.streams.reference.version == 2
 
 
-def test_a_monitor_with_a_damaged_reference_does_not_hold_up_the_others(running: Running) -> None:
-    running.fleet.damaged = True
+def test_a_reference_that_cannot_decide_closes_no_panes(running: Running) -> None:
+    running.send(20, 1)
+    until(lambda: running.store.samples_taken("chat") == 20)
+    before = [pane.key for pane in running.store.open_panes("chat")]
+    running.fleet.undecidable, running.fleet.versions["chat"] = True, 2
+    time.sleep(0.5)  # turns of the controller's loop and of the worker's
+    assert [pane.key for pane in running.store.open_panes("chat")] == before
+    running.fleet.undecidable = False
+    until(lambda: running.store.open_panes("chat") == [])
+
+
+@pytest.mark.parametrize("failure", [ArtefactError, ZeroDivisionError])
+def test_a_monitor_with_a_damaged_reference_does_not_hold_up_the_others(running: Running, failure: type[Exception]) -> None:
+    running.fleet.failure, running.fleet.damaged = failure, True
     running.send(160, 1)
     running.decided(160)
     running.send(160, 2, monitor="broken")
