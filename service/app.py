@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import sqlite3
 import time
@@ -27,7 +28,7 @@ from service.controller import Controller
 from service.datasets import DataSets
 from service.decoding.envelope import decode
 from service.decoding.options import SampleOptions
-from service.errors import ArtefactError
+from service.errors import ArtefactError, ConfigurationError
 from service.health import Heartbeats
 from service.ingest import Ingest
 from service.metrics import Metrics, StoreFigures
@@ -46,7 +47,7 @@ from service.worker import Worker
 
 __all__ = ["Installation", "Serving", "load_embedder", "open_log", "opened", "served"]
 
-STORE, LOG = "driftgate.sqlite", "ingest.sqlite"
+STORE, LOG, LOCK = "driftgate.sqlite", "ingest.sqlite", "serve.lock"
 
 
 class Installation:
@@ -153,6 +154,7 @@ def served(settings: Settings) -> Iterator[Serving]:
     access, registry = Access.of(settings), CollectorRegistry()
     metrics = Metrics(registry, [monitor.name for monitor in settings.monitors], version=version("driftgate"))
     with ExitStack() as stack:
+        stack.enter_context(_alone(settings.directory))
         listening = stack.enter_context(closing(listen(settings.server.host, settings.server.port)))
         installation = stack.enter_context(opened(settings, observer=metrics))
         log = stack.enter_context(closing(open_log(settings)))
@@ -160,6 +162,20 @@ def served(settings: Settings) -> Iterator[Serving]:
         stack.callback(engine.close)
         engine.start()
         yield Serving(installation, server_for(create_app(service)), listening)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Two that serve one directory would give the same offsets away twice; the lock goes with the process, however it ends."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                f"directory {directory}: another `driftgate serve` works in it; stop that one, or give this one a directory of its own"
+            ) from error
+        yield
 
 
 def _assembled(

@@ -189,8 +189,10 @@ class SqliteLog:
                 total += len(body)
                 rows.append((self._next + len(rows), ticket.now, total, body))
         with self._database.write() as connection:
+            moved = "UPDATE ends SET next_offset = ?, total = ? WHERE next_offset = ?"
+            if not connection.execute(moved, (self._next + len(rows), total, self._next)).rowcount:
+                raise ArtefactError(f"{self._database.path}: another process has written to it; only one may, stop one of the two")
             connection.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", rows)
-            connection.execute("UPDATE ends SET next_offset = ?, total = ?", (self._next + len(rows), total))
         with self._grown:
             self._next += len(rows)
             self._total = total

@@ -103,3 +103,12 @@ def test_closing_twice_is_harmless_and_using_it_afterwards_is_an_error(tmp_path:
         part.close()
     with pytest.raises(sqlite3.ProgrammingError):
         store.save(outbox=[OutboxItem("o", "k", "d", {}, created=1.0)])
+
+
+def test_a_second_writer_of_a_log_is_refused_before_it_gives_an_offset_away_twice(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with closing(open_log(path)) as one, closing(open_log(path)) as other:
+        assert one.append([b"a"], now=1.0) == 0
+        with pytest.raises(ArtefactError, match="another process has written"):
+            other.append([b"b"], now=1.0)
+        assert [entry.body for entry in one.read(0, 10)] == [b"a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
 import socket
@@ -74,3 +75,10 @@ def test_a_taken_port_is_told_at_once(watching: Desk) -> None:
         port = taken.getsockname()[1]
         watching.configure(lambda document: document.update(server={"port": port}))
         assert f"port {port}" in watching.run("serve", code=2).stderr
+
+
+def test_a_second_one_in_the_same_directory_is_refused(watching: Desk) -> None:
+    directory = next(watching.folder.rglob("driftgate.sqlite")).parent
+    with (directory / "serve.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert "another `driftgate serve` works in it" in watching.run("serve", code=2).stderr
