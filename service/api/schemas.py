@@ -294,7 +294,7 @@ class DeadLetterView(View):
     offset: int
     index: int
     time: Time
-    original: str = Field(description="The start of what came.")
+    original: str = Field(description="The start of what came; of several letters for one event the first has it.")
 
 
 class DeadLetters(View):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from service.decoding.cloud_events import Event, read_events
+from service.decoding.fields import segments_of
 from service.decoding.json_text import parse_object
 from service.decoding.kserve_bodies import instances_of, outputs_of
 from service.decoding.options import SampleOptions
@@ -79,12 +80,13 @@ def _routed(event: Event, monitor: MonitorSettings, *, now: float, options: Samp
 def _request(event: Event, monitor: MonitorSettings, *, now: float, options: SampleOptions) -> Sequence[Item]:
     body = _body(event)
     time = time_of(event.time, math.nan, now=now, max_ahead=options.max_ahead)
-    tags = _tags(event, body, monitor.segments.tags)
+    tags = segments_of(_tags(event, body, monitor.segments.tags))  # refused here, as every letter would have a copy of its own
     samples: list[Sample] = []
+    unread: list[tuple[int, InputError]] = []
     rejected: list[Rejected] = []
     for i, instance in enumerate(instances_of(body, monitor)):
         if isinstance(instance, InputError):
-            rejected.append(Rejected(instance.reason, str(instance), original_of(event.original), i, monitor.name))
+            unread.append((i, instance))
             continue
         document = {**instance, "segments": _merged(tags, instance.get("segments"))}
         sample = decode_sample(document, monitor=monitor.name, now=now, default_id=f"{event.id}/{i}", default_time=time, options=options)
@@ -92,6 +94,7 @@ def _request(event: Event, monitor: MonitorSettings, *, now: float, options: Sam
             rejected.append(replace(sample, index=i))
         else:
             samples.append(sample)
+    rejected += _refused(event, monitor, unread)
     if monitor.kserve is not None and monitor.kserve.responses == "none":
         return [*samples, *rejected]
     return [*([Request(monitor.name, event.id, tuple(samples))] if samples else []), *rejected]
@@ -103,12 +106,16 @@ def _response(event: Event, monitor: MonitorSettings) -> Sequence[Item]:
         return []
     answers = outputs_of(_body(event), monitor)
     outputs = tuple(Output() if isinstance(found, InputError) else found for found in answers)
-    rejected = [
-        Rejected(found.reason, str(found), original_of(event.original), i, monitor.name)
-        for i, found in enumerate(answers)
-        if isinstance(found, InputError)
-    ]
+    rejected = _refused(event, monitor, ((i, found) for i, found in enumerate(answers) if isinstance(found, InputError)))
     return [Response(monitor.name, event.id, outputs), *rejected]
+
+
+def _refused(event: Event, monitor: MonitorSettings, errors: Iterable[tuple[int, InputError]]) -> list[Rejected]:
+    """The first carries the event: ten thousand copies of it would fill memory and disk."""
+    return [
+        Rejected(error.reason, str(error), b"" if number else original_of(event.original), i, monitor.name)
+        for number, (i, error) in enumerate(errors)
+    ]
 
 
 def _body(event: Event) -> Mapping[str, Any]:

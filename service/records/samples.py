@@ -50,7 +50,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An item that can't be used: `reason` is a bounded label, `message` says what to do, `original` is what came (cut to 64 kB)."""
+    """An item that can't be used: `reason` is a bounded label, `message` says what to do, `original` is what came (cut to 64 kB;
+    b"" where another rejection of the same event has it)."""
 
     reason: str
     message: str

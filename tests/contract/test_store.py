@@ -530,6 +530,17 @@ def test_dead_letters_are_bounded(open_store: Opener) -> None:
     assert [x.offset for x in store.dead_letters()] == [5, 4, 3]
 
 
+def test_dead_letters_are_bounded_in_bytes(open_store: Opener) -> None:
+    large = [replace(letter(n), rejected=Rejected("text", "too long", bytes(1_000))) for n in range(6)]
+    store = open_store(dead_letter_bytes=3_500)
+    store.commit(step(store.assign(PARTITION), dead_letters=tuple(large[:5])))
+    store.add_dead_letters(large[5:])
+    assert [x.offset for x in store.dead_letters()] == [5, 4, 3]
+
+    store.add_dead_letters([replace(letter(6), rejected=Rejected("text", "too long", bytes(9_000)))])
+    assert [x.offset for x in store.dead_letters()] == [6]
+
+
 # --- several at once, and afterwards
 
 

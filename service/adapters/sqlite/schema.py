@@ -146,8 +146,9 @@ _LEAVING = (
         number INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
         monitor TEXT,
+        ends INTEGER NOT NULL,                -- bytes of all letters that were ever added, up to the end of this one
         document BLOB NOT NULL
     ) STRICT""",
 )
 
-STORE = Schema("store", 1, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING))
+STORE = Schema("store", 2, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING))

@@ -17,7 +17,7 @@ class SqliteStore:
     """Exact state in the file at `path`, or in memory with ":memory:".
 
     `pool_rows` gives the pool's capacity per monitor (8,000 for others), `retain_panes` how many of the newest decided panes
-    stay for backtests, `retain_dead_letters` how many of the newest dead letters.
+    stay for backtests, `retain_dead_letters` and `dead_letter_bytes` how many of the newest dead letters.
     """
 
     def __init__(
@@ -27,10 +27,11 @@ class SqliteStore:
         pool_rows: Mapping[str, int] | None = None,
         retain_panes: int = 20_000,
         retain_dead_letters: int = 100_000,
+        dead_letter_bytes: int = 500_000_000,
     ) -> None:
         self._pool_rows = dict(pool_rows or {})
         self._retain_panes = retain_panes
-        self._retain_dead_letters = retain_dead_letters
+        self._dead_letters = retain_dead_letters, dead_letter_bytes
         self._database = Database(path, STORE)
         with self._database.write() as connection:
             pool.fit(connection, self._pool_rows)
@@ -47,7 +48,7 @@ class SqliteStore:
         with self._database.write() as connection:
             closed = partitions.commit(connection, commit, self._pool_rows)
             if commit.dead_letters:
-                dead_letters.trim(connection, self._retain_dead_letters)
+                dead_letters.trim(connection, *self._dead_letters)
             return closed
 
     # the log of panes and events
@@ -145,7 +146,7 @@ class SqliteStore:
         """Idempotent by id; the oldest make room."""
         with self._database.write() as connection:
             dead_letters.add(connection, letters)
-            dead_letters.trim(connection, self._retain_dead_letters)
+            dead_letters.trim(connection, *self._dead_letters)
 
     def dead_letters(self, *, monitor: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
         """Newest first."""

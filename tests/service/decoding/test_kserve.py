@@ -188,6 +188,22 @@ def test_an_instance_that_cannot_be_used_leaves_the_others_their_places() -> Non
     assert [(item.reason, item.index) for item in rejected if isinstance(item, Rejected)] == [("empty", 1), ("payload", 2)]
 
 
+def test_one_event_is_kept_once_however_many_of_its_instances_are_bad() -> None:
+    found = decode({"instances": [{"other": 1}] * 900, "padding": "x" * 70_000})
+    assert [len(item.original) for item in found if isinstance(item, Rejected)] == [64_000, *[0] * 899]
+
+
+def test_one_answer_is_kept_once_however_many_of_its_outputs_are_bad() -> None:
+    found = decode({"predictions": [[1, 2, 3]] * 3}, RESPONSE)
+    assert [bool(item.original) for item in found if isinstance(item, Rejected)] == [True, False, False]
+
+
+def test_a_bad_tag_of_the_event_is_one_letter() -> None:
+    (found,) = decode({"instances": ["a"] * 50, "parameters": {"locale": "x" * 5_000}}, watched=monitor(segments={"tags": ["locale"]}))
+    assert isinstance(found, Rejected)
+    assert found.reason == "segments"
+
+
 def test_v2_text() -> None:
     names = {"name": "names", "shape": [2], "datatype": "BYTES", "data": ["x", "y"]}
     body = {"id": "7", "inputs": [{"name": "text", "shape": [2, 1], "datatype": "BYTES", "data": [["a"], ["b"]]}, names]}
