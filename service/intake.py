@@ -117,7 +117,7 @@ class Intake:
         """What waits for a monitor that is gone, or with a vector of another embedder, can't become a sample."""
         for number, waiting in enumerate(list(self._join), start=1):
             monitor = self._monitors.get(waiting.sample.monitor)
-            if monitor is None or (monitor.rules and monitor.rules.summarizer.dimension != len(waiting.embedding)):
+            if monitor is None or monitor.embedder.fingerprint != waiting.fingerprint:
                 self._join.remove(waiting)
                 error = InputError("embedder_changed", "the monitor's embedder was replaced while the sample waited for its response")
                 self._refuse(waiting.sample, -number, "JOIN", error)  # below 0: it stands in no record
@@ -151,7 +151,7 @@ class Intake:
             output, monitor = sample.output or vectors.outputs.get(sample), self._monitors[request.monitor]
             if monitor.joins:
                 key, expires = event_key(request.monitor, request.event_id), self._folder.time + monitor.response_timeout
-                self._wait(Waiting(key, place, _with_output(sample, output), vector.copy(), expires))
+                self._wait(Waiting(key, place, _with_output(sample, output), vector.copy(), monitor.embedder.fingerprint, expires))
             else:
                 self._take(sample, vector, output)
 

@@ -69,6 +69,8 @@ class Waiting:
     index: int
     sample: Sample
     embedding: NDArray[np.float32]
+    fingerprint: str
+    """Of the embedder that made it."""
     expires: float
 
 

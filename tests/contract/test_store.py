@@ -138,7 +138,7 @@ def test_an_assignment_returns_all_that_the_last_commit_left(store: Store) -> No
     request = Sample("chat", "ev/0", 3.0, "text", {"locale": "de"})
     tensor = Sample("chat", "ev/1", 3.0, np.arange(12, dtype=np.float32).reshape(3, 4))
     embedding = RNG.normal(size=6).astype(np.float32)
-    waiting = (Waiting("ev", 0, request, embedding, 63.0), Waiting("ev", 1, tensor, embedding, 63.0))
+    waiting = (Waiting("ev", 0, request, embedding, "f1", 63.0), Waiting("ev", 1, tensor, embedding, "f2", 63.0))
     ids = np.array([2**64 - 1, 5], np.uint64)
     store.commit(step(store.assign(PARTITION), 11, closed=(closing,), touched=(open_pane,), waiting=waiting, recent_ids=ids))
 
@@ -147,9 +147,9 @@ def test_an_assignment_returns_all_that_the_last_commit_left(store: Store) -> No
     assert (held.epoch, held.offset, held.time) == (2, 11, 11.0)
     assert len(held.open_panes) == 1
     assert_same_pane(held.open_panes[0], open_pane)
-    assert [(w.event_id, w.index, w.expires, w.sample.id, dict(w.sample.segments)) for w in held.waiting] == [
-        ("ev", 0, 63.0, "ev/0", {"locale": "de"}),
-        ("ev", 1, 63.0, "ev/1", {}),
+    assert [(w.event_id, w.index, w.fingerprint, w.expires, w.sample.id, dict(w.sample.segments)) for w in held.waiting] == [
+        ("ev", 0, "f1", 63.0, "ev/0", {"locale": "de"}),
+        ("ev", 1, "f2", 63.0, "ev/1", {}),
     ]
     np.testing.assert_array_equal(held.waiting[0].embedding, embedding)
     assert held.waiting[0].sample.payload == "text"
@@ -159,7 +159,7 @@ def test_an_assignment_returns_all_that_the_last_commit_left(store: Store) -> No
 
 def test_an_answered_sample_no_longer_waits(store: Store) -> None:
     held = store.assign(PARTITION)
-    waiting = [Waiting("ev", n, Sample("chat", f"ev/{n}", 3.0, "x"), np.zeros(2, np.float32), 63.0) for n in range(2)]
+    waiting = [Waiting("ev", n, Sample("chat", f"ev/{n}", 3.0, "x"), np.zeros(2, np.float32), "f1", 63.0) for n in range(2)]
     store.commit(step(held, waiting=tuple(waiting)))
     store.commit(step(held, at=8, answered=(("ev", 0), ("unknown", 3))))
 

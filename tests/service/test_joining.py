@@ -13,7 +13,7 @@ BOUND = 4
 
 def waiting(event: str, index: int = 0, expires: float = 60.0, monitor: str = "chat") -> Waiting:
     vector = np.zeros(2, np.float32)
-    return Waiting(event_key(monitor, event), index, Sample(monitor, f"{event}/{index}", 0.0, vector), vector, expires)
+    return Waiting(event_key(monitor, event), index, Sample(monitor, f"{event}/{index}", 0.0, vector), vector, "f1", expires)
 
 
 def names(samples: list[Waiting]) -> list[str]:

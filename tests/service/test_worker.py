@@ -223,6 +223,18 @@ def test_what_waits_for_a_monitor_that_is_gone_is_not_lost_silently(
     assert store.assign(LOG).waiting == ()
 
 
+def test_what_waits_with_a_vector_of_another_embedder_meets_none_of_the_new_one_after_a_restart(
+    store: SqliteStore, make_monitor: MakeMonitor, request_of: MakeRequest
+) -> None:
+    from service.adapters.onnx_embedder.vectors import VectorEmbedder
+
+    source = ListSource(records([request_of("e")]), growing=True)
+    Worker(source, store, {"chat": make_monitor(**JOINED)}, Silent()).step(NO_TIME)
+    run(store, [], make_monitor(model=VectorEmbedder(6, normalize=True), **JOINED))
+    assert [letter.rejected.reason for letter in store.dead_letters()] == ["embedder_changed"]
+    assert store.samples_taken("chat") == 0
+
+
 # --- restarts, conflicts, replacement ---------------------------------------------------------------------------------
 
 

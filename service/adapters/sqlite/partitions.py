@@ -136,7 +136,7 @@ def _join(connection: Connection, partition: int, commit: Commit) -> None:
     """New waiting samples first: an answer may have come in the same batch."""
     connection.executemany(
         """INSERT OR REPLACE INTO waiting (partition, event_id, position, expires, monitor, sample, time,
-               payload, shape, facts, embedding) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+               payload, shape, facts, embedding, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         [(partition, *_waiting_values(waiting)) for waiting in commit.waiting],
     )
     connection.executemany(
@@ -150,7 +150,7 @@ def _waiting_values(waiting: Waiting) -> rows.Row:
     facts = rows.pack_facts(sample.segments, sample.output, sample.label)
     embedding = waiting.embedding.astype("<f4", copy=False).tobytes()
     head = (waiting.event_id, waiting.index, waiting.expires, sample.monitor, sample.id, sample.time)
-    return (*head, *rows.pack_payload(sample.payload), facts, embedding)
+    return (*head, *rows.pack_payload(sample.payload), facts, embedding, waiting.fingerprint)
 
 
 def _remember(connection: Connection, partition: int, hashes: NDArray[np.uint64]) -> None:
@@ -175,13 +175,15 @@ def _open_panes(connection: Connection, partition: int) -> tuple[Pane, ...]:
 
 def _waiting(connection: Connection, partition: int) -> tuple[Waiting, ...]:
     found = connection.execute(
-        """SELECT event_id, position, expires, monitor, sample, time, payload, shape, facts, embedding
+        """SELECT event_id, position, expires, monitor, sample, time, payload, shape, facts, embedding, fingerprint
            FROM waiting WHERE partition = ? ORDER BY rowid""",
         (partition,),
     )
     return tuple(
-        Waiting(event, position, rows.sample(monitor, sample, time, (payload, shape), facts), np.frombuffer(embedding, "<f4"), expires)
-        for event, position, expires, monitor, sample, time, payload, shape, facts, embedding in found
+        Waiting(
+            event, position, rows.sample(monitor, sample, time, (payload, shape), facts), np.frombuffer(embedding, "<f4"), made_by, expires
+        )
+        for event, position, expires, monitor, sample, time, payload, shape, facts, embedding, made_by in found
     )
 
 

@@ -50,6 +50,7 @@ _PARTITION_STATE = (
         shape BLOB,
         facts BLOB NOT NULL,
         embedding BLOB NOT NULL,
+        fingerprint TEXT NOT NULL,
         UNIQUE (partition, event_id, position)
     ) STRICT""",
     """CREATE TABLE recent_ids (
@@ -151,4 +152,4 @@ _LEAVING = (
     ) STRICT""",
 )
 
-STORE = Schema("store", 2, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING))
+STORE = Schema("store", 3, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING))
