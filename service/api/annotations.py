@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from service.api.context import Body, Served
+from service.api.context import Body, Served, Service
 from service.api.schemas import AnnotationForm, Problem, Taken
 from service.records import AnnotationBatch, Label
 from service.signatures import verify
 
 router = APIRouter(tags=["annotation"])
 
-_SIGNATURE: dict[str, Any] = {
+PATH = "/v1/annotations"
+MOST_BYTES = 2_000_000
+"""Ten thousand labels fit; anybody may post here, and only what was read can be held against its signature."""
+
+_JSON = "application/json"
+_BODY = f"#/paths/{PATH.replace('/', '~1')}/post/requestBody/content/{_JSON.replace('/', '~1')}/schema"
+_SIGNED: dict[str, Any] = {
     "parameters": [
         {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": "Standard Webhooks."}
         for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
-    ]
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {_JSON: {"schema": AnnotationForm.model_json_schema(ref_template=f"{_BODY}/$defs/{{model}}")}},
+    },
 }
 
 
-async def _authenticate(request: Request, body: Body, service: Served) -> None:
+def _form(request: Request, body: Body, service: Served) -> AnnotationForm:
+    """The delivery, read only once its signature holds, and not in the thread that answers everybody else."""
+    _authenticate(request, body, service)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+        raise HTTPException(415, f"labels are taken as {_JSON} only; say so in Content-Type")
+    try:
+        return AnnotationForm.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestValidationError([{**found, "loc": ("body", *found["loc"])} for found in error.errors()]) from error
+
+
+def _authenticate(request: Request, body: bytes, service: Service) -> None:
     """Off loopback labels are taken signed or not at all: they decide what the next model learns."""
     access = service.access
     if access.webhook_secrets:
@@ -32,12 +55,11 @@ async def _authenticate(request: Request, body: Body, service: Served) -> None:
 
 
 @router.post(
-    "/v1/annotations",
-    dependencies=[Depends(_authenticate)],
-    responses={status: {"model": Problem} for status in (403, 404, 409, 413)},
-    openapi_extra=_SIGNATURE,
+    PATH,
+    responses={status: {"model": Problem} for status in (403, 404, 409, 413, 415)},
+    openapi_extra=_SIGNED,
 )
-def send_annotations(form: AnnotationForm, service: Served) -> Taken:
+def send_annotations(form: Annotated[AnnotationForm, Depends(_form)], service: Served) -> Taken:
     """Takes labels for an annotation batch, signed where a secret is set; repeating a delivery changes nothing."""
     monitor = service.store.get(AnnotationBatch, form.data.batch).monitor
     return Taken.model_validate(service.actions.take_labels(_labels(form, monitor), now=service.clock()))

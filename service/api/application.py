@@ -31,7 +31,7 @@ def create_app(service: Service) -> FastAPI:
     register(app)
     for module in _ROUTES:
         app.include_router(module.router)
-    app.add_middleware(LimitBody, limit=service.max_body_bytes)
+    app.add_middleware(LimitBody, limit=service.max_body_bytes, smaller={label_deliveries.PATH: label_deliveries.MOST_BYTES})
     app.add_middleware(RequireAccess, access=service.access)
     app.add_middleware(LogRequests)  # added last, so outermost
     return app

@@ -68,39 +68,45 @@ class RequireAccess:
 
 
 class LimitBody:
-    """Stops reading a body that is larger than the limit, whatever its length claims, and one that is compressed."""
+    """Stops reading a body that is larger than the limit, whatever its length claims, and one that is compressed.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    `smaller` gives paths a limit of their own below it.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, smaller: Mapping[str, int]) -> None:
         self._app = app
         self._limit = limit
+        self._smaller = smaller
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = _headers(scope)
+        headers, limit = _headers(scope), min(self._limit, self._smaller.get(scope["path"], self._limit))
         if headers.get("content-encoding", "identity").lower() != "identity":
             await problem(415, "unsupported_media_type", "compressed bodies are not taken; send it as it is")(scope, receive, send)
-        elif _claimed(headers) > self._limit:
-            await problem(413, "too_large", self._message(), {"Connection": "close"})(scope, receive, send)
+        elif _claimed(headers) > limit:
+            await problem(413, "too_large", _too_large(limit), {"Connection": "close"})(scope, receive, send)
         else:
-            await self._app(scope, self._counted(receive), send)
+            await self._app(scope, _counted(receive, limit), send)
 
-    def _counted(self, receive: Receive) -> Receive:
-        taken = 0
 
-        async def counting() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._limit:
-                raise HTTPException(413, self._message(), {"Connection": "close"})
-            return message
+def _counted(receive: Receive, limit: int) -> Receive:
+    taken = 0
 
-        return counting
+    async def counting() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > limit:
+            raise HTTPException(413, _too_large(limit), {"Connection": "close"})
+        return message
 
-    def _message(self) -> str:
-        return f"a body of more than {self._limit} bytes (server.max_body_bytes); send the samples in several requests"
+    return counting
+
+
+def _too_large(limit: int) -> str:
+    return f"a body of more than {limit} bytes, the most that is taken here; send it in several requests"
 
 
 def _headers(scope: Scope) -> Mapping[str, str]:

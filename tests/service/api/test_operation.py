@@ -94,6 +94,15 @@ def test_the_openapi_document_holds_together(site: Any) -> None:
             assert declared == set(re.findall(r"{(\w+)}", path))
 
 
+def test_the_form_of_label_deliveries_is_documented(site: Any) -> None:
+    document = site.client.get("/openapi.json").json()
+    place = document["paths"]["/v1/annotations"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert place["required"] == ["type", "timestamp", "data"]
+    for part in place["properties"]["data"]["$ref"].removeprefix("#/").split("/"):
+        document = document[part.replace("~1", "/")]
+    assert set(document["properties"]) == {"batch", "labels"}
+
+
 def test_the_documentation_page_loads_nothing_from_elsewhere(site: Any) -> None:
     page = site.client.get("/docs")
     assert "/v1/monitors/{monitor}/samples" in page.text

@@ -129,6 +129,27 @@ def test_labels_with_a_wrong_signature_are_refused(make_site: Any, webhook_secre
     assert site.store.labels("support") == []
 
 
+@pytest.mark.parametrize("body", ["{broken", "[]", "{}"])
+def test_an_unsigned_body_is_refused_unread(make_site: Any, webhook_secret: str, body: str) -> None:
+    site = make_site(access=Access(loopback=False, token=TOKEN, webhook_secrets=(Secret.parse(webhook_secret),)))
+    assert site.client.post("/v1/annotations", content=body, headers=JSON).status_code == 401
+    answer = site.client.post("/v1/annotations", content=body, headers=signed(webhook_secret, body, now=site.service.clock()))
+    assert (answer.status_code, answer.json()["error"]) == (422, "invalid")
+    assert answer.json()["message"].startswith("body")
+
+
+def test_labels_have_a_smaller_limit_than_samples(site: Any) -> None:
+    body = " " * 2_000_001
+    assert site.client.post("/v1/annotations", content=body, headers=JSON).status_code == 413
+    assert site.client.post("/v1/cloudevents", content=body, headers=JSON).status_code != 413
+
+
+def test_labels_are_json(site: Any) -> None:
+    """A page in a browser can send plain text across origins without being asked."""
+    answer = site.client.post("/v1/annotations", content=delivery(asked(site)), headers={"content-type": "text/plain"})
+    assert (answer.status_code, site.store.labels("support")) == (415, [])
+
+
 def test_off_loopback_unsigned_labels_are_refused_with_the_remedy(guarded: Any) -> None:
     answer = guarded.client.post("/v1/annotations", content=delivery(asked(guarded)), headers={**JSON, "authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == 403
