@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,13 +30,13 @@ from service.decoding.envelope import decode
 from service.decoding.options import SampleOptions
 from service.errors import ArtefactError, ConfigurationError
 from service.health import Heartbeats
-from service.ingest import Ingest
+from service.ingest import Check, Ingest
 from service.metrics import Metrics, StoreFigures
 from service.observe import Observer, Silent
+from service.once import Once
 from service.operations import Operations
 from service.outbox import Outbox
 from service.ports import Destination, Embedder, Store
-from service.records import Payload
 from service.reference import References
 from service.refresher import Refresher
 from service.serving import Engine
@@ -59,7 +59,7 @@ class Installation:
         self.observer = observer or Silent()
         self.references = References(settings.directory / "references")
         self.data_sets = DataSets(settings.directory)
-        self.load = cache(load_embedder)
+        self.load = Once(load_embedder, keep=len(settings.monitors) + 1)  # those in force, and one on its way in or out
         self.refresher = Refresher(store, self.references, self.data_sets, self, models=settings.directory / "models")
 
     def effective(self, monitor: str) -> MonitorSettings:
@@ -225,9 +225,9 @@ def _answers(store: Store) -> bool:
     return True
 
 
-def _check(installation: Installation, monitor: str, payload: Payload) -> None:
-    """By the embedder in force at the moment of asking."""
-    installation.embedder(monitor).check(payload)
+def _check(installation: Installation, monitor: str) -> Check:
+    """Of the embedder in force at the moment of asking."""
+    return installation.embedder(monitor).check
 
 
 def open_log(settings: Settings) -> SqliteLog:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from service.decoding import envelope
@@ -41,14 +41,24 @@ class Answer:
 
 
 class Ingest:
-    """Decodes, checks, appends, answers; the API above it is only HTTP. Safe to call from several threads."""
+    """Decodes, checks, appends, answers; the API above it is only HTTP. Safe to call from several threads.
+
+    `checks` gives each monitor's check in force, and is asked once per request.
+    """
 
     def __init__(
-        self, log: Log, monitors: Sequence[MonitorSettings], checks: Mapping[str, Check], *, observer: Observer, max_items: int = 10_000
+        self,
+        log: Log,
+        monitors: Sequence[MonitorSettings],
+        checks: Mapping[str, Callable[[], Check]],
+        *,
+        observer: Observer,
+        max_items: int = 10_000,
     ) -> None:
         self._log = log
         self._settings = tuple(monitors)
-        self._options = {monitor.name: SampleOptions.of(monitor, checks.get(monitor.name)) for monitor in monitors}
+        self._options = {monitor.name: SampleOptions.of(monitor) for monitor in monitors}
+        self._checks = checks
         self._observer = observer
         self._max_items = max_items
 
@@ -62,6 +72,8 @@ class Ingest:
         options = self._options.get(monitor)
         if options is None:
             raise NotFoundError(f"no monitor {monitor!r:.80}; there are: {', '.join(self._options) or 'none'}")
+        if monitor in self._checks:
+            options = replace(options, check=self._checks[monitor]())
         if lines:
             decoded = self._lines(body, monitor, options, now)
         else:

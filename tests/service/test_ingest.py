@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.adapters.sqlite import SqliteLog
 from service.decoding import envelope
 from service.errors import BacklogFullError, InputError, NotFoundError
-from service.ingest import Ingest
+from service.ingest import Check, Ingest
 from service.observe import Silent
 from service.records import Request, Sample
 from service.settings import parse
@@ -58,7 +58,7 @@ def observer() -> Counting:
 
 @pytest.fixture
 def ingest(log: SqliteLog, observer: Counting) -> Ingest:
-    return Ingest(log, MONITORS, {"chat": refuse_shouting}, observer=observer, max_items=50)
+    return Ingest(log, MONITORS, {"chat": lambda: refuse_shouting}, observer=observer, max_items=50)
 
 
 def logged(log: SqliteLog) -> list[Any]:
@@ -73,6 +73,19 @@ def test_each_monitor_has_its_own_check(ingest: Ingest, log: SqliteLog, observer
     assert observer.arrived == [("chat", 2), ("mail", 2)]
     assert observer.refused == [("chat", "shouting")]
     assert [entry.time for entry in log.read(0, 9)] == [5.0] * 3
+
+
+def test_the_check_in_force_is_asked_for_once_per_request(log: SqliteLog, observer: Counting) -> None:
+    asked: list[str] = []
+
+    def in_force() -> Check:
+        asked.append("chat")
+        return refuse_shouting if len(asked) > 1 else lambda _: None
+
+    ingest, body = Ingest(log, MONITORS, {"chat": in_force}, observer=observer), b'[{"text": "HELP"}, {"text": "ME"}]'
+    answers = [ingest.samples("chat", body, lines=False, now=5.0) for _ in range(2)]
+    assert [[answer.reason for answer in each] for each in answers] == [[None, None], ["shouting", "shouting"]]
+    assert len(asked) == 2
 
 
 def test_a_member_named_samples_beside_others_is_a_sample_s(ingest: Ingest, log: SqliteLog) -> None:

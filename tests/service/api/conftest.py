@@ -150,7 +150,7 @@ def make_site() -> Iterator[MakeSite]:
         registry = CollectorRegistry()
         metrics = Metrics(registry, names, version="1.2.3")
         registry.register(StoreFigures(store, names, clock=lambda: NOW, backlog=lambda: (log.backlog, 0)))
-        checks = {"vectors": VectorEmbedder(DIMENSION, normalize=False).check}
+        checks = {"vectors": lambda: VectorEmbedder(DIMENSION, normalize=False).check}
         ingest = Ingest(log, MONITORS, checks, observer=metrics, max_items=max_items)
         service = Service(
             ingest=ingest, store=store, actions=StoreActions(store), access=access, registry=registry,
