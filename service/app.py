@@ -37,7 +37,7 @@ from service.once import Once
 from service.operations import Operations
 from service.outbox import Outbox
 from service.ports import Destination, Embedder, Store
-from service.reference import References
+from service.reference import References, effective_tolerance
 from service.refresher import Refresher
 from service.serving import Engine
 from service.settings import FolderDestination, MonitorSettings, Settings, WebhookDestination, read_secret
@@ -93,7 +93,8 @@ class Installation:
 
     def bring_into_force(self, monitor: str, version: int) -> None:
         """Accepts a version, or goes back to it, once its embedder has shown to be the one that made it."""
-        manifest = self.references.load(monitor, version).manifest
+        reference = self.references.load(monitor, version)
+        manifest = reference.manifest
         settings = _with_model(self.settings.monitor(monitor), manifest["model"], tuple(manifest["classes"]))
         found = self.load(settings.embedder).fingerprint
         if found != manifest["fingerprint"]:
@@ -101,6 +102,7 @@ class Installation:
                 f"monitor {monitor}: reference {version} was made with another embedder ({manifest['fingerprint']}, now {found}); "
                 "build a reference with this one or restore the other"
             )
+        effective_tolerance(settings, reference.model)  # ConfigurationError if it can't decide
         self.references.activate(monitor, version)
 
     def files(self, monitor: str, paths: Sequence[Path]) -> FileSource:

@@ -74,6 +74,11 @@ def test_a_reference_of_another_embedder_is_not_accepted(watching: Desk) -> None
     assert "another embedder" in watching.run("reference", "accept", 1, code=1).stderr
 
 
+def test_a_reference_that_cannot_resolve_the_tolerance_is_not_accepted(watching: Desk) -> None:
+    watching.configure(lambda document: document["monitors"][0]["detection"].update(tolerance=1e-6))
+    assert "detection.tolerance" in watching.run("reference", "accept", 1, code=2).stderr
+
+
 def test_data_sets_have_versions(desk: Desk) -> None:
     rows = [json.loads(line) for line in (desk.folder / "good.jsonl").read_text(encoding="utf-8").splitlines()]
     for name, kept, label in (("one", rows[:50], "a"), ("two", rows[10:60], "b")):
