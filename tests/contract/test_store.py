@@ -449,6 +449,18 @@ def test_one_batch_may_be_larger_than_the_pool(open_store: Opener) -> None:
     assert [sample.id for sample in store.pool("chat")] == ["s7", "s8", "s9"]
 
 
+def test_the_pool_keeps_the_newest_payloads_within_its_bytes(open_store: Opener) -> None:
+    store = open_store(pool_rows={"chat": 5}, pool_bytes=2_500)
+    held = store.assign(PARTITION)
+    for n in range(8):
+        store.commit(step(held, 1, at=n, pooled=(pooled(n, payload="é" * 500), pooled(n, monitor="search"))))
+        kept = [sample.payload is not None for sample in store.pool("chat")]
+        assert kept == [False, False, False, True, True][-n - 1 :]
+
+    assert [sample.id for sample in store.pool("chat")] == ["s3", "s4", "s5", "s6", "s7"]
+    assert all(sample.payload == "hello" for sample in store.pool("search"))
+
+
 @pytest.mark.parametrize(("before", "after"), [(6, 4), (4, 6)])
 def test_a_pool_takes_another_size_after_a_restart(open_durable_store: Opener, before: int, after: int) -> None:
     store = open_durable_store(pool_rows={"chat": before})

@@ -32,13 +32,13 @@ def assign(connection: Connection, partition: Partition) -> Assignment:
     return Assignment(partition, epoch, offset, time, *left)
 
 
-def commit(connection: Connection, commit: Commit, pool_rows: Mapping[str, int]) -> Sequence[Pane]:
+def commit(connection: Connection, commit: Commit, pool_rows: Mapping[str, int], *, pool_bytes: int) -> Sequence[Pane]:
     """Writes a batch of the partition if it is still held at the expected offset; returns the closed panes, numbered."""
     partition = _advance(connection, commit)
     monitors = _monitors(connection, commit)
     _touch(connection, partition, monitors, commit.touched)
     closed = _close(connection, partition, monitors, commit.closed)
-    pool.add(connection, partition, monitors, commit.pooled, pool_rows)
+    pool.add(connection, partition, monitors, commit.pooled, pool_rows, payload_bytes=pool_bytes)
     _join(connection, partition, commit)
     _remember(connection, partition, commit.recent_ids)
     dead_letters.add(connection, commit.dead_letters)

@@ -15,21 +15,33 @@ DEFAULT_ROWS = 8_000
 
 
 def add(
-    connection: Connection, partition: int, monitors: Mapping[str, int], samples: Sequence[Pooled], capacity: Mapping[str, int]
+    connection: Connection,
+    partition: int,
+    monitors: Mapping[str, int],
+    samples: Sequence[Pooled],
+    capacity: Mapping[str, int],
+    *,
+    payload_bytes: int,
 ) -> None:
-    """Puts the samples over the oldest of their monitor's ring."""
+    """Puts the samples over the oldest of their monitor's ring; beyond `payload_bytes` the oldest lose their payloads."""
     for name in dict.fromkeys(sample.monitor for sample in samples):
+        size, base = capacity.get(name, DEFAULT_ROWS), monitors[name] << 32
         mine = [sample for sample in samples if sample.monitor == name]
-        added = "UPDATE monitors SET pooled = pooled + ? WHERE id = ? RETURNING pooled"
-        first = single(connection, added, (len(mine), monitors[name]))[0] - len(mine)
+        kept = [(sample, *rows.pack_payload(sample.payload)) for sample in mine[-size:]]
+        added = "UPDATE monitors SET pooled = pooled + ?, pooled_bytes = pooled_bytes + ? WHERE id = ? RETURNING pooled, pooled_bytes"
+        volume = sum(_bytes(payload) for _, payload, _ in kept)
+        number, total = single(connection, added, (len(mine), volume, monitors[name]))
         connection.executemany(
-            "INSERT OR REPLACE INTO pool VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            _values(mine, monitors[name] << 32, first, partition, capacity.get(name, DEFAULT_ROWS)),
+            "INSERT OR REPLACE INTO pool VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            _values(kept, partition, range(number - len(kept), number), base, size, total - volume),
         )
+        _release(connection, base, base + number % size, total - payload_bytes)
 
 
-def _values(samples: Sequence[Pooled], base: int, first: int, partition: int, size: int) -> Iterator[rows.Row]:
-    for number, sample in enumerate(samples[-size:], first + max(0, len(samples) - size)):
+def _values(
+    kept: Sequence[tuple[Pooled, str | bytes | None, bytes | None]], partition: int, numbers: range, base: int, size: int, starts: int
+) -> Iterator[rows.Row]:
+    for number, (sample, payload, shape) in zip(numbers, kept, strict=True):
         yield (
             base + number % size,
             number,
@@ -41,7 +53,25 @@ def _values(samples: Sequence[Pooled], base: int, first: int, partition: int, si
             sample.reference_version,
             rows.pack_facts(sample.segments, sample.output, sample.label),
             sample.embedding.astype("<f2", copy=False).tobytes(),
-            *rows.pack_payload(sample.payload),
+            starts,
+            payload,
+            shape,
+        )
+        starts += _bytes(payload)
+
+
+def _bytes(payload: str | bytes | None) -> int:
+    return len(payload.encode() if isinstance(payload, str) else payload or b"")
+
+
+def _release(connection: Connection, base: int, oldest: int, start: int) -> None:
+    """Drops the payloads that began before `start`. The oldest row tells whether there are any, so that the ring is seldom searched."""
+    began = single(connection, "SELECT starts FROM pool WHERE place = ?", (oldest,))
+    if (began[0] if began else 0) < start:
+        connection.execute(
+            """UPDATE pool SET payload = NULL, shape = NULL
+               WHERE place >= ? AND place < ? AND starts < ? AND payload IS NOT NULL""",
+            (base, base + (1 << 32), start),
         )
 
 

@@ -10,6 +10,7 @@ _NUMBERS = (
         name TEXT NOT NULL UNIQUE,
         sequence INTEGER NOT NULL DEFAULT 0,  -- the last number given to a pane or event
         pooled INTEGER NOT NULL DEFAULT 0,    -- samples that ever entered the pool
+        pooled_bytes INTEGER NOT NULL DEFAULT 0,  -- and the size of their payloads
         taken INTEGER NOT NULL DEFAULT 0
     ) STRICT""",
     """CREATE TABLE partitions (
@@ -119,6 +120,7 @@ _SAMPLES = (
         reference_version INTEGER NOT NULL,
         facts BLOB NOT NULL,
         embedding BLOB NOT NULL,
+        starts INTEGER NOT NULL,              -- bytes of all payloads that entered before this one
         payload ANY,
         shape BLOB
     ) STRICT""",
@@ -152,4 +154,4 @@ _LEAVING = (
     ) STRICT""",
 )
 
-STORE = Schema("store", 3, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING))
+STORE = Schema("store", 4, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING))

@@ -16,7 +16,8 @@ from service.records import Assignment, Commit, DeadLetter, Decision, Entity, Ev
 class SqliteStore:
     """Exact state in the file at `path`, or in memory with ":memory:".
 
-    `pool_rows` gives the pool's capacity per monitor (8,000 for others), `retain_panes` how many of the newest decided panes
+    `pool_rows` gives the pool's capacity per monitor (8,000 for others), `pool_bytes` how much of their payloads is kept
+    for each, `retain_panes` how many of the newest decided panes
     stay for backtests, `retain_dead_letters` and `dead_letter_bytes` how many of the newest dead letters.
     """
 
@@ -25,11 +26,13 @@ class SqliteStore:
         path: Path | str,
         *,
         pool_rows: Mapping[str, int] | None = None,
+        pool_bytes: int = 200_000_000,
         retain_panes: int = 20_000,
         retain_dead_letters: int = 100_000,
         dead_letter_bytes: int = 500_000_000,
     ) -> None:
         self._pool_rows = dict(pool_rows or {})
+        self._pool_bytes = pool_bytes
         self._retain_panes = retain_panes
         self._dead_letters = retain_dead_letters, dead_letter_bytes
         self._database = Database(path, STORE)
@@ -46,7 +49,7 @@ class SqliteStore:
     def commit(self, commit: Commit) -> Sequence[Pane]:
         """Compares epoch and expected offset; returns the closed panes with their sequence numbers."""
         with self._database.write() as connection:
-            closed = partitions.commit(connection, commit, self._pool_rows)
+            closed = partitions.commit(connection, commit, self._pool_rows, pool_bytes=self._pool_bytes)
             if commit.dead_letters:
                 dead_letters.trim(connection, *self._dead_letters)
             return closed
