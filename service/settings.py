@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -245,6 +245,7 @@ class Settings(BaseSettings):
     """Everything that one configuration file says."""
 
     model_config = SettingsConfigDict(env_prefix="DRIFTGATE__", env_nested_delimiter="__", extra="forbid", frozen=True)
+    overridable: ClassVar[bool] = True
 
     directory: Path = Field(Path("driftgate-data"), description="Where state, references and data sets live.")
     server: ServerSettings = ServerSettings()
@@ -265,7 +266,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not read, as nothing else beside the file and the environment
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not read either
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
+        return (env_settings, init_settings) if cls.overridable else (init_settings,)
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -287,6 +288,12 @@ class Settings(BaseSettings):
                 return monitor
         known = ", ".join(m.name for m in self.monitors) or "none"
         raise ConfigurationError(f"no monitor {name!r} in the configuration; declared: {known}")
+
+
+class _Given(Settings):
+    """What the document says, whatever the environment."""
+
+    overridable = False
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -311,10 +318,10 @@ def load(path: Path) -> Settings:
     return parse(document, base=path.resolve().parent, origin=str(path))
 
 
-def parse(document: Mapping[str, Any], *, base: Path, origin: str = "configuration") -> Settings:
-    """Validates a document; relative paths are taken from `base`."""
+def parse(document: Mapping[str, Any], *, base: Path, origin: str = "configuration", environment: bool = True) -> Settings:
+    """Validates a document; relative paths are taken from `base`. `environment`: whether DRIFTGATE__… variables override it."""
     try:
-        settings = Settings(**document)
+        settings = (Settings if environment else _Given)(**document)
     except ValidationError as error:
         raise ConfigurationError(f"{origin}:\n" + "\n".join(_explain(dict(e)) for e in error.errors())) from error
     return _absolute(settings, base)

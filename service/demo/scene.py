@@ -113,8 +113,8 @@ def retrain(installation: Installation, head: Head, target: Path) -> tuple[Path,
 
 
 def settings_for(scene: Scene, model: Path, head: Head, *, port: int) -> Settings:
-    """The validated configuration."""
-    return parse(scene.document(model, head.classes, port=port), base=scene.directory)
+    """The validated configuration; the environment is that of a real installation, whose directory is not the demo's to write to."""
+    return parse(scene.document(model, head.classes, port=port), base=scene.directory, environment=False)
 
 
 def _embedded(embedder: Embedder, messages: Sequence[Message], progress: Callable[[float], None]) -> Any:
