@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Described, Summary
-from service.records import WHOLE, Alarm, ClusterChange, Exemplar, Pane, Pooled
+from service.records import Alarm, ClusterChange, Exemplar, Pane, Pooled, belongs
 from service.reference import Reference
 from service.streams import Stream
 
@@ -23,7 +23,7 @@ NOVEL = "novel"
 
 def explain(alarm: Alarm, stream: Stream, pane: Pane, pool: Sequence[Pooled], reference: Reference) -> Alarm:
     """The alarm with its exemplars and moved clusters; `pane` is the one that opened it, `pool` holds samples of any segment."""
-    rows = [row for row in pool if _shows(row, alarm) and _before_end(row, pane)]
+    rows = [row for row in pool if _shows(row, alarm, reference) and _before_end(row, pane)]
     rows = rows[-max(alarm.window_samples, _LEAST_ROWS) :]
     if not rows:
         return replace(alarm, clusters=_changes(stream.scan.window(), reference, [], None))
@@ -48,10 +48,9 @@ def _before_end(row: Pooled, pane: Pane) -> bool:
     return row.offset <= pane.last_offset if row.partition == pane.key.partition else row.time <= pane.last_time
 
 
-def _shows(row: Pooled, alarm: Alarm) -> bool:
+def _shows(row: Pooled, alarm: Alarm, reference: Reference) -> bool:
     """Of the alarm's stream, and embedded by the model that its reference belongs to."""
-    tag, _, value = alarm.segment.partition("=")
-    return row.reference_version == alarm.reference_version and (alarm.segment == WHOLE or row.segments.get(tag) == value)
+    return row.reference_version == alarm.reference_version and belongs(row.segments, alarm.segment, reference.segment_values)
 
 
 def _distinct(order: NDArray[np.int64], described: Described, most: int) -> list[int]:

@@ -24,7 +24,7 @@ from detectors.summarizer import Summarizer
 from service.artefacts import publish, read_manifest, replace_text, versions
 from service.errors import ArtefactError, ConfigurationError, InputError, NotFoundError
 from service.ports import Embedder
-from service.records import WHOLE, Output, Sample
+from service.records import WHOLE, Output, Sample, segment_of
 from service.settings import MonitorSettings
 
 Progress = Callable[[str, float], None]
@@ -120,11 +120,12 @@ class Reference:
         return None if np.isnan(self.rows.confidence).all() else self.rows.confidence
 
     def _members(self) -> dict[str, NDArray[np.int64]]:
+        """Of each segment; a tag that no row carries has none, since its one segment would be the whole."""
         members: dict[str, list[int]] = {}
+        carried = {tag: values for tag, values in self.segment_values.items() if values}
         for at, tags in enumerate(self.rows.segments):
-            for tag, values in self.segment_values.items():
-                if tags.get(tag) in values:
-                    members.setdefault(f"{tag}={tags[tag]}", []).append(at)
+            for tag, values in carried.items():
+                members.setdefault(segment_of(tags, tag, values), []).append(at)
         return {segment: np.array(at) for segment, at in sorted(members.items())}
 
     def _name(self, members: NDArray[np.int64], cluster: int) -> str:

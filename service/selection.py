@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.selection import Pick, Pool, select
-from service.records import OTHER, WHOLE, Alarm, Candidate, Pooled
+from service.records import Alarm, Candidate, Pooled, belongs
 from service.reference import sureness
 
 MAX_TEXT = 4_000
@@ -44,15 +44,7 @@ def propose(
 def eligible(row: Pooled, alarm: Alarm, segment_values: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether the row is of the alarm's traffic and not labelled yet."""
     recent = row.time >= alarm.window_start and row.reference_version == alarm.reference_version
-    return recent and row.label is None and _belongs(row.segments, alarm.segment, segment_values)
-
-
-def _belongs(tags: Mapping[str, str], segment: str, segment_values: Mapping[str, tuple[str, ...]]) -> bool:
-    if segment == WHOLE:
-        return True
-    tag, _, value = segment.partition("=")
-    given = tags.get(tag, OTHER)
-    return value == (given if given in segment_values.get(tag, ()) else OTHER)
+    return recent and row.label is None and belongs(row.segments, alarm.segment, segment_values)
 
 
 def _candidate(row: Pooled, pick: Pick, segment: str) -> Candidate:

@@ -10,7 +10,19 @@ from __future__ import annotations
 from service.records.alarms import Alarm, AlarmState, ClusterChange, Exemplar, Family, Measured, Severity, Step, Verdict
 from service.records.decisions import Decision, Entity, Event, OutboxItem
 from service.records.ids import stable_id
-from service.records.partitions import OTHER, WHOLE, Assignment, Commit, DeadLetter, Pane, PaneKey, Pooled, Waiting
+from service.records.partitions import (
+    OTHER,
+    WHOLE,
+    Assignment,
+    Commit,
+    DeadLetter,
+    Pane,
+    PaneKey,
+    Pooled,
+    Waiting,
+    belongs,
+    segment_of,
+)
 from service.records.refresh import AnnotationBatch, BatchState, Candidate, CycleState, Label, RefreshCycle
 from service.records.samples import Item, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
 
@@ -52,5 +64,7 @@ __all__ = [
     "Step",
     "Verdict",
     "Waiting",
+    "belongs",
+    "segment_of",
     "stable_id",
 ]

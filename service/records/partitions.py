@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,19 @@ WHOLE = "all"
 """The segment of a monitor's undivided stream; every other segment is `tag=value`."""
 
 OTHER = "__other__"
-"""The value under which a tag's values beyond its maximum are counted."""
+"""The value under which a tag's values beyond its maximum are counted, and samples without the tag."""
+
+
+def segment_of(tags: Mapping[str, str], tag: str, values: Collection[str]) -> str:
+    """The tag's segment that a sample with these tags belongs to; `values` are those that the reference knows."""
+    given = tags.get(tag)
+    return f"{tag}={given if given in values else OTHER}"
+
+
+def belongs(tags: Mapping[str, str], segment: str, segment_values: Mapping[str, Collection[str]]) -> bool:
+    """Whether a sample with these tags is of the segment's stream."""
+    tag = segment.partition("=")[0]
+    return segment == WHOLE or segment == segment_of(tags, tag, segment_values.get(tag, ()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pytest
 
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.errors import ArtefactError, ConfigurationError, InputError, NotFoundError
-from service.records import WHOLE, Output, Sample
+from service.records import WHOLE, Output, Sample, belongs
 from service.reference import Origin, Reference, ReferenceRows, References, effective_tolerance, embed_rows, resolvable_tolerance, sureness
 from service.watched import WatchedMonitor
 
@@ -89,6 +89,12 @@ def test_segments_with_rows_enough_have_slices(world: World) -> None:
     assert world.reference.segment_shares == pytest.approx({"locale=en": 0.6, "locale=de": 0.3, "locale=fr": 0.1})
 
 
+def test_rows_without_a_known_value_are_a_segment_of_their_own(world: World) -> None:
+    reference = replace(world.reference, segment_values={"locale": ("de", "fr"), "product": ()})
+    assert set(reference.slices) == {WHOLE, "locale=de", "locale=__other__"}
+    assert reference.segment_shares == pytest.approx({"locale=__other__": 0.6, "locale=de": 0.3, "locale=fr": 0.1})
+
+
 def test_clusters_are_named_by_label_text_or_number(world: World) -> None:
     assert all(name.startswith("cluster ") for name in world.reference.cluster_names)
     labelled = replace(world.reference, rows=replace(world.rows, labels=("billing",) * len(world.rows)))
@@ -107,6 +113,9 @@ def test_segment_values_beyond_the_maximum_share_one(world: World, tmp_path: Pat
     assert rules is not None
     assert [rules.segments({"locale": value})[1] for value in ("en", "fr", "it")] == ["locale=en", "locale=__other__", "locale=__other__"]
     assert rules.segments({}) == [WHOLE, "locale=__other__"]
+    for tags in ({"locale": "en"}, {"locale": "fr"}, {}):
+        assert all(belongs(tags, segment, built.segment_values) for segment in rules.segments(tags))
+        assert not belongs(tags, "locale=de", built.segment_values)
 
 
 # --- versions --------------------------------------------------------------------------------------------------------
