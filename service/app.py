@@ -187,7 +187,7 @@ def _assembled(
     monitors = {name: installation.watched(name) for name in installation.names}
     for name, monitor in monitors.items():
         metrics.embedder(name, monitor.embedder.fingerprint)
-    worker = Worker(LogSource(log, decode), installation.store, monitors, metrics)
+    worker = Worker(LogSource(log, decode), installation.store, monitors, metrics, beat=partial(heartbeats.beat, "worker"))
     outbox = Outbox(installation.store, installation.destinations(), metrics, rng=np.random.default_rng())
     engine = Engine(installation, worker, installation.refresher, outbox, heartbeats)
     checks = {name: partial(_check, installation, name) for name in installation.names}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,9 @@ from service.observe import Observer
 from service.ports import Embedded
 from service.records import Output, Record, Request, Sample
 from service.watched import WatchedMonitor
+
+CHUNK = 512
+"""Samples between two beats: one record may hold thousands, and a slow model takes minutes for them without being stuck."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,8 +29,10 @@ class Vectors:
     """The embedder's own logits, where the monitor names its classes and the sample brought no output."""
 
 
-def embed_records(records: Iterable[Record], monitors: Mapping[str, WatchedMonitor], observer: Observer) -> Vectors:
-    """Embeds every sample of the records that its monitor's embedder accepts."""
+def embed_records(
+    records: Iterable[Record], monitors: Mapping[str, WatchedMonitor], observer: Observer, *, beat: Callable[[], None] = lambda: None
+) -> Vectors:
+    """Embeds every sample of the records that its monitor's embedder accepts; `beat` is called as it gets on."""
     vectors = Vectors()
     by_monitor: dict[str, list[Sample]] = {}
     for record in records:
@@ -38,7 +43,10 @@ def embed_records(records: Iterable[Record], monitors: Mapping[str, WatchedMonit
                 by_monitor.setdefault(item.monitor, []).extend(item.samples)
     for monitor in by_monitor.keys() & monitors.keys():
         started, before = time.perf_counter(), len(vectors.rows)
-        _embed(by_monitor[monitor], monitors[monitor], vectors)
+        samples = by_monitor[monitor]
+        for start in range(0, len(samples), CHUNK):
+            _embed(samples[start : start + CHUNK], monitors[monitor], vectors)
+            beat()
         observer.embedded(monitor, len(vectors.rows) - before, time.perf_counter() - started)
     return vectors
 

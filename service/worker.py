@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -30,13 +30,21 @@ class Worker:
     """
 
     def __init__(
-        self, source: Source, store: Store, monitors: Mapping[str, WatchedMonitor], observer: Observer, *, batch: int = BATCH
+        self,
+        source: Source,
+        store: Store,
+        monitors: Mapping[str, WatchedMonitor],
+        observer: Observer,
+        *,
+        batch: int = BATCH,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._store = store
         self._monitors = dict(monitors)
         self._observer = observer
         self._batch = batch
+        self._beat = beat
         self._intakes: dict[Partition, Intake] = {}
         self._replacements: SimpleQueue[tuple[str, WatchedMonitor]] = SimpleQueue()
         self.ended = False
@@ -54,7 +62,7 @@ class Worker:
         by_partition: dict[Partition, list[Record]] = {}
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)
-        vectors = embed_records(records, self._monitors, self._observer)
+        vectors = embed_records(records, self._monitors, self._observer, beat=self._beat)
         for partition, its_records in by_partition.items():
             intake = self._intakes.get(partition)
             if intake is not None:  # one that has just appeared is taken up first, by the next step

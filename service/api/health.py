@@ -13,8 +13,8 @@ router = APIRouter(tags=["operation"])
 
 
 @router.get("/healthz", responses={503: {"model": Alive}})
-def is_alive(service: Served, response: Response) -> Alive:
-    """503 when a loop hangs: restart the program."""
+async def is_alive(service: Served, response: Response) -> Alive:
+    """503 when a loop hangs: restart the program. Waits for no thread, which slow requests may have taken all."""
     stuck = service.heartbeats.silent()
     if stuck:
         response.status_code = 503

@@ -235,6 +235,14 @@ def test_what_waits_with_a_vector_of_another_embedder_meets_none_of_the_new_one_
     assert store.samples_taken("chat") == 0
 
 
+def test_a_large_record_is_embedded_with_signs_of_life(store: SqliteStore, make_monitor: MakeMonitor, request_of: MakeRequest) -> None:
+    beats: list[int] = []
+    log = ListSource(records([request_of("e", 1_200)]), growing=True)
+    Worker(log, store, {"chat": make_monitor()}, Silent(), beat=lambda: beats.append(1)).step(NO_TIME)
+    assert len(beats) == 3
+    assert store.samples_taken("chat") == 1_200
+
+
 # --- restarts, conflicts, replacement ---------------------------------------------------------------------------------
 
 
