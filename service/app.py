@@ -42,6 +42,7 @@ from service.refresher import Refresher
 from service.serving import Engine
 from service.settings import FolderDestination, MonitorSettings, Settings, WebhookDestination, read_secret
 from service.signatures import Secret
+from service.standing import Standing
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
@@ -59,6 +60,7 @@ class Installation:
         self.observer = observer or Silent()
         self.references = References(settings.directory / "references")
         self.data_sets = DataSets(settings.directory)
+        self.standing = Standing(store, self.references, self.effective)
         self.load = Once(load_embedder, keep=len(settings.monitors) + 1)  # those in force, and one on its way in or out
         self.refresher = Refresher(store, self.references, self.data_sets, self, models=settings.directory / "models")
 
@@ -194,6 +196,7 @@ def _assembled(
     service = Service(
         ingest=Ingest(log, settings.monitors, checks, observer=metrics, max_items=settings.server.max_items),
         store=installation.store,
+        standing=installation.standing,
         actions=Operations(installation.store, installation.refresher, installation.effective, engine.controller),
         access=access,
         heartbeats=heartbeats,

@@ -16,6 +16,7 @@ from service.errors import NotFoundError
 from service.health import Heartbeats
 from service.ingest import Ingest
 from service.ports import Store
+from service.standing import Standing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +25,7 @@ class Service:
 
     ingest: Ingest
     store: Store
+    standing: Standing
     actions: Actions
     access: Access
     heartbeats: Heartbeats

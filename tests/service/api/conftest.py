@@ -39,7 +39,9 @@ from service.records import (
     Step,
     Verdict,
 )
+from service.reference import References
 from service.settings import parse
+from service.standing import Standing
 
 NOW = 1_772_366_400.0
 """2026-03-01T12:00:00Z."""
@@ -140,7 +142,7 @@ class MakeSite(Protocol):
 
 
 @pytest.fixture
-def make_site() -> Iterator[MakeSite]:
+def make_site(tmp_path: Path) -> Iterator[MakeSite]:
     opened: list[SqliteStore | SqliteLog] = []
 
     def make(*, access: Access = OPEN, backlog_bytes: int = 1_000_000, max_items: int = 100, **options: Any) -> Site:
@@ -152,8 +154,9 @@ def make_site() -> Iterator[MakeSite]:
         registry.register(StoreFigures(store, names, clock=lambda: NOW, backlog=lambda: (log.backlog, 0)))
         checks = {"vectors": lambda: VectorEmbedder(DIMENSION, normalize=False).check}
         ingest = Ingest(log, MONITORS, checks, observer=metrics, max_items=max_items)
+        standing = Standing(store, References(tmp_path), SETTINGS.monitor)
         service = Service(
-            ingest=ingest, store=store, actions=StoreActions(store), access=access, registry=registry,
+            ingest=ingest, store=store, standing=standing, actions=StoreActions(store), access=access, registry=registry,
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},
         )  # fmt: skip
         client = TestClient(create_app(service), base_url="http://127.0.0.1:8080", raise_server_exceptions=False)

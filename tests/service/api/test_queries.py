@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from detectors.model import rows_needed
 from service.records import (
     Alarm,
     AlarmState,
@@ -31,20 +33,35 @@ def test_monitors_before_the_first_decision(site: Any) -> None:
         ("support", "warming up", 0),
         ("vectors", "warming up", 0),
     ]
-    assert site.client.get("/v1/monitors/support").json() == {
+    document = site.client.get("/v1/monitors/support").json()
+    assert "driftgate reference build --monitor support" in document.pop("remedy")
+    assert document == {
         "monitor": "support",
         "state": "warming up",
         "samples": 0,
+        "missing_samples": rows_needed(20_000),
+        "traffic_per_second": None,
         "undecided": {"panes": 0, "samples": 0},
     }
 
 
-def test_figures_of_the_last_decision_stand_in_the_status(site: Any) -> None:
-    site.store.decide(Decision("support", 0, 0, state=b'{"state": "watching", "expected_delay": {"0.1": 5400.0, "0.5": null}}'))
+def decided(site: Any, references: Path, *, version: int) -> None:
+    """A decision under the first reference version, while another may be in force."""
+    site.store.decide(Decision("support", 0, 0, state=b'{"state": "watching", "reference_version": 1, "samples": 40}'))
+    (references / "support").mkdir()
+    (references / "support" / "current").write_text(f"{version}\n")
+
+
+def test_figures_of_the_last_decision_stand_in_the_status(site: Any, tmp_path: Path) -> None:
+    decided(site, tmp_path, version=1)
     document = site.client.get("/v1/monitors/support").json()
-    assert document["state"] == "watching"
-    assert document["expected_delay"] == {"0.1": 5400.0, "0.5": None}
+    assert (document["state"], document["reference_version"]) == ("watching", 1)
     assert site.client.get("/v1/monitors").json()[0]["state"] == "watching"
+
+
+def test_after_a_rebase_the_old_state_is_none(site: Any, tmp_path: Path) -> None:
+    decided(site, tmp_path, version=2)
+    assert site.client.get("/v1/monitors").json()[0]["state"] == "warming up"
 
 
 def test_alarms_are_found_by_monitor_and_state(site: Any, make_alarm: MakeAlarm) -> None:
