@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from service.demo.grammar import pick
-from service.records import AnnotationBatch, Candidate, Label
 
 
 class Annotator:
@@ -27,14 +27,14 @@ class Annotator:
         self._seed = seed
         self._name = name
 
-    def answer(self, batch: AnnotationBatch, *, now: float) -> list[Label]:
-        """One label for each item of the batch."""
-        return [self._label(batch, item, now) for item in batch.items]
+    def answer(self, samples: Sequence[str]) -> list[Mapping[str, Any]]:
+        """One label for each sample, as `POST /v1/annotations` takes them."""
+        return [self._label(sample) for sample in samples]
 
-    def _label(self, batch: AnnotationBatch, item: Candidate, now: float) -> Label:
-        intent = self._truth[item.id]
-        rng = np.random.default_rng((self._seed, zlib.crc32(item.id.encode())))
+    def _label(self, sample: str) -> Mapping[str, Any]:
+        intent = self._truth[sample]
+        rng = np.random.default_rng((self._seed, zlib.crc32(sample.encode())))
         if rng.random() < self._error:
             wrong = [name for name in self._classes if name != intent]
             intent = pick(wrong, rng) if wrong else intent
-        return Label(batch.monitor, batch.id, item.id, intent, now, self._name, unusable=intent is None)
+        return {"id": sample, "label": intent, "unusable": intent is None, "annotator": self._name}

@@ -1,4 +1,8 @@
-"""`driftgate demo`: the whole loop on a support chat that drifts, through the running service's own HTTP interface."""
+"""`driftgate demo`: the whole loop on a support chat that drifts.
+
+Messages and labels go in over the running service's HTTP interface; batches and requests come out as files. What has no route (the
+verification of a new model) and what is shown in full is asked of the service's own parts.
+"""
 
 from __future__ import annotations
 
@@ -88,14 +92,14 @@ def run(console: Console, *, exit_when_done: bool = False, port: int = 8080, see
         with (
             served(settings) as serving,
             _answering(serving),
-            httpx2.Client(base_url=serving.address, timeout=30, trust_env=False) as client,
+            _client(serving) as client,
         ):
             show = Show(console, scene, serving, client)
             closed = _play(show, head)
             took = time.monotonic() - started
             console.print(_summary(closed, serving.address, took))
             if not exit_when_done:
-                _stay(console)
+                _stay(console, serving.address)
     return 0 if closed.state is CycleState.PROMOTED else 1
 
 
@@ -120,7 +124,7 @@ def _play(show: Show, head: Head) -> RefreshCycle:
     cycle = _stream_until_cycle(show, drifted)
     batch = show.serving.installation.store.get(AnnotationBatch, cycle.batch)
     show.say(Text("CANDIDATES", "bold"), screens.candidate_table(batch.items[-8:]), _selected(batch, drifted))
-    _annotate(show, batch)
+    _annotate(show)
     cycle = _train_and_verify(show, cycle, head)
     show.say(Text("OLD AGAINST NEW", "bold"), screens.verification_table(cycle.verification or {}))
     if cycle.state is CycleState.PROMOTED:
@@ -206,15 +210,15 @@ def _selected(batch: AnnotationBatch, drifted: Sequence[Message]) -> Text:
     )
 
 
-def _annotate(show: Show, batch: AnnotationBatch) -> None:
+def _annotate(show: Show) -> None:
     """A simulated annotator reads the batch from its folder and returns labels as a vendor would."""
     folder = show.scene.directory / ANNOTATORS
-    path = show.until("the batch to reach the annotators", lambda: next(iter(folder.glob(f"*{'.jsonl'}")), None))
-    labels = Annotator(show.scene.truth).answer(batch, now=time.time())
-    rows = [{"id": label.sample, "label": label.label, "unusable": label.unusable, "annotator": label.annotator} for label in labels]
-    body = {"type": "annotation.returned", "timestamp": datetime.now(UTC).isoformat(), "data": {"batch": batch.id, "labels": rows}}
-    show.post("/v1/annotations", body)
-    unusable = sum(label.unusable for label in labels)
+    path = show.until("the batch to reach the annotators", lambda: next(iter(folder.glob("annotation.batch-*.jsonl")), None))
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    labels = Annotator(show.scene.truth).answer([line["driftgate_id"] for line in lines])
+    data = {"batch": lines[0]["batch"], "labels": labels}
+    show.post("/v1/annotations", {"type": "annotation.returned", "timestamp": datetime.now(UTC).isoformat(), "data": data})
+    unusable = sum(label["unusable"] for label in labels)
     show.say(Text(f"ANNOTATED  {len(labels)} candidates from {path.name[:24]}…, {unusable} of them called unusable", "bold"))
 
 
@@ -252,8 +256,8 @@ def _summary(cycle: RefreshCycle, address: str, seconds: float) -> RenderableTyp
     )
 
 
-def _stay(console: Console) -> None:
-    console.print("The service goes on running; Ctrl-C ends it.", style="dim")
+def _stay(console: Console, address: str) -> None:
+    console.print(f"The service goes on running at {address}; Ctrl-C ends it.", style="dim")
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
