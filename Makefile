@@ -11,6 +11,7 @@ PYTEST     := .venv/bin/pytest --numprocesses 2 --dist loadfile
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
 export UV_PYTHON_DOWNLOADS    := never
 export UV_NO_PROGRESS         := 1
+export UV_CACHE_DIR           ?= $(CURDIR)/.cache/uv
 unexport VIRTUAL_ENV
 # Where the machine has certificates of its own (a company's proxy), they count.
 ifneq ($(wildcard /etc/ssl/certs/*),)
@@ -27,7 +28,7 @@ $(UV):
 	$(if $(PYTHON),,$(error No Python 3.11 or newer found. Install one, or name it: make PYTHON=/path/to/python3))
 	@echo "installing uv $(UV_VERSION) into .tools"
 	@$(PYTHON) -m venv .tools/uv-$(UV_VERSION)
-	@.tools/uv-$(UV_VERSION)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@.tools/uv-$(UV_VERSION)/bin/python -m pip install --cache-dir .cache/pip --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 install: $(UV)   ## the locked environment with every extra and the development tools
 	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --all-extras
@@ -39,7 +40,7 @@ servers:         ## the real servers that tests use: none are needed yet
 run: $(UV)       ## the demo: the whole loop in one process (ARGS=--exit ends by itself)
 	@echo "installing driftgate (the first time takes a minute)"
 	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --inexact --no-dev --extra parquet --extra demo --extra model
-	@.venv/bin/driftgate demo $(ARGS)
+	@XDG_CACHE_HOME='$(CURDIR)/.cache' .venv/bin/driftgate demo $(ARGS)
 
 test: install    ## all tests
 	@$(PYTEST) $(ARGS)
@@ -61,4 +62,4 @@ bench: install   ## figures: speed and memory; with DRIFTGATE_DATA also delay an
 	@.venv/bin/python -m benchmarks $(ARGS)
 
 clean:           ## everything that make installed or tests left (not driftgate-data)
-	@rm -rf .tools .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .tools .venv .cache .pytest_cache .mypy_cache .ruff_cache .grimp_cache .hypothesis .import_linter_cache
