@@ -169,7 +169,7 @@ class Store(Protocol):
 
 
 class Destination(Protocol):
-    """Somewhere that outbox items go: a signed webhook, a folder, the log."""
+    """Somewhere that outbox items go: a signed webhook, a folder."""
 
     def deliver(self, item: OutboxItem, *, now: float) -> None:
         """Returns when the other side has taken it; DeliveryError says whether trying again can help and when."""
