@@ -68,6 +68,14 @@ class LabelledSets:
         return self._data_sets.add(monitor, role, rows, embedder, now=now)
 
 
+def whole(rows: Sequence[Pooled], settings: MonitorSettings) -> Sequence[Pooled]:
+    """The rows that can be labelled and embedded anew: the pool lets go of the oldest payloads when it holds too many bytes.
+
+    All of them if none can, so that whoever needs one is told why.
+    """
+    return [row for row in rows if row.payload is not None or settings.embedder.input == "none"] or rows
+
+
 def sample_of(row: Pooled, settings: MonitorSettings) -> Sample:
     """A pooled row as it arrived; where samples bring their embedding, it is the payload."""
     payload = row.embedding.astype(np.float32) if settings.embedder.input == "none" else row.payload

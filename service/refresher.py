@@ -14,7 +14,7 @@ from service import refresh, selection
 from service.annotation import agreed
 from service.datasets import DataSet, DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
-from service.labelled import LabelledSets, sample_of
+from service.labelled import LabelledSets, sample_of, whole
 from service.ports import Embedder, Store
 from service.records import (
     Alarm,
@@ -117,7 +117,7 @@ class Refresher:
         """The challenge set is drawn first and at random, the rest is selected from what it leaves."""
         rng = np.random.default_rng(int(stable_id(seed), 16) % 2**63)
         reference = self._references.load(alarm.monitor)
-        eligible = [row for row in pool if selection.eligible(row, alarm, reference.segment_values)]
+        eligible = whole([row for row in pool if selection.eligible(row, alarm, reference.segment_values)], settings)
         drawn = _draw(eligible, alarm, round(settings.annotation.budget * settings.refresh.challenge_share), rng)
         taken = {candidate.id for candidate in drawn}
         selected = selection.propose(
@@ -212,7 +212,7 @@ class Refresher:
         settings = self._monitors.effective(monitor)
         embedding = settings.embedder if model is None else settings.embedder.with_model(model)
         embedder = self._monitors.load(embedding)
-        pool = self._store.pool(monitor, since=since)
+        pool = whole(self._store.pool(monitor, since=since), settings)
         rows = embed_rows(
             (sample_of(row, settings) for row in pool),
             embedder,
