@@ -31,10 +31,8 @@ def pooled_rows(installation: Installation, monitor: str, span: Span, progress: 
     chosen = [row for row in kept if span.until is None or row.time < span.until][: span.first]
     if not chosen or (span.first is not None and len(chosen) < span.first):
         capacity = installation.settings.monitor(monitor).pool.rows
-        raise InputError(
-            "too_few",
-            f"monitor {monitor}: {len(chosen)} recent samples match ({capacity} are kept at most, pool.rows); wait for more traffic",
-        )
+        remedy = f"raise pool.rows to {span.first} or more" if (span.first or 0) > capacity else "wait for more traffic"
+        raise InputError("too_few", f"monitor {monitor}: {len(chosen)} recent samples match ({capacity} are kept at most); {remedy}")
     payloads = [_sample(row) for row in chosen if row.payload is not None]
     if len(payloads) < len(chosen):
         return _as_taken(installation, monitor, chosen)

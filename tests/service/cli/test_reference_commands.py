@@ -47,6 +47,7 @@ def test_from_the_stream_it_waits_for_a_person(alarmed: Desk) -> None:
     assert (built["rows"], built["provisional"]) == (600, True)
     assert versions(alarmed) == [(1, "in force"), (2, "provisional")]
     assert "1500 recent samples match" in alarmed.run("reference", "build", "--from-stream", "--first", 9_000, code=2).stderr
+    assert "raise pool.rows to 300000" in alarmed.run("reference", "build", "--from-stream", "--first", 300_000, code=2).stderr
     alarmed.run("reference", "accept", 2)
     assert versions(alarmed) == [(1, "kept"), (2, "in force")]
     status = alarmed.json("status")["monitors"][0]
