@@ -236,5 +236,6 @@ def _reading(stream: Stream, *, crossed: bool) -> Reading:
         Measured(effect.estimate, effect.low, effect.high),
         Measured(novel.estimate, novel.low, novel.high),
         stream.segment,
+        stream.family,
         crossed=crossed,
     )

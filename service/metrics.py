@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 
 from service.observe import Reading
 from service.ports import Store
-from service.records import OTHER, WHOLE, Alarm, AlarmState, CycleState, Pane, RefreshCycle
+from service.records import OTHER, WHOLE, Alarm, AlarmState, CycleState, Family, Pane, RefreshCycle
 
 UNKNOWN = "__unknown__"
 MAX_REASONS = 40
@@ -162,11 +162,19 @@ class Metrics:
         elif not self._has_series(monitor, reading.segment):
             return
         stream = (monitor, reading.segment, reading.family.value)
+        for family in Family:  # a stream has one family at a time: the other's last figures would stand for ever
+            if family is not reading.family:
+                self._evidence.remove(monitor, reading.segment, family.value)
+                self._threshold.remove(monitor, reading.segment, family.value)
         self._evidence.labels(*stream).set(reading.evidence)
         self._threshold.labels(*stream).set(reading.threshold)
 
     def _read_whole(self, monitor: str, reading: Reading) -> None:
         stream = (monitor, reading.family.value)
+        for family in Family:
+            if family is not reading.family:
+                for gauge in (self._effect, self._effect_low, self._effect_high, self._novel):
+                    gauge.remove(monitor, family.value)
         if reading.effect is not None:
             self._effect.labels(*stream).set(reading.effect.estimate)
             self._effect_low.labels(*stream).set(reading.effect.low)

@@ -58,6 +58,11 @@ class Stream:
         """Of the last decided pane."""
         return self.scan.evidence
 
+    @property
+    def family(self) -> Family:
+        """Of the channel that the evidence comes from."""
+        return Family.OUTPUT if self.evidence.channel == "confidence" else Family.INPUT
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
@@ -140,15 +145,14 @@ class MonitorStreams:
 
     def _alarm(self, stream: Stream, pane: Pane) -> Alarm:
         evidence, window = stream.evidence, stream.scan.window()
-        family = Family.OUTPUT if evidence.channel == "confidence" else Family.INPUT
         novel = stream.scan.novel_share()
         return Alarm(
             id=stable_id(
-                self.settings.name, stream.segment, family, self.reference.version, str(pane.key.partition), pane.key.first_offset
+                self.settings.name, stream.segment, stream.family, self.reference.version, str(pane.key.partition), pane.key.first_offset
             ),
             monitor=self.settings.name,
             segment=stream.segment,
-            family=family,
+            family=stream.family,
             reference_version=self.reference.version,
             kind="new content" if 2 * novel.estimate > evidence.effect.estimate else "changed mix",
             severity=severity(evidence.effect, self.rules),
