@@ -338,6 +338,7 @@ def _manifest(settings: MonitorSettings, rows: ReferenceRows, model: ScanModel) 
         "supported_run_length": model.calibration.supported,
         "resolvable_tolerance": resolvable_tolerance(model),
         "thresholds": {str(length): round(curve.threshold(length), 4) for length in lengths},
+        "uncertainty": {str(length): round(curve.uncertainty(curve.threshold(length)), 3) for length in lengths},
         "segments": _segment_values(settings, rows),
     }
 

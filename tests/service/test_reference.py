@@ -81,6 +81,7 @@ def test_a_manifest_says_what_the_version_is_good_for(world: World) -> None:
     assert manifest["supported_run_length"] >= 2_000
     thresholds = [manifest["thresholds"][length] for length in ("500", "5000", "100000")]
     assert thresholds == sorted(thresholds)
+    assert 0 < manifest["uncertainty"]["500"] <= manifest["uncertainty"]["100000"] <= 1
     assert manifest["segments"] == {"locale": ["en", "de", "fr"]}
 
 
