@@ -28,7 +28,7 @@ Inputs = Annotated[list[Path] | None, typer.Option("--input", "-i", help="Good s
 FromStream = Annotated[bool, typer.Option("--from-stream", help="From the recent samples that are kept; provisional until accepted.")]
 First = Annotated[int | None, typer.Option("--first", min=1, help="With --from-stream: only the first so many of those kept.")]
 Moment = Annotated[
-    datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"], help="With --from-stream; UTC.")
+    datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"], help="Of the recent samples; UTC.")
 ]
 Version = Annotated[int, typer.Argument(help="The version; `driftgate reference list` has them.")]
 
@@ -103,6 +103,15 @@ def accept(version: Version, config: Config = CONFIG, monitor: MonitorName = Non
         name = monitor_of(installation.settings, monitor)
         installation.bring_into_force(name, version)
     show(f"monitor {name}: reference {version} is in force; a running server takes it up")
+
+
+@app.command(epilog=example("driftgate reference rebase --monitor support-chat --since 2026-03-01"))
+def rebase(since: Moment = None, config: Config = CONFIG, monitor: MonitorName = None) -> None:
+    """Make what came lately the new normal: a version from the recent samples, on the model in force, that counts at once."""
+    with installed(config) as installation, bars() as progress:
+        name = monitor_of(installation.settings, monitor)
+        built = installation.refresher.rebase(name, since=_seconds(since) or 0.0, now=time.time(), progress=progress)
+    show(f"monitor {name}: reference {built.version} of {len(built.rows):,} recent samples is in force; a running server takes it up")
 
 
 @app.command(epilog=example("driftgate reference rollback --monitor support-chat"))

@@ -57,6 +57,12 @@ def test_from_the_stream_it_waits_for_a_person(alarmed: Desk) -> None:
     assert versions(alarmed) == [(1, "in force"), (2, "provisional")]
 
 
+def test_a_rebase_counts_at_once(alarmed: Desk) -> None:
+    said = alarmed.run("reference", "rebase", "--since", "2026-03-01T00:10:00").stdout
+    assert "reference 2 of 900 recent samples is in force" in " ".join(said.split())
+    assert versions(alarmed) == [(1, "kept"), (2, "in force")]
+
+
 def test_without_payloads_the_embeddings_are_taken_as_they_are(watching: Desk) -> None:
     watching.configure(lambda document: document["monitors"][0].update(pool={"keep_payloads": False}))
     watching.play(watching.folder / "traffic.jsonl")
