@@ -112,12 +112,6 @@ def upper_bound(count: int, rows: int, *, confidence: float) -> float:
     return 1.0 if count == rows else float(betaincinv(count + 1, rows - count, confidence))
 
 
-def lower_bound(count: int, rows: int, *, confidence: float) -> float:
-    """The one-sided Clopper-Pearson bound from below; see `upper_bound`."""
-    _check(count, rows, confidence)
-    return 0.0 if count == 0 else float(betaincinv(count, rows - count + 1, 1 - confidence))
-
-
 def rows_needed(rate: float, *, confidence: float, count: int = 0) -> int:
     """Fewest rows with which `count` flips still show a rate of at most `rate`; with none: ⌈log(1 - confidence) / log(1 - rate)⌉.
 
@@ -160,17 +154,6 @@ def gain_interval(comparison: Comparison, *, confidence: float) -> tuple[float, 
     p, q = (comparison.positive_flips + 1) / n, (comparison.negative_flips + 1) / n
     reach = float(ndtri((1 + confidence) / 2)) * math.sqrt((p + q - (p - q) ** 2) / n)
     return max(-1.0, p - q - reach), min(1.0, p - q + reach)
-
-
-def non_inferior(comparison: Comparison, *, margin: float, confidence: float) -> bool:
-    """Whether the one-sided lower bound of the gain lies above -margin: the new model loses less than `margin` of accuracy.
-
-    References
-    ----------
-    Tango, "Equivalence test and confidence interval for the difference in proportions for the paired-sample design",
-    Statistics in Medicine, 1998 (the question; the bound here is `gain_interval`'s).
-    """
-    return gain_interval(comparison, confidence=2 * confidence - 1)[0] > -margin
 
 
 def _check(count: int, rows: int, confidence: float) -> None:

@@ -18,7 +18,7 @@ _CHUNK = 4096
 
 
 class DriftScan:
-    """Sequential test of semantic drift on embeddings, with a run length that was asked for.
+    """Sequential test of semantic drift on embeddings, with a run length that was asked for; a `Detector`.
 
     Squared mean differences of random Fourier features in several spectrally regularised norms, and scalar novelty channels,
     over suffix windows of all dyadic lengths; each a tail probability under the null law of its channel and length; alarm when

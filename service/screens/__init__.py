@@ -199,8 +199,7 @@ def status_screen(monitors: Sequence[Figures]) -> RenderableType:
     Each mapping is the monitor as `GET /v1/monitors/{monitor}` gives it: `monitor`, `state`, `samples`, `undecided` {`panes`,
     `samples`} and, from the first decision on, `reference_version`, `run_length`, `tolerance`, `missing_samples`,
     `traffic_per_second`, `expected_delay` [{`share`, `samples`, `seconds`}], `streams` [{`segment`, `samples`, `evidence`,
-    `threshold`, `effect`, `alarm`}], the whole stream first. Where they are known: `lag_seconds`, `backlog` (entries of the log
-    not yet taken) and `dead_letters` {reason: count}.
+    `threshold`, `effect`, `alarm`}], the whole stream first. Where they are known: `dead_letters` {reason: count}.
     """
     if not monitors:
         return Text("no monitors are declared: `driftgate init` writes a configuration with one")
@@ -268,10 +267,6 @@ def _behind(monitor: Figures) -> Text:
     """What is not decided yet, and what could not be used."""
     undecided = monitor.get("undecided") or {}
     said = [f"undecided: {count(undecided.get('samples', 0))} samples (open panes: {count(undecided.get('panes', 0))})"]
-    if monitor.get("backlog") is not None:
-        said.append(f"backlog: {count(monitor['backlog'])} entries")
-    if monitor.get("lag_seconds") is not None:
-        said.append(f"lag: {span(monitor['lag_seconds'])}")
     letters = sorted((monitor.get("dead_letters") or {}).items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{excerpt(reason, 40)} {count(number)}" for reason, number in letters)
     return Text(f"{'; '.join(said)}\ndead letters: {listed or 'none'}")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors import DriftScan
+from detectors.base import Detector
 from detectors.model import ScanModel, fit_model
 from detectors.stream import StreamScan
 
@@ -22,6 +23,11 @@ def test_an_alarm_is_raised_once_and_evidence_goes_on(scan: DriftScan) -> None:
     assert sum(evidence.alarm for evidence in drifted) == 1
     assert drifted[-1].above
     assert drifted[-1].effect.low > 0
+
+
+def test_it_is_a_detector(scan: DriftScan) -> None:
+    detector: Detector = scan  # the type checker holds it to the protocol
+    assert detector.update(draw(16, seed=2)).samples == 16
 
 
 def test_reset_forgets_the_stream(scan: DriftScan) -> None:
