@@ -20,11 +20,8 @@ from service.errors import InputError
 from service.folding import Folder
 from service.joining import Join, event_key
 from service.recent_ids import RecentIds
-from service.records import Assignment, Commit, DeadLetter, Output, Pooled, Record, Rejected, Request, Response, Sample, Waiting
+from service.records import KEPT_BYTES, Assignment, Commit, DeadLetter, Output, Pooled, Record, Rejected, Request, Response, Sample, Waiting
 from service.watched import WatchedMonitor
-
-KEPT_BYTES = 64_000
-"""How much of an original a dead letter keeps."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -106,14 +106,17 @@ class Reference:
     @cached_property
     def cluster_names(self) -> tuple[str, ...]:
         """A name for each reference cluster: its commonest label where half of its rows carry it, else its most central text."""
-        described = self.summarizer.describe(self.rows.embeddings)
-        return tuple(self._name(np.flatnonzero(described.cluster == c), c) for c in range(self.summarizer.clusters))
+        return tuple(self._name(np.flatnonzero(self._cluster == c), c) for c in range(self.summarizer.clusters))
 
     @cached_property
     def cluster_shares(self) -> NDArray[np.float64]:
         """(C + 1,) share of the reference's rows in each cluster, the novel ones last."""
-        cluster = self.summarizer.describe(self.rows.embeddings).cluster
-        return np.bincount(cluster, minlength=self.summarizer.clusters + 1) / len(self.rows)
+        return np.bincount(self._cluster, minlength=self.summarizer.clusters + 1) / len(self.rows)
+
+    @cached_property
+    def _cluster(self) -> NDArray[np.int64]:
+        """(n,) each row's reference cluster."""
+        return self.summarizer.describe(self.rows.embeddings).cluster
 
     @property
     def _confidence(self) -> NDArray[np.float32] | None:

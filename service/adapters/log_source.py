@@ -8,10 +8,7 @@ from dataclasses import replace
 
 from service.errors import InputError
 from service.ports import Log, LogEntry
-from service.records import Item, Partition, Record, Rejected, Request, Sample
-
-ORIGINAL_BYTES = 64_000
-"""What is kept of an entry that can't be decoded."""
+from service.records import KEPT_BYTES, Item, Partition, Record, Rejected, Request, Sample
 
 
 class LogSource:
@@ -56,7 +53,7 @@ class LogSource:
         try:
             item = self._decode(entry.body)
         except InputError as error:
-            return Rejected(error.reason, str(error), entry.body[:ORIGINAL_BYTES])
+            return Rejected(error.reason, str(error), entry.body[:KEPT_BYTES])
         if isinstance(item, Sample):
             return self._completed(item, entry, 0)
         if isinstance(item, Request):

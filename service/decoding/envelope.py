@@ -10,8 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.decoding.sample_json import KEPT_BYTES
-from service.records import Item, Output, Rejected, Request, Response, Sample
+from service.records import KEPT_BYTES, Item, Output, Rejected, Request, Response, Sample
 
 VERSION = 1
 _VECTOR = 1

@@ -12,9 +12,9 @@ from service.decoding.fields import segments_of
 from service.decoding.json_text import parse_object
 from service.decoding.kserve_bodies import instances_of, outputs_of
 from service.decoding.options import SampleOptions
-from service.decoding.sample_json import KEPT_BYTES, decode_sample, original_of, time_of
+from service.decoding.sample_json import decode_sample, original_of, time_of
 from service.errors import InputError
-from service.records import Item, Output, Rejected, Request, Response, Sample
+from service.records import KEPT_BYTES, Item, Output, Rejected, Request, Response, Sample
 from service.settings import MonitorSettings
 
 

@@ -20,10 +20,7 @@ from service.decoding.json_text import parse_array, parse_object
 from service.decoding.options import SampleOptions
 from service.decoding.payloads import payload_of
 from service.errors import InputError
-from service.records import Rejected, Sample
-
-KEPT_BYTES = 64_000
-"""How much of a rejected item is kept."""
+from service.records import KEPT_BYTES, Rejected, Sample
 
 
 def decode_sample(

@@ -24,9 +24,10 @@ from service.records.partitions import (
     segment_of,
 )
 from service.records.refresh import AnnotationBatch, BatchState, Candidate, CycleState, Label, RefreshCycle
-from service.records.samples import Item, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
+from service.records.samples import KEPT_BYTES, Item, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
 
 __all__ = [
+    "KEPT_BYTES",
     "OTHER",
     "WHOLE",
     "Alarm",

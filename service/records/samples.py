@@ -13,6 +13,10 @@ Payload: TypeAlias = str | bytes | NDArray[np.float32]
 """Text, an encoded image, or a vector (a precomputed embedding or a tensor that the model takes as it is)."""
 
 
+KEPT_BYTES = 64_000
+"""How much of an item that can't be used is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Partition:
     """An ordered log: `topic_id` tells a deleted and re-created topic from the one before (a file's hash for files)."""
