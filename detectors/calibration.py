@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.law import Law
+from detectors.spectrum import Moments
+from detectors.thresholds import ThresholdCurve
 
 Progress = Callable[[float], None]
 """Called with the share done, 0 to 1."""
@@ -22,134 +23,11 @@ _PANES, _STREAMS = 1500, 80
 _RUNS = 8
 """Rows are drawn in runs of an eighth of the calibration part."""
 
-_UNCERTAIN_ROWS = 600.0
-
 _CONSTANT = 1e-6
 """A scalar that varies by less than this is constant."""
 
 _LIMIT_LAW = 1024
 """Samples from which a window's law is the weighted chi-square of its limit."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Spectrum:
-    """Which norms the scan takes: in the basis of the fit part's feature covariance, weights (G, D) of G squared norms.
-
-    Row g is 1 / (λ + γ_g λ_max): spectral regularisation, γ → ∞ (plain MMD) being constant weights.
-
-    References
-    ----------
-    Hagrass, Sriperumbudur and Li, "Spectral Regularized Kernel Two-Sample Tests", Annals of Statistics 2024.
-    """
-
-    basis: NDArray[np.float32]
-    """(D, D), columns are eigenvectors."""
-    weights: NDArray[np.float32]
-    names: tuple[str, ...]
-
-    @classmethod
-    def fit(cls, features: NDArray[np.float32], regularisers: tuple[float, ...]) -> Self:
-        """From the (n, D) features of the fit part; an infinite regulariser is the unwhitened norm."""
-        covariance = np.cov(features.astype(np.float64), rowvar=False)
-        values, basis = np.linalg.eigh(covariance)
-        values = np.maximum(values, 0.0)
-        top = float(values.max()) or 1.0
-        rows = [np.ones_like(values) / values.sum() if np.isinf(g) else 1.0 / (values + g * top) for g in regularisers]
-        names = tuple("mmd" if np.isinf(g) else f"whitened {g:g}" for g in regularisers)
-        return cls(basis.astype(np.float32), np.array(rows, np.float32), names)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Moments:
-    """First three power traces (G,) of the whitened covariance: tr Σ, tr Σ², tr Σ³. A window's limit law has cumulants t1, 2 t2, 8 t3."""
-
-    t1: NDArray[np.float64]
-    t2: NDArray[np.float64]
-    t3: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, covariance: NDArray[np.float64], weights: NDArray[np.float32]) -> Self:
-        """Plug-in traces of (D, D) under each row of (G, D) weights."""
-        traces = []
-        for w in weights:
-            root = np.sqrt(w.astype(np.float64))
-            values = np.linalg.eigvalsh(covariance * root * root[:, None])
-            traces.append([values.sum(), (values**2).sum(), (values**3).sum()])
-        return cls(*np.array(traces).T)
-
-    def unbiased(self, n: float) -> Moments:
-        """Removes what n independent rows add to the plug-in traces: E tr Σ̂² ≈ tr Σ² + (tr Σ)² / n, and likewise for the third."""
-        t2 = np.maximum(self.t2 - self.t1**2 / n, 0.1 * self.t2)
-        t3 = np.maximum(self.t3 - 3 * self.t1 * t2 / n - self.t1**3 / n**2, 0.1 * self.t3)
-        return Moments(self.t1, t2, t3)
-
-    @property
-    def skewness(self) -> NDArray[np.float64]:
-        """Of the limit law."""
-        return np.asarray(8 * self.t3 / (2 * self.t2) ** 1.5)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ThresholdCurve:
-    """Run length in samples as a function of the threshold, from simulated first passages: ascending thresholds (T,), base-10
-    logarithms of run length (T,), and false alarms simulated at each (T,). Beyond the simulation a straight line in the
-    logarithm (geometric run length)."""
-
-    thresholds: NDArray[np.float64]
-    log_run_length: NDArray[np.float64]
-    alarms: NDArray[np.float64]
-    _tail: tuple[float, float] = field(init=False)
-    """Slope and offset of log10 run length over threshold, where 12 to 70 % of the streams have crossed."""
-    _seen: tuple[NDArray[np.float64], NDArray[np.float64]] = field(init=False)
-    """(log10 run lengths, thresholds) with at least 12 simulated false alarms."""
-
-    def __post_init__(self) -> None:
-        use = (self.alarms >= 12) & (self.alarms <= max(0.7 * self.alarms.max(), 13))
-        slope, offset = np.polyfit(self.thresholds[use], self.log_run_length[use], 1, w=np.sqrt(self.alarms[use]))
-        object.__setattr__(self, "_tail", (max(float(slope), 0.3), float(offset)))
-        enough = self.alarms >= 12
-        object.__setattr__(self, "_seen", (np.maximum.accumulate(self.log_run_length[enough]), self.thresholds[enough]))
-
-    @classmethod
-    def simulate(cls, peaks: NDArray[np.float64], pane: int) -> Self:
-        """From (streams, panes) largest surprise at each pane: run length = samples until the first crossing ÷ streams that cross."""
-        highest = np.maximum.accumulate(peaks, axis=1)
-        thresholds = np.arange(0.5, 9.0, 0.02)
-        lengths, alarms = [], []
-        for h in thresholds:
-            below = (highest < h).sum(1)
-            hits = int((below < peaks.shape[1]).sum())
-            lengths.append((np.minimum(below + 1, peaks.shape[1]).sum()) * pane / max(hits, 0.5))
-            alarms.append(hits)
-        return cls(thresholds, np.log10(lengths), np.array(alarms, np.float64))
-
-    def carrying(self, rows: float) -> Self:
-        """The curve with run lengths cut by 1 + 600 / rows, for a law known from so many independent calibration rows.
-
-        Between references the true run length scatters around the simulated one, and the mean false-alarm rate is that of the worse
-        ones: without the cut 2,000 calibration rows gave 0.7 to 0.85 of the run length asked for.
-        """
-        cut = math.log10(1 + _UNCERTAIN_ROWS / rows)
-        return type(self)(self.thresholds, self.log_run_length - cut, self.alarms)
-
-    def threshold(self, run_length: float) -> float:
-        """The threshold whose run length is the one asked for."""
-        asked, (slope, offset), (lengths, thresholds) = math.log10(run_length), self._tail, self._seen
-        if asked >= lengths[-1]:
-            return (asked - offset) / slope
-        return float(np.interp(asked, lengths, thresholds))
-
-    def run_length(self, threshold: float) -> float:
-        """The run length of a threshold."""
-        slope, offset = self._tail
-        if threshold > self._seen[1][-1]:
-            return float(10 ** (offset + slope * threshold))
-        return float(10 ** np.interp(threshold, self.thresholds, self.log_run_length))
-
-    def uncertainty(self, threshold: float) -> float:
-        """Relative standard error of the run length there, from the number of simulated false alarms."""
-        alarms = float(np.interp(threshold, self.thresholds, self.alarms))
-        return float(max(alarms, 1.0) ** -0.5)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,9 +9,10 @@ from typing import Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.calibration import SCALES, Calibration, Moments, NullWorld, Progress, Spectrum
+from detectors.calibration import SCALES, Calibration, NullWorld, Progress
 from detectors.dependence import Dependence
 from detectors.law import Law
+from detectors.spectrum import Moments, Spectrum
 from detectors.summarizer import Described, Summarizer
 
 Order: TypeAlias = Literal["iid", "time"]
