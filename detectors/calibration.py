@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from detectors.law import Law
 from detectors.spectrum import Moments
 from detectors.thresholds import ThresholdCurve
+from detectors.windows import SCALES
 
 Progress = Callable[[float], None]
 """Called with the share done, 0 to 1."""
-
-SCALES = 13
-"""Window lengths: 1, 2, 4, ... 4096 test panes, each up to twice that."""
 
 _PANES, _STREAMS = 1500, 80
 _RUNS = 8

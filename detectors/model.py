@@ -9,11 +9,12 @@ from typing import Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.calibration import SCALES, Calibration, NullWorld, Progress
+from detectors.calibration import Calibration, NullWorld, Progress
 from detectors.dependence import Dependence
 from detectors.law import Law
 from detectors.spectrum import Moments, Spectrum
 from detectors.summarizer import Described, Summarizer
+from detectors.windows import SCALES
 
 Order: TypeAlias = Literal["iid", "time"]
 

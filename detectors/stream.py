@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import NO_EFFECT, Effect, Evidence
-from detectors.calibration import SCALES
 from detectors.effects import novel_share, squared_norm_interval, tail_z
 from detectors.law import Law
 from detectors.model import ScanModel, Slice
 from detectors.panes import NOVELTY_BINS, Summary
-from detectors.windows import Windows
+from detectors.windows import SCALES, Windows
 
 
 class StreamScan:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+SCALES = 22
+"""Window lengths: 1, 2, 4, ... 2^21 test panes, each up to twice that. At 32 samples a pane the longest holds 7 days of up to 9 million
+samples a day."""
+
 
 class Windows:
     """Sums over suffix windows of 2^k to 2^(k+1) - 1 panes, for k < K, in 2K accumulators.
