@@ -2,15 +2,85 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
 from detectors.base import Effect
+from detectors.law import Law
+from detectors.model import ScanModel, Slice
 from detectors.panes import NOVELTY_BINS
 
 RARE_BIN = 95
 """Novelty percentile beyond which a twentieth of the reference's own traffic lies."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowMeans:
+    """Mean differences of K windows from the reference, shortest window first."""
+
+    features: NDArray[np.float32]
+    """(K, D) in the spectrum's basis."""
+    scalars: NDArray[np.float64]
+    """(K, S)"""
+    samples: NDArray[np.float64]
+    """(K,)"""
+    panes: NDArray[np.int64]
+    """(K,)"""
+    scatter: NDArray[np.float64]
+    """(K, M) sum over panes of a channel's squared sum over its count: what the window's own spread is told from."""
+    error: NDArray[np.float64]
+    """(K, 2) variance of the reference's mean, as a share of one row's: of the features, of the scalars."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EffectMeter:
+    """Effects of windows against a slice of the reference."""
+
+    model: ScanModel
+    slice: Slice
+    law: Law
+    """Of the slice."""
+
+    def effect(self, means: WindowMeans, at: tuple[int, int], surprise: float) -> Effect:
+        """Of window and channel `at`, with an interval wide enough for a choice that would show `surprise` by chance."""
+        k, channel = at
+        norms, z = len(self.model.spectrum.weights), tail_z(surprise)
+        unit, width = self.model.units[channel], 1 / means.samples[k] + means.error[k, 0]
+        if channel >= norms:
+            s = channel - norms
+            half = z * self.slice.scalar_deviation[s] * np.sqrt(1 / means.samples[k] + means.error[k, 1])
+            middle = means.scalars[k, s]
+            return Effect(*(float(max(v, 0.0) / unit) for v in (middle, middle - half, middle + half)))
+        w = self.model.spectrum.weights[channel].astype(np.float64)
+        squared = np.square(means.features[k].astype(np.float64))
+        norm = float(w @ squared)
+        mean, deviation = self.law.mean[at], self.law.deviation[at]
+        along = float((w**2 * squared) @ self.model.eigenvalues) / max(norm, 1e-12)
+        extra = max(self._spread(means, at, norm) - self.slice.moments.t1[channel], 0.0)
+        slope = 4 * (along + extra) * width * max(mean / self.slice.moments.t1[channel], 1.0)
+        theta, noise = norm - mean * width, deviation * width
+        low, _ = squared_norm_interval(theta, noise=noise, slope=slope, z=max(self.law.quantile(surprise, at), z))
+        _, high = squared_norm_interval(theta, noise=noise, slope=slope, z=z)
+        return Effect(*(float(np.sqrt(max(v, 0.0)) / unit) for v in (theta, low, high)))
+
+    def resolved(self, means: WindowMeans) -> float:
+        """Upper bound (level .95) of the effect in the unwhitened norm, the smallest over the windows."""
+        channel = self.model.spectrum.names.index("mmd")
+        squared = np.square(means.features) @ self.model.spectrum.weights[channel]
+        width = 1 / means.samples + means.error[:, 0]
+        theta = squared - self.law.mean[: len(width), channel] * width
+        noise = 1.645 * self.law.deviation[: len(width), channel] * width
+        return float(np.sqrt(np.maximum(theta + noise, 0.0)).min() / self.model.units[channel])
+
+    def _spread(self, means: WindowMeans, at: tuple[int, int], norm: float) -> float:
+        """Trace of the window's own covariance in a channel's norm, from how its panes scatter."""
+        k, channel = at
+        if means.panes[k] < 4:
+            return float(self.slice.moments.t1[channel])
+        return float((means.scatter[at] - means.samples[k] * norm) / (means.panes[k] - 1))
 
 
 def tail_z(surprise: float) -> float:

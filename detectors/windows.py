@@ -39,11 +39,16 @@ class Windows:
             self.starts[:] = span[0]
         self.panes += 1
         self.sums += row
-        k = min((self.panes & -self.panes).bit_length(), self.scales)
+        k = self.fresh
         self.sums[0, :k] = self.sums[1, :k]
         self.sums[1, :k] = 0.0
         self.starts[0, :k] = self.starts[1, :k]
         self.starts[1, :k] = span[1]
+
+    @property
+    def fresh(self) -> int:
+        """Scales, from the shortest, whose younger accumulator holds nothing yet."""
+        return min((self.panes & -self.panes).bit_length(), self.scales) if self.panes else self.scales
 
     @property
     def filled(self) -> int:
