@@ -117,6 +117,12 @@ class Store(Protocol):
     def entries(self, monitor: str, after: int, limit: int) -> Sequence[Pane | Event]:
         """Closed panes and events with a sequence number above `after`, in order."""
 
+    def events(self, monitor: str) -> Sequence[Event]:
+        """Every event of the monitor's log, in order; events stay when panes go."""
+
+    def log_start(self, monitor: str) -> tuple[int, bytes | None]:
+        """The sequence number before the first pane that is kept, and the checkpoint there; (0, None) while none has gone."""
+
     def record_event(self, event: Event) -> Event:
         """Appends an event under the monitor's next sequence number; an id that is there already is returned as stored."""
 

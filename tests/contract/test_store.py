@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from detectors import Summary
+from service.adapters.sqlite import Retention
 from service.errors import ConflictError, NotFoundError
 from service.ports import Store
 from service.records import (
@@ -44,6 +47,7 @@ from service.records import (
 PARTITION = Partition("http", "topic-1")
 RNG = np.random.default_rng(7)
 Opener = Callable[..., Store]
+FOR_EVER = 1e12
 
 
 @pytest.fixture
@@ -325,17 +329,61 @@ def test_a_decision_with_a_stale_alarm_decides_nothing(store: Store) -> None:
 
 
 def test_a_checkpoint_lets_older_panes_go_and_events_stay(open_store: Opener) -> None:
-    store = open_store(retain_panes=3)
+    store = open_store(panes=Retention(5 * len(summary().to_bytes()), FOR_EVER))
     held = store.assign(PARTITION)
     store.record_event(event())
     store.commit(step(held, 80, closed=tuple(pane(8 * n) for n in range(10))))
 
-    store.decide(Decision("chat", 0, 9))
+    store.decide(Decision("chat", 0, 6, checkpoint=b"six"))
+    store.decide(Decision("chat", 6, 10))
     assert len(store.entries("chat", 0, 100)) == 11
+    assert store.log_start("chat") == (0, None)
 
-    store.decide(Decision("chat", 9, 10, checkpoint=b"c"))
-    assert [entry.sequence for entry in store.entries("chat", 0, 100)] == [1, 8, 9, 10, 11]
+    store.decide(Decision("chat", 10, 11, checkpoint=b"eleven"))
+    assert [entry.sequence for entry in store.entries("chat", 0, 100)] == [1, 7, 8, 9, 10, 11]
+    assert store.log_start("chat") == (6, b"six")
+    assert [entry.sequence for entry in store.events("chat")] == [1]
     assert store.commit(step(held, at=80, closed=(pane(80),)))[0].sequence == 12
+
+
+def test_nothing_is_kept_behind_the_checkpoint_where_nothing_may_be(open_store: Opener) -> None:
+    store = open_store(panes=Retention(0, FOR_EVER))
+    store.commit(step(store.assign(PARTITION), 24, closed=(pane(0), pane(8), pane(16))))
+    store.decide(Decision("chat", 0, 2, checkpoint=b"two"))
+    assert [entry.sequence for entry in store.entries("chat", 0, 100)] == [3]
+    assert store.log_start("chat") == (2, b"two")
+
+
+def test_panes_go_when_their_days_are_over(open_store: Opener) -> None:
+    store = open_store(panes=Retention(10**9, 100.0))
+    held = store.assign(PARTITION)
+    store.commit(step(held, 400, closed=tuple(pane(8 * n) for n in range(50))))
+    for to in range(1, 51):
+        store.decide(Decision("chat", to - 1, to, checkpoint=b"c%d" % to))
+    begins, checkpoint = store.log_start("chat")
+    kept = [entry for entry in store.entries("chat", 0, 100) if isinstance(entry, Pane)]
+    assert checkpoint == b"c%d" % begins
+    assert kept[0].sequence == begins + 1
+    assert 100 <= kept[-1].last_time - kept[0].last_time + 8 <= 100 * 9 / 8 + 8
+
+
+@given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=25), most=st.integers(0, 20), undecided=st.integers(0, 2))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_kept_log_is_bounded_and_begins_at_a_checkpoint(open_store: Opener, sizes: list[int], most: int, undecided: int) -> None:
+    """Whatever the steps in which it is decided; what is not decided yet always stays. Each example is a monitor of its own."""
+    each, monitor = len(summary().to_bytes()), f"m{RNG.integers(2**62)}"
+    store = open_store(panes=Retention(most * each, FOR_EVER))
+    held, panes = store.assign(Partition("http", monitor)), sum(sizes) + undecided
+    store.commit(step(held, 8 * panes, closed=tuple(pane(8 * n, monitor=monitor, partition=held.partition) for n in range(panes))))
+    decided = 0
+    for size in sizes:
+        store.decide(Decision(monitor, decided, decided + size, checkpoint=b"c%d" % (decided + size)))
+        decided += size
+        begins, checkpoint = store.log_start(monitor)
+        assert [entry.sequence for entry in store.entries(monitor, 0, 1_000)] == list(range(begins + 1, panes + 1))
+        assert checkpoint == (b"c%d" % begins if begins else None)
+        assert decided - begins <= most
+        assert begins == 0 or decided - begins >= most - most / 8 - max(sizes) - 1
 
 
 def test_samples_are_counted_per_monitor(store: Store) -> None:

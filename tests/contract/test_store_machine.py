@@ -29,7 +29,7 @@ class StoreMachine(RuleBasedStateMachine):
     assignments = Bundle("assignments")
 
     def open(self) -> Store:
-        return SqliteStore(":memory:", retain_panes=1_000)
+        return SqliteStore(":memory:")
 
     @initialize()
     def start(self) -> None:
@@ -143,7 +143,7 @@ class FileStoreMachine(StoreMachine):
 
     def open(self) -> Store:
         self.directory = TemporaryDirectory()
-        return SqliteStore(Path(self.directory.name) / "state.db", retain_panes=1_000)
+        return SqliteStore(Path(self.directory.name) / "state.db")
 
     def teardown(self) -> None:
         super().teardown()

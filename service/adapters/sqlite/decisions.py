@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from service.adapters.sqlite import entities, partitions, rows
+from service.adapters.sqlite import entities, pane_log, partitions, rows
 from service.adapters.sqlite.database import single
 from service.errors import ConflictError
 from service.records import Decision, Event, Pane
@@ -48,6 +48,11 @@ def _events(connection: Connection, span: tuple[str, int, int]) -> Iterator[Even
         yield _event.decode(document)
 
 
+def events(connection: Connection, monitor: str) -> Sequence[Event]:
+    """All of them, in order of their number."""
+    return list(_events(connection, (monitor, 0, -1)))
+
+
 def record_event(connection: Connection, event: Event) -> Event:
     """Appends the event, unless its id is there already."""
     stored = single(connection, "SELECT document FROM events WHERE id = ?", (event.id,))
@@ -72,7 +77,7 @@ def decided(connection: Connection, monitor: str) -> tuple[int, int, bytes | Non
     return sequence, covered or 0, checkpoint
 
 
-def decide(connection: Connection, decision: Decision, retain: int) -> None:
+def decide(connection: Connection, decision: Decision, kept: pane_log.Retention) -> None:
     """Writes all that deciding changed if nobody decided meanwhile, and drops panes that the checkpoint made unnecessary."""
     monitor = partitions.monitor_id(connection, decision.monitor)
     _compare(connection, monitor, decision)
@@ -85,7 +90,7 @@ def decide(connection: Connection, decision: Decision, retain: int) -> None:
     if decision.checkpoint is not None:
         covered = decision.decided_sequence
         connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)", (monitor, covered, decision.checkpoint))
-        connection.execute("DELETE FROM panes WHERE monitor = ? AND sequence <= ?", (monitor, covered - retain))
+        pane_log.shorten(connection, monitor, covered, decision.checkpoint, kept)
 
 
 def _compare(connection: Connection, monitor: int, decision: Decision) -> None:

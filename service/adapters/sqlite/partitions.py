@@ -104,8 +104,8 @@ def _close(connection: Connection, partition: int, monitors: Mapping[str, int], 
     numbered = _numbered(connection, monitors, panes)
     connection.executemany(
         """INSERT INTO panes (monitor, sequence, partition, segment, reference_version, first_offset,
-               last_offset, first_time, last_time, summary) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        [(monitors[pane.key.monitor], pane.sequence, partition, *rows.pane_values(pane)) for pane in numbered],
+               last_offset, first_time, last_time, summary, ends) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        _measured(connection, monitors, [(pane, (pane.sequence, partition, *rows.pane_values(pane))) for pane in numbered]),
     )
     connection.executemany(
         """DELETE FROM open_panes
@@ -113,6 +113,18 @@ def _close(connection: Connection, partition: int, monitors: Mapping[str, int], 
         [(partition, monitors[pane.key.monitor], *_within_partition(pane.key)) for pane in numbered],
     )
     return numbered
+
+
+def _measured(connection: Connection, monitors: Mapping[str, int], panes: Sequence[tuple[Pane, rows.Row]]) -> list[rows.Row]:
+    """The panes' rows with their monitor before and the bytes of all its panes up to them behind."""
+    measured, size = [], defaultdict[str, int](int)
+    for pane, row in panes:
+        name = pane.key.monitor
+        size[name] += len(row[-1])
+        measured.append((monitors[name], *row, size[name]))
+    grown = "UPDATE monitors SET paned_bytes = paned_bytes + ? WHERE id = ? RETURNING paned_bytes"
+    before = {monitors[name]: single(connection, grown, (n, monitors[name]))[0] - n for name, n in size.items()}
+    return [(*row[:-1], before[row[0]] + row[-1]) for row in measured]
 
 
 def _within_partition(key: PaneKey) -> tuple[str, int, int]:

@@ -11,6 +11,7 @@ _NUMBERS = (
         sequence INTEGER NOT NULL DEFAULT 0,  -- the last number given to a pane or event
         pooled INTEGER NOT NULL DEFAULT 0,    -- samples that ever entered the pool
         pooled_bytes INTEGER NOT NULL DEFAULT 0,  -- and the size of their payloads
+        paned_bytes INTEGER NOT NULL DEFAULT 0,   -- size of all panes that were ever numbered
         taken INTEGER NOT NULL DEFAULT 0
     ) STRICT""",
     """CREATE TABLE partitions (
@@ -74,6 +75,7 @@ _DECISIONS = (
         first_time REAL NOT NULL,
         last_time REAL NOT NULL,
         summary BLOB NOT NULL,
+        ends INTEGER NOT NULL,                -- bytes of all panes that were ever numbered, up to the end of this one
         PRIMARY KEY (monitor, sequence)
     ) STRICT""",
     """CREATE TABLE events (
@@ -93,6 +95,15 @@ _DECISIONS = (
         monitor INTEGER PRIMARY KEY,
         sequence INTEGER NOT NULL,
         checkpoint BLOB NOT NULL
+    ) STRICT""",
+    # Checkpoints within the kept panes: the log is shortened up to one of them, so that a replay can start where it begins.
+    """CREATE TABLE starts (
+        monitor INTEGER NOT NULL,
+        sequence INTEGER NOT NULL,
+        ends INTEGER NOT NULL,
+        time REAL NOT NULL,
+        checkpoint BLOB NOT NULL,
+        PRIMARY KEY (monitor, sequence)
     ) STRICT""",
     """CREATE TABLE entities (
         kind TEXT NOT NULL,
@@ -154,4 +165,4 @@ _LEAVING = (
     ) STRICT""",
 )
 
-STORE = Schema("store", 4, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING))
+STORE = Schema("store", 5, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from service.adapters.sqlite import answers, dead_letters, decisions, entities, outbox, partitions, pool
+from service.adapters.sqlite import answers, dead_letters, decisions, entities, outbox, pane_log, partitions, pool
 from service.adapters.sqlite.database import Database, single
 from service.adapters.sqlite.schema import STORE
 from service.ports import E
@@ -17,8 +17,8 @@ class SqliteStore:
     """Exact state in the file at `path`, or in memory with ":memory:".
 
     `pool_rows` gives the pool's capacity per monitor (8,000 for others), `pool_bytes` how much of their payloads is kept
-    for each, `retain_panes` how many of the newest decided panes
-    stay for backtests, `retain_dead_letters` and `dead_letter_bytes` how many of the newest dead letters.
+    for each, `panes` what stays of each monitor's decided panes for backtests, `retain_dead_letters` and `dead_letter_bytes`
+    how many of the newest dead letters.
     """
 
     def __init__(
@@ -27,13 +27,13 @@ class SqliteStore:
         *,
         pool_rows: Mapping[str, int] | None = None,
         pool_bytes: int = 200_000_000,
-        retain_panes: int = 20_000,
+        panes: pane_log.Retention = pane_log.USUAL,
         retain_dead_letters: int = 100_000,
         dead_letter_bytes: int = 500_000_000,
     ) -> None:
         self._pool_rows = dict(pool_rows or {})
         self._pool_bytes = pool_bytes
-        self._retain_panes = retain_panes
+        self._panes = panes
         self._dead_letters = retain_dead_letters, dead_letter_bytes
         self._database = Database(path, STORE)
         with self._database.write() as connection:
@@ -61,6 +61,16 @@ class SqliteStore:
         with self._database.read() as connection:
             return decisions.entries(connection, monitor, after, limit)
 
+    def events(self, monitor: str) -> Sequence[Event]:
+        """Every event of the monitor's log, in order; events stay when panes go."""
+        with self._database.read() as connection:
+            return decisions.events(connection, monitor)
+
+    def log_start(self, monitor: str) -> tuple[int, bytes | None]:
+        """The sequence number before the first pane that is kept, and the checkpoint there; (0, None) while none has gone."""
+        with self._database.read() as connection:
+            return pane_log.start(connection, monitor)
+
     def record_event(self, event: Event) -> Event:
         """Appends an event under the monitor's next sequence number; an id that is there already is returned as stored."""
         with self._database.write() as connection:
@@ -74,7 +84,7 @@ class SqliteStore:
     def decide(self, decision: Decision) -> None:
         """Compares and raises the last decided sequence number, and writes all that the decision changes."""
         with self._database.write() as connection:
-            decisions.decide(connection, decision, self._retain_panes)
+            decisions.decide(connection, decision, self._panes)
 
     def open_panes(self, monitor: str) -> Sequence[Pane]:
         """Committed and not yet closed: shown as undecided."""
