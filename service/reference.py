@@ -304,7 +304,7 @@ def effective_tolerance(settings: MonitorSettings, model: ScanModel) -> float:
 
 
 def _supported(settings: MonitorSettings, model: ScanModel, rows: int) -> None:
-    asked, supported = settings.detection.run_length, model.calibration.supported
+    asked, supported = settings.detection.first_run_length, model.calibration.supported
     if asked > supported and not settings.detection.accept_supported:
         need = int(np.ceil(rows * asked / supported))
         raise ArtefactError(

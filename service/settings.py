@@ -79,13 +79,32 @@ class SegmentSettings(Section):
     max_values: int = Field(
         50, ge=1, le=500, description="Values per tag, in order of first appearance in the reference; the rest is `__other__`."
     )
+    importance: dict[str, Annotated[float, Field(gt=0, le=1000)]] = Field(
+        {}, max_length=4000, description="Weight beyond its traffic in the budget, by segment: `locale=de: 3`; 1 for the others."
+    )
+
+    @model_validator(mode="after")
+    def _importance_of_segments(self) -> Self:
+        for segment in self.importance:
+            if segment.partition("=")[0] not in self.tags or segment.endswith("="):
+                raise ValueError(f"importance: {segment!r:.80} is no segment; write `tag=value` with one of `tags`")
+        return self
 
 
 class DetectionSettings(Section):
     """How often a false alarm is acceptable, and what counts as drift."""
 
-    run_length: float = Field(
-        20_000, ge=500, le=1e10, description="Samples until a false alarm, over all of the monitor's streams, when nothing has changed."
+    mode: Literal["active", "shadow"] = Field(
+        "active", description="`shadow`: decides and records, but notifies nobody, opens no refresh cycle and takes nothing of the budget."
+    )
+    run_length: float | None = Field(
+        None,
+        ge=500,
+        le=1e10,
+        description="Samples until a false alarm, over all streams; unset: 20,000, and the share of `budget` in time.",
+    )
+    advisory: Literal["silent", "notify"] = Field(
+        "silent", description="Who hears of alarms on streams whose reference can't support their run length: nobody, or as of all others."
     )
     tolerance: float | None = Field(
         None,
@@ -104,6 +123,11 @@ class DetectionSettings(Section):
         False, description="Accept a reference too small for `run_length` and use the run length that it supports."
     )
     seed: int = Field(20_261, ge=0, description="Of the random features and the calibration: the same reference gives the same thresholds.")
+
+    @property
+    def first_run_length(self) -> float:
+        """What the monitor starts with, before its traffic is known."""
+        return 20_000.0 if self.run_length is None else self.run_length
 
 
 class KserveSettings(Section):
@@ -169,6 +193,7 @@ class MonitorSettings(Section):
 
     name: Name
     embedder: EmbedderSettings
+    importance: float = Field(1.0, gt=0, le=1000, description="The monitor's weight in the budget, beyond its traffic.")
     classes: tuple[str, ...] = Field((), description="Names of the model's classes, in the order of its logits.")
     segments: SegmentSettings = SegmentSettings()
     detection: DetectionSettings = DetectionSettings()
@@ -234,6 +259,18 @@ class ServerSettings(Section):
     max_items: int = Field(10_000, ge=1, description="Samples in one request.")
 
 
+class BudgetSettings(Section):
+    """How many false alarms are acceptable over all monitors and segments together, at the traffic there is."""
+
+    alarms: float = Field(1.0, gt=0, le=10_000, description="False alarms in `days` when nothing has changed.")
+    days: float = Field(30.0, gt=0, le=3_650, description="Days that `alarms` counts for.")
+
+    @property
+    def per_second(self) -> float:
+        """False alarms a second."""
+        return self.alarms / (self.days * 86_400.0)
+
+
 class LogSettings(Section):
     """The embedded log behind HTTP ingest."""
 
@@ -250,6 +287,7 @@ class Settings(BaseSettings):
     directory: Path = Field(Path("driftgate-data"), description="Where state, references and data sets live.")
     server: ServerSettings = ServerSettings()
     log: LogSettings = LogSettings()
+    budget: BudgetSettings = BudgetSettings()
     ingest_token: SecretStr | None = Field(None, exclude=True, description="Set by DRIFTGATE__INGEST_TOKEN only.")
     webhook_secret: SecretStr | None = Field(
         None, exclude=True, description="Secret for `POST /v1/annotations`; set by DRIFTGATE__WEBHOOK_SECRET only."

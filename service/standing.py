@@ -56,7 +56,7 @@ class Standing:
         settings = self._settings(monitor)
         kept = self._store.pool(monitor, limit=settings.pool.rows)
         span = kept[-1].time - kept[0].time if kept else 0.0
-        missing = max(rows_needed(settings.detection.run_length) - len(kept), 0)
+        missing = max(rows_needed(settings.detection.first_run_length) - len(kept), 0)
         return {
             "state": UNDECIDED,
             "missing_samples": missing,

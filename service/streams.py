@@ -90,7 +90,7 @@ class MonitorStreams:
     @property
     def run_length(self) -> float:
         """Samples per false alarm over all streams: the one asked for, or what the reference supports."""
-        return min(self.settings.detection.run_length, self.reference.model.calibration.supported)
+        return min(self.settings.detection.first_run_length, self.reference.model.calibration.supported)
 
     @property
     def traffic(self) -> Traffic:

@@ -158,7 +158,7 @@ def _reference(installation: Installation, monitor: MonitorSettings, embedder: E
             "build a reference with this one, or restore the other",
         )
     tolerance = effective_tolerance(installation.effective(name), reference.model)
-    supported, asked = reference.model.calibration.supported, monitor.detection.run_length
+    supported, asked = reference.model.calibration.supported, monitor.detection.first_run_length
     rows = f"reference {reference.version} of {len(reference.rows):,} rows"
     says = f"{rows}, tolerance {tolerance:.3f}, supports a run length of {supported:,.0f}"
     if supported < asked:

@@ -246,7 +246,7 @@ def test_shares_of_false_alarms_sum_to_the_budget(world: World, streams: Monitor
     share = {WHOLE: 1.0, **world.reference.segment_shares}
     assert set(streams.streams) == {WHOLE, "locale=de", "locale=en"}
     rate = sum(share[stream.segment] / stream.run_length for stream in streams.streams.values())
-    assert rate == pytest.approx(1 / world.settings.detection.run_length)
+    assert rate == pytest.approx(1 / world.settings.detection.first_run_length)
 
 
 def test_without_segments_the_whole_has_the_whole_budget(world: World) -> None:
