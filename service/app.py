@@ -21,7 +21,7 @@ from service.adapters.file_source import FileSource
 from service.adapters.folder import FolderDestination as Folder
 from service.adapters.log_source import LogSource
 from service.adapters.onnx_embedder import load_embedder
-from service.adapters.sqlite import SqliteLog, SqliteStore
+from service.adapters.sqlite import Retention, SqliteLog, SqliteStore
 from service.adapters.webhook import WebhookDestination as Webhook
 from service.api import Service, create_app, listen, server_for
 from service.controller import Controller
@@ -125,8 +125,10 @@ class Installation:
 def opened(settings: Settings, *, observer: Observer | None = None, in_memory: bool = False) -> Iterator[Installation]:
     """The installation over the store in its directory, or (for replays) over one that is forgotten afterwards."""
     settings.directory.mkdir(parents=True, exist_ok=True)
-    pools = {monitor.name: monitor.pool.rows for monitor in settings.monitors}
-    installation = Installation(settings, SqliteStore(":memory:" if in_memory else settings.directory / STORE, pool_rows=pools), observer)
+    pools, limits = {monitor.name: monitor.pool.rows for monitor in settings.monitors}, settings.pane_log
+    panes = Retention(0 if in_memory else limits.retention_bytes, limits.retention_days * 86_400.0)
+    store = SqliteStore(":memory:" if in_memory else settings.directory / STORE, pool_rows=pools, panes=panes)
+    installation = Installation(settings, store, observer)
     try:
         yield installation
     finally:

@@ -278,6 +278,17 @@ class LogSettings(Section):
     retention_bytes: int = Field(200_000_000, ge=0, description="Decided bytes that are kept.")
 
 
+class PaneLogSettings(Section):
+    """The decided panes of each monitor, kept so that `driftgate backtest` can try another configuration on them."""
+
+    retention_bytes: int = Field(
+        500_000_000,
+        ge=0,
+        description="Bytes kept per monitor; a pane takes about 3 kB, a sample is in one pane of the whole stream and one per tag.",
+    )
+    retention_days: float = Field(90.0, gt=0, le=3_650, description="Days of log time kept.")
+
+
 class Settings(BaseSettings):
     """Everything that one configuration file says."""
 
@@ -287,6 +298,7 @@ class Settings(BaseSettings):
     directory: Path = Field(Path("driftgate-data"), description="Where state, references and data sets live.")
     server: ServerSettings = ServerSettings()
     log: LogSettings = LogSettings()
+    pane_log: PaneLogSettings = PaneLogSettings()
     budget: BudgetSettings = BudgetSettings()
     ingest_token: SecretStr | None = Field(None, exclude=True, description="Set by DRIFTGATE__INGEST_TOKEN only.")
     webhook_secret: SecretStr | None = Field(
