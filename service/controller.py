@@ -21,6 +21,9 @@ from service.reference import Reference
 from service.settings import MonitorSettings
 from service.streams import MonitorStreams, Stream, describe_status
 
+REBASE = "rebase"
+"""Kind of the event that says from where on another reference decides: `after` that sequence number, this `version`."""
+
 _BATCH = 512
 _CHECKPOINT_PANES = 256
 _CHECKPOINT_SECONDS = 600.0
@@ -101,7 +104,7 @@ class Controller:
         self._commit(expected, changed, opened, now)
         self._announce(changed.values())
         self._report(crossed, time.perf_counter() - started)
-        for alarm in self.streams.alarms.values():
+        for alarm in (alarm for alarm in self.streams.alarms.values() if not alarm.quiet):
             self._follower.follow(alarm, samples=self.streams.samples_since(alarm), now=now)
 
     def _apply(self, entry: Pane | Event) -> tuple[Sequence[Alarm], bool]:
@@ -137,9 +140,16 @@ class Controller:
         return known
 
     def _take_over(self) -> None:
-        """The log is this reference's from here on: the alarms of another are over."""
+        """The log is this reference's from here on: the alarms of another are over. An event tells those who replay the log."""
+        after, version = self.streams.sequence, self.streams.reference.version
+        told = float(self._store.status(self.monitor).get("last_time", 0.0))
+        if after:
+            body = {"after": after, "version": version}
+            self._store.record_event(
+                Event(stable_id(REBASE, self.monitor, version, after), self.monitor, REBASE, told, "driftgate", body=body)
+            )
         still_open = self._store.find(Alarm, monitor=self.monitor, states=[AlarmState.OPEN, AlarmState.ACKNOWLEDGED], limit=1000)
-        now = max((alarm.opened for alarm in still_open), default=0.0)
+        now = max((told, *(alarm.opened for alarm in still_open)))
         closed = {alarm.id: step(alarm, AlarmState.RESOLVED, Reason.REBASED, time=now) for alarm in still_open}
         self._unsaved = _CHECKPOINT_PANES
         self._commit(self.streams.sequence, closed, set(), now)
@@ -183,12 +193,13 @@ class Controller:
             self._unsaved, self._saved_at = 0, now
 
     def _notifications(self, alarms: Sequence[Alarm], opened: set[str], now: float) -> list[OutboxItem]:
-        """An item per alarm and destination, when it opens and when it resolves."""
+        """An item per alarm and destination, when it opens and when it resolves; none of quiet ones."""
         news = [(alarm, "alarm.opened") for alarm in alarms if alarm.id in opened]
         news += [(alarm, "alarm.resolved") for alarm in alarms if alarm.state is AlarmState.RESOLVED]
         return [
             OutboxItem(stable_id(kind, alarm.id, to), kind, to, notification(alarm), created=now, due=now)
             for alarm, kind in news
+            if not alarm.quiet
             for to in self._settings.notify
         ]
 

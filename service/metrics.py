@@ -223,8 +223,8 @@ class StoreFigures(Collector):
         yield from self._backlog_metrics()
         yield from self._outbox_metrics()
         standing = (AlarmState.OPEN, AlarmState.ACKNOWLEDGED)
-        alarms = Tally((a.monitor, a.state.value) for a in self._store.find(Alarm, states=standing, limit=MAX_COUNTED))
-        yield self._by_state("driftgate_alarms", "Alarms that stand.", standing, alarms)
+        alarms = Tally((a.monitor, a.state.value) for a in self._store.find(Alarm, states=standing, limit=MAX_COUNTED) if not a.quiet)
+        yield self._by_state("driftgate_alarms", "Alarms that stand, but for those that notify nobody.", standing, alarms)
         cycles = Tally((c.monitor, c.state.value) for c in self._store.find(RefreshCycle, limit=MAX_COUNTED))
         yield self._by_state("driftgate_refresh_cycles", "Refresh cycles.", tuple(CycleState), cycles)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from service.records import AlarmState, BatchState, CycleState, Family, Severity, Verdict
+from service.records import AlarmState, BatchState, CycleState, Family, Regime, Severity, Verdict
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 
@@ -201,6 +201,9 @@ class AlarmView(View):
     effect: MeasuredView = Field(description="Equivalent share of new content, 0 to 1.")
     novel_share: MeasuredView
     channel: str
+    run_length: float | None = Field(description="Samples until a false alarm, as the stream was tuned when the episode opened.")
+    regime: Regime = Field(description="`advisory` and `shadow` alarms are outside the budget of false alarms.")
+    quiet: bool = Field(description="Nobody was notified, and no refresh cycle opens.")
     exemplars: tuple[ExemplarView, ...]
     clusters: tuple[ClusterView, ...]
     verdict: Verdict | None

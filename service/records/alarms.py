@@ -18,6 +18,15 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class Regime(StrEnum):
+    """On what terms a stream raises alarms; only active streams take part in the budget of false alarms."""
+
+    ACTIVE = "active"
+    ADVISORY = "advisory"
+    """Its reference can't support the run length that its share of the budget asks for."""
+    SHADOW = "shadow"
+
+
 class AlarmState(StrEnum):
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
@@ -92,6 +101,11 @@ class Alarm:
     """Equivalent share of new content (0 to 1): 0.1 is the effect of a tenth of the traffic coming from an unseen topic."""
     novel_share: Measured
     channel: str
+    run_length: float | None = None
+    """Samples until a false alarm on the stream as it was tuned when the episode opened."""
+    regime: Regime = Regime.ACTIVE
+    quiet: bool = False
+    """Kept and shown, but nobody is notified and no refresh cycle opens."""
     exemplars: tuple[Exemplar, ...] = ()
     clusters: tuple[ClusterChange, ...] = ()
     verdict: Verdict | None = None
