@@ -22,6 +22,7 @@ from benchmarks.replaying import Split
 from detectors import DriftScan
 from detectors.model import ScanModel, fit_model
 from detectors.stream import StreamScan
+from detectors.summarizer import Extras
 from service.records import WHOLE, AlarmState, Event, Pane, PaneKey, Partition
 from service.reference import Reference, ReferenceRows
 from service.settings import MonitorSettings
@@ -125,7 +126,7 @@ def watches(arrays: Arrays, reference: NDArray[np.int64], setting: Setting, seed
     detection = {"run_length": setting.run_length, "accept_supported": True, "seed": seed}
     settings = MonitorSettings.model_validate({"name": "bench", "embedder": {"input": "none", "dimension": 1}, "detection": detection})
     embedding, sure = arrays.embedding[reference], _taken(arrays.sure, reference)
-    model = fit_model(embedding, seed=seed, pane=settings.detection.pane_samples, confidence=sure)
+    model = fit_model(embedding, seed=seed, pane=settings.detection.pane_samples, extras=Extras(sure))
     nothing = ("",) * len(reference)
     confidence = arrays.confidence[reference]
     rows = ReferenceRows(nothing, nothing, (None,) * len(reference), ({},) * len(reference), confidence, embedding)

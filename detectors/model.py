@@ -13,7 +13,7 @@ from detectors.calibration import Calibration, NullWorld, Progress
 from detectors.dependence import Dependence
 from detectors.law import Law
 from detectors.spectrum import Moments, Spectrum
-from detectors.summarizer import Described, Summarizer
+from detectors.summarizer import Described, Extras, Summarizer
 from detectors.windows import SCALES
 
 Order: TypeAlias = Literal["iid", "time"]
@@ -144,12 +144,12 @@ def fit_model(
     seed: int,
     order: Order = "iid",
     pane: int = PANE,
-    confidence: NDArray[np.float32] | None = None,
+    extras: Extras = Extras(),  # noqa: B008 - frozen and empty
     progress: Progress = lambda _: None,
 ) -> ScanModel:
     """Learns a scan from (n, d) float32 reference rows: a fit and a calibration part, features, spectrum, null law, thresholds.
 
-    confidence : (n,) float32, the model's largest probability for each row, where it gives one.
+    extras : what else is known of each row; each part becomes scalar channels.
     """
     if reference.ndim != 2 or len(reference) < _LEAST_ROWS:
         raise ValueError(f"a reference has at least {_LEAST_ROWS} rows of one dimension, found shape {reference.shape}")
@@ -160,10 +160,13 @@ def fit_model(
     rng = np.random.default_rng(seed)
     fit_rows, calibration_rows = _split(len(reference), order, rng)
     fit, calibration = reference[fit_rows], reference[calibration_rows]
-    sure = None if confidence is None else confidence[calibration_rows]
-    summarizer = Summarizer.fit(fit, calibration, rng=rng, confidence=sure)
+    own = extras.take(calibration_rows)
+    answers = None if own.predicted is None or extras.predicted is None else (extras.predicted[fit_rows], own.predicted)
+    summarizer = Summarizer.fit(fit, calibration, rng=rng, confidence=own.confidence, predicted=answers, quality=own.quality)
     spectrum = Spectrum.fit(summarizer.random_features(fit), _REGULARISERS)
-    described = summarizer.describe(calibration, confidence=sure)
+    described = summarizer.calibrating(
+        summarizer.describe(calibration, confidence=own.confidence, predicted=own.predicted, quality=own.columns)
+    )
     summarizer = replace(summarizer, mean=_mean_feature(summarizer, reference))
     features = ((described.features - described.features.mean(0)) @ spectrum.basis).astype(np.float32)
     dependence = Dependence.measure(features * np.sqrt(spectrum.weights[0])) if order == "time" else Dependence.none()

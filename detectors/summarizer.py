@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from detectors.clustering import kmeans, squared_distances
 from detectors.features import RandomFeatures
 from detectors.panes import NOVELTY_BINS, Summary
+from detectors.predictions import Predictions
+from detectors.ranks import Percentiles, exceedance
 
 NOVEL = 0.995
 """Novelty percentile beyond which a sample belongs to no reference cluster."""
@@ -38,19 +40,27 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Percentiles:
-    """Ranks among the calibration part's own values; `sorted` is ascending (n,) float32."""
+class Extras:
+    """What is known of n rows beside their embeddings; None (or no measure) where nothing is.
 
-    sorted: NDArray[np.float32]
+    confidence : (n,) float32, the model's largest probability. predicted : (n,) str, the class that it gave, '' where none.
+    quality : measure → (n,) float32, its values.
+    """
 
-    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Share of the calibration part below each value, 0 to n / (n + 1)."""
-        return (np.searchsorted(self.sorted, values) / (len(self.sorted) + 1)).astype(np.float32)
+    confidence: NDArray[np.float32] | None = None
+    predicted: NDArray[np.str_] | None = None
+    quality: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
+    def take(self, rows: NDArray[np.int64]) -> Extras:
+        """Of some of the rows."""
+        confidence = None if self.confidence is None else self.confidence[rows]
+        predicted = None if self.predicted is None else self.predicted[rows]
+        return Extras(confidence, predicted, {name: values[rows] for name, values in self.quality.items()})
 
-def exceedance(percentile: NDArray[np.float32]) -> NDArray[np.float32]:
-    """-log(1 - percentile): standard exponential under the reference, large for what hardly ever occurs there."""
-    return -np.log1p(-percentile)
+    @property
+    def columns(self) -> NDArray[np.float32] | None:
+        """(n, Q), the measures side by side."""
+        return np.stack(list(self.quality.values()), axis=1) if self.quality else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,8 +68,9 @@ class Summarizer:
     """Describes samples by random features, novelty scores and the nearest reference cluster, and sums them over panes.
 
     Scalar channels: *novelty* (distance to the nearest of at most 512 prototypes), *residual* (squared length outside at most 64
-    leading components) and, where the model gives it, *confidence* (one minus the largest probability); each as the exceedance
-    of its percentile among the calibration part's own.
+    leading components); where the model gives them *confidence* (one minus the largest probability) and *prediction* (surprise of
+    the predicted class in its cluster); and two for each quality measure, *<measure> high* and *<measure> low*. Each is the
+    exceedance of its percentile among the calibration part's own.
     """
 
     random_features: RandomFeatures
@@ -73,6 +84,9 @@ class Summarizer:
     novelty_ranks: Percentiles
     residual_ranks: Percentiles
     confidence_ranks: Percentiles | None = None
+    predictions: Predictions | None = None
+    quality_ranks: Mapping[str, Percentiles] = field(default_factory=dict)
+    """Of each quality measure, in the order of the columns that `describe` takes."""
 
     @classmethod
     def fit(
@@ -82,8 +96,15 @@ class Summarizer:
         *,
         rng: np.random.Generator,
         confidence: NDArray[np.float32] | None = None,
+        predicted: tuple[NDArray[np.str_], NDArray[np.str_]] | None = None,
+        quality: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> Self:
-        """Learns directions and prototypes from the fit rows, ranks from the disjoint calibration rows (and their confidences)."""
+        """Learns directions and prototypes from the fit rows, ranks from the disjoint calibration rows.
+
+        confidence : (n,) largest probability for each calibration row.
+        predicted : classes of the fit rows and of the calibration rows, '' where the model gave none.
+        quality : measure → (n,) its values for the calibration rows.
+        """
         features = RandomFeatures.fit(fit, rng=rng)
         prototypes = kmeans(fit, min(_PROTOTYPES, max(1, len(fit) // 4)), rng=rng)
         centres = kmeans(fit, min(_CLUSTERS, max(1, len(fit) // 40)), rng=rng)
@@ -99,12 +120,19 @@ class Summarizer:
             novelty_ranks=Percentiles(np.empty(0, np.float32)),
             residual_ranks=Percentiles(np.empty(0, np.float32)),
         )
-        distance, _ = bare._nearest(calibration)
+        distance, nearest = bare._nearest(calibration)
+        answers = None
+        if predicted is not None:
+            own = bare.prototype_cluster[bare._nearest(fit)[1]], predicted[0]
+            apart = bare.prototype_cluster[nearest], predicted[1]
+            answers = Predictions.fit(*own, clusters=bare.clusters, calibration=apart)
         return replace(
             bare,
-            novelty_ranks=Percentiles(np.sort(distance)),
-            residual_ranks=Percentiles(np.sort(bare._residual(calibration))),
-            confidence_ranks=None if confidence is None else Percentiles(np.sort(1 - confidence)),
+            novelty_ranks=Percentiles.of(distance),
+            residual_ranks=Percentiles.of(bare._residual(calibration)),
+            confidence_ranks=None if confidence is None else Percentiles.of(1 - confidence),
+            predictions=answers,
+            quality_ranks={name: Percentiles.of(values) for name, values in (quality or {}).items()},
         )
 
     @property
@@ -125,20 +153,47 @@ class Summarizer:
     @property
     def scalar_names(self) -> tuple[str, ...]:
         """The scalar channels, in the order of `Summary.scalars`."""
-        return ("novelty", "residual") + (() if self.confidence_ranks is None else ("confidence",))
+        names = ["novelty", "residual"]
+        names += ["confidence"] if self.confidence_ranks is not None else []
+        names += ["prediction"] if self.predictions is not None else []
+        return (*names, *(f"{name} {side}" for name in self.quality_ranks for side in ("high", "low")))
 
-    def describe(self, embeddings: NDArray[np.float32], *, confidence: NDArray[np.float32] | None = None) -> Described:
-        """(m, d) float32 → Described. Rows without a confidence (NaN, or none at all) count as the reference's median."""
+    def describe(
+        self,
+        embeddings: NDArray[np.float32],
+        *,
+        confidence: NDArray[np.float32] | None = None,
+        predicted: NDArray[np.str_] | None = None,
+        quality: NDArray[np.float32] | None = None,
+    ) -> Described:
+        """(m, d) float32 → Described. What a row lacks (confidence or quality NaN, class '', or none at all) counts as the median.
+
+        quality : (m, Q) float32, a column for each measure.
+        """
+        m = len(embeddings)
         distance, nearest = self._nearest(embeddings)
-        novelty = self.novelty_ranks(distance)
-        scores = [exceedance(novelty), exceedance(self.residual_ranks(self._residual(embeddings)))]
+        novelty, at = self.novelty_ranks(distance), self.prototype_cluster[nearest]
+        percentiles = [novelty, self.residual_ranks(self._residual(embeddings))]
         if self.confidence_ranks is not None:
-            given = np.full(len(embeddings), np.nan, np.float32) if confidence is None else confidence
-            percentile = np.where(np.isnan(given), np.float32(0.5), self.confidence_ranks(1 - given))
-            scores.append(exceedance(percentile.astype(np.float32)))
-        ranks = len(self.novelty_ranks.sorted)
-        cluster = np.where(novelty >= min(NOVEL, ranks / (ranks + 1)), self.clusters, self.prototype_cluster[nearest])
-        return Described(self.random_features(embeddings), np.stack(scores, axis=1), cluster, novelty)
+            percentiles.append(self.confidence_ranks(_unknown(m) if confidence is None else 1 - confidence))
+        if self.predictions is not None:
+            percentiles.append(self.predictions.ranks(_unknown(m) if predicted is None else self.predictions.values(at, predicted)))
+        for column, ranks in enumerate(self.quality_ranks.values()):
+            values = _unknown(m) if quality is None else quality[:, column]
+            percentiles += [ranks(values), Percentiles(-ranks.sorted[::-1])(-values)]
+        scalars = exceedance(np.stack(percentiles, axis=1))
+        rows = len(self.novelty_ranks.sorted)
+        cluster = np.where(novelty >= min(NOVEL, rows / (rows + 1)), self.clusters, at)
+        return Described(self.random_features(embeddings), scalars, cluster, novelty)
+
+    def calibrating(self, described: Described) -> Described:
+        """The calibration rows as calibration takes them: in each scalar the highest counts as higher than every row of the reference.
+
+        Where a measure never varies there, the first sample that differs would else be an alarm; as it is, one in n may differ.
+        """
+        scalars = described.scalars.copy()
+        scalars[scalars.argmax(0), np.arange(scalars.shape[1])] = np.log1p(np.float32(len(scalars)))
+        return replace(described, scalars=scalars)
 
     def summarize(self, described: Described, rows: slice | NDArray[np.int64]) -> Summary:
         """The summary of a group of described samples."""
@@ -170,7 +225,10 @@ class Summarizer:
         }
         if self.confidence_ranks is not None:
             arrays["confidence_ranks"] = self.confidence_ranks.sorted
-        return arrays
+        if self.predictions is not None:
+            arrays |= {f"predictions.{name}": value for name, value in self.predictions.to_arrays().items()}
+        arrays["quality"] = np.array(list(self.quality_ranks), np.str_)
+        return arrays | {f"quality.{name}": ranks.sorted for name, ranks in self.quality_ranks.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
@@ -179,6 +237,7 @@ class Summarizer:
         def single(name: str) -> NDArray[np.float32]:
             return np.asarray(arrays[name], np.float32)
 
+        answers = {name.removeprefix("predictions."): arrays[name] for name in arrays if name.startswith("predictions.")}
         return cls(
             RandomFeatures(single("weights")),
             single("mean"),
@@ -189,6 +248,8 @@ class Summarizer:
             Percentiles(single("novelty_ranks")),
             Percentiles(single("residual_ranks")),
             Percentiles(single("confidence_ranks")) if "confidence_ranks" in arrays else None,
+            Predictions.from_arrays(answers) if answers else None,
+            {str(name): Percentiles(single(f"quality.{name}")) for name in arrays["quality"]},
         )
 
     def _nearest(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -202,3 +263,7 @@ class Summarizer:
         centred = rows - self.centre
         inside = centred @ self.components
         return np.asarray(np.einsum("ij,ij->i", centred, centred) - np.einsum("ij,ij->i", inside, inside), np.float32)
+
+
+def _unknown(rows: int) -> NDArray[np.float32]:
+    return np.full(rows, np.nan, np.float32)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.model import ScanModel, Slice, fit_model
-from detectors.summarizer import Summarizer
+from detectors.summarizer import Extras, Summarizer
 from service.artefacts import publish, read_manifest, replace_text, versions
 from service.errors import ArtefactError, ConfigurationError, InputError, NotFoundError
 from service.ports import Embedder
@@ -214,7 +214,7 @@ class References:
                 seed=detection.seed,
                 order=detection.order,
                 pane=detection.pane_samples,
-                confidence=rows.confidence if np.isfinite(rows.confidence).all() else None,
+                extras=Extras(rows.confidence if np.isfinite(rows.confidence).all() else None),
                 progress=lambda done: progress("calibrating", done),
             )
         except ValueError as error:
