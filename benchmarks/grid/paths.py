@@ -1,0 +1,149 @@
+"""Paths of every method on every stream, computed once: thresholds and delays come from them afterwards."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path as FilePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.figures import Progress
+from benchmarks.grid import methods, scenarios
+from benchmarks.grid.methods import METHODS, OURS, Path, Shipped
+from benchmarks.public_sets import CACHE
+
+FOLDER = CACHE / "grid"
+"""`<set>/<method>/<seed>.npz`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a method costs on one thread of this machine."""
+
+    row_seconds: float
+    fit_seconds: float
+    state_bytes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """What is known of a method on one trial: the records of its path on "null" and on each cell, what it costs, and what it gives
+    as shipped where it comes with thresholds."""
+
+    paths: Mapping[str, Path]
+    cost: Cost
+    shipped: Shipped | None = None
+
+    def save(self, file: FilePath, version: str) -> None:
+        """Arrays without pickle: `rows:<stream>`, `statistic:<stream>`, `cost`, `shipped`, `version`."""
+        arrays: dict[str, NDArray[np.generic]] = {"version": np.array(version)}
+        for stream, path in self.paths.items():
+            kept = path.records() if stream == "null" else path.records(scenarios.WARM_UP)
+            arrays |= {f"rows:{stream}": kept.rows_seen, f"statistic:{stream}": kept.statistic}
+        arrays["cost"] = np.array([self.cost.row_seconds, self.cost.fit_seconds, self.cost.state_bytes])
+        if self.shipped is not None:
+            arrays["shipped"] = np.array([self.shipped.samples, self.shipped.alarms, self.shipped.run_length])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_name(f"{file.stem}.{os.getpid()}.draft.npz")
+        np.savez_compressed(draft, allow_pickle=False, **arrays)
+        draft.replace(file)
+
+    @classmethod
+    def load(cls, file: FilePath) -> Kept:
+        """What `save` wrote."""
+        with np.load(file, allow_pickle=False) as arrays:
+            streams = [name.removeprefix("rows:") for name in arrays.files if name.startswith("rows:")]
+            paths = {name: Path(arrays[f"rows:{name}"], arrays[f"statistic:{name}"]) for name in streams}
+            row_seconds, fit_seconds, state_bytes = arrays["cost"].tolist()
+            shipped = arrays["shipped"].tolist() if "shipped" in arrays.files else None
+        cost = Cost(row_seconds, fit_seconds, int(state_bytes))
+        return cls(paths, cost, Shipped(int(shipped[0]), int(shipped[1]), shipped[2]) if shipped else None)
+
+
+def kept_at(name: str, method: str, seed: int) -> FilePath:
+    """Where a trial of a set and method is kept."""
+    return FOLDER / name / method / f"{seed}.npz"
+
+
+def kept(name: str) -> dict[str, dict[int, Kept]]:
+    """By method and seed, all that the cache holds of a set and that is not stale, installed rivals included."""
+    found: dict[str, dict[int, Kept]] = {}
+    for file in sorted((FOLDER / name).glob("*/*.npz")):
+        method = file.parent.name
+        if file.stem.isdigit() and _fresh(file, version(method)):
+            found.setdefault(method, {})[int(file.stem)] = Kept.load(file)
+    return found
+
+
+def _fresh(file: FilePath, wanted: str) -> bool:
+    if not file.exists():
+        return False
+    with np.load(file, allow_pickle=False) as arrays:
+        return str(arrays["version"]) == wanted
+
+
+@cache
+def version(method: str) -> str:
+    """Of what a path depends on: the scenarios, and for our detector and what is written here also the code."""
+    name = method.split(",")[0]
+    if name == OURS:
+        return f"{scenarios.VERSION} {_code([name for name in sys.modules if name.split('.')[0] == 'detectors'])}"
+    return f"{scenarios.VERSION} {_code([methods.__name__])}" if name in METHODS else scenarios.VERSION
+
+
+def _code(modules: Sequence[str]) -> str:
+    """Hash of what modules say, whatever their comments and layout."""
+    digest = hashlib.sha256()
+    for name in sorted(modules):
+        source = sys.modules[name].__file__
+        if source is not None:
+            digest.update(ast.unparse(ast.parse(FilePath(source).read_text(encoding="utf-8"))).encode())
+    return digest.hexdigest()[:12]
+
+
+def compute(sets: Sequence[str], streams: int, progress: Progress) -> None:
+    """Fills the cache, on every core with one thread each; what is there already and not stale is not computed again."""
+    todo = [(seed, name, missing) for seed in range(streams) for name in sets if (missing := _missing(name, seed))]
+    done = 0
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(_compute, name, seed, missing) for seed, name, missing in todo]):
+            future.result()
+            done += 1
+            progress(f"{done} of {len(todo)} trials")
+
+
+def _missing(name: str, seed: int) -> list[str]:
+    return [method for method in METHODS if not _fresh(kept_at(name, method, seed), version(method))]
+
+
+def _compute(name: str, seed: int, missing: Sequence[str]) -> None:
+    trial = scenarios.trial(name, seed)
+    for method in missing:
+        for variant, found in _followed(trial, method, seed):
+            found.save(kept_at(name, f"{method}, {variant}" if variant else method, seed), version(method))
+
+
+def _followed(trial: scenarios.Trial, method: str, seed: int) -> Iterator[tuple[str, Kept]]:
+    """A method and its variants over a trial's streams; the method itself comes last, so that its file says that all are there."""
+    started = time.process_time()
+    fitted = METHODS[method](trial.reference, seed)
+    fit_seconds, rows = time.process_time() - started, 0
+    started = time.process_time()
+    found: dict[str, dict[str, Path]] = {}
+    for stream, embeddings in trial.streams():
+        rows += len(embeddings)
+        for variant, path in fitted.paths(embeddings).items():
+            found.setdefault(variant, {})[stream] = path
+    cost = Cost((time.process_time() - started) / rows, fit_seconds, fitted.state_bytes)
+    for variant in sorted(found, reverse=True):
+        yield variant, Kept(found[variant], cost, None if variant else fitted.shipped(trial.null))

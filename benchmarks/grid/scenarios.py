@@ -1,0 +1,118 @@
+"""One stream's worth of an experiment: a reference, traffic without drift, and each drift that the set allows."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.grid.worlds import Altered, Rows, World, world
+
+VERSION = "1"
+"""Of what is drawn; a change makes cached paths stale."""
+
+WARM_UP, DRIFTED = 512, 5_000
+"""Rows of a cell: without drift first, then at most so many with it."""
+
+SHARES = (0.05, 0.1, 0.2, 0.5, 1.0)
+MIXED_IN = 0.2
+"""Share of new rows in the cells that have no share in their name."""
+
+MORE_OF_ONE = 0.25
+"""By how much the share of the commonest topic rises when the mix changes."""
+
+_LEAST = 500
+"""A cell with fewer drifted rows says nothing about misses."""
+
+NULL = 12_000
+"""Most rows of traffic without drift in a trial."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """Embeddings (n, d) float32; no row of the reference comes in a stream, and none comes twice in one stream."""
+
+    reference: Rows
+    null: Rows
+    cells: Mapping[str, Rows]
+    """By name; the drift begins at row `WARM_UP`."""
+
+    def streams(self) -> Iterator[tuple[str, Rows]]:
+        """The stream without drift, named "null", and all cells."""
+        yield "null", self.null
+        yield from self.cells.items()
+
+
+def trial(name: str, seed: int) -> Trial:
+    """A fresh split of a set: the same for the same seed."""
+    drawn = world(name, seed)
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    order = rng.permutation(len(drawn.ordinary))
+    reference, rest = order[: drawn.reference], order[drawn.reference :]
+    cells = {cell: rows for cell, rows in _Drawing(drawn, rest, rng).cells() if len(rows) >= WARM_UP + _LEAST}
+    return Trial(drawn.ordinary[reference], drawn.ordinary[rest[:NULL]], cells)
+
+
+class _Drawing:
+    """Streams from the ordinary rows that a reference left."""
+
+    def __init__(self, world: World, rest: NDArray[np.int64], rng: np.random.Generator) -> None:
+        self._world, self._rest, self._rng = world, rest, rng
+
+    def cells(self) -> Iterator[tuple[str, Rows]]:
+        """Whatever the set allows."""
+        world = self._world
+        for share in SHARES:
+            yield f"topic {share:.0%}", self._new(world.far, share)
+        yield f"near topic {MIXED_IN:.0%}", self._new(world.near, MIXED_IN)
+        for name, rows in world.others.items():
+            yield f"{name} {MIXED_IN:.0%}", self._new(rows, MIXED_IN)
+        if world.foreign is not None:
+            yield f"language {MIXED_IN:.0%}", self._altered(world.foreign, MIXED_IN)
+        for name, altered in world.altered.items():
+            yield name, self._altered(altered, 1.0)
+        if world.longest is not None:
+            yield "length", self._only(world.longest)
+        yield "mix", self._mix()
+        if world.later is not None:
+            yield "later", np.concatenate([world.ordinary[self._rng.permutation(self._rest)[:WARM_UP]], world.later[:DRIFTED]])
+
+    def _new(self, new: Rows, share: float) -> Rows:
+        rest = self._rng.permutation(self._rest)
+        return self._stream(rest[:WARM_UP], rest[WARM_UP:], self._rng.permutation(new), share)
+
+    def _altered(self, altered: Altered, share: float) -> Rows:
+        """Rows that the reference left, perturbed; the same rows do not come unperturbed as well."""
+        rest = self._rng.permutation(self._rest)
+        left = rest[WARM_UP:]
+        chosen = self._rng.permutation(np.flatnonzero(np.isin(altered.source, left)))[: int(1.2 * share * DRIFTED)]
+        ordinary = left[~np.isin(left, altered.source[chosen])]
+        return self._stream(rest[:WARM_UP], ordinary, altered.embedding[chosen], share)
+
+    def _only(self, among: NDArray[np.bool_]) -> Rows:
+        rest = self._rng.permutation(self._rest)
+        left = rest[WARM_UP:]
+        return self._stream(rest[:WARM_UP], left[:0], self._world.ordinary[left[among[left]]], 1.0)
+
+    def _mix(self) -> Rows:
+        """More of the commonest topic (the first of equals)."""
+        names, counts = np.unique(self._world.topic, return_counts=True)
+        commonest = self._world.topic == names[counts.argmax()]
+        rest = self._rng.permutation(self._rest)
+        left = rest[WARM_UP:]
+        more, fewer = left[commonest[left]], left[~commonest[left]]
+        return self._stream(rest[:WARM_UP], fewer, self._world.ordinary[more], float(commonest.mean()) + MORE_OF_ONE)
+
+    def _stream(self, warm: NDArray[np.int64], ordinary: NDArray[np.int64], new: Rows, share: float) -> Rows:
+        """Each drifted row is new with probability `share`, until either kind runs out."""
+        fresh = self._rng.random(DRIFTED) < share
+        enough = (np.cumsum(fresh) <= len(new)) & (np.cumsum(~fresh) <= len(ordinary))
+        fresh = fresh[: DRIFTED if enough.all() else int(enough.argmin())]
+        rows = np.empty((WARM_UP + len(fresh), new.shape[1]), np.float32)
+        rows[:WARM_UP] = self._world.ordinary[warm]
+        drifted = rows[WARM_UP:]
+        drifted[fresh], drifted[~fresh] = new[: fresh.sum()], self._world.ordinary[ordinary[: (~fresh).sum()]]
+        return rows
