@@ -24,7 +24,8 @@ from detectors.model import ScanModel, fit_model
 from detectors.stream import StreamScan
 from detectors.summarizer import Extras
 from service.records import WHOLE, AlarmState, Event, Pane, PaneKey, Partition
-from service.reference import Reference, ReferenceRows
+from service.reference import Reference
+from service.reference_rows import ReferenceRows
 from service.settings import MonitorSettings
 from service.streams import MonitorStreams
 

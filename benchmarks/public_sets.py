@@ -16,7 +16,7 @@ from benchmarks.figures import Progress, Skipped
 from service.adapters.onnx_embedder import load_embedder
 from service.ports import Embedder
 from service.records import Payload
-from service.reference import sureness
+from service.reference_rows import sureness
 from service.settings import EmbedderSettings
 
 CACHE = Path(".cache/bench")

@@ -18,7 +18,8 @@ from benchmarks.figures import Figure, Progress
 from service.app import Installation, opened
 from service.observe import Silent
 from service.records import Alarm, Candidate, Sample
-from service.reference import Origin, embed_rows
+from service.reference import Origin
+from service.reference_rows import embed_rows
 from service.replay import open_alarms, replay
 from service.settings import EmbedderSettings, Settings, parse
 from service.worker import Worker

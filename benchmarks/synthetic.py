@@ -16,7 +16,8 @@ from service.controller import Controller
 from service.observe import Silent
 from service.ports import Source
 from service.records import Partition, Record, Sample
-from service.reference import Origin, References, embed_rows
+from service.reference import Origin, References
+from service.reference_rows import embed_rows
 from service.settings import MonitorSettings
 from service.watched import WatchedMonitor
 from service.worker import BATCH, Worker

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.summarizer import Described
 from service.records import Output, Partition, Pooled, Sample
-from service.reference import sureness
+from service.reference_rows import answer, sureness
 from service.watched import WatchedMonitor
 
 
@@ -29,7 +29,14 @@ def describe(monitor: WatchedMonitor, taken: Sequence[Taken]) -> tuple[NDArray[n
     embeddings = np.stack([each.vector for each in taken])
     if monitor.rules is None:
         return embeddings, None
-    return embeddings, monitor.rules.summarizer.describe(embeddings, confidence=_confidences(taken))
+    rules, classes = monitor.rules, monitor.settings.classes
+    described = rules.summarizer.describe(
+        embeddings,
+        confidence=_confidences(taken),
+        predicted=np.array([answer(each.output, None, classes) for each in taken], np.str_),
+        quality=None if rules.gauge is None else rules.gauge.measure([each.sample.payload for each in taken]),
+    )
+    return embeddings, described
 
 
 def pool_rows(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.summarizer import Described, Summarizer
+from service.quality import Gauge
 from service.records import OTHER, WHOLE, Pane, PaneKey, Partition
 
 
@@ -30,6 +31,8 @@ class PaneRules:
     """Log time that a pane may span."""
     tags: Mapping[str, Mapping[str, str]]
     """Declared tag → known value → segment."""
+    gauge: Gauge | None = None
+    """What measures the payloads, beside the embedder."""
 
     def segments(self, tags: Mapping[str, str]) -> list[str]:
         """The streams that a sample belongs to. A value the reference does not know, or none at all, counts under `__other__`."""

@@ -1,18 +1,18 @@
 """References: versioned artefacts made from samples that the model is known to be good on.
 
-A version is a folder `references/<monitor>/v<N>/`: `model.npz` (what detection learned) and `numeric.npz` (embeddings, labels,
-segments) make its numeric part, `rows.jsonl` (ids and texts) its erasable row part, `manifest.json` counts, thresholds and
-checksums. Which version is in force is one line in `current` beside them, so that going back is as atomic as going on.
+A version is a folder `references/<monitor>/v<N>/`: `model.npz` (what detection learned, with the gauge's counts) and `numeric.npz`
+(embeddings, labels, segments, confidences, predicted classes, quality) make its numeric part, `rows.jsonl` (ids and texts) its
+erasable row part, `manifest.json` counts, thresholds and checksums. Which version is in force is one line in `current` beside them,
+so that going back is as atomic as going on.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.model import ScanModel, Slice, fit_model
-from detectors.summarizer import Extras, Summarizer
+from detectors.summarizer import Summarizer
 from service.artefacts import publish, read_manifest, replace_text, versions
-from service.errors import ArtefactError, ConfigurationError, InputError, NotFoundError
-from service.ports import Embedder
-from service.records import WHOLE, Output, Sample, segment_of
+from service.errors import ArtefactError, ConfigurationError, NotFoundError
+from service.quality import Gauge, gauge_of
+from service.records import WHOLE, segment_of
+from service.reference_rows import ReferenceRows
 from service.settings import MonitorSettings
 
 Progress = Callable[[str, float], None]
@@ -33,24 +34,6 @@ Progress = Callable[[str, float], None]
 SLICE_ROWS = 200
 """Reference rows from which a segment is tested against its own slice; below it only counts are kept."""
 
-_TEXT = 500
-_BATCH = 256
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ReferenceRows:
-    """What a reference is made of: n embeddings (n, d) float32 with ids, texts ('' where there are none), labels, segments and
-    the model's confidence (NaN where it gave none)."""
-
-    ids: tuple[str, ...]
-    texts: tuple[str, ...]
-    labels: tuple[str | None, ...]
-    segments: tuple[Mapping[str, str], ...]
-    confidence: NDArray[np.float32]
-    embeddings: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +71,18 @@ class Reference:
         """What describes a sample."""
         return self.model.summarizer
 
+    @property
+    def gauge(self) -> Gauge | None:
+        """What measures a payload's quality."""
+        return self.rows.gauge
+
     @cached_property
     def slices(self) -> Mapping[str, Slice]:
         """Every stream that can be tested: the whole, and each segment with rows enough of its own."""
-        described = self.summarizer.describe(self.rows.embeddings, confidence=self._confidence)
+        known = self.rows.extras
+        described = self.summarizer.describe(
+            self.rows.embeddings, confidence=known.confidence, predicted=known.predicted, quality=known.columns
+        )
         found = {WHOLE: self.model.whole()}
         for segment, at in self._members().items():
             if len(at) >= SLICE_ROWS:
@@ -118,10 +109,6 @@ class Reference:
         """(n,) each row's reference cluster."""
         return self.summarizer.describe(self.rows.embeddings).cluster
 
-    @property
-    def _confidence(self) -> NDArray[np.float32] | None:
-        return None if np.isnan(self.rows.confidence).all() else self.rows.confidence
-
     def _members(self) -> dict[str, NDArray[np.int64]]:
         """Of each segment; a tag that no row carries has none, since its one segment would be the whole."""
         members: dict[str, list[int]] = {}
@@ -142,52 +129,6 @@ class Reference:
         rows = self.rows.embeddings[members]
         text = self.rows.texts[members[((rows - rows.mean(0)) ** 2).sum(1).argmin()]]
         return f"“{text[:40]}”" if text else f"cluster {cluster}"
-
-
-def embed_rows(samples: Iterable[Sample], embedder: Embedder, *, progress: Callable[[int], None] = lambda _: None) -> ReferenceRows:
-    """Embeds samples for a reference; one that can't be embedded is an InputError naming its id, as a reference is made with care."""
-    ids: list[str] = []
-    texts: list[str] = []
-    labels: list[str | None] = []
-    segments: list[Mapping[str, str]] = []
-    confidence: list[float] = []
-    vectors: list[NDArray[np.float32]] = []
-    source = iter(samples)
-    while batch := list(islice(source, _BATCH)):
-        for sample in batch:
-            _check(sample, embedder)
-        embedded = embedder.embed([sample.payload for sample in batch])
-        vectors.append(embedded.embedding)
-        ids += [sample.id for sample in batch]
-        texts += [sample.payload[:_TEXT] if isinstance(sample.payload, str) else "" for sample in batch]
-        labels += [sample.label for sample in batch]
-        segments += [sample.segments for sample in batch]
-        own = [None] * len(batch) if embedded.logits is None else list(embedded.logits)
-        confidence += [sureness(s.output, logits) for s, logits in zip(batch, own, strict=True)]
-        progress(len(ids))
-    if not ids:
-        raise InputError("empty", "no samples for the reference: the input has none")
-    return ReferenceRows(
-        tuple(ids), tuple(texts), tuple(labels), tuple(segments), np.array(confidence, np.float32), np.concatenate(vectors)
-    )
-
-
-def sureness(output: Output | None, logits: NDArray[np.float32] | None = None) -> float:
-    """The model's largest probability: from its output where the sample brought one, else from the embedder's own logits; else NaN."""
-    if output is not None and output.probabilities:
-        return max(output.probabilities)
-    scores = output.logits if output is not None and output.logits else logits
-    if scores is None or not len(scores):
-        return float("nan")
-    values = np.asarray(scores, np.float64)
-    return float(1.0 / np.exp(values - values.max()).sum())
-
-
-def _check(sample: Sample, embedder: Embedder) -> None:
-    try:
-        embedder.check(sample.payload)
-    except InputError as error:
-        raise InputError(error.reason, f"sample {sample.id}: {error}; mend or remove it, a reference holds good samples only") from error
 
 
 class References:
@@ -214,7 +155,7 @@ class References:
                 seed=detection.seed,
                 order=detection.order,
                 pane=detection.pane_samples,
-                extras=Extras(rows.confidence if np.isfinite(rows.confidence).all() else None),
+                extras=rows.extras,
                 progress=lambda done: progress("calibrating", done),
             )
         except ValueError as error:
@@ -240,9 +181,11 @@ class References:
             raise NotFoundError(f"monitor {monitor}: no reference version {number}; there are {versions(self._folder(monitor)) or 'none'}")
         manifest = read_manifest(folder)
         with np.load(folder / "model.npz", allow_pickle=False) as arrays:
-            model = ScanModel.from_arrays(dict(arrays))
+            learned = dict(arrays)
+        model = ScanModel.from_arrays(learned)
+        gauge = gauge_of({name.removeprefix("gauge."): value for name, value in learned.items() if name.startswith("gauge.")})
         values = {tag: tuple(found) for tag, found in manifest["segments"].items()}
-        reference = self._loaded[monitor] = Reference(monitor, number, manifest, model, _read(folder), values)
+        reference = self._loaded[monitor] = Reference(monitor, number, manifest, model, _read(folder, gauge), values)
         return reference
 
     def active(self, monitor: str) -> int | None:
@@ -347,18 +290,24 @@ def _manifest(settings: MonitorSettings, rows: ReferenceRows, model: ScanModel) 
 
 
 def _write(draft: Path, rows: ReferenceRows, model: ScanModel) -> None:
-    np.savez(draft / "model.npz", allow_pickle=False, **model.to_arrays())
-    labels = np.array(["" if label is None else label for label in rows.labels], str)
-    tags = np.array([json.dumps(dict(s), sort_keys=True) for s in rows.segments], str)
-    np.savez(
-        draft / "numeric.npz", allow_pickle=False, embeddings=rows.embeddings, confidence=rows.confidence, labels=labels, segments=tags
-    )
+    gauge = {} if rows.gauge is None else {f"gauge.{name}": value for name, value in rows.gauge.to_arrays().items()}
+    np.savez(draft / "model.npz", allow_pickle=False, **model.to_arrays(), **gauge)
+    numeric: dict[str, NDArray[np.generic]] = {
+        "embeddings": rows.embeddings,
+        "confidence": rows.confidence,
+        "labels": np.array(["" if label is None else label for label in rows.labels], str),
+        "predicted": np.array(rows.predicted, str),
+        "segments": np.array([json.dumps(dict(s), sort_keys=True) for s in rows.segments], str),
+    }
+    if rows.quality is not None:
+        numeric["quality"] = rows.quality
+    np.savez(draft / "numeric.npz", allow_pickle=False, **numeric)
     with (draft / "rows.jsonl").open("w", encoding="utf-8") as file:
         for row in zip(rows.ids, rows.texts, strict=True):
             file.write(json.dumps(dict(zip(("id", "text"), row, strict=True)), ensure_ascii=False) + "\n")
 
 
-def _read(folder: Path) -> ReferenceRows:
+def _read(folder: Path, gauge: Gauge | None) -> ReferenceRows:
     with np.load(folder / "numeric.npz", allow_pickle=False) as arrays:
         numeric = dict(arrays)
     with (folder / "rows.jsonl").open(encoding="utf-8") as file:
@@ -370,4 +319,7 @@ def _read(folder: Path) -> ReferenceRows:
         tuple(json.loads(str(tags)) for tags in numeric["segments"]),
         numeric["confidence"],
         numeric["embeddings"],
+        tuple(str(answer) for answer in numeric.get("predicted", ())),
+        numeric.get("quality"),
+        gauge,
     )

@@ -27,7 +27,8 @@ from service.records import (
     RefreshCycle,
     stable_id,
 )
-from service.reference import Origin, Progress, Reference, References, embed_rows
+from service.reference import Origin, Progress, Reference, References
+from service.reference_rows import embed_rows
 from service.settings import EmbedderSettings, MonitorSettings
 from service.verification import Answers, gate, predict, verify
 
@@ -216,6 +217,7 @@ class Refresher:
         rows = embed_rows(
             (sample_of(row, settings) for row in pool),
             embedder,
+            classes=classes or settings.classes,
             progress=lambda done: progress("embedding recent samples", done / len(pool)),
         )
         detection = settings.detection.model_copy(update={"accept_supported": True})

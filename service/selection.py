@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from detectors.selection import Pick, Pool, select
 from service.records import Alarm, Candidate, Pooled, belongs
-from service.reference import sureness
+from service.reference_rows import sureness
 
 MAX_TEXT = 4_000
 """Characters of a text that go to an annotator."""

@@ -10,6 +10,7 @@ from detectors.summarizer import Summarizer
 from service.errors import ArtefactError
 from service.folding import PaneRules
 from service.ports import Embedder
+from service.quality import Gauge
 from service.settings import MonitorSettings
 
 
@@ -24,6 +25,9 @@ class KnownGood(Protocol):
 
     @property
     def summarizer(self) -> Summarizer: ...
+
+    @property
+    def gauge(self) -> Gauge | None: ...
 
     @property
     def segment_values(self) -> Mapping[str, tuple[str, ...]]:
@@ -66,4 +70,5 @@ class WatchedMonitor:
             samples=detection.pane_samples,
             seconds=detection.pane_seconds,
             tags={tag: {value: f"{tag}={value}" for value in reference.segment_values.get(tag, ())} for tag in tags},
+            gauge=reference.gauge,
         )

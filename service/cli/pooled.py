@@ -10,7 +10,8 @@ import numpy as np
 
 from service.errors import InputError
 from service.records import Pooled, Sample
-from service.reference import Progress, ReferenceRows, embed_rows, sureness
+from service.reference import Progress
+from service.reference_rows import ReferenceRows, embed_rows, sureness
 
 if TYPE_CHECKING:
     from service.app import Installation
@@ -37,7 +38,8 @@ def pooled_rows(installation: Installation, monitor: str, span: Span, progress: 
     if len(payloads) < len(chosen):
         return _as_taken(installation, monitor, chosen)
     embedder = installation.embedder(monitor)
-    return embed_rows(payloads, embedder, progress=lambda done: progress("embedding recent samples", done / len(chosen)))
+    classes = installation.effective(monitor).classes
+    return embed_rows(payloads, embedder, classes=classes, progress=lambda done: progress("embedding recent samples", done / len(chosen)))
 
 
 def _sample(row: Pooled) -> Sample:

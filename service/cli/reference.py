@@ -15,7 +15,8 @@ from service.cli.installed import CONFIG, AsJson, Config, MonitorName, MoreFiles
 from service.cli.pooled import Span, pooled_rows
 from service.cli.terminal import bars, emit, example, show
 from service.errors import InputError, NotFoundError
-from service.reference import Origin, Progress, Reference, ReferenceRows, embed_rows
+from service.reference import Origin, Progress, Reference
+from service.reference_rows import ReferenceRows, embed_rows
 from service.screens.drawing import columns, count, moment
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _file_rows(installation: Installation, name: str, paths: Sequence[Path], pro
 
     progress("loading the embedder", 0.0)
     embedder = installation.embedder(name)
-    return embed_rows(samples_of(installation, name, paths), embedder, progress=embedding)
+    return embed_rows(samples_of(installation, name, paths), embedder, classes=installation.effective(name).classes, progress=embedding)
 
 
 def _publish(installation: Installation, name: str, rows: ReferenceRows, progress: Progress, *, provisional: bool) -> Reference:

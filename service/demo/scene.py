@@ -17,7 +17,8 @@ from service.heads import Head
 from service.model_build import attach_head, cached_minilm
 from service.ports import Embedder
 from service.records import Sample
-from service.reference import Origin, embed_rows
+from service.reference import Origin
+from service.reference_rows import embed_rows
 from service.settings import EmbedderSettings, Settings, parse
 
 MONITOR = "support-chat"

@@ -26,7 +26,8 @@ from tokenizers.pre_tokenizers import Whitespace
 from service.adapters.sqlite import SqliteStore
 from service.app import STORE, opened
 from service.records import Pooled, Sample
-from service.reference import Origin, embed_rows
+from service.reference import Origin
+from service.reference_rows import embed_rows
 from service.settings import load
 
 DIMENSION = 6

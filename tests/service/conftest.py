@@ -14,8 +14,10 @@ from detectors.summarizer import Summarizer
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.adapters.sqlite import SqliteStore
 from service.ports import Embedder
+from service.quality import Gauge
 from service.records import WHOLE, Commit, Pane, PaneKey, Partition, Pooled, Sample
-from service.reference import Origin, Reference, ReferenceRows, References, embed_rows
+from service.reference import Origin, Reference, References
+from service.reference_rows import ReferenceRows, embed_rows
 from service.settings import MonitorSettings
 from service.watched import WatchedMonitor
 
@@ -30,6 +32,7 @@ class SmallReference:
     fingerprint: str
     version: int = 1
     segment_values: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"locale": ("en", "de")})
+    gauge: Gauge | None = None
 
 
 class MakeMonitor(Protocol):

@@ -13,7 +13,8 @@ import pytest
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.errors import ArtefactError, ConfigurationError, InputError, NotFoundError
 from service.records import WHOLE, Output, Sample, belongs
-from service.reference import Origin, Reference, ReferenceRows, References, effective_tolerance, embed_rows, resolvable_tolerance, sureness
+from service.reference import Origin, Reference, References, effective_tolerance, resolvable_tolerance
+from service.reference_rows import ReferenceRows, embed_rows, sureness
 from service.watched import WatchedMonitor
 
 if TYPE_CHECKING:
