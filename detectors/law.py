@@ -42,13 +42,13 @@ class Law:
 
     def surprise(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """-log10 of the probability of at least each value, 0 to 300; shapes broadcast against (K, M)."""
-        return _surprise((values - self.mean) / self.deviation, self.skewness)
+        return tail_surprise((values - self.mean) / self.deviation, self.skewness)
 
     def peaks(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
         """(panes, K, M) → (panes,) largest surprise at each pane; 0 where nothing lies a deviation above its mean (or all is NaN)."""
         standard = (values - self.mean) / self.deviation
         high = np.nonzero(standard > 1.0)
-        surprise = _surprise(standard[high], self.skewness[high[1], high[2]])
+        surprise = tail_surprise(standard[high], self.skewness[high[1], high[2]])
         peaks = np.zeros(len(values))
         np.maximum.at(peaks, high[0], surprise)
         return peaks
@@ -58,7 +58,7 @@ class Law:
         return Law(self.mean * mean, self.deviation * deviation, self.skewness * skewness)
 
 
-def _surprise(standard: NDArray[np.float64], skewness: NDArray[np.float64]) -> NDArray[np.float64]:
+def tail_surprise(standard: NDArray[np.float64], skewness: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of standardised values; a gamma law of shape 4 / skewness², shifted."""
     skewness = np.maximum(skewness, _LEAST_SKEW)
     shape = 4.0 / skewness**2

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from detectors.calibration import Calibration, NullWorld, Progress
 from detectors.dependence import Dependence
 from detectors.law import Law
+from detectors.panes import NOVELTY_BINS, RARE_BIN
 from detectors.spectrum import Moments, Spectrum
 from detectors.summarizer import Described, Extras, Summarizer
 from detectors.windows import SCALES
@@ -25,6 +26,8 @@ _MOST_FIT, _MOST_CALIBRATION = 10_000, 30_000
 _RUN_LENGTH_PER_ROW = 5.0
 _LEAST_ROWS = 200
 _LEAST_SLICE_WINDOW = 64
+_LEAST_UNIT = 1.0
+"""Of a scalar: a measure that hardly ever varies in the reference has hardly a rarest hundredth to compare with."""
 
 
 def rows_needed(run_length: float) -> int:
@@ -46,6 +49,8 @@ class Slice:
     """Behind the scalars' mean: only rows that the fit part does not hold."""
     least_samples: int = 0
     """Shorter windows are not weighed: their law is not known from the slice's moments alone."""
+    rare_share: float = 1 - RARE_BIN / NOVELTY_BINS
+    """Of its rows that the fit part does not hold, beyond the rare novelty percentile of the whole reference."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +115,16 @@ class ScanModel:
         fresh, apart = int(held_out.sum()), scalars[held_out]
         deviation = np.maximum(apart.std(0), self.calibration.scalar_deviation)  # a few rows that lie low also scatter little
         moments = Moments.of(np.cov(features[held_out], rowvar=False), self.spectrum.weights).unbiased(fresh)
-        return Slice(features.mean(0).astype(np.float32), apart.mean(0), deviation, moments, len(described), fresh, _LEAST_SLICE_WINDOW)
+        return Slice(
+            features.mean(0).astype(np.float32),
+            apart.mean(0),
+            deviation,
+            moments,
+            len(described),
+            fresh,
+            _LEAST_SLICE_WINDOW,
+            float((described.novelty[held_out] >= RARE_BIN / NOVELTY_BINS).mean()),
+        )
 
     def whole(self) -> Slice:
         """The whole reference as a slice: no shift."""
@@ -244,4 +258,4 @@ def _units(features: NDArray[np.float32], described: Described, spectrum: Spectr
             norms.append(spectrum.weights @ (apart.astype(np.float64) ** 2 - noise))
     quadratic = np.sqrt(np.maximum(np.median(norms, axis=0), 1e-6)) if norms else np.ones(len(spectrum.weights))
     rare = np.quantile(described.scalars, 0.99, axis=0) - described.scalars.mean(0)
-    return np.concatenate([quadratic, np.maximum(rare, 1e-6)])
+    return np.concatenate([quadratic, np.maximum(rare, _LEAST_UNIT)])

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 NOVELTY_BINS = 100
 """Bins of the novelty histogram: percentiles 0-1, 1-2, ..., 99-100 of the reference's own novelty."""
 
+RARE_BIN = 95
+"""Novelty percentile beyond which a twentieth of the reference's own traffic lies."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Summary:

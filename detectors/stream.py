@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import NO_EFFECT, Effect, Evidence
-from detectors.effects import EffectMeter, WindowMeans, novel_share, tail_z
+from detectors.effects import ClusterShift, EffectMeter, Selection, WindowMeans, cluster_shift, novel_share
 from detectors.law import Law
 from detectors.model import ScanModel, Slice
 from detectors.panes import NOVELTY_BINS, Summary
@@ -22,7 +22,7 @@ class StreamScan:
     def __init__(self, model: ScanModel, *, run_length: float, slice: Slice | None = None) -> None:
         self.model = model
         self.slice = slice or model.whole()
-        self.threshold = model.calibration.curve.threshold(min(run_length, 1e10))
+        self._tune(run_length)
         self._law = self._sliced_law()
         self._meter = EffectMeter(model, self.slice, self._law)
         channels = len(model.channels)
@@ -45,7 +45,7 @@ class StreamScan:
 
     def retune(self, run_length: float) -> None:
         """Changes the run length from here on: a higher threshold holds at once, a lower one for windows that begin after this."""
-        self.threshold = self.model.calibration.curve.threshold(min(run_length, 1e10))
+        self._tune(run_length)
         if self._partial is None:
             self._levels[1, : self._windows.fresh] = self.threshold
         if not self.samples:
@@ -68,6 +68,12 @@ class StreamScan:
         self.evidence = self._weigh()
         return self.evidence
 
+    def among(self, channels: NDArray[np.bool_]) -> Evidence:
+        """The evidence of some of the channels alone, (M,) of them marked; `alarm` is False: the crossing is the whole scan's."""
+        if not self._windows.filled:
+            return replace(self.evidence, alarm=False, above=False)
+        return self._strongest(self._means(), channels)[1]
+
     @property
     def window_start(self) -> float:
         """Time at which the most surprising window began."""
@@ -83,7 +89,12 @@ class StreamScan:
 
     def novel_share(self) -> Effect:
         """Share of new content in the most surprising window, with an interval that holds over all windows scanned so far."""
-        return novel_share(self.window().novelty, rows=self.slice.scalar_rows, z=tail_z(self._selection()))
+        return novel_share(self.window().novelty, self.slice, surprise=self._selection(self._crossed).surprise)
+
+    def cluster_shift(self, reference: NDArray[np.int64]) -> ClusterShift:
+        """Clusters that gained and lost in the most surprising window, against (C + 1,) counts of the slice's rows that the fit part
+        does not hold; intervals hold over all clusters and all windows scanned so far."""
+        return cluster_shift(self.window().clusters, reference, surprise=self._selection(self._crossed).surprise)
 
     def resolved_effect(self) -> float:
         """Upper bound (level .95) of the present effect, in the unwhitened norm and from the longest window that is calm, or the
@@ -104,7 +115,8 @@ class StreamScan:
             "head": np.array([self.samples, self._windows.panes, self._latched], np.int64),
             "sums": self._windows.sums,
             "starts": self._windows.starts,
-            "levels": np.vstack([self._levels, np.full(SCALES, self.threshold)]),
+            "levels": self._levels,
+            "run_length": np.array(self.run_length),
         }
         if self._partial is not None:
             arrays["partial"] = np.frombuffer(self._partial.to_bytes(), np.uint8)
@@ -117,11 +129,17 @@ class StreamScan:
             raise ValueError(f"state of shape {sums.shape} does not fit a scan of shape {self._windows.sums.shape}")
         self.samples, self._windows.panes, latched = (int(v) for v in np.asarray(state["head"], np.int64))
         self._latched, self._windows.sums, self._windows.starts = bool(latched), sums, np.array(state["starts"], np.float64)
-        levels = np.array(state["levels"], np.float64)
-        self._levels, self.threshold = levels[:2], float(levels[2, 0])
+        self._levels = np.array(state["levels"], np.float64)
+        self._tune(float(state["run_length"]))
         self._partial = Summary.from_bytes(np.asarray(state["partial"], np.uint8).tobytes()) if "partial" in state else None
         if self._windows.panes:
             self.evidence = replace(self._weigh(), alarm=False)
+
+    def _tune(self, run_length: float) -> None:
+        curve = self.model.calibration.curve
+        self.run_length = min(run_length, 1e10)
+        self.threshold = curve.threshold(self.run_length)
+        self._gap = curve.threshold(20 * self.run_length) - self.threshold
 
     def _row(self, summary: Summary) -> NDArray[np.float32]:
         """A pane's sums in the spectrum's basis around the slice's mean, its counts, and its squared sums for the spread."""
@@ -151,19 +169,24 @@ class StreamScan:
     def _weigh(self) -> Evidence:
         means = self._means()
         self.surprises = self._surprise(means)
-        margin = self.surprises - self._levels[0, : len(self.surprises), None]
+        self._at, found = self._strongest(means, np.ones(len(self.model.channels), bool))
+        alarm = found.above and not self._latched
+        self._latched |= found.above
+        return replace(found, alarm=alarm)
+
+    def _strongest(self, means: WindowMeans, channels: NDArray[np.bool_]) -> tuple[int, Evidence]:
+        """The window that exceeds its threshold most (or falls short of it least) in some of the channels, and what it says."""
+        margin = np.where(channels, self.surprises - self._levels[0, : len(self.surprises), None], -np.inf)
         k, channel = (int(v) for v in np.unravel_index(int(margin.argmax()), margin.shape))
         above = bool(margin[k, channel] > 0)
-        alarm = above and not self._latched
-        self._latched |= above
-        self._at = k
-        return Evidence(
-            alarm,
+        level = float(self._levels[0, k])
+        return k, Evidence(
+            False,
             above,
             self.samples,
             float(self.surprises[k, channel]),
-            float(self._levels[0, k]),
-            self._meter.effect(means, (k, channel), self._selection()),
+            level,
+            self._meter.effect(means, (k, channel), self._selection(level if above else None)),
             int(means.samples[k]),
             self.model.channels[channel],
         )
@@ -179,10 +202,15 @@ class StreamScan:
         surprise[means.samples < self.slice.least_samples] = 0.0
         return surprise
 
-    def _selection(self) -> float:
-        """Surprise that an interval must allow for to hold over all windows scanned so far (level .95 together)."""
+    @property
+    def _crossed(self) -> float | None:
+        return self.evidence.threshold if self.evidence.above else None
+
+    def _selection(self, crossed: float | None) -> Selection:
+        """What an interval of the most surprising window must allow for to hold (level .95) over all scanned so far, and at an alarm:
+        there the evidence had `crossed` a threshold."""
         scanned = self.samples - (self._partial.count if self._partial else 0)
-        return self.model.calibration.curve.threshold(20.0 * max(scanned, 50))
+        return Selection(self.model.calibration.curve.threshold(20.0 * max(scanned, 50)), crossed, self._gap)
 
     def _sliced_law(self) -> Law:
         """The monitor's law with the slice's own traces in place of the whole reference's."""
