@@ -15,8 +15,8 @@ from service.embedding import embed_records
 from service.errors import InputError
 from service.observe import Silent
 from service.ports import Source
-from service.records import WHOLE, Item, Output, Rejected, Sample
-from service.reference_rows import ReferenceRows
+from service.records import WHOLE, Item, Rejected, Sample
+from service.reference_rows import ReferenceRows, answer
 from service.watched import WatchedMonitor
 
 LEVEL = 0.05
@@ -35,18 +35,18 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """n samples: embeddings (n, d) float32, each one's tags, and the class predicted for it where that is known; `unusable`: items
-    that were left out."""
+    """n samples: embeddings (n, d) float32, each one's tags, and the class that the model gave it, '' where that is not known;
+    `unusable`: items that were left out."""
 
     embeddings: NDArray[np.float32]
     segments: Sequence[Mapping[str, str]]
-    predicted: Sequence[str | None]
+    predicted: Sequence[str]
     unusable: int = 0
 
     @property
     def labels(self) -> Sequence[str]:
-        """The predictions that are known."""
-        return [label for label in self.predicted if label is not None]
+        """The classes that are known."""
+        return [label for label in self.predicted if label]
 
     def take(self, rows: Sequence[int]) -> Side:
         """Some of the samples."""
@@ -77,15 +77,15 @@ class Comparison:
 
 
 def reference_side(rows: ReferenceRows) -> Side:
-    """A reference keeps no predictions."""
-    return Side(rows.embeddings, rows.segments, [None] * len(rows))
+    """What the reference keeps of its samples."""
+    return Side(rows.embeddings, rows.segments, rows.predicted or [""] * len(rows))
 
 
 def read_side(source: Source, monitor: WatchedMonitor, *, progress: Callable[[int], None] = lambda _: None) -> Side:
     """Embeds a finite source as production would: what can't be used is counted and left out."""
     name, vectors, unusable = monitor.settings.name, [], 0
     segments: list[Mapping[str, str]] = []
-    predicted: list[str | None] = []
+    predicted: list[str] = []
     while not source.ended:
         records = source.poll(_BATCH, 0.0)
         embedded = embed_records(records, {name: monitor}, Silent())
@@ -94,7 +94,7 @@ def read_side(source: Source, monitor: WatchedMonitor, *, progress: Callable[[in
             if sample in embedded.rows:
                 vectors.append(embedded.rows[sample])
                 segments.append(sample.segments)
-                predicted.append(_label(sample.output or embedded.outputs.get(sample)))
+                predicted.append(answer(sample.output or embedded.outputs.get(sample)))
         if len(vectors) > MOST_ROWS:
             raise InputError("too_many", f"more than {MOST_ROWS:,} samples to compare; draw a random part of the input")
         progress(len(vectors))
@@ -105,7 +105,8 @@ def read_side(source: Source, monitor: WatchedMonitor, *, progress: Callable[[in
 
 def chosen_tests(asked: str, reference: Side, window: Side) -> Sequence[str]:
     """The names in "ks,mmd"; "all" takes predicted classes where both sides have them."""
-    predicted = min(len(reference.labels), len(window.labels)) >= LEAST_ROWS
+    known = len(reference.labels), len(window.labels)
+    predicted = min(known) >= LEAST_ROWS
     if asked == "all":
         return NAMES if predicted else tuple(TESTS)
     names = list(dict.fromkeys(name.strip() for name in asked.split(",") if name.strip()))
@@ -113,9 +114,8 @@ def chosen_tests(asked: str, reference: Side, window: Side) -> Sequence[str]:
     if unknown or not names:
         raise InputError("use", f"--tests: {', '.join(NAMES)} or all; found {', '.join(unknown) or 'none'}")
     if CLASSES in names and not predicted:
-        raise InputError(
-            "use", f"--tests {CLASSES}: needs {LEAST_ROWS} outputs on both sides; a reference keeps none, so name a file with --against"
-        )
+        found = f"{known[1]} in the input, {known[0]} in what it is held against"
+        raise InputError("use", f"--tests {CLASSES}: needs {LEAST_ROWS} samples whose class the model gave on both sides; found {found}")
     return names
 
 
@@ -189,7 +189,3 @@ def _by_value(side: Side, tag: str) -> dict[str, list[int]]:
 
 def _samples(items: Iterable[Item]) -> Iterable[Sample]:
     return (item for item in items if isinstance(item, Sample))
-
-
-def _label(output: Output | None) -> str | None:
-    return None if output is None else output.label

@@ -9,7 +9,7 @@ from service.comparing import MOST_SEGMENTS, Side, chosen_tests, compare_sides
 from service.errors import InputError
 
 
-def side(n: int, seed: int, *, tags: list[str] | None = None, label: str | None = None, shift: float = 0.0) -> Side:
+def side(n: int, seed: int, *, tags: list[str] | None = None, label: str = "", shift: float = 0.0) -> Side:
     rows = (np.random.default_rng(seed).standard_normal((n, 4)) + shift).astype(np.float32)
     return Side(rows, [{"customer": tag} for tag in tags or ["a"] * n], [label] * n)
 
@@ -50,7 +50,7 @@ def test_predicted_classes_are_compared_where_both_have_enough() -> None:
     silent, answering = side(20, 1), side(20, 2, label="yes")
     assert "classes" not in chosen_tests("all", silent, answering)
     assert chosen_tests("all", answering, answering)[-1] == "classes"
-    few = Side(answering.embeddings, answering.segments, ["yes"] * 9 + [None] * 11)
-    with pytest.raises(InputError, match="needs 10 outputs on both sides"):
+    few = Side(answering.embeddings, answering.segments, ["yes"] * 9 + [""] * 11)
+    with pytest.raises(InputError, match="20 in the input, 9 in what it is held against"):
         chosen_tests("classes", few, answering)
     assert [t.test for t in compare_sides(few, answering, tests=["classes", "ks"], seed=1).tested] == ["ks"]

@@ -61,6 +61,14 @@ def test_two_files_with_classes_and_segments(desk: Desk) -> None:
     assert "unusable samples in input: 1" in said
 
 
+def test_a_reference_keeps_the_classes_that_the_model_gave(desk: Desk) -> None:
+    good, other = desk.folder / "good.jsonl", desk.folder / "other.jsonl"
+    again(good, other, output=[{"label": ["no", "yes"][i % 2]} for i in range(600)])
+    again(good, good, output=[{"label": "no"} for _ in range(600)])
+    desk.run("reference", "build", "--input", "good.jsonl")
+    assert by_test(desk.json("compare", "--input", "other.jsonl", "--tests", "classes,clusters")) == {"classes": True, "clusters": False}
+
+
 def test_vectors_of_a_file_of_arrays(watching: Desk) -> None:
     np.save(watching.folder / "shifted.npy", np.random.default_rng(0).standard_normal((40, 16)).astype(np.float32))
     document = watching.json("compare", "--input", "shifted.npy", "--tests", "energy,energy")
@@ -80,7 +88,7 @@ def test_wrong_use_says_what_to_do(watching: Desk) -> None:
 
     assert "--tests: ks, cvm," in refused("--tests", "ks,t")
     assert "--tests: ks, cvm," in refused("--tests", ",")
-    assert "name a file with --against" in refused("--tests", "classes")
+    assert "found 0 in the input, 0 in what it is held against" in refused("--tests", "classes")
     assert "no sample of the input carries that tag" in refused("--by", "locale")
     assert "nowhere.jsonl: No such file" in refused("--against", "nowhere.jsonl")
     np.save(watching.folder / "few.npy", np.ones((9, 16), np.float32))
