@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.grid.worlds import Altered, Rows, World, world
+from benchmarks.grid.worlds import SESSIONS, Altered, Rows, World, world
+from detectors.learning import Order
 
 VERSION = "1"
 """Of what is drawn; a change makes cached paths stale."""
@@ -30,6 +31,9 @@ _LEAST = 500
 NULL = 12_000
 """Most rows of traffic without drift in a trial."""
 
+SESSION_REFERENCE, SESSION_ROWS = 8_000, 40
+"""Rows of a reference of dependent traffic, and of a session in the mean."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
@@ -39,6 +43,10 @@ class Trial:
     null: Rows
     cells: Mapping[str, Rows]
     """By name; the drift begins at row `WARM_UP`."""
+    topics: NDArray[np.object_]
+    """(n,) of the reference, for methods that watch a model's predictions."""
+    order: Order = "iid"
+    """Of the reference."""
 
     def streams(self) -> Iterator[tuple[str, Rows]]:
         """The stream without drift, named "null", and all cells."""
@@ -50,10 +58,12 @@ def trial(name: str, seed: int) -> Trial:
     """A fresh split of a set: the same for the same seed."""
     drawn = world(name, seed)
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    if name in SESSIONS:
+        return _session_trial(drawn, rng)
     order = rng.permutation(len(drawn.ordinary))
     reference, rest = order[: drawn.reference], order[drawn.reference :]
     cells = {cell: rows for cell, rows in _Drawing(drawn, rest, rng).cells() if len(rows) >= WARM_UP + _LEAST}
-    return Trial(drawn.ordinary[reference], drawn.ordinary[rest[:NULL]], cells)
+    return Trial(drawn.ordinary[reference], drawn.ordinary[rest[:NULL]], cells, drawn.topic[reference])
 
 
 class _Drawing:
@@ -116,3 +126,35 @@ class _Drawing:
         drifted = rows[WARM_UP:]
         drifted[fresh], drifted[~fresh] = new[: fresh.sum()], self._world.ordinary[ordinary[: (~fresh).sum()]]
         return rows
+
+
+def _session_trial(world: World, rng: np.random.Generator) -> Trial:
+    """Reference and stream are one sequence of sessions; when content is new, whole sessions are."""
+    order = sessions(world.topic, rng)
+    reference, rest = order[:SESSION_REFERENCE], order[SESSION_REFERENCE:]
+    null = rest[: min(NULL, len(rest))]
+    cells = {}
+    for share in (0.1, 0.2, 0.5):
+        rows = world.ordinary[rest[: WARM_UP + DRIFTED]]
+        starts = np.cumsum(rng.geometric(1 / SESSION_ROWS, len(rows)))
+        session = np.searchsorted(starts, np.arange(len(rows)), side="right")
+        fresh = np.flatnonzero((rng.random(len(rows)) < share)[session] & (np.arange(len(rows)) >= WARM_UP))
+        new = rng.permutation(len(world.far))[: len(fresh)]
+        rows[fresh[: len(new)]] = world.far[new]
+        cells[f"topic {share:.0%}"] = rows[: fresh[len(new)] if len(new) < len(fresh) else len(rows)]
+    return Trial(world.ordinary[reference], world.ordinary[null], cells, "time")
+
+
+def sessions(topic: NDArray[np.object_], rng: np.random.Generator) -> NDArray[np.int64]:
+    """An order of all rows in sessions of one topic each, of geometric length; a topic comes as often as rows of it are left."""
+    left = {name: rng.permutation(np.flatnonzero(topic == name)) for name in np.unique(topic)}
+    parts = []
+    while left:
+        sizes = np.array([len(rows) for rows in left.values()])
+        name = list(left)[rng.choice(len(left), p=sizes / sizes.sum())]
+        length = int(rng.geometric(1 / SESSION_ROWS))
+        parts.append(left[name][:length])
+        left[name] = left[name][length:]
+        if not len(left[name]):
+            del left[name]
+    return np.concatenate(parts)
