@@ -5,12 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.grid.worlds import SESSIONS, Altered, Rows, World, world
-from detectors.learning import Order
+
+Order: TypeAlias = Literal["iid", "time"]
 
 VERSION = "1"
 """Of what is drawn; a change makes cached paths stale."""
@@ -142,7 +144,7 @@ def _session_trial(world: World, rng: np.random.Generator) -> Trial:
         new = rng.permutation(len(world.far))[: len(fresh)]
         rows[fresh[: len(new)]] = world.far[new]
         cells[f"topic {share:.0%}"] = rows[: fresh[len(new)] if len(new) < len(fresh) else len(rows)]
-    return Trial(world.ordinary[reference], world.ordinary[null], cells, "time")
+    return Trial(world.ordinary[reference], world.ordinary[null], cells, world.topic[reference], "time")
 
 
 def sessions(topic: NDArray[np.object_], rng: np.random.Generator) -> NDArray[np.int64]:
