@@ -35,7 +35,6 @@ class Calibration:
     law: Law
     curve: ThresholdCurve
     moments: Moments
-    scalar_mean: NDArray[np.float64]
     scalar_deviation: NDArray[np.float64]
     rows: int
     """Rows behind the reference mean."""
@@ -51,7 +50,7 @@ class Calibration:
             "law": np.stack([self.law.mean, self.law.deviation, self.law.skewness]),
             "curve": np.stack([self.curve.thresholds, self.curve.log_run_length, self.curve.alarms]),
             "moments": np.stack([self.moments.t1, self.moments.t2, self.moments.t3]),
-            "scalars": np.stack([self.scalar_mean, self.scalar_deviation]),
+            "scalars": self.scalar_deviation,
             "rows": np.array([self.rows, self.scalar_rows, self.block, self.supported], np.float64),
         }
 
@@ -59,13 +58,11 @@ class Calibration:
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
         """Restores what `to_arrays` gave."""
         rows, scalar_rows, block, supported = (float(v) for v in np.asarray(arrays["rows"], np.float64))
-        means, deviations = np.asarray(arrays["scalars"], np.float64)
         return cls(
             Law(*np.asarray(arrays["law"], np.float64)),
             ThresholdCurve(*np.asarray(arrays["curve"], np.float64)),
             Moments(*np.asarray(arrays["moments"], np.float64)),
-            means,
-            deviations,
+            np.asarray(arrays["scalars"], np.float64),
             int(rows),
             int(scalar_rows),
             int(block),
@@ -77,13 +74,12 @@ class Calibration:
 class NullWorld:
     """Streams drawn from the calibration rows, each against its own redrawn reference mean.
 
-    rows : (n, D + S) float32, features in the spectrum's basis and scalars, centred at the calibration part's own mean.
+    rows : (n, D + S) float32, features in the spectrum's basis and scalars, freed of what the calibration part's own profile explains.
     """
 
     rows: NDArray[np.float32]
     weights: NDArray[np.float32]
     """(G, D)"""
-    scalar_mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
     """(S,) of the scalars."""
     reference: tuple[int, int]
@@ -92,14 +88,10 @@ class NullWorld:
     block: int
 
     @classmethod
-    def of(
-        cls, features: NDArray[np.float32], scalars: NDArray[np.float32], *, weights: NDArray[np.float32], total: int, pane: int, block: int
-    ) -> Self:
-        """From the calibration part's centred features (n, D) and scalars (n, S); `total` rows stand behind the mean feature."""
-        mean = scalars.mean(0, dtype=np.float64)
-        rows = np.hstack([features, (scalars - mean).astype(np.float32)])
-        own = scalars.std(0, dtype=np.float64)
-        return cls(rows, weights, mean, np.where(own > _CONSTANT, own, 1.0), (total, len(rows)), pane, block)
+    def of(cls, rows: NDArray[np.float32], *, weights: NDArray[np.float32], total: int, pane: int, block: int) -> Self:
+        """From the calibration part's rows (n, D + S); `total` rows stand behind the mean feature."""
+        own = rows[:, weights.shape[1] :].std(0, dtype=np.float64)
+        return cls(rows, weights, np.where(own > _CONSTANT, own, 1.0), (total, len(rows)), pane, block)
 
     def statistics(self, rng: np.random.Generator, panes: int) -> NDArray[np.float32]:
         """(panes, K, M): every channel's statistic for every window of one null stream; NaN before a window exists."""

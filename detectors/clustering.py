@@ -24,10 +24,9 @@ def kmeans(rows: NDArray[np.float32], k: int, *, rng: np.random.Generator, itera
     centres = np.unique(rows[rng.choice(len(rows), min(k, len(rows)), replace=False)], axis=0)
     for _ in range(iterations):
         nearest = squared_distances(rows, centres).argmin(1)
-        counts = np.bincount(nearest, minlength=len(centres))
-        sums = np.zeros((len(centres), rows.shape[1]))
-        np.add.at(sums, nearest, rows)
-        moved = (sums[counts > 0] / counts[counts > 0, None]).astype(np.float32)
+        _, starts, counts = np.unique(nearest[order := nearest.argsort(kind="stable")], return_index=True, return_counts=True)
+        sums = np.add.reduceat(rows[order], starts, axis=0, dtype=np.float64)
+        moved = (sums / counts[:, None]).astype(np.float32)
         if len(moved) == len(centres) and np.array_equal(moved, centres):
             break
         centres = moved

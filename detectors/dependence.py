@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from detectors.calibration import NullWorld
 
 _LEAST_BLOCKS = 20
+_BLOCK = 10
+"""Lengths of the dependence in a block."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +28,8 @@ class Dependence:
     last: int
     long_run: float
     block: int
+    measured: bool = True
+    """False when the dependence outlasts the longest lag that so many rows can tell of, an eighth of them."""
 
     @classmethod
     def none(cls) -> Self:
@@ -41,7 +46,7 @@ class Dependence:
         beyond which correlations are noise).
         """
         n = len(rows)
-        lags, size = min(n // 8, 1000), 1 << int(np.ceil(np.log2(2 * n)))
+        lags, size = n // 8, 1 << int(np.ceil(np.log2(2 * n)))
         power = np.zeros(size // 2 + 1)
         for part in np.array_split(np.arange(rows.shape[1]), 16):
             power += (np.abs(np.fft.rfft(rows[:, part], size, axis=0)) ** 2).sum(1)
@@ -52,8 +57,19 @@ class Dependence:
         long_run = float(g[0])
         for _ in range(6):  # centring by the sample mean took long_run / n from each lag
             long_run = float(g[0] + long_run / n + 2 * (g[1 : last + 1] + long_run / n).sum())
-        block = 1 if long_run < 1.5 * g[0] else min(n // _LEAST_BLOCKS, 10 * last)
-        return cls(g + long_run / n, last, long_run, block)
+        block = 1 if long_run < 1.5 * g[0] else min(n // _LEAST_BLOCKS, _BLOCK * last)
+        return cls(g[: last + 1] + long_run / n, last, long_run, block, block == 1 or bool(len(quiet)))
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """All that `from_arrays` needs."""
+        head = np.array([self.last, self.long_run, self.block, self.measured], np.float64)
+        return {"autocovariance": self.autocovariance, "head": head}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Restores what `to_arrays` gave."""
+        last, long_run, block, measured = (float(v) for v in np.asarray(arrays["head"], np.float64))
+        return cls(np.asarray(arrays["autocovariance"], np.float64), int(last), long_run, int(block), bool(measured))
 
     @property
     def inflation(self) -> float:

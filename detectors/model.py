@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, Self, TypeAlias
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from detectors.calibration import Calibration, NullWorld, Progress
 from detectors.dependence import Dependence
 from detectors.law import Law
+from detectors.learning import Order, Residuals, centred, check, check_times, regress, split
 from detectors.panes import NOVELTY_BINS, RARE_BIN
+from detectors.profile import Clock, Products, Profile
 from detectors.spectrum import Moments, Spectrum
 from detectors.summarizer import Described, Extras, Summarizer
 from detectors.windows import SCALES
 
-Order: TypeAlias = Literal["iid", "time"]
-
 PANE = 16
 """Samples from which a test pane is decided on."""
 _REGULARISERS = (0.02, 0.2, float("inf"))
-_MOST_FIT, _MOST_CALIBRATION = 10_000, 30_000
 _RUN_LENGTH_PER_ROW = 5.0
 _LEAST_ROWS = 200
 _LEAST_SLICE_WINDOW = 64
@@ -30,17 +29,33 @@ _LEAST_UNIT = 1.0
 """Of a scalar: a measure that hardly ever varies in the reference has hardly a rarest hundredth to compare with."""
 
 
-def rows_needed(run_length: float) -> int:
-    """Independent reference rows that support a run length; rows that depend on their neighbours count for less."""
-    return max(_LEAST_ROWS, int(np.ceil(run_length / _RUN_LENGTH_PER_ROW)))
+def rows_needed(run_length: float, *, inflation: float = 1.0) -> int:
+    """Reference rows that support a run length: inflation x run length / 5.
+
+    inflation : how many of the rows are worth one independent row, 1 where neighbours do not depend on each other.
+
+    >>> rows_needed(20_000), rows_needed(20_000, inflation=3)
+    (4000, 12000)
+    """
+    return max(_LEAST_ROWS, int(np.ceil(run_length * inflation / _RUN_LENGTH_PER_ROW)))
+
+
+def supported_run_length(rows: int, *, inflation: float = 1.0) -> float:
+    """Longest run length that a reference of so many rows holds to: the inverse of `rows_needed`.
+
+    >>> supported_run_length(500)
+    2500.0
+    """
+    return _RUN_LENGTH_PER_ROW * rows / inflation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slice:
-    """A segment's own part of the reference: its mean feature and scalars relative to the monitor's, its traces, its rows."""
+    """A segment's own part of the reference: what is expected of it, the null law of its windows, its traces, its rows."""
 
-    features: NDArray[np.float32]
-    scalars: NDArray[np.float64]
+    profile: Profile
+    """Relative to the monitor's mean feature; scalars as they are."""
+    law: Law
     scalar_deviation: NDArray[np.float64]
     moments: Moments
     rows: int
@@ -51,6 +66,16 @@ class Slice:
     """Shorter windows are not weighed: their law is not known from the slice's moments alone."""
     rare_share: float = 1 - RARE_BIN / NOVELTY_BINS
     """Of its rows that the fit part does not hold, beyond the rare novelty percentile of the whole reference."""
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """(D,) mean feature where time plays no part."""
+        return self.profile.coefficients[0, : -len(self.scalar_deviation)].astype(np.float32)
+
+    @property
+    def scalars(self) -> NDArray[np.float64]:
+        """(S,) likewise."""
+        return self.profile.coefficients[0, -len(self.scalar_deviation) :]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +92,10 @@ class ScanModel:
     pane: int
     held_out: NDArray[np.bool_]
     """(n,) reference rows that prototypes, directions and whitening were not fitted on: others look more familiar than traffic can."""
+    profile: Profile
+    dependence: Dependence
+    times: NDArray[np.float64]
+    """(n,) of the reference rows where the profile needs them, else (0,)."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -83,7 +112,10 @@ class ScanModel:
             "units": self.units,
             "pane": np.array(self.pane),
             "held_out": self.held_out,
+            "times": self.times,
         }
+        own |= {f"profile.{name}": value for name, value in self.profile.to_arrays().items()}
+        own |= {f"dependence.{name}": value for name, value in self.dependence.to_arrays().items()}
         own |= {f"summarizer.{name}": value for name, value in self.summarizer.to_arrays().items()}
         return own | {f"calibration.{name}": value for name, value in self.calibration.to_arrays().items()}
 
@@ -107,33 +139,75 @@ class ScanModel:
             np.asarray(arrays["units"], np.float64),
             int(arrays["pane"]),
             np.asarray(arrays["held_out"], np.bool_),
+            Profile.from_arrays(part("profile.")),
+            Dependence.from_arrays(part("dependence.")),
+            np.asarray(arrays["times"], np.float64),
         )
 
-    def slice(self, described: Described, held_out: NDArray[np.bool_]) -> Slice:
-        """A segment's slice from its described reference rows and which of them the fit part does not hold."""
-        features, scalars = self._rotated(described)
-        fresh, apart = int(held_out.sum()), scalars[held_out]
-        deviation = np.maximum(apart.std(0), self.calibration.scalar_deviation)  # a few rows that lie low also scatter little
-        moments = Moments.of(np.cov(features[held_out], rowvar=False), self.spectrum.weights).unbiased(fresh)
-        return Slice(
-            features.mean(0).astype(np.float32),
-            apart.mean(0),
-            deviation,
-            moments,
-            len(described),
-            fresh,
-            _LEAST_SLICE_WINDOW,
-            float((described.novelty[held_out] >= RARE_BIN / NOVELTY_BINS).mean()),
+    def slice(self, described: Described, held_out: NDArray[np.bool_], *, times: NDArray[np.float64] | None = None) -> Slice:
+        """A segment's slice from its described reference rows, which of them the fit part does not hold, and their times where the
+        reference has a profile (`ScanModel.times`)."""
+        if times is None and self.profile.clock.size > 1:
+            raise ValueError("the reference has a profile of time: a slice needs the times of its rows")
+        basis = self.profile.clock.basis(np.zeros(len(described)) if times is None else times)
+        rows = np.hstack([self._rotated(described.features), described.scalars]) - (basis @ self.profile.coefficients).astype(np.float32)
+        width = len(self.eigenvalues)
+        parts = Products.of(basis, rows[:, :width]), Products.of(basis[held_out], rows[held_out, width:])
+        profile = Profile.learn(self.profile.clock, *parts, prior=self.profile.coefficients)
+        rest = (rows - basis @ (profile.coefficients - self.profile.coefficients))[held_out]
+        own = rest[:, width:].std(0, dtype=np.float64)
+        deviation = np.maximum(own, self.calibration.scalar_deviation)  # a few rows that lie low also scatter little
+        moments = self._sliced_moments(rest[:, :width])
+        law = self._sliced_law(moments, rest[:, :width], len(described))
+        rare = float((described.novelty[held_out] >= RARE_BIN / NOVELTY_BINS).mean())
+        return Slice(profile, law, deviation, moments, len(described), len(rest), _LEAST_SLICE_WINDOW, rare)
+
+    def require(self, run_length: float) -> None:
+        """ValueError, saying how many rows are needed, for a run length that the reference does not support."""
+        rows, supported = self.calibration.rows, self.calibration.supported
+        if run_length <= supported:
+            return
+        need = rows_needed(run_length, inflation=self.dependence.inflation)
+        why = "" if self.dependence.block == 1 else f"; neighbours depend on each other, {self.dependence.inflation:.3g} are worth one"
+        at_least = "about" if self.dependence.measured else "more than"
+        raise ValueError(
+            f"a run length of {run_length:g} needs {at_least} {need} rows like these: {rows} were given{why}, which support "
+            f"{supported:.0f}; add rows, ask for less, or take what they support (accept_supported)"
         )
 
     def whole(self) -> Slice:
         """The whole reference as a slice: no shift."""
         c = self.calibration
-        return Slice(np.zeros(len(self.eigenvalues), np.float32), c.scalar_mean, c.scalar_deviation, c.moments, c.rows, c.scalar_rows)
+        return Slice(self.profile, c.law, c.scalar_deviation, c.moments, c.rows, c.scalar_rows)
 
-    def _rotated(self, described: Described) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        centred = described.features - self.summarizer.mean
-        return (centred @ self.spectrum.basis).astype(np.float64), described.scalars.astype(np.float64)
+    def _rotated(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray((features - self.summarizer.mean) @ self.spectrum.basis, np.float32)
+
+    def _sliced_moments(self, rest: NDArray[np.float64]) -> Moments:
+        """Of the slice's rows, freed of what so few of them add, and of what centring at their own mean takes away."""
+        independent = len(rest) / self.dependence.inflation
+        own = Moments.of(np.cov(rest, rowvar=False), self.spectrum.weights).unbiased(independent)
+        lost = 1 - min((self.dependence.inflation - 1) / len(rest), 0.5)
+        return Moments(own.t1 / lost, own.t2 / lost**2, own.t3 / lost**3)
+
+    def _sliced_law(self, moments: Moments, rest: NDArray[np.float64], rows: int) -> Law:
+        """The monitor's law with the slice's own traces in place of the whole reference's, as uncertain as so few rows leave them.
+
+        The slice's rows depend on each other as the monitor's do, at most: a session may lie wholly within the slice.
+        """
+        law, whole, dependence = self.calibration.law, self.calibration.moments, self.dependence
+        n = 1.5 * 2.0 ** np.arange(SCALES) * self.pane
+        longer = np.array([dependence.expected(v, rows) / dependence.expected(v, self.calibration.rows) for v in n])[:, None]
+        norms = np.square(rest) @ self.spectrum.weights.T.astype(np.float64)
+        unsure = norms.var(0) / (len(rest) / dependence.inflation) / moments.t1**2
+        g = len(moments.t1)
+        mean, deviation, skewness = law.mean.copy(), law.deviation.copy(), law.skewness.copy()
+        mean[:, :g] *= longer * moments.t1 / whole.t1
+        deviation[:, :g] *= longer * np.sqrt(moments.t2 / whole.t2)
+        deviation[:, :g] = np.sqrt(deviation[:, :g] ** 2 + unsure * mean[:, :g] ** 2)
+        deviation[:, g:] *= np.sqrt(longer)
+        skewness[:, :g] *= moments.skewness / whole.skewness
+        return Law(mean, deviation, skewness)
 
     def expected_delay(self, share: float, run_length: float) -> float:
         """Samples until the mean evidence crosses when `share` of the traffic becomes new content; infinity beyond the longest window.
@@ -152,65 +226,53 @@ class ScanModel:
         return float(n[crossed.argmax()]) if crossed.any() else float("inf")
 
 
-def fit_model(
+def fit_model(  # noqa: PLR0913 - each says something of the same rows
     reference: NDArray[np.float32],
     *,
     seed: int,
     order: Order = "iid",
     pane: int = PANE,
     extras: Extras = Extras(),  # noqa: B008 - frozen and empty
+    times: NDArray[np.float64] | None = None,
     progress: Progress = lambda _: None,
 ) -> ScanModel:
     """Learns a scan from (n, d) float32 reference rows: a fit and a calibration part, features, spectrum, null law, thresholds.
 
+    The rows may be a memory map: they are read in parts, and no more than 40,000 are held.
+
     extras : what else is known of each row; each part becomes scalar channels.
+    times : (n,) Unix seconds of the rows; where they cover three days or two weeks, what is expected follows the time of day and week.
     """
-    if reference.ndim != 2 or len(reference) < _LEAST_ROWS:
-        raise ValueError(f"a reference has at least {_LEAST_ROWS} rows of one dimension, found shape {reference.shape}")
-    if not np.isfinite(reference).all():
-        raise ValueError("the reference has values that are not finite")
-    if not np.ptp(reference, axis=0).any():
-        raise ValueError("the reference's rows are all the same: nothing could be told from them")
+    check(reference, _LEAST_ROWS)
+    if times is not None:
+        check_times(times, len(reference))
+    clock = Clock.covering(times)
+    stamps = np.zeros(len(reference)) if times is None or clock.size == 1 else times
     rng = np.random.default_rng(seed)
-    fit_rows, calibration_rows = _split(len(reference), order, rng)
+    fit_rows, calibration_rows = split(len(reference), order, stamps if clock.size > 1 else None, rng)
     fit, calibration = reference[fit_rows], reference[calibration_rows]
     own = extras.take(calibration_rows)
     answers = None if own.predicted is None or extras.predicted is None else (extras.predicted[fit_rows], own.predicted)
     summarizer = Summarizer.fit(fit, calibration, rng=rng, confidence=own.confidence, predicted=answers, quality=own.quality)
-    spectrum = Spectrum.fit(summarizer.random_features(fit), _REGULARISERS)
+    whole = regress(summarizer, reference, clock, stamps, lambda done: progress(0.3 * done))
+    summarizer = centred(summarizer, whole)
+    expected = (clock.basis(stamps[fit_rows]) @ whole.solved()).astype(np.float32)
+    spectrum = Spectrum.fit(summarizer.random_features(fit) - expected, _REGULARISERS)
     described = summarizer.calibrating(
         summarizer.describe(calibration, confidence=own.confidence, predicted=own.predicted, quality=own.columns)
     )
-    summarizer = replace(summarizer, mean=_mean_feature(summarizer, reference))
-    features = ((described.features - described.features.mean(0)) @ spectrum.basis).astype(np.float32)
-    dependence = Dependence.measure(features * np.sqrt(spectrum.weights[0])) if order == "time" else Dependence.none()
-    world = NullWorld.of(features, described.scalars, weights=spectrum.weights, total=len(reference), pane=pane, block=dependence.block)
+    rest = Residuals.of(whole, described, spectrum, clock=(clock, clock.basis(stamps[calibration_rows])), order=order)
+    block = rest.dependence.block
+    world = NullWorld.of(rest.rows, weights=spectrum.weights, total=len(reference), pane=pane, block=block)
+    features = rest.rows[:, : summarizer.features]
     covariance = np.cov(features.astype(np.float64), rowvar=False)
-    calibrated = _calibrate(world, covariance, dependence, rng, progress)
+    calibrated = _calibrate(world, covariance, rest.dependence, rng, lambda done: progress(0.3 + 0.7 * done))
     units = _units(features, described, spectrum)
     held_out = ~np.isin(np.arange(len(reference)), fit_rows)
-    return ScanModel(summarizer, spectrum, calibrated, np.diag(covariance).copy(), units, pane, held_out)
-
-
-def _split(n: int, order: Order, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Disjoint fit and calibration rows, capped: at random, or from alternate eighths of the timeline, all of it covered.
-
-    Calibration rows in order of time stay neighbours: of each eighth a run.
-    """
-    if order == "iid":
-        mixed = rng.permutation(n)
-        return mixed[: n // 2][:_MOST_FIT], mixed[n // 2 :][:_MOST_CALIBRATION]
-    eighths = np.array_split(np.arange(n), 8)
-    fit = np.concatenate(eighths[::2])
-    spread = np.linspace(0, len(fit) - 1, min(len(fit), _MOST_FIT)).astype(np.int64)
-    return fit[spread], np.concatenate([eighth[: _MOST_CALIBRATION // 4] for eighth in eighths[1::2]])
-
-
-def _mean_feature(summarizer: Summarizer, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    total = np.zeros(summarizer.features)
-    for part in np.array_split(rows, max(1, len(rows) // 4096)):
-        total += summarizer.random_features(part).sum(0, dtype=np.float64)
-    return np.asarray(total / len(rows), np.float32)
+    kept = stamps if rest.profile.clock.size > 1 else np.empty(0)
+    return ScanModel(
+        summarizer, spectrum, calibrated, np.diag(covariance).copy(), units, pane, held_out, rest.profile, rest.dependence, kept
+    )
 
 
 def _calibrate(
@@ -224,12 +286,11 @@ def _calibrate(
         law=dependence.correct(_freed(law, plug_in, moments, world.repetition()), world),
         curve=curve.carrying(len(world.rows) / dependence.inflation),
         moments=moments,
-        scalar_mean=world.scalar_mean,
         scalar_deviation=world.deviation,
         rows=world.reference[0],
         scalar_rows=world.reference[1],
         block=dependence.block,
-        supported=_RUN_LENGTH_PER_ROW * world.reference[0] / dependence.inflation,
+        supported=supported_run_length(world.reference[0], inflation=dependence.inflation),
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Evidence
-from detectors.model import Order, ScanModel, fit_model
+from detectors.learning import Order
+from detectors.model import ScanModel, fit_model
 from detectors.stream import StreamScan
 
 _CHUNK = 4096
