@@ -74,10 +74,11 @@ class StreamScan:
             return replace(self.evidence, alarm=False, above=False)
         return self._strongest(self._means(), channels)[1]
 
-    @property
-    def window_start(self) -> float:
-        """Time at which the most surprising window began."""
-        return float(self._windows.starts[0, self._at]) if self._windows.filled else 0.0
+    def window_start(self, evidence: Evidence) -> float:
+        """Time at which the window began that the evidence, taken after the last pane, speaks of."""
+        if not self._windows.filled:
+            return 0.0
+        return float(self._windows.starts[0, int(np.searchsorted(self._means().samples, evidence.scale))])
 
     def window(self) -> Summary:
         """The most surprising window's clusters, novelty and count (its sums are in the spectrum's basis)."""

@@ -54,6 +54,8 @@ class Episode:
     """Id of the open alarm, '' when there is none."""
     crossed: bool = False
     """The evidence crossed, and no episode has opened for it yet."""
+    latched: bool = False
+    """It has crossed since the detector began: that is one crossing, however long it stays above."""
     calm_since: tuple[int, float] | None = None
     """Samples and log time at which the stream became calm during an alarm."""
     held_back: HeldBack | None = None
@@ -61,6 +63,13 @@ class Episode:
     opened: int = 0
     withheld: int = 0
     """Episodes that a hold-back kept from opening."""
+
+
+def cross(episode: Episode, evidence: Evidence) -> Episode:
+    """Notes, once until the detector starts anew, that the evidence passed its threshold."""
+    if episode.latched or not evidence.above:
+        return episode
+    return replace(episode, crossed=True, latched=True, crossings=episode.crossings + 1)
 
 
 def should_open(episode: Episode, evidence: Evidence, rules: Rules, now: float) -> bool:

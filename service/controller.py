@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from service.alarms import Reason, step
+from service.episodes import Stream
 from service.errors import ConflictError
 from service.explanation import explain
 from service.observe import Observer, Reading
@@ -19,7 +20,7 @@ from service.ports import Store
 from service.records import Alarm, AlarmState, Decision, Event, Measured, OutboxItem, Pane, stable_id
 from service.reference import Reference
 from service.settings import MonitorSettings
-from service.streams import MonitorStreams, Stream, describe_status
+from service.streams import MonitorStreams, describe_status
 
 REBASE = "rebase"
 """Kind of the event that says from where on another reference decides: `after` that sequence number, this `version`."""
@@ -99,7 +100,7 @@ class Controller:
         for entry in entries:
             alarms, opens = self._apply(entry)
             changed |= {alarm.id: self._as_one_change(alarm, changed.get(alarm.id)) for alarm in alarms}
-            opened |= {alarm.id for alarm in alarms if opens}
+            opened |= opens
             crossed |= self._crossed(entry)
         self._commit(expected, changed, opened, now)
         self._announce(changed.values())
@@ -107,12 +108,13 @@ class Controller:
         for alarm in (alarm for alarm in self.streams.alarms.values() if not alarm.quiet):
             self._follower.follow(alarm, samples=self.streams.samples_since(alarm), now=now)
 
-    def _apply(self, entry: Pane | Event) -> tuple[Sequence[Alarm], bool]:
-        """Decides an entry: the alarms it changed, and whether it opened them."""
+    def _apply(self, entry: Pane | Event) -> tuple[Sequence[Alarm], set[str]]:
+        """Decides an entry: the alarms it changed, and which of them it opened."""
         outcome = self.streams.apply(entry)
-        if not isinstance(entry, Pane) or not outcome.opened:
-            return outcome.alarms, False
-        return [self._explained(alarm, stream, entry) for alarm, stream in zip(outcome.alarms, outcome.opened, strict=True)], True
+        if not isinstance(entry, Pane):
+            return outcome.alarms, set()
+        alarms = [self._explained(a, outcome.opened[a.id], entry) if a.id in outcome.opened else a for a in outcome.alarms]
+        return alarms, set(outcome.opened)
 
     def checkpoint(self, *, now: float) -> None:
         """Stores the detectors' state, so that a restart replays nothing."""
@@ -143,6 +145,9 @@ class Controller:
         """The log is this reference's from here on: the alarms of another are over. An event tells those who replay the log."""
         after, version = self.streams.sequence, self.streams.reference.version
         told = float(self._store.status(self.monitor).get("last_time", 0.0))
+        _, _, checkpoint = self._store.decided(self.monitor)
+        if checkpoint is not None:
+            self.streams.inherit(checkpoint)
         if after:
             body = {"after": after, "version": version}
             self._store.record_event(

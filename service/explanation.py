@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Described, Summary
+from service.episodes import Stream
 from service.records import Alarm, ClusterChange, Exemplar, Pane, Pooled, belongs
 from service.reference import Reference
-from service.streams import Stream
 
 _CLUSTERS, _EXEMPLARS, _PER_CLUSTER, _CUT, _LEAST_ROWS = 8, 5, 2, 200, 50
 _BEYOND_CHANCE = 2.5

@@ -1,10 +1,10 @@
-"""Decisions as a pure function of a monitor's log of panes and events: one detector and one episode per stream."""
+"""Decisions as a pure function of a monitor's log of panes and events: a detector per stream, an episode per stream and family."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -13,63 +13,38 @@ from numpy.typing import NDArray
 
 from detectors import Evidence
 from detectors.stream import StreamScan
-from service.alarms import Episode, HeldBack, Reason, Rules, apply_event, calm, severity, should_open, step, withhold
-from service.records import WHOLE, Alarm, AlarmState, Event, Family, Measured, Pane, Severity, Step, Verdict, stable_id
+from detectors.windows import SCALES
+from service.alarms import Episode, HeldBack, Reason, Rules, apply_event, calm, cross, severity, should_open, step, withhold
+from service.budget import ALLOCATION, DAY, WEEK, Allocation, Exposures
+from service.episodes import Stream, Traffic
+from service.records import (
+    WHOLE,
+    Alarm,
+    AlarmState,
+    Event,
+    Family,
+    Measured,
+    Pane,
+    Regime,
+    Severity,
+    Step,
+    Verdict,
+    stable_id,
+)
 from service.reference import Reference, effective_tolerance
 from service.settings import MonitorSettings
+from service.tuning import Tuning
 
-_DAY = 86_400.0
-
-
-@dataclass(slots=True)
-class Traffic:
-    """Samples per second of log time, over the recent past: exponentially weighted, so that it follows a changed rate."""
-
-    samples: float = 0.0
-    seconds: float = 0.0
-    last: float = 0.0
-    memory: float = _DAY
-
-    def add(self, samples: int, time: float) -> None:
-        """A pane's samples, ending at a log time."""
-        gone = max(time - self.last, 0.0) if self.last else 0.0
-        keep = float(np.exp(-gone / self.memory))
-        self.samples, self.seconds = self.samples * keep + samples, self.seconds * keep + gone
-        self.last = max(time, self.last)
-
-    @property
-    def rate(self) -> float | None:
-        """Samples per second, None before there is a span to measure over."""
-        return self.samples / self.seconds if self.seconds > 0 else None
-
-
-@dataclass(slots=True, eq=False)
-class Stream:
-    """One monitor × segment."""
-
-    segment: str
-    scan: StreamScan
-    run_length: float
-    episode: Episode = field(default_factory=Episode)
-    traffic: Traffic = field(default_factory=Traffic)
-
-    @property
-    def evidence(self) -> Evidence:
-        """Of the last decided pane."""
-        return self.scan.evidence
-
-    @property
-    def family(self) -> Family:
-        """Of the channel that the evidence comes from."""
-        return Family.OUTPUT if self.evidence.channel == "confidence" else Family.INPUT
+_DRIFTS = (0.05, 0.1, 0.2, 0.5)
+"""Shares of new content whose expected delay is shown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What one entry of the log did: alarms as they stand after it, and whether it opened, changed or closed them."""
+    """What one entry of the log did: alarms as they stand after it, and the streams of those that it opened, by the alarm's id."""
 
     alarms: tuple[Alarm, ...] = ()
-    opened: tuple[Stream, ...] = ()
+    opened: Mapping[str, Stream] = field(default_factory=dict)
 
 
 class MonitorStreams:
@@ -81,21 +56,28 @@ class MonitorStreams:
         self.sequence = 0
         self.samples = 0
         self.other_versions = 0
-        tolerance, longest = effective_tolerance(settings, reference.model), reference.model.pane * 2**12
-        self.rules = Rules(tolerance, settings.detection.critical, calm_samples=longest)
+        self.exposures = Exposures()
+        self.tuning = Tuning(settings, reference)
+        tolerance = effective_tolerance(settings, reference.model)
+        self.rules = Rules(tolerance, settings.detection.critical, calm_samples=self.longest_window)
         self.alarms: dict[str, Alarm] = {}
         self.streams = {segment: self._stream(segment) for segment in reference.slices}
-        self.delays = {share: reference.model.expected_delay(share, self.run_length) for share in (0.05, 0.1, 0.2, 0.5)}
+        self._tune(None)
 
     @property
     def run_length(self) -> float:
-        """Samples per false alarm over all streams: the one asked for, or what the reference supports."""
-        return min(self.settings.detection.first_run_length, self.reference.model.calibration.supported)
+        """Samples of the whole stream per false alarm, over all streams."""
+        return self.tuning.per_alarm
 
     @property
     def traffic(self) -> Traffic:
         """Of the whole stream."""
         return self.streams[WHOLE].traffic
+
+    @property
+    def longest_window(self) -> int:
+        """Samples that the longest window holds at least, once the stream has brought them."""
+        return int(self.reference.model.pane * 2 ** (SCALES - 1))
 
     def samples_since(self, alarm: Alarm) -> int:
         """Samples that an open alarm's stream has taken since it opened."""
@@ -106,14 +88,30 @@ class MonitorStreams:
         self.sequence = entry.sequence
         return self._event(entry) if isinstance(entry, Event) else self._pane(entry)
 
+    def inherit(self, checkpoint: bytes) -> None:
+        """Takes over what outlives a reference: how much traffic there is, the last allocation, and what the budget has seen."""
+        head = _parts(checkpoint)[0]
+        self.exposures = head.exposures
+        for segment, traffic in zip(head.segments, head.traffic, strict=True):
+            if segment in self.streams:
+                self.streams[segment].traffic = traffic
+        self._tune(head.allocation)
+
     def _stream(self, segment: str) -> Stream:
-        """The whole stream takes half of the false alarms, the segments share the other half equally."""
-        segments = len(self.reference.slices) - 1
-        if segment == WHOLE:
-            length = self.run_length * (2.0 if segments else 1.0)
-        else:
-            length = self.run_length * 2.0 * segments * self.reference.segment_shares[segment]
-        return Stream(segment, StreamScan(self.reference.model, run_length=length, slice=self.reference.slices[segment]), length)
+        own, run_length = self.reference.slices[segment], self.tuning.run_length(segment)
+        return Stream(segment, StreamScan(self.reference.model, run_length=run_length, slice=own))
+
+    def _tune(self, allocation: Allocation | None) -> None:
+        """Gives every stream the run length and regime of an allocation; without one, of the monitor's own configuration."""
+        self.tuning = Tuning(self.settings, self.reference, allocation)
+        for segment, stream in self.streams.items():
+            stream.regime = self.tuning.regime(segment)
+            if stream.run_length != self.tuning.run_length(segment):
+                stream.scan.retune(self.tuning.run_length(segment))
+        model, whole = self.reference.model, self.streams[WHOLE].run_length
+        self.delays = {share: model.expected_delay(share, whole) for share in _DRIFTS}
+
+    # --- panes --------------------------------------------------------------------------------------------------------
 
     def _pane(self, pane: Pane) -> Outcome:
         if pane.key.reference_version != self.reference.version:
@@ -124,56 +122,43 @@ class MonitorStreams:
         stream = self.streams.get(pane.key.segment)
         if stream is None:
             return Outcome()
-        stream.traffic.add(pane.summary.count, pane.last_time)
-        evidence = stream.scan.update(pane.summary, span=(pane.first_time, pane.last_time))
-        if evidence.alarm:
-            stream.episode = replace(stream.episode, crossed=True, crossings=stream.episode.crossings + 1)
-        if stream.episode.alarm:
-            return self._follow(stream, pane)
-        if should_open(stream.episode, evidence, self.rules, pane.last_time):
-            return self._open(stream, pane)
-        stream.episode = withhold(stream.episode, evidence, self.rules, pane.last_time)
+        self._expose(stream, pane)
+        stream.scan.update(pane.summary, span=(pane.first_time, pane.last_time))
+        outcomes = [self._weigh(stream, family, evidence, pane) for family, evidence in stream.weighed()]
+        opened = {alarm: stream for outcome in outcomes for alarm, stream in outcome.opened.items()}
+        return Outcome(tuple(alarm for outcome in outcomes for alarm in outcome.alarms), opened)
+
+    def _expose(self, stream: Stream, pane: Pane) -> None:
+        """Counts what the pane could have cost."""
+        count, whole = pane.summary.count, stream.segment == WHOLE
+        gone = stream.traffic.add(count, pane.last_time)
+        if stream.regime is Regime.SHADOW:
+            return
+        allowed = count / stream.run_length if stream.regime is Regime.ACTIVE else 0.0
+        self.exposures.add(pane.last_time, seconds=gone if whole else 0.0, samples=count if whole else 0, allowed=allowed)
+
+    def _weigh(self, stream: Stream, family: Family, evidence: Evidence, pane: Pane) -> Outcome:
+        """What a pane's evidence in one family means for the family's episode."""
+        episode = stream.episodes[family] = cross(stream.episodes[family], evidence)
+        if episode.alarm:
+            return self._follow(stream, family, evidence, pane)
+        if should_open(episode, evidence, self.rules, pane.last_time):
+            return self._open(stream, family, evidence, pane)
+        stream.episodes[family] = withhold(episode, evidence, self.rules, pane.last_time)
         return Outcome()
 
-    def _open(self, stream: Stream, pane: Pane) -> Outcome:
-        alarm = self._alarm(stream, pane)
-        stream.episode = replace(
-            stream.episode, alarm=alarm.id, crossed=False, calm_since=None, held_back=None, opened=stream.episode.opened + 1
-        )
+    def _open(self, stream: Stream, family: Family, evidence: Evidence, pane: Pane) -> Outcome:
+        alarm, episode = _alarm(self, stream, family, evidence, pane), stream.episodes[family]
+        opened = episode.opened + 1
+        stream.episodes[family] = replace(episode, alarm=alarm.id, crossed=False, calm_since=None, held_back=None, opened=opened)
         self.alarms[alarm.id] = alarm
-        return Outcome((alarm,), (stream,))
+        return Outcome((alarm,), {alarm.id: stream})
 
-    def _alarm(self, stream: Stream, pane: Pane) -> Alarm:
-        evidence, window = stream.evidence, stream.scan.window()
-        novel = stream.scan.novel_share()
-        return Alarm(
-            id=stable_id(
-                self.settings.name, stream.segment, stream.family, self.reference.version, str(pane.key.partition), pane.key.first_offset
-            ),
-            monitor=self.settings.name,
-            segment=stream.segment,
-            family=stream.family,
-            reference_version=self.reference.version,
-            kind="new content" if 2 * novel.estimate > evidence.effect.estimate else "changed mix",
-            severity=severity(evidence.effect, self.rules),
-            state=AlarmState.OPEN,
-            at_sample=evidence.samples,
-            at_sequence=pane.sequence,
-            opened=pane.last_time,
-            window_samples=window.count,
-            window_start=stream.scan.window_start,
-            effect=Measured(evidence.effect.estimate, evidence.effect.low, evidence.effect.high),
-            novel_share=Measured(novel.estimate, novel.low, novel.high),
-            channel=evidence.channel,
-            history=(Step(AlarmState.OPEN.value, Reason.DRIFT.value, pane.last_time),),
-            version=1,
-        )
-
-    def _follow(self, stream: Stream, pane: Pane) -> Outcome:
+    def _follow(self, stream: Stream, family: Family, evidence: Evidence, pane: Pane) -> Outcome:
         """An open episode grows critical or, after long calm, resolves."""
-        alarm, evidence = self.alarms[stream.episode.alarm], stream.evidence
-        upper = stream.scan.resolved_effect()
-        stream.episode, over = calm(stream.episode, upper, samples=evidence.samples, now=pane.last_time, rules=self.rules)
+        alarm = self.alarms[stream.episodes[family].alarm]
+        upper = stream.calm_bound(family)
+        stream.episodes[family], over = calm(stream.episodes[family], upper, samples=evidence.samples, now=pane.last_time, rules=self.rules)
         if over:
             return self._close(stream, step(alarm, AlarmState.RESOLVED, Reason.CALM, time=pane.last_time))
         if alarm.severity is Severity.WARNING and severity(evidence.effect, self.rules) is Severity.CRITICAL:
@@ -184,12 +169,18 @@ class MonitorStreams:
 
     def _close(self, stream: Stream, alarm: Alarm, held_back: HeldBack | None = None) -> Outcome:
         """Only a resolution, a verdict or a rebase makes a detector forget."""
-        stream.scan.reset()
-        stream.episode = replace(stream.episode, alarm="", crossed=False, calm_since=None, held_back=held_back)
+        stream.forget()
+        episode = stream.episodes[alarm.family]
+        stream.episodes[alarm.family] = replace(episode, alarm="", calm_since=None, held_back=held_back)
         self.alarms.pop(alarm.id, None)
         return Outcome((alarm,))
 
+    # --- events -------------------------------------------------------------------------------------------------------
+
     def _event(self, event: Event) -> Outcome:
+        if event.kind == ALLOCATION:
+            self._tune(Allocation.of(event))
+            return Outcome()
         alarm = self.alarms.get(event.subject)
         if alarm is None:
             return Outcome()
@@ -198,7 +189,7 @@ class MonitorStreams:
             self.alarms[alarm.id] = changed
             return Outcome((changed,) if changed is not alarm else ())
         stream = self.streams[alarm.segment]
-        held_back = HeldBack(1.5 * alarm.effect.estimate, self.traffic.last + 7 * _DAY)
+        held_back = HeldBack(1.5 * alarm.effect.estimate, self.traffic.last + 7 * DAY)
         return self._close(stream, changed, held_back if changed.verdict in {Verdict.FALSE, Verdict.SEASONAL} else None)
 
     # --- checkpoint ---------------------------------------------------------------------------------------------------
@@ -208,16 +199,18 @@ class MonitorStreams:
         arrays: dict[str, NDArray[np.generic]] = {}
         for number, stream in enumerate(self.streams.values()):
             arrays |= {f"{number}.{name}": value for name, value in stream.scan.state().items()}
-        head = {
-            "version": self.reference.version,
-            "sequence": self.sequence,
-            "samples": self.samples,
-            "other_versions": self.other_versions,
-            "segments": list(self.streams),
-            "episodes": [stream.episode for stream in self.streams.values()],
-            "traffic": [stream.traffic for stream in self.streams.values()],
-            "alarms": list(self.alarms.values()),
-        }
+        head = _Head(
+            version=self.reference.version,
+            sequence=self.sequence,
+            samples=self.samples,
+            other_versions=self.other_versions,
+            segments=list(self.streams),
+            episodes=[stream.episodes for stream in self.streams.values()],
+            traffic=[stream.traffic for stream in self.streams.values()],
+            alarms=list(self.alarms.values()),
+            exposures=self.exposures,
+            allocation=self.tuning.allocation,
+        )
         arrays["head"] = np.frombuffer(msgspec.json.encode(head), np.uint8)
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
@@ -225,18 +218,47 @@ class MonitorStreams:
 
     def restore(self, checkpoint: bytes) -> bool:
         """Takes up a checkpoint of the same reference version; False (and nothing changed) for another's."""
-        with np.load(io.BytesIO(checkpoint), allow_pickle=False) as file:
-            arrays = dict(file)
-        head = msgspec.json.decode(arrays.pop("head").tobytes(), type=_Head)
+        head, arrays = _parts(checkpoint)
         if head.version != self.reference.version or head.segments != list(self.streams):
             return False
         self.sequence, self.samples, self.other_versions = head.sequence, head.samples, head.other_versions
+        self.exposures = head.exposures
         self.alarms = {alarm.id: alarm for alarm in head.alarms}
-        for number, (stream, episode, traffic) in enumerate(zip(self.streams.values(), head.episodes, head.traffic, strict=True)):
+        for number, (stream, episodes, traffic) in enumerate(zip(self.streams.values(), head.episodes, head.traffic, strict=True)):
             prefix = f"{number}."
             stream.scan.restore({name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)})
-            stream.episode, stream.traffic = episode, traffic
+            stream.episodes, stream.traffic = episodes, traffic
+        self._tune(head.allocation)
         return True
+
+
+def _alarm(streams: MonitorStreams, stream: Stream, family: Family, evidence: Evidence, pane: Pane) -> Alarm:
+    """A new episode, as the pane that opens it shows it."""
+    novel = stream.scan.novel_share()
+    where = (streams.settings.name, stream.segment, family, streams.reference.version, str(pane.key.partition), pane.key.first_offset)
+    return Alarm(
+        id=stable_id(*where),
+        monitor=streams.settings.name,
+        segment=stream.segment,
+        family=family,
+        reference_version=streams.reference.version,
+        kind="new content" if 2 * novel.estimate > evidence.effect.estimate else "changed mix",
+        severity=severity(evidence.effect, streams.rules),
+        state=AlarmState.OPEN,
+        at_sample=evidence.samples,
+        at_sequence=pane.sequence,
+        opened=pane.last_time,
+        window_samples=evidence.scale,
+        window_start=stream.scan.window_start(evidence),
+        effect=Measured(evidence.effect.estimate, evidence.effect.low, evidence.effect.high),
+        novel_share=Measured(novel.estimate, novel.low, novel.high),
+        channel=evidence.channel,
+        run_length=stream.run_length,
+        regime=stream.regime,
+        quiet=streams.tuning.quiet(stream.segment),
+        history=(Step(AlarmState.OPEN.value, Reason.DRIFT.value, pane.last_time),),
+        version=1,
+    )
 
 
 class _Head(msgspec.Struct):
@@ -245,26 +267,41 @@ class _Head(msgspec.Struct):
     samples: int
     other_versions: int
     segments: list[str]
-    episodes: list[Episode]
+    episodes: list[dict[Family, Episode]]
     traffic: list[Traffic]
     alarms: list[Alarm]
+    exposures: Exposures
+    allocation: Allocation | None
+
+
+def _parts(checkpoint: bytes) -> tuple[_Head, dict[str, NDArray[np.generic]]]:
+    """What a checkpoint says of the monitor, and its detectors' arrays."""
+    with np.load(io.BytesIO(checkpoint), allow_pickle=False) as file:
+        arrays = dict(file)
+    return msgspec.json.decode(arrays.pop("head").tobytes(), type=_Head), arrays
 
 
 def describe_status(streams: MonitorStreams) -> Mapping[str, Any]:
     """The monitor's figures as `driftgate status` and the API show them."""
-    rate, model = streams.traffic.rate, streams.reference.model
+    rate, model, allocation = streams.traffic.rate, streams.reference.model, streams.tuning.allocation
     return {
         "state": _state(streams),
+        "mode": streams.settings.detection.mode,
         "reference_version": streams.reference.version,
         "run_length": streams.run_length,
+        "supported_run_length": streams.tuning.supported,
         "tolerance": streams.rules.tolerance,
         "samples": streams.samples,
         "missing_samples": max(model.pane - streams.samples, 0),
         "sequence": streams.sequence,
         "traffic_per_second": rate,
+        "traffic_seconds": streams.traffic.seconds,
         "last_time": streams.traffic.last,
         "expected_delay": [_delay(share, samples, rate) for share, samples in streams.delays.items()],
-        "streams": [_stream_status(stream) for stream in streams.streams.values()],
+        "longest_window": _longest(streams.longest_window, rate),
+        "streams": [_stream_status(stream, streams.tuning) for stream in streams.streams.values()],
+        "allocation": None if allocation is None else {"time": allocation.time, **allocation.body()},
+        "exposures": [{"week": week, **asdict(spent)} for week, spent in streams.exposures.weeks.items()],
         "other_versions": streams.other_versions,
     }
 
@@ -280,21 +317,31 @@ def _delay(share: float, samples: float, rate: float | None) -> Mapping[str, flo
     return {"share": share, "samples": samples if finite else None, "seconds": samples / rate if finite and rate else None}
 
 
-def _stream_status(stream: Stream) -> Mapping[str, Any]:
-    evidence, episode = stream.evidence, stream.episode
+def _longest(samples: int, rate: float | None) -> Mapping[str, float | None]:
+    """How far back the longest window reaches, and the `pane_samples` at which it reaches a week; null where it does."""
+    needed = int(np.ceil(WEEK * rate / 2 ** (SCALES - 1))) if rate else 0
+    short = rate is not None and samples / rate < WEEK
+    return {"samples": samples, "seconds": samples / rate if rate else None, "pane_samples": needed if short else None}
+
+
+def _stream_status(stream: Stream, tuning: Tuning) -> Mapping[str, Any]:
+    evidence, episodes = stream.evidence, stream.episodes.values()
     novel = stream.scan.novel_share()
     return {
         "segment": stream.segment,
         "samples": evidence.samples,
+        "regime": stream.regime,
         "run_length": stream.run_length,
+        "asked_run_length": tuning.asked(stream.segment),
+        "traffic_per_second": stream.traffic.rate,
         "evidence": evidence.surprise,
         "threshold": evidence.threshold,
         "channel": evidence.channel,
         "window_samples": evidence.scale,
         "effect": {"estimate": evidence.effect.estimate, "low": evidence.effect.low, "high": evidence.effect.high},
         "novel_share": {"estimate": novel.estimate, "low": novel.low, "high": novel.high},
-        "alarm": episode.alarm or None,
-        "crossings": episode.crossings,
-        "opened": episode.opened,
-        "withheld": episode.withheld,
+        "alarm": next((episode.alarm for episode in episodes if episode.alarm), None),
+        "crossings": sum(episode.crossings for episode in episodes),
+        "opened": sum(episode.opened for episode in episodes),
+        "withheld": sum(episode.withheld for episode in episodes),
     }

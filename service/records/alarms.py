@@ -11,6 +11,7 @@ class Family(StrEnum):
 
     INPUT = "input"
     OUTPUT = "output"
+    QUALITY = "quality"
 
 
 class Severity(StrEnum):

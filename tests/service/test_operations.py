@@ -16,7 +16,7 @@ from service.controller import Controller
 from service.errors import ConflictError, InputError, NotFoundError
 from service.observe import Silent
 from service.operations import Operations
-from service.records import Alarm, AlarmState, BatchState, Candidate, CycleState, Event, Label, OutboxItem, RefreshCycle, Verdict
+from service.records import Alarm, AlarmState, BatchState, Candidate, CycleState, Event, Family, Label, OutboxItem, RefreshCycle, Verdict
 from service.settings import MonitorSettings
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def test_acknowledging_again_is_no_event(desk: Desk) -> None:
 def test_a_verdict_reaches_the_detector(desk: Desk, verdict: Verdict, state: AlarmState, reason: Reason) -> None:
     judged = desk.operations.verdict(desk.alarm.id, verdict, **BY, now=3_000.0)
     assert (judged.state, judged.verdict, judged.history[-1].reason) == (state, verdict, reason)
-    held = desk.controller.streams.streams["all"].episode.held_back
+    held = desk.controller.streams.streams["all"].episodes[Family.INPUT].held_back
     assert (held is None) == (verdict is Verdict.TRUE)
 
 

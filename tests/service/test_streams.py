@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.alarms import Reason
-from service.records import WHOLE, Alarm, AlarmState, Event, Pane
+from service.records import WHOLE, Alarm, AlarmState, Event, Family, Pane
 from service.streams import MonitorStreams, describe_status
 
 if TYPE_CHECKING:
@@ -180,13 +180,13 @@ def test_a_false_alarm_holds_the_same_drift_back_until_it_has_grown(world: World
     (closed,) = streams.apply(verdict(opened, "false", sequence=at + 1)).alarms
     assert (closed.state, closed.history[-1].reason) == (AlarmState.RESOLVED, Reason.FALSE_ALARM)
     assert describe_status(streams)["state"] == "watching"
-    limit = streams.streams[WHOLE].episode.held_back
+    limit = streams.streams[WHOLE].episodes[Family.INPUT].held_back
     assert limit is not None
     assert limit.beyond == pytest.approx(1.5 * opened.effect.estimate)
 
     same = world.panes(world.drifted(1_600, 7, 0.2), after=at)
     assert decided(streams, same) == []
-    assert streams.streams[WHOLE].episode.withheld == 1
+    assert streams.streams[WHOLE].episodes[Family.INPUT].withheld == 1
 
     grown = decided(streams, world.panes(world.new(1_600, 9), after=at + 100))
     assert grown[0].state is AlarmState.OPEN
@@ -257,7 +257,7 @@ def test_without_segments_the_whole_has_the_whole_budget(world: World) -> None:
 def test_a_run_length_beyond_the_reference_is_cut_to_what_it_supports(world: World) -> None:
     detection = world.settings.detection.model_copy(update={"run_length": 1e6})
     streams = MonitorStreams(world.settings.model_copy(update={"detection": detection}), world.reference)
-    assert streams.run_length == world.reference.model.calibration.supported < 1e6
+    assert streams.run_length == pytest.approx(world.reference.model.calibration.supported)
 
 
 def test_from_warming_up_over_watching_to_drifting(world: World, streams: MonitorStreams) -> None:
@@ -283,14 +283,15 @@ def test_from_warming_up_over_watching_to_drifting(world: World, streams: Monito
 def test_the_status_names_what_people_look_for(streams: MonitorStreams) -> None:
     status = describe_status(streams)
     assert set(status) == {
-        "state", "reference_version", "run_length", "tolerance", "samples", "missing_samples", "sequence", "traffic_per_second",
-        "last_time", "expected_delay", "streams", "other_versions",
+        "state", "mode", "reference_version", "run_length", "supported_run_length", "tolerance", "samples", "missing_samples", "sequence",
+        "traffic_per_second", "traffic_seconds", "last_time", "expected_delay", "longest_window", "streams", "allocation", "exposures",
+        "other_versions",
     }  # fmt: skip
     delays = [delay["samples"] for delay in status["expected_delay"]]
     assert [delay["share"] for delay in status["expected_delay"]] == [0.05, 0.1, 0.2, 0.5]
     known = [samples for samples in delays if samples is not None]
     assert known == sorted(known, reverse=True)
     assert {tuple(stream) for stream in status["streams"]} == {
-        ("segment", "samples", "run_length", "evidence", "threshold", "channel", "window_samples", "effect", "novel_share", "alarm",
-         "crossings", "opened", "withheld"),
+        ("segment", "samples", "regime", "run_length", "asked_run_length", "traffic_per_second", "evidence", "threshold", "channel",
+         "window_samples", "effect", "novel_share", "alarm", "crossings", "opened", "withheld"),
     }  # fmt: skip

@@ -1,0 +1,103 @@
+"""One stream as the controller watches it: its detector, its traffic, and an episode for each family of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import Evidence
+from detectors.stream import StreamScan
+from service.alarms import Episode
+from service.budget import DAY
+from service.records import Family, Regime
+
+_OUTPUT = frozenset({"confidence", "prediction"})
+_QUALITY = (" high", " low")
+
+
+def family_of(channel: str) -> Family:
+    """Which family a channel belongs to, by its name."""
+    if channel in _OUTPUT:
+        return Family.OUTPUT
+    return Family.QUALITY if channel.endswith(_QUALITY) else Family.INPUT
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Samples per second of log time, over the recent past: exponentially weighted, so that it follows a changed rate."""
+
+    samples: float = 0.0
+    seconds: float = 0.0
+    last: float = 0.0
+    memory: float = DAY
+
+    def add(self, samples: int, time: float) -> float:
+        """A pane's samples, ending at a log time; returns how much log time went by."""
+        gone = max(time - self.last, 0.0) if self.last else 0.0
+        keep = float(np.exp(-gone / self.memory))
+        self.samples, self.seconds = self.samples * keep + samples, self.seconds * keep + gone
+        self.last = max(time, self.last)
+        return gone
+
+    @property
+    def rate(self) -> float | None:
+        """Samples per second, None before there is a span to measure over."""
+        return self.samples / self.seconds if self.seconds > 0 else None
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One monitor × segment."""
+
+    segment: str
+    scan: StreamScan
+    regime: Regime = Regime.ACTIVE
+    traffic: Traffic = field(default_factory=Traffic)
+    episodes: dict[Family, Episode] = field(default_factory=dict)
+    _channels: Mapping[Family, NDArray[np.bool_]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        families = [family_of(channel) for channel in self.scan.model.channels]
+        self._channels = {family: np.array([own is family for own in families]) for family in dict.fromkeys(families)}
+        self.episodes = {family: Episode() for family in self._channels}
+
+    @property
+    def evidence(self) -> Evidence:
+        """Of the last decided pane, in whichever channel surprises most."""
+        return self.scan.evidence
+
+    @property
+    def family(self) -> Family:
+        """Of the channel that surprises most."""
+        return family_of(self.evidence.channel)
+
+    @property
+    def run_length(self) -> float:
+        """Samples until a false alarm."""
+        return self.scan.run_length
+
+    def weighed(self) -> Iterator[tuple[Family, Evidence]]:
+        """Each family that this pane can say anything about, with its own evidence: where no channel is above its threshold, only
+        those with an open episode."""
+        for family, episode in list(self.episodes.items()):
+            if self.evidence.above or episode.alarm:
+                yield family, self.evidence_of(family)
+
+    def evidence_of(self, family: Family) -> Evidence:
+        """Of the channels of one family alone."""
+        return self.evidence if family is self.family else self.scan.among(self._channels[family])
+
+    def calm_bound(self, family: Family) -> float:
+        """Upper bound of the family's present effect: of the whole mean for inputs, else of its own strongest channel."""
+        if family is Family.INPUT:
+            return self.scan.resolved_effect()
+        evidence = self.evidence_of(family)
+        return np.inf if evidence.above or not evidence.scale else evidence.effect.high
+
+    def forget(self) -> None:
+        """The detector starts anew, for all families: they share its windows."""
+        self.scan.reset()
+        self.episodes = {family: replace(episode, crossed=False, latched=False) for family, episode in self.episodes.items()}
