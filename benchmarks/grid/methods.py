@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, signal
 
+from benchmarks.grid.scenarios import Order
 from detectors import DriftScan
 from detectors.features import RandomFeatures
 from detectors.stream import StreamScan
@@ -17,6 +18,9 @@ from detectors.stream import StreamScan
 Rows = NDArray[np.float32]
 
 OURS = "DriftScan"
+UNORDERED = f"{OURS}, no block calibration"
+"""Only where rows depend on their neighbours."""
+
 WEIGHT = 0.02
 """Of the newest row in the moving averages."""
 
@@ -76,9 +80,14 @@ class Scan:
         self._scan, self._model = scan, scan.model
 
     @classmethod
-    def fit(cls, reference: Rows, seed: int) -> Self:
+    def fit(cls, reference: Rows, seed: int, order: Order) -> Self:
         """As a user of the library does."""
-        return cls(DriftScan.fit(reference, run_length=CONFIGURED, seed=seed, accept_supported=True))
+        return cls(DriftScan.fit(reference, run_length=CONFIGURED, seed=seed, order=order, accept_supported=True))
+
+    @classmethod
+    def fit_unordered(cls, reference: Rows, seed: int, _: Order) -> Self:
+        """As if rows in order of time did not depend on their neighbours."""
+        return cls.fit(reference, seed, "iid")
 
     @property
     def state_bytes(self) -> int:
@@ -147,18 +156,18 @@ class Averages:
         return None
 
 
-def centroid_ewma(reference: Rows, seed: int) -> Averages:  # noqa: ARG001 - all methods are fitted in one way
+def centroid_ewma(reference: Rows, _seed: int, _order: Order) -> Averages:
     """Squared distance of a moving average of embeddings to the reference's mean."""
     return Averages(lambda rows: rows, reference.mean(0), (WEIGHT,))
 
 
-def feature_ewma(reference: Rows, seed: int) -> Averages:
+def feature_ewma(reference: Rows, seed: int, _order: Order) -> Averages:
     """The same in random features of the Gaussian kernel."""
     features = RandomFeatures.fit(reference, rng=np.random.default_rng(seed))
     return Averages(features, features(reference).mean(0), (WEIGHT,))
 
 
-def newma(reference: Rows, seed: int) -> Averages:
+def newma(reference: Rows, seed: int, _order: Order) -> Averages:
     """Two moving averages of random features against each other, both begun at the reference's mean.
 
     References
@@ -200,7 +209,7 @@ class DyadicMmd:
         self._features, self._mean, self._rows = features, mean, rows
 
     @classmethod
-    def fit(cls, reference: Rows, seed: int) -> Self:
+    def fit(cls, reference: Rows, seed: int, _order: Order) -> Self:
         """Learns the mean feature."""
         features = RandomFeatures.fit(reference, rng=np.random.default_rng(seed))
         return cls(features, features(reference).mean(0), len(reference))
@@ -213,7 +222,7 @@ class DyadicMmd:
         total = np.zeros((len(rows) + 1, len(self._mean)), np.float32)
         np.cumsum(self._features(rows) - self._mean, axis=0, out=total[1:])
         statistic = np.zeros(len(rows))
-        for size in 2 ** np.arange(int(len(rows)).bit_length()):
+        for size in 2 ** np.arange(len(rows).bit_length()):
             before = (self._rows + np.arange(len(rows) + 1 - size)).astype(np.float32)
             window = total[size:] - total[:-size]
             apart = window / np.float32(size) - total[:-size] / before[:, None]
@@ -225,14 +234,15 @@ class DyadicMmd:
         return None
 
 
-METHODS: Mapping[str, Callable[[Rows, int], Fitted]] = {
+METHODS: Mapping[str, Callable[[Rows, int, Order], Fitted]] = {
     OURS: Scan.fit,
     "centroid EWMA": centroid_ewma,
     "feature EWMA": feature_ewma,
     "NEWMA": newma,
     "online RFF-MMD": DyadicMmd.fit,
+    UNORDERED: Scan.fit_unordered,
 }
-"""How each is fitted, from a reference and a seed."""
+"""How each is fitted, from a reference, a seed and the order that the reference's rows are in."""
 
 
 def _per_row(statistic: NDArray[np.floating]) -> Path:

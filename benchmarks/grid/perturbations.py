@@ -86,4 +86,4 @@ def encoded(image: NDArray[np.uint8]) -> bytes:
 
 
 def _grey(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)

@@ -163,10 +163,10 @@ def _apart(embedding: Rows, topic: NDArray[np.object_], held_out: Sequence[str])
     return embedding[np.isin(topic, held_out) & (topic != nearest)], embedding[topic == nearest]
 
 
-_DIMENSION, _THEMES, _TOPICS, _SYNTHETIC = 128, 8, 8, 24_000
+_DIMENSION, _THEMES, _TOPICS = 128, 8, 8
 
 
-def synthetic(seed: int) -> World:
+def synthetic(seed: int, rows: int = 24_000) -> World:
     """A mixture of known law on the sphere: 64 topics under eight themes, 16 topics under two new themes, and eight new ones under
     old themes; fresh rows for each seed. The other language is a fixed rotation of a quarter of the space."""
     law, rng = np.random.default_rng(7), np.random.default_rng([seed, 7])
@@ -177,12 +177,12 @@ def synthetic(seed: int) -> World:
 
     def drawn(n: int, low: int, high: int) -> tuple[Rows, NDArray[np.int64]]:
         topic = rng.integers(low, high, n)
-        rows = centres[topic] + 0.6 * rng.standard_normal((n, _DIMENSION))
-        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), topic
+        x = centres[topic] + 0.6 * rng.standard_normal((n, _DIMENSION))
+        return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32), topic
 
     old, new = _THEMES * _TOPICS, (_THEMES + 2) * _TOPICS
-    ordinary, topic = drawn(_SYNTHETIC, 0, old)
-    pool = rng.permutation(_SYNTHETIC)[:_FOREIGN]
+    ordinary, topic = drawn(rows, 0, old)
+    pool = rng.permutation(rows)[:_FOREIGN]
     turned = ordinary[pool].copy()
     turned[:, : len(turn)] = turned[:, : len(turn)] @ turn.astype(np.float32)
     theme = np.array([f"theme {t // _TOPICS}" for t in topic], object)
@@ -197,6 +197,10 @@ _READ: Mapping[str, Callable[[Progress], World]] = {
 }
 
 SETS = (*_READ, "synthetic")
+SESSIONS = ("clinc150 sessions", "synthetic sessions")
+"""Traffic whose neighbours depend on each other: sessions of one topic each."""
+
+_SESSION_ROWS = 40_000
 
 
 @cache
@@ -206,10 +210,17 @@ def _read(name: str, folder: Path) -> World:  # noqa: ARG001 - the folder is par
 
 def prepare(name: str, progress: Progress) -> None:
     """Embeds what a set needs and the cache does not hold yet."""
-    if name in _READ:
-        _READ[name](progress)
+    if _kind(name) in _READ:
+        _READ[_kind(name)](progress)
 
 
 def world(name: str, seed: int) -> World:
     """A set; the real ones are the same for each seed."""
-    return synthetic(seed) if name == "synthetic" else _read(name, public_sets())
+    if _kind(name) in _READ:
+        return _read(_kind(name), public_sets())
+    return synthetic(seed, _SESSION_ROWS) if name in SESSIONS else synthetic(seed)
+
+
+def _kind(name: str) -> str:
+    """The set that sessions are made of."""
+    return name.partition(" ")[0]
