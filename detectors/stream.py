@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.base import NO_EFFECT, Effect, Evidence
 from detectors.effects import ClusterShift, EffectMeter, Selection, WindowMeans, cluster_shift, novel_share
+from detectors.kinds import Signs
 from detectors.law import Law
 from detectors.model import ScanModel, Slice
 from detectors.panes import NOVELTY_BINS, Summary
@@ -96,6 +97,16 @@ class StreamScan:
         """Clusters that gained and lost in the most surprising window, against (C + 1,) counts of the slice's rows that the fit part
         does not hold; intervals hold over all clusters and all windows scanned so far."""
         return cluster_shift(self.window().clusters, reference, surprise=self._selection(self._crossed).surprise)
+
+    def signs(self) -> Signs:
+        """What the most surprising window shows of each channel, to name its kind by."""
+        means, k, model = self._means(), self._at, self.model
+        norms, channels = len(model.spectrum.weights), model.channels
+        width = 1 / means.samples[k] + float(means.error[k, 0])
+        squared = np.square(means.features[k].astype(np.float64)) @ model.spectrum.weights.T - self._law.mean[k, :norms] * width
+        share = np.concatenate([np.sqrt(np.maximum(squared, 0.0)), means.scalars[k]]) / model.units
+        surprise = dict(zip(channels, self.surprises[k].tolist(), strict=True))
+        return Signs(surprise, dict(zip(channels, share.tolist(), strict=True)))
 
     def resolved_effect(self) -> float:
         """Upper bound (level .95) of the present effect, in the unwhitened norm and from the longest window that is calm, or the
