@@ -34,8 +34,8 @@ def comparison_table(document: Mapping[str, Any]) -> RenderableType:
 def _verdict(document: Mapping[str, Any]) -> Text:
     tests = document["tests"]
     differing = sum(tested["differs"] for tested in tests)
-    family = f"at level {document['level']:g} over all {len(tests)} tests (Holm), against {excerpt(document['against'], 80)}"
-    return Text(f"{f'{differing} say that it differs' if differing else 'no evidence of a difference'}, {family}", "bold")
+    found = f"a difference in {differing} of {len(tests)} tests" if differing else f"no evidence of a difference in {len(tests)} tests"
+    return Text(f"{found}, at level {document['level']:g} over the whole look (Holm), against {excerpt(document['against'], 80)}", "bold")
 
 
 def _left_out(document: Mapping[str, Any]) -> list[RenderableType]:
