@@ -102,6 +102,8 @@ class Controller:
             changed |= {alarm.id: self._as_one_change(alarm, changed.get(alarm.id)) for alarm in alarms}
             opened |= opens
             crossed |= self._crossed(entry)
+        if any(isinstance(entry, Event) for entry in entries):
+            self._unsaved = _CHECKPOINT_PANES  # an allocation outlives its reference: the next one inherits it from the checkpoint
         self._commit(expected, changed, opened, now)
         self._announce(changed.values())
         self._report(crossed, time.perf_counter() - started)

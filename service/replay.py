@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from service.controller import Controller
 from service.errors import NotFoundError
 from service.ports import Source, Store
-from service.records import Alarm, AlarmState, Candidate, DeadLetter
+from service.records import Alarm, AlarmState, Candidate, DeadLetter, Decision, Event, Pane
 from service.worker import Worker
+
+_BATCH = 512
 
 MOST_LETTERS = 10_000
 """Dead letters and alarms that a report lists."""
@@ -29,6 +31,21 @@ def replay(
         progress(store.samples_taken(controller.monitor))
     source.close()
     return store.samples_taken(controller.monitor)
+
+
+def fold(
+    worker: Worker, source: Source, store: Store, monitor: str, *, progress: Callable[[int], None] = lambda _: None
+) -> Iterator[Sequence[Pane | Event]]:
+    """Runs a finite source to its end and hands its panes on as they close; they count as decided, so that a store may drop them."""
+    at = 0
+    while not worker.ended:
+        worker.step(timeout=0.0)
+        while entries := store.entries(monitor, at, _BATCH):
+            store.decide(Decision(monitor, at, entries[-1].sequence, checkpoint=b""))
+            at = entries[-1].sequence
+            yield entries
+        progress(store.samples_taken(monitor))
+    source.close()
 
 
 def report(store: Store, monitor: str, candidates: Sequence[Candidate]) -> dict[str, Any]:

@@ -324,7 +324,7 @@ def test_the_former_references_controller_stands_down(store: SqliteStore, log: L
     drain(rebased)
 
     log.add(world.new(320, 4), version=2)
-    assert drain(former) == 20  # taken over, not decided
+    assert drain(former) == 21  # taken over, not decided: the panes and the event of the rebase
     assert former.step(now=5_000.0) == 0
     former.checkpoint(now=5_000.0)
     assert drain(rebased) == 20
@@ -337,7 +337,7 @@ def test_going_back_starts_the_former_reference_anew(store: SqliteStore, log: Lo
     drain(controller(store, world))
     drain(controller(store, world, version=2))
     back = controller(store, world)
-    assert (back.streams.samples, back.streams.sequence, back.streams.alarms) == (0, 40, {})
+    assert (back.streams.samples, back.streams.sequence, back.streams.alarms) == (0, 41, {})
     log.add(world.drifted(320, 5))
     drain(back)
     assert [alarm.state for alarm in alarms(store)] == [AlarmState.RESOLVED, AlarmState.OPEN]

@@ -35,7 +35,7 @@ def test_help_has_an_example_of_the_command_itself(path: tuple[str, ...]) -> Non
 
 def test_the_names_that_others_rely_on() -> None:
     assert {" ".join(path) for path in ALL} >= {
-        "demo", "init", "serve", "status", "replay", "explain", "candidates", "verify", "doctor",
+        "demo", "init", "serve", "status", "replay", "backtest", "explain", "candidates", "verify", "doctor",
         "reference build", "reference list", "reference show", "reference accept", "reference rollback",
         "dataset add", "dataset list", "dataset diff", "alarm list", "alarm ack", "alarm resolve", "alarm verdict",
         "refresh list", "refresh show", "refresh open", "refresh close", "refresh cancel", "refresh approve",

@@ -1,0 +1,213 @@
+"""The log again: the same configuration gives the recorded alarms exactly, another one what it would have given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.adapters.sqlite import Retention, SqliteStore
+from service.alarms import Reason
+from service.backtest import Backtest, History, Span, differences, stored
+from service.controller import Controller
+from service.observe import Silent
+from service.records import Alarm, AlarmState, Event, Pane
+from service.reference import Reference
+from service.settings import MonitorSettings
+
+if TYPE_CHECKING:
+    from tests.service.conftest import World
+
+
+@pytest.fixture
+def store() -> Iterator[SqliteStore]:
+    with closing(SqliteStore(":memory:")) as store:
+        yield store
+
+
+def detecting(world: World, **changes: Any) -> MonitorSettings:
+    return world.settings.model_copy(update={"detection": world.settings.detection.model_copy(update=changes)})
+
+
+def decide(store: SqliteStore, world: World, *, version: int = 1, checkpoint: bool = False) -> list[Alarm]:
+    """A controller's life: it comes, decides what there is, and goes."""
+    controller = Controller(world.settings, replace(world.reference, version=version), store, Silent())
+    while controller.step(now=5_000.0):
+        pass
+    if checkpoint:
+        controller.checkpoint(now=5_000.0)
+    return sorted(store.find(Alarm), key=lambda alarm: alarm.at_sequence)
+
+
+def say(store: SqliteStore, alarm: Alarm, kind: str, **body: str) -> None:
+    store.record_event(Event(f"{kind} {alarm.id} {alarm.version}", "chat", kind, alarm.opened + 5.0, "ana", alarm.id, body))
+
+
+def again(store: SqliteStore, world: World, chosen: MonitorSettings | None = None, **options: Any) -> Backtest:
+    def reference(version: int) -> Reference:
+        return replace(world.reference, version=version)
+
+    history = History.of(store, "chat")
+    backtest = Backtest(chosen or world.settings, reference, history, as_recorded=chosen is None, **options)
+    for entries in stored(store, "chat", history):
+        for entry in entries:
+            backtest.apply(entry)
+    return backtest
+
+
+def live(world: World, store: SqliteStore, verdicts: list[str], *, restarts: bool = False) -> list[Alarm]:
+    """Drift after drift, with a verdict on each alarm as soon as it stands, and a new controller for every stretch."""
+    log = world.log(store)
+    for number, verdict in enumerate(verdicts):
+        log.add(world.ordinary(160, 10 * number))
+        decide(store, world, checkpoint=restarts)
+        log.add(world.drifted(160, 10 * number + 1, 0.6))
+        standing = [alarm for alarm in decide(store, world) if alarm.state is not AlarmState.RESOLVED]
+        if standing and verdict:
+            said = {} if verdict == "resolve" else {"verdict": verdict}
+            say(store, standing[0], "verdict" if said else "resolve", **said)
+        log.add(world.drifted(64, 10 * number + 5, 0.6))
+        decide(store, world)
+    return decide(store, world)
+
+
+# --- the same configuration ------------------------------------------------------------------------------------------
+
+
+@given(verdicts=st.lists(st.sampled_from(["true", "false", "seasonal", "resolve", ""]), min_size=1, max_size=3), restarts=st.booleans())
+@settings(max_examples=5)
+def test_the_same_configuration_gives_the_recorded_alarms_exactly(world: World, verdicts: list[str], restarts: bool) -> None:
+    """Ids, sequence numbers, effects, verdicts and histories, whatever was said and however often the controller began anew."""
+    with closing(SqliteStore(":memory:")) as store:
+        recorded = live(world, store, verdicts, restarts=restarts)
+        backtest = again(store, world)
+        assert recorded
+        assert differences(backtest, recorded) == []
+        assert [(alarm.id, alarm.at_sequence, alarm.effect) for alarm in backtest.alarms] == [
+            (alarm.id, alarm.at_sequence, alarm.effect) for alarm in recorded
+        ]
+
+
+def test_it_starts_from_the_checkpoint_where_the_kept_panes_begin(world: World) -> None:
+    """What the panes before would have told is in the checkpoint: half a history decides as the whole one did."""
+    size = len(world.panes(world.ordinary(16, 0))[0].summary.to_bytes())
+    with closing(SqliteStore(":memory:", panes=Retention(30 * size, 1e12))) as store:
+        recorded = live(world, store, ["resolve"] * 4, restarts=True)
+        history = History.of(store, "chat")
+        assert history.begins > 0
+        backtest = again(store, world)
+        assert backtest.first is not None
+        assert backtest.first.sequence == next(e.sequence for e in store.entries("chat", history.begins, 9) if isinstance(e, Pane))
+        kept = [alarm for alarm in recorded if alarm.id in {ours.id for ours in backtest.alarms}]
+        assert any(alarm.at_sequence > history.begins for alarm in kept)
+        assert all(alarm.at_sequence <= history.begins for alarm in recorded if alarm not in kept)
+        assert differences(backtest, kept) == []
+
+
+def test_a_rebase_is_where_it_was(store: SqliteStore, world: World) -> None:
+    """Also for panes of the former reference that were closed when the next one had already taken over: nobody decided them."""
+    log = world.log(store)
+    log.add(world.ordinary(320, 2))
+    log.add(world.drifted(320, 102))
+    decide(store, world)
+    log.add(world.ordinary(64, 7))
+    Controller(world.settings, replace(world.reference, version=2), store, Silent())
+    log.add(world.new(32, 8))
+    log.add(world.new(320, 3), version=2)
+    recorded = decide(store, world, version=2)
+    assert [alarm.reference_version for alarm in recorded] == [1, 2]
+    backtest = again(store, world)
+    assert differences(backtest, recorded) == []
+    assert backtest.alarms[0].history[-1].reason == Reason.REBASED
+
+
+def test_a_changed_log_is_noticed(store: SqliteStore, world: World) -> None:
+    recorded = live(world, store, ["true"])
+    other = replace(recorded[0], at_sequence=recorded[0].at_sequence + 1)
+    assert differences(again(store, world), [other]) == [recorded[0].id]
+    assert differences(again(store, world), []) == [recorded[0].id]
+
+
+# --- another configuration -------------------------------------------------------------------------------------------
+
+
+class Crossings(Backtest):
+    """Notes each pane whose evidence is above the threshold."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.above: set[tuple[str, int]] = set()
+
+    def apply(self, entry: Pane | Event) -> None:
+        super().apply(entry)
+        assert self._streams is not None
+        self.above |= {(entry.key.segment, entry.sequence)} if isinstance(entry, Pane) and self._closest() > 1 else set()
+
+    def _closest(self) -> float:
+        return self.course.closeness[-1] if self.course.closeness else 0.0
+
+
+@given(seed=st.integers(0, 99), share=st.sampled_from([0.0, 0.1, 0.3]), lengths=st.tuples(st.integers(500, 4_000), st.integers(500, 4_000)))
+@settings(max_examples=5)
+def test_a_shorter_run_length_crosses_wherever_a_longer_one_does(world: World, seed: int, share: float, lengths: tuple[int, int]) -> None:
+    """As long as no episode ends in between: nothing that was opened earlier has made a detector forget."""
+    panes = world.panes(np.concatenate([world.ordinary(320, seed), world.drifted(640, seed + 1, share)]))
+    above = []
+    for length in sorted(lengths):
+        backtest = Crossings(detecting(world, run_length=length), lambda _: world.reference)
+        for pane in panes:
+            backtest.apply(pane)
+        above.append(backtest.above)
+    assert above[0] >= above[1]
+
+
+def test_another_tolerance_opens_other_alarms(store: SqliteStore, world: World) -> None:
+    recorded = live(world, store, [""])
+    quieter = again(store, world, detecting(world, tolerance=0.9))
+    assert (len(recorded), len(quieter.alarms)) == (1, 0)
+    assert again(store, world, detecting(world, critical=0.99)).alarms[0].id == recorded[0].id
+
+
+def test_what_was_said_of_an_alarm_counts_for_the_one_in_its_place(store: SqliteStore, world: World) -> None:
+    """Raised a few panes later it has another id, and the verdict closes it all the same."""
+    log = world.log(store)
+    log.add(world.ordinary(320, 2))
+    log.add(world.drifted(320, 102))
+    (recorded,) = decide(store, world)
+    say(store, recorded, "verdict", verdict="false")
+    decide(store, world)
+    (found,) = again(store, world, detecting(world, run_length=50_000, accept_supported=True, tolerance=0.4)).alarms
+    assert found.id != recorded.id
+    assert (found.verdict, found.state) == ("false", AlarmState.RESOLVED)
+
+
+def test_only_the_span_is_judged_and_all_before_it_is_remembered(store: SqliteStore, world: World) -> None:
+    recorded = live(world, store, ["true", "resolve"])
+    whole = again(store, world)
+    late = again(store, world, span=Span(since=recorded[-1].opened - 1.0))
+    early = again(store, world, span=Span(until=recorded[0].opened - 1.0))
+    assert [alarm.id for alarm in late.alarms] == [recorded[-1].id]
+    assert early.alarms == []
+    assert 0 < late.expected < whole.expected
+    assert early.expected + late.expected < whole.expected
+
+
+def test_nothing_is_changed(store: SqliteStore, world: World, tmp_path: Any) -> None:
+    live(world, store, ["true"])
+    with store._database.read() as connection:
+        before = list(connection.iterdump())
+    again(store, world)
+    again(store, world, detecting(world, run_length=500))
+    with store._database.read() as connection:
+        assert list(connection.iterdump()) == before
+
+
+def test_an_empty_log_has_no_figures(store: SqliteStore, world: World) -> None:
+    backtest = again(store, world)
+    assert (backtest.alarms, backtest.figures(), backtest.first) == ([], {}, None)
