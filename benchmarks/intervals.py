@@ -1,7 +1,7 @@
 """Coverage of effect intervals, at alarms and at fixed times, on streams whose law is known.
 
-A window's true effect follows from a large population sample: new content at share s moves every mean by s times as far as new
-content alone does. Runs are short, so that a stream without drift alarms soon.
+A window's true effect follows from a large population sample: drifted content at share s moves every mean by s times as far as
+drifted content alone does. Runs are short, so that a stream without drift alarms soon.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from service.settings import MonitorSettings
 
 REFERENCES, STREAMS = 16, 64
 ROWS, RUN_LENGTH = 4_000, 500.0
-TIMES = (128, 1_024)
+TIMES = (128, 512)
 LONGEST = 4_096
 BEFORE = (0, 256)
 """Samples before the change; streams take turns."""
@@ -35,7 +35,9 @@ TIMES_TOLERANCE = (0, 1, 3)
 BAR = 0.93
 LEVEL = 0.95
 
-DIMENSION, TOPICS, NEW = 48, 24, 6
+DIMENSION, TOPICS = 48, 24
+DRIFTS = {"new topics": range(TOPICS, TOPICS + 6), "changed mix": range(4)}
+"""Topics that drifted samples come from; references take turns."""
 _POPULATION = 60_000
 
 
@@ -59,17 +61,16 @@ class Interval:
         return self.found.low - 1e-6 <= self.truth <= self.found.high + 1e-6
 
 
-def topics(n: int, rng: np.random.Generator, *, new: bool | NDArray[np.bool_] = False) -> NDArray[np.float32]:
-    """(n, 48) unit rows around one of 24 centres, or of 6 others where `new`."""
-    centres = np.random.default_rng(5).standard_normal((TOPICS + NEW, DIMENSION))
-    which = np.where(new, rng.integers(TOPICS, TOPICS + NEW, n), rng.integers(0, TOPICS, n))
-    rows = centres[which] + 0.9 * rng.standard_normal((n, DIMENSION))
+def topics(rng: np.random.Generator, which: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(n, 48) unit rows around the centres of (n,) topics."""
+    centres = np.random.default_rng(5).standard_normal((TOPICS + 6, DIMENSION))
+    rows = centres[which] + 0.9 * rng.standard_normal((len(which), DIMENSION))
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """Effects of new content alone, from population samples: of each channel (M,), and beyond the rare novelty percentile."""
+    """Effects of drifted content alone, from population samples: of each channel (M,), and beyond the rare novelty percentile."""
 
     effects: NDArray[np.float64]
     ordinary: float
@@ -77,24 +78,24 @@ class Truth:
     new: float
 
     @classmethod
-    def of(cls, model: ScanModel, rng: np.random.Generator) -> Truth:
+    def of(cls, model: ScanModel, rng: np.random.Generator, drifted: range) -> Truth:
         """By the model's own features and units."""
-        ordinary, new = (_population(model, rng, new=new) for new in (False, True))
+        ordinary, new = (_population(model, rng, law) for law in (range(TOPICS), drifted))
         difference, noise = new[0] - ordinary[0], (new[1] + ordinary[1]) / _POPULATION
         squared = model.spectrum.weights @ (np.square(difference) - noise)
-        effects = np.concatenate([np.sqrt(squared), new[2] - ordinary[2]]) / model.units
+        effects = np.concatenate([np.sqrt(squared), np.maximum(new[2] - ordinary[2], 0.0)]) / model.units
         return cls(effects, ordinary[3], new[3])
 
     def novel_share(self, share: float) -> float:
-        """Of traffic with a share of new content."""
-        return share * (self.new - self.ordinary) / (1 - self.ordinary)
+        """Of traffic with a share of drifted content."""
+        return share * max(self.new - self.ordinary, 0.0) / (1 - self.ordinary)
 
 
 def _population(
-    model: ScanModel, rng: np.random.Generator, *, new: bool
+    model: ScanModel, rng: np.random.Generator, law: range
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
     """Mean and variance of the features in the spectrum's basis, mean scalars, share beyond the rare percentile."""
-    parts: list[Described] = [model.summarizer.describe(topics(4_000, rng, new=new)) for _ in range(_POPULATION // 4_000)]
+    parts: list[Described] = [model.summarizer.describe(topics(rng, rng.choice(law, 4_000))) for _ in range(_POPULATION // 4_000)]
     features = [(part.features - model.summarizer.mean) @ model.spectrum.basis for part in parts]
     mean = np.mean([part.mean(0, dtype=np.float64) for part in features], axis=0)
     variance = np.mean([part.var(0, dtype=np.float64) for part in features], axis=0)
@@ -104,33 +105,49 @@ def _population(
 
 def intervals(seed: int) -> list[Interval]:
     """All of one reference."""
-    rng = np.random.default_rng(seed)
-    model = fit_model(topics(ROWS, rng), seed=seed)
-    truth = Truth.of(model, rng)
+    rng, drifted = np.random.default_rng(seed), list(DRIFTS.values())[seed % len(DRIFTS)]
+    model = fit_model(topics(rng, rng.integers(0, TOPICS, ROWS)), seed=seed)
+    truth = Truth.of(model, rng, drifted)
     tolerance = effective_tolerance(MonitorSettings.model_validate({"name": "bench", "embedder": {"input": "none", "dimension": 1}}), model)
     found: list[Interval] = []
     for times in TIMES_TOLERANCE:
         share = times * tolerance / truth.effects[model.spectrum.names.index("mmd")]
         for number in range(STREAMS):
-            for at, scan, recent in _stream(model, float(share), BEFORE[number % len(BEFORE)] if times else 0, rng):
+            change = Change(float(share), BEFORE[number % len(BEFORE)] if times else 0, drifted)
+            for at, scan, recent in _stream(model, change, rng):
                 found += _measured(at, times, seed, scan, truth, recent)
     return found
 
 
-def _stream(model: ScanModel, share: float, before: int, rng: np.random.Generator) -> Iterator[tuple[str, StreamScan, float]]:
-    """Moments of one stream, each with the mean share of new content over the most surprising window."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From a sample on, a share of the stream is drifted."""
+
+    share: float
+    before: int
+    drifted: range
+
+    def draw(self, rng: np.random.Generator, start: int, n: int) -> NDArray[np.int64]:
+        """(n,) topics."""
+        chance = np.where(np.arange(start, start + n) >= self.before, self.share, 0.0)
+        return np.where(rng.random(n) < chance, rng.choice(self.drifted, n), rng.integers(0, TOPICS, n))
+
+    def within(self, samples: int, window: int) -> float:
+        """Mean share over the last samples."""
+        return self.share * min(max(samples - self.before, 0), window) / window
+
+
+def _stream(model: ScanModel, change: Change, rng: np.random.Generator) -> Iterator[tuple[str, StreamScan, float]]:
+    """Moments of one stream, each with the mean share of drifted content over the most surprising window."""
     scan, alarmed, pane = StreamScan(model, run_length=RUN_LENGTH), False, model.pane
     for start in range(0, LONGEST, 512):
-        chance = np.where(np.arange(start, start + 512) >= before, share, 0.0)
-        described = model.summarizer.describe(topics(512, rng, new=rng.random(512) < chance))
+        described = model.summarizer.describe(topics(rng, change.draw(rng, start, 512)))
         for at in range(0, 512, pane):
             evidence = scan.update(model.summarizer.summarize(described, slice(at, at + pane)))
-            drifted = min(evidence.samples - before, evidence.scale) / evidence.scale
-            if evidence.alarm:
-                alarmed = True
-                yield "alarm", scan, share * max(drifted, 0.0)
-            if evidence.samples in TIMES:
-                yield str(evidence.samples), scan, share * max(drifted, 0.0)
+            alarmed |= evidence.alarm
+            moments = ["alarm"] * evidence.alarm + [str(evidence.samples)] * (evidence.samples in TIMES)
+            for moment in moments:
+                yield moment, scan, change.within(evidence.samples, evidence.scale)
         if alarmed and start + 512 >= TIMES[-1]:
             return
 

@@ -72,30 +72,31 @@ class EffectMeter:
 
     def _squared(self, means: WindowMeans, at: tuple[int, int]) -> Estimate:
         """The squared mean difference in a norm, freed of what the noise of window and reference adds to it."""
-        (k, channel), t1 = at, float(self.slice.moments.t1[at[1]])
-        n, error, panes = float(means.samples[k]), float(means.error[k, 0]), int(means.panes[k])
+        k, channel = at
+        n, error, freedom = float(means.samples[k]), float(means.error[k, 0]), int(means.panes[k]) - 1
         w = self.model.spectrum.weights[channel].astype(np.float64)
         squared = np.square(means.features[k].astype(np.float64))
-        norm = float(w @ squared)
-        inflation = float(self.law.mean[at]) / t1
-        measured = (means.scatter[at] - n * norm) - (panes - 1) * t1
-        wider = measured / (panes - 1 + _PRIOR_PANES)
-        value = norm - inflation * ((t1 + wider) / n + t1 * error)
-        mixed = max(float(self.model.units[channel]) * np.sqrt(max(value, 0.0)) - value, 0.0)
-        extra = max(wider + mixed * _PRIOR_PANES / (panes - 1 + _PRIOR_PANES), 0.0)
+        norm, mean, of_pane = float(w @ squared), float(self.law.mean[at]), float(self.law.mean[0, channel])
+        wider = ((means.scatter[at] - n * norm) / of_pane - freedom) / (freedom + _PRIOR_PANES)
+        value = norm - mean * ((1 + wider) / n + error)
+        grown = max(1 + wider, 1.0) / n
+        noise = float(self.law.deviation[at]) * np.hypot(grown + error, grown * np.sqrt(freedom) / (freedom + _PRIOR_PANES))
+        t1 = float(self.slice.moments.t1[channel])
+        mixed = max(float(self.model.units[channel]) * np.sqrt(max(value, 0.0)) - value, 0.0) / (freedom + _PRIOR_PANES)
         along = float((w**2 * squared) @ self.model.eigenvalues) / max(norm, 1e-12)
-        grown = max(1 + wider / t1, 1.0) / n
-        noise = float(self.law.deviation[at]) * np.hypot(grown + error, grown * np.sqrt((panes - 1) / (panes - 1 + _PRIOR_PANES) ** 2))
-        return Estimate(value, float(noise), 4 * max(inflation, 1.0) * (along * (1 / n + error) + extra / n))
+        extra = max(wider * t1 + _PRIOR_PANES * mixed, 0.0)
+        return Estimate(value, float(noise), 4 * max(mean / t1, 1.0) * (along * (1 / n + error) + extra / n))
 
     def _shift(self, means: WindowMeans, at: tuple[int, int]) -> Estimate:
         """A scalar's mean shift. Between none and the one found the variance grows in proportion, as it does in a mixture."""
-        (k, s), n, panes = (at[0], at[1] - len(self.model.spectrum.weights)), float(means.samples[at[0]]), int(means.panes[at[0]])
-        value, own = float(means.scalars[k, s]), float(self.slice.scalar_deviation[s]) ** 2
-        measured = (means.scatter[at] - n * value**2) - (panes - 1) * own
+        k, s = at[0], at[1] - len(self.model.spectrum.weights)
+        n, freedom, value = float(means.samples[k]), int(means.panes[k]) - 1, float(means.scalars[k, s])
+        own, inflation = float(self.slice.scalar_deviation[s]) ** 2, float(self.law.deviation[at]) ** 2
+        of_pane = own * float(self.law.deviation[0, at[1]]) ** 2
+        wider = own * ((means.scatter[at] - n * value**2) / of_pane - freedom)
         mixed = max(value, 0.0) * max(self._most_scalar - self.slice.scalars[s] - value, 0.0)
-        extra = max((measured + mixed * _PRIOR_PANES) / (panes - 1 + _PRIOR_PANES), 0.0)
-        noise = float(self.law.deviation[at]) * np.sqrt(own * (1 / n + means.error[k, 1]))
+        extra = inflation * max((wider + _PRIOR_PANES * mixed) / (freedom + _PRIOR_PANES), 0.0)
+        noise = np.sqrt(inflation * own * (1 / n + means.error[k, 1]))
         return Estimate(value, float(noise), extra / n / value if value > 0 else 0.0)
 
 
@@ -172,7 +173,7 @@ def score_bound(estimate: float, *, noise: float, slope: float) -> tuple[float, 
 
 def proportion_interval(share: NDArray[np.float64], n: float, z: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Wilson's score interval of proportions found in n; 0 to 1 where n is 0."""
-    spread = z * z / max(n, 1e-9)
+    spread = z * z / max(n, 1e-12)
     middle = (share + spread / 2) / (1 + spread)
     half = np.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
@@ -228,7 +229,7 @@ def cluster_shift(window: NDArray[np.int64], reference: NDArray[np.int64], *, su
 
     Examples
     --------
-    >>> shift = cluster_shift(np.array([80, 90, 30]), np.array([500, 490, 10]))
+    >>> shift = cluster_shift(np.array([92, 88, 20]), np.array([500, 490, 10]))
     >>> shift.moved
     array([False, False,  True])
     """
