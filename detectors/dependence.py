@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from detectors.law import Law
 
@@ -17,71 +18,84 @@ if TYPE_CHECKING:
 _LEAST_BLOCKS = 20
 _BLOCK = 10
 """Lengths of the dependence in a block."""
+_DEPENDS = 1.5
+"""Long-run over a row's own variance from which rows are not taken for independent."""
+_LEAST_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dependence:
-    """Autocovariance of the rows in the whitened norm: inner products (lags + 1,), the lag where they sink into noise, the
-    long-run sum, and the block length that resampling needs (1 when neighbours are independent)."""
+    """How the rows depend on those before them, in each of M channels: norms, then scalars."""
 
     autocovariance: NDArray[np.float64]
-    last: int
-    long_run: float
+    """(M, lags + 1) mean inner products, 0 beyond the lag where a channel's sink into noise."""
+    long_run: NDArray[np.float64]
+    """(M,) their sum over all lags, earlier and later."""
     block: int
+    """Rows in a block of a resampled timeline; 1 when neighbours are independent."""
     measured: bool = True
     """False when the dependence outlasts the longest lag that so many rows can tell of, an eighth of them."""
 
     @classmethod
-    def none(cls) -> Self:
+    def none(cls, channels: int) -> Self:
         """Independent rows."""
-        return cls(np.ones(1), 0, 1.0, 1)
+        return cls(np.ones((channels, 1)), np.ones(channels), 1)
 
     @classmethod
-    def measure(cls, rows: NDArray[np.float32]) -> Self:
-        """From (n, D) whitened, centred rows in time order.
+    def measure(cls, rows: NDArray[np.float32], weights: NDArray[np.float32]) -> Self:
+        """From (n, D + S) centred rows in time order, features and scalars, and the (G, D) weights of the norms.
 
         References
         ----------
         Politis and White, "Automatic Block-Length Selection for the Dependent Bootstrap", Econometric Reviews 2004 (the lag
         beyond which correlations are noise).
         """
-        n = len(rows)
-        lags, size = n // 8, 1 << int(np.ceil(np.log2(2 * n)))
-        power = np.zeros(size // 2 + 1)
-        for part in np.array_split(np.arange(rows.shape[1]), 16):
-            power += (np.abs(np.fft.rfft(rows[:, part], size, axis=0)) ** 2).sum(1)
-        g = np.fft.irfft(power, size)[: lags + 1] / (n - np.arange(lags + 1))
-        noise = float(np.linalg.norm(rows.T @ rows)) / n**1.5  # of an inner product's mean over n independent pairs: (tr Σ² / n)^½
-        quiet = np.flatnonzero(g[1:] < 2 * noise)
-        last = min(lags, 2 * (int(quiet[0]) + 1 if len(quiet) else lags))
-        long_run = float(g[0])
+        n, lags = len(rows), len(rows) // 8
+        channels = block_diag(weights, np.diag(1 / np.maximum(rows[:, weights.shape[1] :].var(0), _LEAST_VARIANCE)))
+        pairs = n - np.arange(lags + 1)
+        g = np.stack([np.fft.irfft(power)[: lags + 1] for power in _power(rows, channels)]) / pairs
+        noise = np.sqrt(np.einsum("mi,ij,mj->m", channels, np.square(rows.T @ rows / n), channels) / n)  # (tr Σ² / n)^½, if independent
+        quiet = g[:, 1:] < 2 * noise[:, None]
+        last = np.where(quiet.any(1), np.minimum(2 * (quiet.argmax(1) + 1), lags), lags)
+        g[np.arange(lags + 1) > last[:, None]] = 0.0
+        long_run = g[:, 0]
         for _ in range(6):  # centring by the sample mean took long_run / n from each lag
-            long_run = float(g[0] + long_run / n + 2 * (g[1 : last + 1] + long_run / n).sum())
-        block = 1 if long_run < 1.5 * g[0] else min(n // _LEAST_BLOCKS, _BLOCK * last)
-        return cls(g[: last + 1] + long_run / n, last, long_run, block, block == 1 or bool(len(quiet)))
+            long_run = 2 * g.sum(1) - g[:, 0] + (2 * last + 1) * long_run / n
+        g += np.where(np.arange(lags + 1) <= last[:, None], long_run[:, None] / n, 0.0)
+        depends = long_run >= _DEPENDS * g[:, 0]
+        if not depends.any():
+            return cls.none(len(channels))
+        longest = int(last[depends].max())
+        block = min(n // _LEAST_BLOCKS, _BLOCK * longest)
+        return cls(g[:, : longest + 1], long_run, block, bool(quiet[depends].any(1).all()))
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """All that `from_arrays` needs."""
-        head = np.array([self.last, self.long_run, self.block, self.measured], np.float64)
-        return {"autocovariance": self.autocovariance, "head": head}
+        head = np.array([self.block, self.measured], np.int64)
+        return {"autocovariance": self.autocovariance, "long_run": self.long_run, "head": head}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
         """Restores what `to_arrays` gave."""
-        last, long_run, block, measured = (float(v) for v in np.asarray(arrays["head"], np.float64))
-        return cls(np.asarray(arrays["autocovariance"], np.float64), int(last), long_run, int(block), bool(measured))
+        block, measured = (int(v) for v in np.asarray(arrays["head"], np.int64))
+        return cls(np.asarray(arrays["autocovariance"], np.float64), np.asarray(arrays["long_run"], np.float64), block, bool(measured))
 
     @property
     def inflation(self) -> float:
-        """How many dependent rows are worth one independent row."""
-        return max(self.long_run / float(self.autocovariance[0]), 1.0) if self.block > 1 else 1.0
+        """How many dependent rows are worth one independent row, in the whitened norm."""
+        return max(float(self.long_run[0] / self.autocovariance[0, 0]), 1.0)
 
-    def expected(self, n: float, reference: int) -> float:
-        """Mean squared norm of a window of n rows, scaled as the scan scales it, against a mean of `reference` rows."""
+    @property
+    def worst(self) -> float:
+        """The same in the channel where it is most."""
+        return max(float((self.long_run / self.autocovariance[:, 0]).max()), 1.0)
+
+    def expected(self, n: float, reference: int) -> NDArray[np.float64]:
+        """(M,) mean square of a window of n rows over a row's own, scaled as the scan scales it, against a mean of `reference` rows."""
         g = self.autocovariance
-        lag = np.arange(1, min(int(n), self.last + 1))
-        own = float(g[0] + 2 * ((1 - lag / n) * g[lag]).sum())
-        return (own + n / reference * self.long_run) / (1 + n / reference)
+        lag = np.arange(1, min(int(n), g.shape[1]))
+        own = g[:, 0] + 2 * g[:, lag] @ (1 - lag / n)
+        return np.asarray(np.maximum((own + n / reference * self.long_run) / (1 + n / reference), 0.1 * g[:, 0]) / g[:, 0])
 
     def correct(self, law: Law, world: NullWorld) -> Law:
         """Undoes what cutting the timeline into blocks does to each window's law: the mean from the rows' own autocovariance, the
@@ -90,14 +104,16 @@ class Dependence:
             return law
         norms = len(world.weights)
         mean, deviation = law.mean.copy(), law.deviation.copy()
-        spread = self._block_spread(world.rows[:, : world.weights.shape[1]] * np.sqrt(world.weights[0]))
+        spread = np.array([self._block_spread(world.rows[:, : world.weights.shape[1]] * np.sqrt(w)) for w in world.weights])
+        rows = (np.square(world.rows[:, : world.weights.shape[1]]) @ world.weights.T).mean(0, dtype=np.float64)
         for k in range(len(mean)):
             n = 1.5 * 2**k * world.pane
-            ratio = self.expected(n, world.reference[0]) / max(law.mean[k, 0], 1e-12)
+            expected = self.expected(n, world.reference[0])
             share = max(1.0, n / self.block)
+            ratio = rows * expected[:norms] / np.maximum(law.mean[k, :norms], 1e-12)
             mean[k, :norms] *= ratio
             deviation[k, :norms] *= ratio * np.sqrt(spread * (1 - 1 / share) + 1 / share)
-            deviation[k, norms:] *= np.sqrt(ratio)
+            deviation[k, norms:] = np.sqrt(expected[norms:])
         return Law(mean, deviation, law.skewness)
 
     def _block_spread(self, rows: NDArray[np.float32]) -> float:
@@ -108,3 +124,12 @@ class Dependence:
         plug_in = float((gram**2).sum()) / count**2
         unbiased = float((gram**2).sum() - (np.diag(gram) ** 2).sum()) / (count * (count - 1))
         return min(max(unbiased / plug_in, 0.1), 1.0)
+
+
+def _power(rows: NDArray[np.float32], channels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(M, frequencies) power of the rows, padded so that lags do not wrap around."""
+    size = 1 << int(np.ceil(np.log2(2 * len(rows))))
+    power = np.zeros((len(channels), size // 2 + 1))
+    for part in np.array_split(np.arange(rows.shape[1]), 16):
+        power += channels[:, part] @ np.square(np.abs(np.fft.rfft(rows[:, part], size, axis=0))).T
+    return power

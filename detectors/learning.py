@@ -106,7 +106,8 @@ class Residuals:
         rest = _freed(rows, basis)
         root = np.sqrt(spectrum.weights[0])
         white = rest[:, :width] * root
-        dependence = Dependence.measure(white) if order == "time" else Dependence.none()
+        channels = len(spectrum.weights) + rows.shape[1] - width
+        dependence = Dependence.measure(rest, spectrum.weights) if order == "time" else Dependence.none(channels)
         if richest.size > 1:
             noise = dependence.inflation * (white.T @ white) / len(white)
             test = Products(turned.gram, turned.columns * root)

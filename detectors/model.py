@@ -197,15 +197,15 @@ class ScanModel:
         """
         law, whole, dependence = self.calibration.law, self.calibration.moments, self.dependence
         n = 1.5 * 2.0 ** np.arange(SCALES) * self.pane
-        longer = np.array([dependence.expected(v, rows) / dependence.expected(v, self.calibration.rows) for v in n])[:, None]
+        longer = np.array([dependence.expected(v, rows) / dependence.expected(v, self.calibration.rows) for v in n])
         norms = np.square(rest) @ self.spectrum.weights.T.astype(np.float64)
         unsure = norms.var(0) / (len(rest) / dependence.inflation) / moments.t1**2
         g = len(moments.t1)
         mean, deviation, skewness = law.mean.copy(), law.deviation.copy(), law.skewness.copy()
-        mean[:, :g] *= longer * moments.t1 / whole.t1
-        deviation[:, :g] *= longer * np.sqrt(moments.t2 / whole.t2)
+        mean[:, :g] *= longer[:, :g] * moments.t1 / whole.t1
+        deviation[:, :g] *= longer[:, :g] * np.sqrt(moments.t2 / whole.t2)
         deviation[:, :g] = np.sqrt(deviation[:, :g] ** 2 + unsure * mean[:, :g] ** 2)
-        deviation[:, g:] *= np.sqrt(longer)
+        deviation[:, g:] *= np.sqrt(longer[:, g:])
         skewness[:, :g] *= moments.skewness / whole.skewness
         return Law(mean, deviation, skewness)
 
