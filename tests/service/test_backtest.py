@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from service.adapters.sqlite import Retention, SqliteStore
 from service.alarms import Reason
 from service.backtest import Backtest, History, Span, differences, stored
+from service.budget import ALLOCATION, Allocation
 from service.controller import Controller
 from service.observe import Silent
 from service.records import Alarm, AlarmState, Event, Pane
@@ -35,9 +36,11 @@ def detecting(world: World, **changes: Any) -> MonitorSettings:
     return world.settings.model_copy(update={"detection": world.settings.detection.model_copy(update=changes)})
 
 
-def decide(store: SqliteStore, world: World, *, version: int = 1, checkpoint: bool = False) -> list[Alarm]:
+def decide(
+    store: SqliteStore, world: World, *, version: int = 1, checkpoint: bool = False, chosen: MonitorSettings | None = None
+) -> list[Alarm]:
     """A controller's life: it comes, decides what there is, and goes."""
-    controller = Controller(world.settings, replace(world.reference, version=version), store, Silent())
+    controller = Controller(chosen or world.settings, replace(world.reference, version=version), store, Silent())
     while controller.step(now=5_000.0):
         pass
     if checkpoint:
@@ -54,7 +57,7 @@ def again(store: SqliteStore, world: World, chosen: MonitorSettings | None = Non
         return replace(world.reference, version=version)
 
     history = History.of(store, "chat")
-    backtest = Backtest(chosen or world.settings, reference, history, as_recorded=chosen is None, **options)
+    backtest = Backtest(chosen or world.settings, reference, history, **{"as_recorded": chosen is None, **options})
     for entries in stored(store, "chat", history):
         for entry in entries:
             backtest.apply(entry)
@@ -125,6 +128,28 @@ def test_a_rebase_is_where_it_was(store: SqliteStore, world: World) -> None:
     backtest = again(store, world)
     assert differences(backtest, recorded) == []
     assert backtest.alarms[0].history[-1].reason == Reason.REBASED
+
+
+@pytest.mark.parametrize("rebased", [False, True])
+def test_an_allocation_takes_effect_where_it_stands_in_the_log(store: SqliteStore, world: World, rebased: bool) -> None:
+    """Across restarts and, since the next reference inherits it, across a rebase; twice the budget halves every run length."""
+    chosen, log, version = detecting(world, run_length=None), world.log(store), 2 if rebased else 1
+    log.add(world.ordinary(320, 2))
+    decide(store, world, chosen=chosen)
+    lengths = dict.fromkeys(world.reference.slices, 600.0)
+    allocation = Allocation("r1", 1_320.0, "first", lengths, dict.fromkeys(lengths, 1.0), dict.fromkeys(lengths, 0.1), 3, "terms")
+    store.record_event(Event("a1", "chat", ALLOCATION, 1_320.0, "driftgate", body=allocation.body()))
+    log.add(world.ordinary(160, 4))
+    decide(store, world, chosen=chosen)
+    log.add(world.drifted(320, 102, 0.3), version=version)
+    recorded = decide(store, world, chosen=chosen, version=version)
+
+    backtest = again(store, world, chosen, as_recorded=True)
+    assert recorded
+    assert recorded[0].run_length == 600.0
+    assert differences(backtest, recorded) == []
+    twice = again(store, world, chosen, budget=2.0)
+    assert {alarm.run_length for alarm in twice.alarms} == {300.0}
 
 
 def test_a_changed_log_is_noticed(store: SqliteStore, world: World) -> None:

@@ -363,6 +363,27 @@ def test_open_alarms_are_followed_after_every_decision(store: SqliteStore, log: 
     assert followed == [(alarm.id, 640 - alarm.at_sample), (alarm.id, 800 - alarm.at_sample)]
 
 
+def test_a_monitor_in_shadow_decides_and_records_and_tells_nobody(store: SqliteStore, log: Log, world: World) -> None:
+    """Neither a destination nor whoever opens refresh cycles; what it records is what an active one would."""
+
+    class Following:
+        def follow(self, alarm: Alarm, *, samples: int, now: float) -> None:  # noqa: ARG002 - the port's
+            raise AssertionError("nobody follows a monitor in shadow")
+
+    detection = world.settings.detection.model_copy(update={"mode": "shadow"})
+    shadow = world.settings.model_copy(update={"notify": ("pager",), "detection": detection})
+    deciding = Controller(shadow, world.reference, store, Silent(), follower=Following())
+    drift(log, world)
+    drain(deciding)
+    (alarm,) = alarms(store)
+    (active,) = reference_run(world)
+    assert (alarm.id, alarm.effect, alarm.quiet, alarm.regime) == (active.id, active.effect, True, "shadow")
+    store.record_event(Event("e1", "chat", "resolve", 6_000.0, "ana", alarm.id))
+    drain(deciding)
+    assert alarms(store)[0].state is AlarmState.RESOLVED
+    assert store.outbox() == []
+
+
 def test_a_follower_that_is_overtaken_costs_no_decision(store: SqliteStore, log: Log, world: World) -> None:
     class Overtaken:
         def follow(self, alarm: Alarm, *, samples: int, now: float) -> None:  # noqa: ARG002 - the port's
