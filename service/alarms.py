@@ -15,6 +15,7 @@ class Reason(StrEnum):
 
     DRIFT = "evidence above the threshold and effect above the tolerance"
     WORSE = "effect reached the critical level"
+    RENAMED = "a window twice as long names the kind anew"
     SEEN = "a person took it"
     CALM = "effect stayed below the tolerance"
     CLOSED = "a person closed it"
@@ -22,6 +23,10 @@ class Reason(StrEnum):
     TRUE_ALARM = "a person confirmed it"
     SEASONAL = "a person called it seasonal"
     REBASED = "the reference was replaced"
+
+
+HOLD_BACK_GROWTH, HOLD_BACK_SECONDS = 1.5, 7 * 86_400.0
+"""How much a closed effect must have grown, or how much log time must pass, before its like may open an episode again."""
 
 
 @dataclass(frozen=True, slots=True)

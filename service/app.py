@@ -23,6 +23,7 @@ from service.adapters.log_source import LogSource
 from service.adapters.onnx_embedder import load_embedder
 from service.adapters.sqlite import Retention, SqliteLog, SqliteStore
 from service.adapters.webhook import WebhookDestination as Webhook
+from service.allotment import Allotment
 from service.api import Service, create_app, listen, server_for
 from service.controller import Controller
 from service.datasets import DataSets
@@ -60,6 +61,7 @@ class Installation:
         self.observer = observer or Silent()
         self.references = References(settings.directory / "references")
         self.data_sets = DataSets(settings.directory)
+        self._allotment = Allotment(store, settings)
         self.standing = Standing(store, self.references, self.effective)
         self.load = Once(load_embedder, keep=len(settings.monitors) + 1)  # those in force, and one on its way in or out
         self.refresher = Refresher(store, self.references, self.data_sets, self, models=settings.directory / "models")
@@ -83,6 +85,10 @@ class Installation:
             return None
         follower = self.refresher if following else None
         return Controller(self.effective(monitor), self.references.load(monitor), self.store, self.observer, follower=follower)
+
+    def allot(self, *, now: float) -> int:
+        """Shares the budget of false alarms anew where traffic or streams have changed."""
+        return self._allotment.step(now=now)
 
     @property
     def names(self) -> Sequence[str]:
@@ -205,6 +211,7 @@ def _assembled(
         registry=registry,
         conditions=_conditions(installation),
         references={name: partial(_has_reference, installation, name) for name in installation.names},
+        budget=settings.budget,
         max_body_bytes=settings.server.max_body_bytes,
         version=version("driftgate"),
     )

@@ -38,6 +38,9 @@ class Monitors(Protocol):
     def controller_for(self, monitor: str) -> Controller | None:
         """A controller on the version in force."""
 
+    def allot(self, *, now: float) -> int:
+        """Shares the budget of false alarms; how many monitors were told."""
+
 
 class Loop:
     """A step that is repeated until told to stop; a step that found nothing to do rests, one that failed rests longer."""
@@ -106,6 +109,7 @@ class Engine:
         self._loops = [
             Loop("worker", self._work, heartbeats, self._stop, recover=worker.forget),
             *(Loop(f"controller {name}", partial(self._decide, name), heartbeats, self._stop) for name in monitors.names),
+            Loop("budget", self._allot, heartbeats, self._stop),
             Loop("refresh", self._refresh, heartbeats, self._stop),
             Loop("outbox", self._send, heartbeats, self._stop),
         ]
@@ -136,6 +140,9 @@ class Engine:
         self._take_up(name)
         controller = self._controllers[name]
         return controller.step(now=self._clock()) if controller is not None else 0
+
+    def _allot(self) -> int:
+        return self._monitors.allot(now=self._clock())
 
     def _refresh(self) -> int:
         return self._refresher.step(now=self._clock())

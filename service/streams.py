@@ -12,10 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Evidence
+from detectors.kinds import Kind, name_kind
 from detectors.stream import StreamScan
 from detectors.windows import SCALES
-from service.alarms import Episode, HeldBack, Reason, Rules, apply_event, calm, cross, severity, should_open, step, withhold
-from service.budget import ALLOCATION, DAY, WEEK, Allocation, Exposures
+from service.alarms import (
+    HOLD_BACK_GROWTH,
+    HOLD_BACK_SECONDS,
+    Episode,
+    HeldBack,
+    Reason,
+    Rules,
+    apply_event,
+    calm,
+    cross,
+    severity,
+    should_open,
+    step,
+    withhold,
+)
+from service.budget import ALLOCATION, WEEK, Allocation, Exposures
 from service.episodes import Stream, Traffic
 from service.records import (
     WHOLE,
@@ -161,6 +176,10 @@ class MonitorStreams:
         stream.episodes[family], over = calm(stream.episodes[family], upper, samples=evidence.samples, now=pane.last_time, rules=self.rules)
         if over:
             return self._close(stream, step(alarm, AlarmState.RESOLVED, Reason.CALM, time=pane.last_time))
+        renamed = _renamed(alarm, stream, pane)
+        if renamed is not alarm:
+            self.alarms[alarm.id] = renamed
+            return Outcome((renamed,))
         if alarm.severity is Severity.WARNING and severity(evidence.effect, self.rules) is Severity.CRITICAL:
             worse = replace(step(alarm, alarm.state, Reason.WORSE, time=pane.last_time), severity=Severity.CRITICAL)
             self.alarms[alarm.id] = worse
@@ -189,7 +208,7 @@ class MonitorStreams:
             self.alarms[alarm.id] = changed
             return Outcome((changed,) if changed is not alarm else ())
         stream = self.streams[alarm.segment]
-        held_back = HeldBack(1.5 * alarm.effect.estimate, self.traffic.last + 7 * DAY)
+        held_back = HeldBack(HOLD_BACK_GROWTH * alarm.effect.estimate, self.traffic.last + HOLD_BACK_SECONDS)
         return self._close(stream, changed, held_back if changed.verdict in {Verdict.FALSE, Verdict.SEASONAL} else None)
 
     # --- checkpoint ---------------------------------------------------------------------------------------------------
@@ -232,6 +251,15 @@ class MonitorStreams:
         return True
 
 
+def _renamed(alarm: Alarm, stream: Stream, pane: Pane) -> Alarm:
+    """Its kind by the window that has just doubled since it opened; what the feed explains stays the feed's."""
+    since = stream.scan.samples - alarm.at_sample
+    kind = name_kind(stream.scan.signs())
+    if not since - pane.summary.count < alarm.window_samples <= since or kind == alarm.kind or alarm.kind.startswith(Kind.FEED):
+        return alarm
+    return replace(step(alarm, alarm.state, Reason.RENAMED, time=pane.last_time, note=f"was {alarm.kind}"), kind=kind)
+
+
 def _alarm(streams: MonitorStreams, stream: Stream, family: Family, evidence: Evidence, pane: Pane) -> Alarm:
     """A new episode, as the pane that opens it shows it."""
     novel = stream.scan.novel_share()
@@ -242,7 +270,7 @@ def _alarm(streams: MonitorStreams, stream: Stream, family: Family, evidence: Ev
         segment=stream.segment,
         family=family,
         reference_version=streams.reference.version,
-        kind="new content" if 2 * novel.estimate > evidence.effect.estimate else "changed mix",
+        kind=name_kind(stream.scan.signs()),
         severity=severity(evidence.effect, streams.rules),
         state=AlarmState.OPEN,
         at_sample=evidence.samples,

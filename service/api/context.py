@@ -16,6 +16,7 @@ from service.errors import NotFoundError
 from service.health import Heartbeats
 from service.ingest import Ingest
 from service.ports import Store
+from service.settings import BudgetSettings
 from service.standing import Standing
 
 
@@ -35,6 +36,7 @@ class Service:
     references: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
     """Whether a monitor has a reference in force, by its name: without one it takes samples all the same, to build one from."""
     max_body_bytes: int = 16_000_000
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
     version: str = ""
     clock: Callable[[], float] = time.time
 

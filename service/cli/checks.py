@@ -130,6 +130,7 @@ def _monitor(installation: Installation, monitor: MonitorSettings) -> Iterator[F
     try:
         yield _reference(installation, monitor, embedder)
         yield _golden(installation, monitor)
+        yield from _budgeted(installation, monitor)
     except DriftgateError as error:
         yield Finding(Level.FAIL, subject, str(error))
     letters = Counter(letter.rejected.reason for letter in installation.store.dead_letters(monitor=monitor.name, limit=_MOST))
@@ -164,6 +165,22 @@ def _reference(installation: Installation, monitor: MonitorSettings, embedder: E
     if supported < asked:
         return Finding(Level.WARN, subject, f"{says}, not the {asked:,.0f} asked for", "add rows, or lower detection.run_length")
     return Finding(Level.OK, subject, says)
+
+
+def _budgeted(installation: Installation, monitor: MonitorSettings) -> Iterator[Finding]:
+    """Whether the reference holds its streams to their share of the budget, and the longest window covers a week."""
+    status, subject = installation.store.status(monitor.name), f"monitor {monitor.name}"
+    advisory = [stream for stream in status.get("streams", ()) if stream.get("regime") == "advisory"]
+    if advisory:
+        asked, supported = max(stream["asked_run_length"] for stream in advisory), status["supported_run_length"]
+        says = f"{len(advisory)} streams are advisory: the reference supports {supported:,.0f} samples, their share asks {asked:,.0f}"
+        remedy = "add reference rows, raise budget.alarms, set detection.run_length, or hear of them with detection.advisory: notify"
+        yield Finding(Level.WARN, subject, says, remedy)
+    longest = status.get("longest_window", {})
+    if longest.get("pane_samples"):
+        days, needed = longest["seconds"] / 86_400.0, longest["pane_samples"]
+        says = f"the longest window covers {days:.1f} days at this traffic, so drift that takes a week may pass unseen"
+        yield Finding(Level.WARN, subject, says, f"set detection.pane_samples to {needed} or more and build a new reference")
 
 
 def _golden(installation: Installation, monitor: MonitorSettings) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,7 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from service.records import Alarm, Candidate, ClusterChange, CycleState, DeadLetter, Exemplar, Measured, RefreshCycle, Step
+from service.records import Alarm, Candidate, ClusterChange, CycleState, DeadLetter, Exemplar, Finding, Measured, RefreshCycle, Regime, Step
 from service.screens.drawing import (
     NONE,
     columns,
@@ -47,7 +47,8 @@ def alarm_list(alarms: Sequence[Alarm], *, now: float) -> RenderableType:
     for alarm in alarms:
         what = Text(f"{alarm.id}\n{excerpt(alarm.kind, 40)}")
         stream = Text(f"{alarm.monitor}\n{excerpt(alarm.segment, 40)}")
-        state = Text.assemble(word(alarm.state), "\n", word(alarm.severity))
+        regime = "" if alarm.regime is Regime.ACTIVE else f" ({alarm.regime})"
+        state = Text.assemble(word(alarm.state), regime, "\n", word(alarm.severity))
         effect = f"{percent(alarm.effect.estimate)}\n{100 * alarm.effect.low:.1f} to {100 * alarm.effect.high:.1f}"
         table.add_row(what, stream, state, effect, f"{span(max(now - alarm.opened, 0.0))} ago")
     return table
@@ -58,6 +59,8 @@ def alarm_explanation(alarm: Alarm, *, candidates: Sequence[Candidate] = ()) -> 
     parts: list[RenderableType] = [_title(f"alarm {alarm.id}"), _headline(alarm), _measured(alarm)]
     if alarm.clusters:
         parts += [_title("what moved: shares of the traffic"), cluster_table(alarm.clusters)]
+    if alarm.findings:
+        parts += [_title("is it us? how the samples arrived"), finding_table(alarm.findings)]
     if alarm.exemplars:
         parts += [_title("samples that show it"), exemplar_table(alarm.exemplars)]
     if candidates:
@@ -67,15 +70,17 @@ def alarm_explanation(alarm: Alarm, *, candidates: Sequence[Candidate] = ()) -> 
 
 def _headline(alarm: Alarm) -> Text:
     verdict = f", verdict {alarm.verdict}" if alarm.verdict else ""
+    regime = "" if alarm.regime is Regime.ACTIVE else f", {alarm.regime}: {'nobody was notified' if alarm.quiet else 'outside the budget'}"
     when = f"opened {moment(alarm.opened)} at sample {count(alarm.at_sample)}, against reference version {alarm.reference_version}"
     window = f"over {count(alarm.window_samples)} samples since {moment(alarm.window_start)}"
+    tuned = f", one false alarm in {count(alarm.run_length)} samples" if alarm.run_length else ""
     return Text.assemble(
         (f"{excerpt(alarm.kind)} on {alarm.monitor}", "bold"),
         f", stream {excerpt(alarm.segment)}: ",
         word(alarm.severity),
         ", ",
         word(alarm.state),
-        f"{verdict}\n{when}\n{window}, seen by {excerpt(alarm.channel)} ({alarm.family})",
+        f"{regime}{verdict}\n{when}\n{window}, seen by {excerpt(alarm.channel)} ({alarm.family}){tuned}",
     )
 
 
@@ -98,6 +103,14 @@ def cluster_table(clusters: Sequence[ClusterChange], *, limit: int = 8) -> Table
         shown = excerpt(change.exemplars[0].text or change.exemplars[0].id, 60) if change.exemplars else NONE
         table.add_row(sign, Text(excerpt(change.cluster, 60)), *figures, Text(shown))
     return cut(table, limit, len(clusters))
+
+
+def finding_table(findings: Sequence[Finding]) -> Table:
+    """What may be ours, with what to do."""
+    table = columns("finding", "of the window", "expected", "what to do", right=("of the window", "expected"))
+    for finding in findings:
+        table.add_row(Text(excerpt(finding.what, 40)), percent(finding.share), percent(finding.expected), Text(finding.advice))
+    return table
 
 
 def exemplar_table(exemplars: Sequence[Exemplar], *, limit: int = 8) -> Table:
@@ -217,7 +230,8 @@ def _monitor(monitor: Figures) -> RenderableType:
 
 def _standing(monitor: Figures) -> Text:
     rate, missing = monitor.get("traffic_per_second"), monitor.get("missing_samples")
-    text = Text.assemble(word(str(monitor["state"])), f": {count(monitor.get('samples'))} samples")
+    shadow = " (shadow: notifies nobody)" if monitor.get("mode") == "shadow" else ""
+    text = Text.assemble(word(str(monitor["state"])), f"{shadow}: {count(monitor.get('samples'))} samples")
     if rate:
         text.append(f", {rate:.3g} a second")
     if monitor.get("reference_version") is not None:
@@ -227,7 +241,21 @@ def _standing(monitor: Figures) -> Text:
     if monitor.get("run_length"):
         tolerance = f"tolerance {percent(monitor.get('tolerance'))} of new content"
         text.append(f"\none false alarm in {count(monitor['run_length'])} samples, {tolerance}")
+    for line in _warnings(monitor):
+        text.append(f"\n{line}", "yellow")
     return text
+
+
+def _warnings(monitor: Figures) -> Iterator[str]:
+    """What keeps the monitor from doing all that is asked of it, and what to set."""
+    advisory = [stream for stream in monitor.get("streams") or () if stream.get("regime") == "advisory"]
+    if advisory:
+        asked, supported = max(stream["asked_run_length"] for stream in advisory), monitor["supported_run_length"]
+        streams = f"{len(advisory)} of {len(monitor['streams'])} streams are advisory"
+        yield f"{streams}: the reference supports {count(supported)} samples, their share of the budget asks {count(asked)}"
+    longest = monitor.get("longest_window") or {}
+    if longest.get("pane_samples"):
+        yield f"the longest window covers {span(longest['seconds'])}: detection.pane_samples {longest['pane_samples']} would cover a week"
 
 
 def _stream_table(streams: Sequence[Figures], *, limit: int = 12) -> Table:
@@ -236,7 +264,8 @@ def _stream_table(streams: Sequence[Figures], *, limit: int = 12) -> Table:
     for stream in [*streams[:1], *sorted(streams[1:], key=_closeness, reverse=True)][:limit]:
         evidence, threshold = stream.get("evidence") or 0.0, stream.get("threshold") or 0.0
         bar = f"{level_bar(evidence, threshold, 10)} {evidence:5.1f} / {threshold:.1f}"
-        name = Text(excerpt(str(stream["segment"]), 80))
+        regime = stream.get("regime", "active")
+        name = Text(excerpt(str(stream["segment"]), 80) + ("" if regime == "active" else f" ({regime})"))
         table.add_row("!" if stream.get("alarm") else "", name, count(stream.get("samples")), bar, _bare(stream.get("effect")))
     return cut(table, limit, len(streams))
 

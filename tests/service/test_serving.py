@@ -104,6 +104,9 @@ class Fleet:
             raise ArtefactError("the tolerance is below what the reference can resolve")
         return Controller(self.effective(monitor), self._reference(monitor), self.store, Silent())
 
+    def allot(self, *, now: float) -> int:  # noqa: ARG002 - the protocol's
+        return 0
+
     def effective(self, monitor: str) -> MonitorSettings:
         return self.world.settings.model_copy(update={"name": monitor})
 

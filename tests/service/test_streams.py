@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.alarms import Reason
-from service.records import WHOLE, Alarm, AlarmState, Event, Family, Pane
+from service.budget import Allocation
+from service.records import WHOLE, Alarm, AlarmState, Event, Family, Pane, Regime
+from service.settings import MonitorSettings
 from service.streams import MonitorStreams, describe_status
 
 if TYPE_CHECKING:
@@ -295,3 +297,131 @@ def test_the_status_names_what_people_look_for(streams: MonitorStreams) -> None:
         ("segment", "samples", "regime", "run_length", "asked_run_length", "traffic_per_second", "evidence", "threshold", "channel",
          "window_samples", "effect", "novel_share", "alarm", "crossings", "opened", "withheld"),
     }  # fmt: skip
+
+
+# --- allocations -----------------------------------------------------------------------------------------------------
+
+
+def budgeted(world: World, **detection: Any) -> MonitorSettings:
+    """The monitor without a run length of its own."""
+    changed = world.settings.detection.model_copy(update={"run_length": None, **detection})
+    return world.settings.model_copy(update={"detection": changed})
+
+
+def allocation(lengths: dict[str, float], *, name: str = "r1", sequence: int = 0) -> Event:
+    given = Allocation(name, 500.0, "the traffic is known", lengths, dict.fromkeys(lengths, 1.0), dict.fromkeys(lengths, 0.1), 3, "t")
+    return Event(name, "chat", "allocation", 500.0, "driftgate", body=given.body(), sequence=sequence)
+
+
+LENGTHS = {WHOLE: 3_000.0, "locale=de": 4_000.0, "locale=en": 900_000.0}
+
+
+def test_an_allocation_tunes_every_stream_where_it_stands_in_the_log(world: World) -> None:
+    streams = MonitorStreams(budgeted(world), world.reference)
+    assert streams.run_length == pytest.approx(streams.tuning.supported)
+    streams.apply(allocation(LENGTHS, sequence=1))
+
+    supported = streams.tuning.supported
+    assert [stream.run_length for stream in streams.streams.values()] == [3_000.0, 4_000.0, supported]
+    assert [stream.regime for stream in streams.streams.values()] == [Regime.ACTIVE, Regime.ACTIVE, Regime.ADVISORY]
+    status = describe_status(streams)
+    assert status["allocation"]["run_lengths"] == LENGTHS
+    assert [stream["asked_run_length"] for stream in status["streams"]] == list(LENGTHS.values())
+
+
+def test_a_run_length_of_its_own_outlives_every_allocation(world: World, streams: MonitorStreams) -> None:
+    before = [stream.run_length for stream in streams.streams.values()]
+    streams.apply(allocation(LENGTHS, sequence=1))
+    assert [stream.run_length for stream in streams.streams.values()] == before
+    assert {stream.regime for stream in streams.streams.values()} == {Regime.ACTIVE}
+
+
+@given(cut=st.integers(0, 200), lengths=st.tuples(*[st.floats(500, 5_000)] * 3))
+@settings(max_examples=10)
+def test_a_log_with_allocations_gives_the_same_alarms_wherever_it_is_cut(
+    world: World, story: list[Entry], cut: int, lengths: tuple[float, ...]
+) -> None:
+    first, second = allocation(dict(zip(LENGTHS, lengths, strict=True))), allocation(LENGTHS, name="r2")
+    log = numbered(story[:15], [first], story[15:45], [second], story[45:])
+    undisturbed = MonitorStreams(budgeted(world), world.reference)
+    expected = decided(undisturbed, log)
+    assert expected
+
+    running = MonitorStreams(budgeted(world), world.reference)
+    found = decided(running, log[: cut % len(log)])
+    restarted = MonitorStreams(budgeted(world), world.reference)
+    assert restarted.restore(running.checkpoint())
+    assert found + decided(restarted, log[cut % len(log) :]) == expected
+    assert restarted.checkpoint() == undisturbed.checkpoint()
+
+
+def test_what_outlives_a_reference_is_taken_over(world: World) -> None:
+    old = MonitorStreams(budgeted(world), world.reference)
+    decided(old, numbered([allocation(LENGTHS)], world.panes(world.ordinary(640, 1))))
+    new = MonitorStreams(budgeted(world), replace(world.reference, version=2))
+    new.inherit(old.checkpoint())
+
+    assert new.samples == 0
+    assert new.traffic.rate == old.traffic.rate
+    assert [stream.run_length for stream in new.streams.values()] == [stream.run_length for stream in old.streams.values()]
+    assert new.exposures == old.exposures
+
+
+def test_what_could_have_been_a_false_alarm_is_counted(world: World) -> None:
+    streams = MonitorStreams(budgeted(world), world.reference)
+    german = world.panes(world.ordinary(320, 2), after=20, segment="locale=de")
+    english = world.panes(world.ordinary(160, 3), after=40, segment="locale=en")
+    decided(streams, numbered([allocation(LENGTHS)], world.panes(world.ordinary(640, 1)), german, english))
+    (spent,) = streams.exposures.weeks.values()
+    assert (spent.samples, spent.seconds) == (640, 624.0)
+    assert spent.allowed == pytest.approx(640 / 3_000 + 320 / 4_000)
+
+
+def test_an_advisory_stream_alarms_in_silence_unless_asked(world: World) -> None:
+    drift: list[Entry] = [allocation({**LENGTHS, WHOLE: 1e6}), *world.panes(world.drifted(640, 2))]
+    for advisory, quiet in (("silent", True), ("notify", False)):
+        streams = MonitorStreams(budgeted(world, advisory=advisory), world.reference)
+        opened = decided(streams, numbered(drift))[0]
+        assert (opened.regime, opened.quiet, opened.run_length) == (Regime.ADVISORY, quiet, streams.tuning.supported)
+
+
+def test_a_shadow_decides_and_takes_nothing_of_the_budget(world: World) -> None:
+    streams = MonitorStreams(budgeted(world, mode="shadow"), world.reference)
+    opened = decided(streams, numbered(world.panes(world.drifted(640, 2))))[0]
+    assert (opened.regime, opened.quiet) == (Regime.SHADOW, True)
+    assert not streams.exposures.weeks
+    assert describe_status(streams)["mode"] == "shadow"
+
+
+def test_importance_shortens_a_segments_wait(world: World) -> None:
+    segments = world.settings.segments.model_copy(update={"importance": {"locale=de": 4.0}})
+    streams = MonitorStreams(world.settings.model_copy(update={"segments": segments}), world.reference)
+    lengths = {segment: stream.run_length for segment, stream in streams.streams.items()}
+    assert lengths["locale=de"] == pytest.approx(lengths[WHOLE] / 4)
+    assert lengths["locale=en"] == pytest.approx(lengths[WHOLE])
+
+
+# --- slow drift ------------------------------------------------------------------------------------------------------
+
+
+def test_a_drift_that_takes_months_is_not_absorbed(world: World) -> None:
+    """New content grows by 0.3 points a day for ninety days of 160 samples: no day can be told from the one before."""
+    streams, opened = MonitorStreams(world.settings, world.reference), []
+    for day in range(90):
+        panes = world.panes(world.drifted(160, 1_000 + 3 * day, 0.25 * day / 90), after=10 * day)
+        opened += decided(streams, later(panes, day * (DAY - 160.0)))
+    assert opened
+    assert opened[0].window_samples >= 320
+    assert opened[0].opened - opened[0].window_start > DAY
+
+
+def test_the_status_says_how_far_back_the_longest_window_reaches(world: World, streams: MonitorStreams) -> None:
+    decided(streams, numbered(world.panes(world.ordinary(320, 1))))
+    longest = describe_status(streams)["longest_window"]
+    assert longest["seconds"] == pytest.approx(longest["samples"], rel=0.1)
+    assert longest["pane_samples"] is None
+
+    streams.traffic.samples *= 1_000
+    longest = describe_status(streams)["longest_window"]
+    assert longest["seconds"] < 7 * DAY
+    assert longest["pane_samples"] == pytest.approx(16 * 7 * DAY / longest["seconds"], abs=1)

@@ -200,3 +200,17 @@ def test_dead_outbox_items_are_shown_and_replayed(site: Any, make_alarm: MakeAla
     assert (again["state"], again["attempts"]) == ("pending", 0)
     assert {item.id for item in site.store.due(site.service.clock(), 10)} == {"o1", "o2"}
     assert site.client.post("/v1/outbox/o1/replay", json=ACT).status_code == 404
+
+
+# --- the ledger ------------------------------------------------------------------------------------------------------
+
+
+def test_the_ledger_counts_alarms_by_verdict_against_the_budget(site: Any, make_alarm: MakeAlarm) -> None:
+    site.store.save(make_alarm("a1", verdict=Verdict.FALSE), make_alarm("a2", monitor="vectors"))
+    everything = site.client.get("/v1/ledger").json()
+    assert (everything["total"]["false"], everything["total"]["unjudged"]) == (1, 1)
+    assert everything["false_alarms"]["verdict"] == "nothing measured yet"
+    alone = site.client.get("/v1/ledger", params={"monitor": "support", "weeks": 2}).json()
+    assert (alone["total"]["alarms"], [entry["what"] for entry in alone["entries"]]) == (1, ["alarm"])
+    assert site.client.get("/v1/ledger", params={"monitor": "nobody"}).status_code == 404
+    assert site.client.get("/v1/ledger", params={"weeks": 0}).status_code == 422

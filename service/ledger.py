@@ -1,0 +1,151 @@
+"""The ledger of alarms: what was raised, what it turned out to be, and false alarms as measured against those allowed for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from scipy.stats import chi2
+
+from service.alarms import HOLD_BACK_GROWTH, HOLD_BACK_SECONDS, Reason
+from service.budget import ALLOCATION, DAY, WEEK, week_of, week_start
+from service.ports import Store
+from service.records import Alarm, Event, Measured, Regime, Step, Verdict
+from service.records.ledger import Entry, FalseAlarms, Ledger, Proposal, Tally
+from service.settings import BudgetSettings
+
+MOST_ALARMS = 10_000
+"""Alarms that a ledger reads, newest first."""
+
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def keep(store: Store, monitors: Sequence[str], budget: BudgetSettings, *, weeks: int) -> Ledger:
+    """The ledger of some monitors: so many weeks, up to the last one that anything is known of."""
+    alarms = [alarm for name in monitors for alarm in store.find(Alarm, monitor=name, limit=MOST_ALARMS)]
+    spent = [exposure for name in monitors for exposure in store.status(name).get("exposures", ())]
+    last = max([week_of(alarm.opened) for alarm in alarms] + [exposure["week"] for exposure in spent], default=0)
+    first = last - weeks + 1
+    alarms = [alarm for alarm in alarms if week_of(alarm.opened) >= first]
+    tallies = tuple(_weeks(alarms, [exposure for exposure in spent if exposure["week"] >= first]))
+    total = _sum(tallies)
+    events = [event for name in monitors for event in store.events(name) if week_of(event.time) >= first]
+    entries = sorted([*_of_alarms(alarms), *_of_events(events)], key=lambda entry: entry.time)
+    proposals = tuple(propose(alarm) for alarm in reversed(alarms) if alarm.verdict is Verdict.SEASONAL)
+    return Ledger(tallies, total, measure(total, budget.days), tuple(entries), proposals)
+
+
+def poisson_interval(count: int, level: float = 0.95) -> tuple[float, float]:
+    """Exact bounds of a Poisson mean given one count (Garwood, Biometrika 1936)."""
+    tail = (1 - level) / 2
+    low = float(chi2.ppf(tail, 2 * count)) / 2 if count else 0.0
+    return low, float(chi2.ppf(1 - tail, 2 * count + 2)) / 2
+
+
+def measure(total: Tally, days: float) -> FalseAlarms:
+    """The rate of false alarms over all that was watched."""
+    covered = total.seconds / DAY
+    if not total.seconds:
+        return FalseAlarms(days, 0.0, total.false, total.unjudged, None, None, None)
+    per = days / covered
+    low, high = poisson_interval(total.false)
+    worst = poisson_interval(total.false + total.unjudged)[1]
+    measured = Measured(total.false * per, low * per, high * per)
+    return FalseAlarms(days, covered, total.false, total.unjudged, measured, worst * per, total.allowed * per)
+
+
+def propose(alarm: Alarm) -> Proposal:
+    """A reference over the week that holds the alarm's hours beside all others, so that its profile learns when they come round."""
+    start, end = (datetime.fromtimestamp(time, UTC) for time in (alarm.window_start, alarm.opened))
+    steps = int(min(alarm.opened - alarm.window_start, WEEK) // 3_600) + 1
+    moments = [datetime.fromtimestamp(alarm.window_start + 3_600 * n, UTC) for n in range(steps)] + [end]
+    days = tuple(_WEEKDAYS[day] for day in sorted({moment.weekday() for moment in (start, *moments)}))
+    since = alarm.opened - WEEK
+    command = (
+        f"driftgate reference build --monitor {alarm.monitor} --from-stream --since {_written(since)} --until {_written(alarm.opened + 1)}"
+    )
+    hours = tuple(sorted({moment.hour for moment in (start, *moments)}))
+    return Proposal(alarm.id, alarm.monitor, days, hours, alarm.window_start, alarm.opened, command)
+
+
+def _written(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+# --- tallies ----------------------------------------------------------------------------------------------------------
+
+
+def _weeks(alarms: Iterable[Alarm], spent: Iterable[Mapping[str, Any]]) -> Iterator[Tally]:
+    """Every week between the first and the last that has anything. Log time is covered while any of the monitors is watched."""
+    by_week: dict[int, list[Mapping[str, Any]]] = {}
+    for exposure in spent:
+        by_week.setdefault(exposure["week"], []).append(exposure)
+    raised: dict[int, list[Alarm]] = {}
+    for alarm in alarms:
+        raised.setdefault(week_of(alarm.opened), []).append(alarm)
+    known = by_week.keys() | raised.keys()
+    for week in range(min(known), max(known) + 1) if known else ():
+        watched = by_week.get(week, [])
+        yield replace(
+            _tally(week_start(week), raised.get(week, ())),
+            seconds=max((exposure["seconds"] for exposure in watched), default=0.0),
+            samples=sum(exposure["samples"] for exposure in watched),
+            allowed=sum(exposure["allowed"] for exposure in watched),
+        )
+
+
+def _tally(start: float, alarms: Sequence[Alarm]) -> Tally:
+    inside = Counter(alarm.verdict for alarm in alarms if alarm.regime is Regime.ACTIVE)
+    outside = sum(alarm.regime is not Regime.ACTIVE for alarm in alarms)
+    return Tally(
+        start,
+        true=inside[Verdict.TRUE],
+        false=inside[Verdict.FALSE],
+        seasonal=inside[Verdict.SEASONAL],
+        unjudged=inside[None],
+        outside=outside,
+    )
+
+
+def _sum(weeks: Sequence[Tally]) -> Tally:
+    names = ("seconds", "samples", "allowed", "true", "false", "seasonal", "unjudged", "outside")
+    start = weeks[0].start if weeks else 0.0
+    return replace(Tally(start), **{name: sum(getattr(week, name) for week in weeks) for name in names})
+
+
+# --- entries ----------------------------------------------------------------------------------------------------------
+
+
+def _of_alarms(alarms: Iterable[Alarm]) -> Iterator[Entry]:
+    for alarm in alarms:
+        opened = f"{alarm.kind}, effect {100 * alarm.effect.estimate:.1f} % ({alarm.family}, {alarm.severity}, {alarm.regime})"
+        for number, step in enumerate(alarm.history):
+            yield Entry(step.time, alarm.monitor, *_said(step, opened if number == 0 else ""), alarm.segment, alarm.id)
+            if step.reason in {Reason.FALSE_ALARM, Reason.SEASONAL}:
+                yield Entry(step.time, alarm.monitor, "held back", _hold_back(alarm), alarm.segment, alarm.id)
+
+
+def _said(step: Step, opened: str) -> tuple[str, str]:
+    """What a step of an alarm is called in the ledger, and how it reads."""
+    by = "" if step.actor == "driftgate" else f" [{step.actor}]"
+    if opened:
+        return "alarm", opened
+    verdicts = {Reason.TRUE_ALARM, Reason.FALSE_ALARM, Reason.SEASONAL}
+    named = {Reason.WORSE: "worse", **dict.fromkeys(verdicts, "verdict")}
+    return named.get(Reason(step.reason), step.state), f"{step.reason}{by}"
+
+
+def _hold_back(alarm: Alarm) -> str:
+    beyond = 100 * HOLD_BACK_GROWTH * alarm.effect.estimate
+    return f"{alarm.family} alarms of the stream, until the effect is surely above {beyond:.1f} % or for {HOLD_BACK_SECONDS / DAY:g} days"
+
+
+def _of_events(events: Iterable[Event]) -> Iterator[Entry]:
+    for event in events:
+        if event.kind == ALLOCATION:
+            share, lengths = sum(event.body["shares"].values()), event.body["run_lengths"]
+            says = f"{event.body['reason']}: {100 * share:.1f} % of the budget over {len(lengths)} streams"
+            yield Entry(event.time, event.monitor, "allocated", says)
