@@ -29,7 +29,7 @@ REFERENCES, STREAMS = 16, 64
 ROWS, RUN_LENGTH = 4_000, 500.0
 TIMES = (128, 512)
 LONGEST = 4_096
-BEFORE = (0, 256)
+BEFORE = (0, 0, 0, 128)
 """Samples before the change; streams take turns."""
 TIMES_TOLERANCE = (0, 1, 3)
 BAR = 0.93
@@ -48,7 +48,7 @@ class Interval:
     at: str
     """'alarm', or a fixed number of samples."""
     times: int
-    """Effect over tolerance."""
+    """Effect in the unwhitened norm over tolerance."""
     measure: str
     """'norm', 'scalar' or 'novel share'."""
     reference: int
