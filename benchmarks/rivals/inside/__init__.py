@@ -1,0 +1,1 @@
+"""What runs inside the rivals' own environments: it knows numpy and one of them, and nothing of the project."""
