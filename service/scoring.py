@@ -57,7 +57,7 @@ def marked_by_verdict(recorded: Sequence[Alarm], until: float) -> Sequence[Mark]
     return [Mark(alarm.window_start, min(closed(alarm), until), f"alarm {alarm.id}") for alarm in right]
 
 
-def score(name: str, backtest: Backtest, *, recorded: Sequence[Alarm], marks: Sequence[Mark] | None) -> Score:
+def assess(name: str, backtest: Backtest, *, recorded: Sequence[Alarm], marks: Sequence[Mark] | None) -> Score:
     """Judges a backtest: by the marks where there are any (an alarm outside all of them is false), else by the recorded verdicts."""
     alarms = backtest.alarms
     if marks is None:
@@ -113,21 +113,21 @@ def period_of(seconds: float, lines: int = _LINES) -> float:
     return unit * max(1.0, float(-(-seconds // (unit * lines))))
 
 
-def timeline(scores: Sequence[Score], *, recorded: Sequence[Alarm], marks: Sequence[Mark]) -> dict[str, Any]:
+def timeline(assessed: Sequence[Score], *, recorded: Sequence[Alarm], marks: Sequence[Mark]) -> dict[str, Any]:
     """Per period: samples, each configuration's largest evidence ÷ threshold, alarms opened, and the marked episodes it touches."""
-    times = np.concatenate([np.asarray(scored.backtest.course.times) for scored in scores])
+    times = np.concatenate([np.asarray(scored.backtest.course.times) for scored in assessed])
     if not len(times):
         return {"seconds": None, "periods": []}
     seconds = period_of(float(np.ptp(times)))
     first, last = np.floor(times.min() / seconds), np.floor(times.max() / seconds)
     edges = np.arange(first, last + 2) * seconds
-    binned = {scored.name: scored.backtest.course.binned(edges) for scored in scores}
-    opened = {RECORDED: recorded} | {scored.name: scored.alarms for scored in scores}
+    binned = {scored.name: scored.backtest.course.binned(edges) for scored in assessed}
+    opened = {RECORDED: recorded} | {scored.name: scored.alarms for scored in assessed}
     histograms = {name: np.histogram([alarm.opened for alarm in alarms], edges)[0] for name, alarms in opened.items()}
     periods = [
         {
             "start": float(edges[at]),
-            "samples": int(binned[scores[0].name][0][at]),
+            "samples": int(binned[assessed[0].name][0][at]),
             "evidence": {name: float(closeness[at]) for name, (_, closeness) in binned.items()},
             "opened": {name: int(histogram[at]) for name, histogram in histograms.items()},
             "episodes": [mark.name or "marked" for mark in marks if mark.start < edges[at + 1] and mark.end >= edges[at]],

@@ -281,11 +281,7 @@ class LogSettings(Section):
 class PaneLogSettings(Section):
     """The decided panes of each monitor, kept so that `driftgate backtest` can try another configuration on them."""
 
-    retention_bytes: int = Field(
-        500_000_000,
-        ge=0,
-        description="Bytes kept per monitor; a pane takes about 3 kB, a sample is in one pane of the whole stream and one per tag.",
-    )
+    retention_bytes: int = Field(500_000_000, ge=0, description="Bytes kept per monitor; a pane of any of its streams takes about 3 kB.")
     retention_days: float = Field(90.0, gt=0, le=3_650, description="Days of log time kept.")
 
 

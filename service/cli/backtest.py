@@ -21,7 +21,7 @@ from service.errors import ConfigurationError, InputError, NotFoundError
 from service.observe import Silent
 from service.records import Alarm
 from service.replay import MOST_LETTERS, fold
-from service.scoring import UNJUDGED, Mark, Score, document, marked_by_verdict, score, timeline
+from service.scoring import UNJUDGED, Mark, Score, assess, document, marked_by_verdict, timeline
 from service.screens.backtest import backtest_screen
 from service.settings import DetectionSettings, MonitorSettings, Settings, load
 from service.worker import Worker
@@ -199,7 +199,7 @@ def _feed(tests: Sequence[Backtest], entries: Sequence[Any]) -> None:
 def _document(
     source: str, trials: Sequence[Trial], tests: Sequence[Backtest], recorded: Sequence[Alarm], marks: Sequence[Mark] | None
 ) -> dict[str, Any]:
-    scores = [score(trial.name, test, recorded=recorded, marks=marks) for trial, test in zip(trials, tests, strict=True)]
+    assessed = [assess(trial.name, test, recorded=recorded, marks=marks) for trial, test in zip(trials, tests, strict=True)]
     known = marked_by_verdict(recorded, tests[0].last_time) if marks is None else marks
     times, first = tests[0].course.times, tests[0].first
     return {
@@ -211,14 +211,14 @@ def _document(
         "until": max(times, default=None),
         "recorded": [],
         "differences": [],
-        "configurations": [document(scored) for scored in scores],
-        "timeline": timeline(scores, recorded=recorded, marks=known),
-        "notes": _unjudged(scores, marks),
+        "configurations": [document(scored) for scored in assessed],
+        "timeline": timeline(assessed, recorded=recorded, marks=known),
+        "notes": _unjudged(assessed, marks),
     }
 
 
-def _unjudged(scores: Sequence[Score], marks: Sequence[Mark] | None) -> list[str]:
-    open_question = marks is None and any(scored.counts[UNJUDGED] for scored in scores)
+def _unjudged(assessed: Sequence[Score], marks: Sequence[Mark] | None) -> list[str]:
+    open_question = marks is None and any(scored.counts[UNJUDGED] for scored in assessed)
     return (
         ["alarms without a verdict count neither as right nor as false: `driftgate alarm verdict`, or --episodes"] if open_question else []
     )
