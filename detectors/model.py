@@ -68,13 +68,8 @@ class Slice:
     """Of its rows that the fit part does not hold, beyond the rare novelty percentile of the whole reference."""
 
     @property
-    def features(self) -> NDArray[np.float32]:
-        """(D,) mean feature where time plays no part."""
-        return self.profile.coefficients[0, : -len(self.scalar_deviation)].astype(np.float32)
-
-    @property
     def scalars(self) -> NDArray[np.float64]:
-        """(S,) likewise."""
+        """(S,) expected scalars, the swing of the day apart."""
         return self.profile.coefficients[0, -len(self.scalar_deviation) :]
 
 

@@ -47,6 +47,7 @@ class DriftScan:
         self.run_length = run_length
         self._stream = StreamScan(model, run_length=run_length)
         self._rest = np.empty((0, model.summarizer.dimension), np.float32)
+        self._rest_times = np.empty(0)
 
     @classmethod
     def fit(
@@ -57,27 +58,31 @@ class DriftScan:
         seed: int,
         order: Order = "iid",
         accept_supported: bool = False,
+        times: NDArray[np.float64] | None = None,
     ) -> Self:
         """From (n, d) float32 rows that the model is known to be good on.
 
         order: "time" when neighbouring rows depend on each other; then the rows must be in time order.
         accept_supported: take the run length that so many rows support when it is shorter than the one asked for; else ValueError
         says how many rows are needed.
+        times: (n,) Unix seconds of the rows; where they cover three whole days or two weeks, a daily or weekly cycle is learned, and
+        `update` takes times too.
         """
-        model = fit_model(np.asarray(reference, np.float32), seed=seed, order=order)
-        supported = model.calibration.supported
-        if run_length > supported and not accept_supported:
-            need = int(np.ceil(len(reference) * run_length / supported))
-            raise ValueError(f"a run length of {run_length:g} needs about {need} rows like these; {len(reference)} support {supported:.0f}")
-        return cls(model, run_length=min(run_length, supported))
+        model = fit_model(np.asarray(reference, np.float32), seed=seed, order=order, times=times)
+        if not accept_supported:
+            model.require(run_length)
+        return cls(model, run_length=min(run_length, model.calibration.supported))
 
     @property
     def supported_run_length(self) -> float:
         """Longest run length, in samples, that the reference can hold to."""
         return self.model.calibration.supported
 
-    def update(self, batch: NDArray[np.float32]) -> Evidence:
+    def update(self, batch: NDArray[np.float32], times: NDArray[np.float64] | None = None) -> Evidence:
         """(m, d) float32 rows in order; the evidence after them. `alarm` is true if the crossing lies within the batch.
+
+        times: (m,) Unix seconds, needed where a daily cycle was learned; rows at no time (NaN, or earlier than those before them in
+        their pane) are counted and not weighed.
 
         ValueError, with nothing taken, for rows of another dimension or with values that are not finite.
         """
@@ -86,30 +91,42 @@ class DriftScan:
             raise ValueError(f"rows have {self.model.summarizer.dimension} dimensions here, found shape {new.shape}")
         if not np.isfinite(new).all():
             raise ValueError("rows with values that are not finite")
-        rows = np.concatenate([self._rest, new])
+        stamps = self._stamps(len(new), times)
+        rows, at = np.concatenate([self._rest, new]), np.concatenate([self._rest_times, stamps])
         whole = len(rows) // self.model.pane * self.model.pane
-        self._rest = rows[whole:].copy()
+        self._rest, self._rest_times = rows[whole:].copy(), at[whole:]
         step = _CHUNK // self.model.pane * self.model.pane
-        crossed = [self._take(rows[start : min(start + step, whole)]) for start in range(0, whole, step)]
+        parts = [slice(start, min(start + step, whole)) for start in range(0, whole, step)]
+        crossed = [self._take(rows[part], at[part]) for part in parts]
         return replace(self._stream.evidence, alarm=any(crossed), samples=self._stream.samples + len(self._rest))
 
-    def _take(self, rows: NDArray[np.float32]) -> bool:
+    def _stamps(self, rows: int, times: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        if times is None:
+            if self.model.profile.clock.size > 1 and rows:
+                raise ValueError("the reference has a cycle of the day: rows need their times")
+            return np.zeros(rows)
+        if np.shape(times) != (rows,):
+            raise ValueError(f"times are one for each of the {rows} rows, found shape {np.shape(times)}")
+        return np.asarray(times, np.float64)
+
+    def _take(self, rows: NDArray[np.float32], times: NDArray[np.float64]) -> bool:
         """Whole panes of rows; whether an alarm was raised among them."""
         described, pane, crossed = self.model.summarizer.describe(rows), self.model.pane, False
         for start in range(0, len(rows), pane):
-            crossed |= self._stream.update(self.model.summarizer.summarize(described, slice(start, start + pane))).alarm
+            span = (float(times[start]), float(times[start + pane - 1]))
+            crossed |= self._stream.update(self.model.summarizer.summarize(described, slice(start, start + pane)), span=span).alarm
         return crossed
 
     def reset(self) -> None:
         """Forget the stream, keep the reference."""
         self._stream.reset()
-        self._rest = self._rest[:0]
+        self._rest, self._rest_times = self._rest[:0], self._rest_times[:0]
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Reference and stream, as arrays without pickle."""
         arrays = {f"model.{name}": value for name, value in self.model.to_arrays().items()}
         arrays |= {f"stream.{name}": value for name, value in self._stream.state().items()}
-        return arrays | {"rest": self._rest, "run_length": np.array(self.run_length)}
+        return arrays | {"rest": self._rest, "rest_times": self._rest_times, "run_length": np.array(self.run_length)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[np.generic]]) -> Self:
@@ -117,5 +134,5 @@ class DriftScan:
         model = ScanModel.from_arrays({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
         scan = cls(model, run_length=float(state["run_length"]))
         scan._stream.restore({k.removeprefix("stream."): v for k, v in state.items() if k.startswith("stream.")})
-        scan._rest = np.array(state["rest"], np.float32)
+        scan._rest, scan._rest_times = np.array(state["rest"], np.float32), np.array(state["rest_times"], np.float64)
         return scan

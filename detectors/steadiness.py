@@ -22,18 +22,18 @@ _CHUNK = 4096
 class Unsteady:
     """A stretch of the reference's timeline that differs from the rest of it by more than chance explains."""
 
-    first_row: int
-    last_row: int
-    first_time: float | None
-    last_time: float | None
+    rows: tuple[int, int]
+    """First and last."""
+    times: tuple[float, float] | None
+    """Of these rows, Unix seconds."""
     effect: float
     """Of the stretch against the rest, in equivalent shares of new content."""
     p_value: float
 
     def __str__(self) -> str:
-        when = "" if self.first_time is None else f" (times {self.first_time:.0f} to {self.last_time:.0f})"
+        when = "" if self.times is None else f" (times {self.times[0]:.0f} to {self.times[1]:.0f})"
         return (
-            f"rows {self.first_row} to {self.last_row}{when} differ from the rest of the reference as if {self.effect:.0%} of them were "
+            f"rows {self.rows[0]} to {self.rows[1]}{when} differ from the rest of the reference as if {self.effect:.0%} of them were "
             f"new content (p = {self.p_value:.3f}): a reference should be made of one steady stretch"
         )
 
@@ -68,8 +68,8 @@ def steadiness(
     if p_value > _LEVEL:
         return None
     first, last = at[0] * length, (n if at[1] == count else at[1] * length) - 1
-    span = (None, None) if times is None else (float(times[first]), float(times[last]))
-    return Unsteady(first, last, *span, _effect(model, sums / length, at), p_value)
+    span = None if times is None else (float(times[first]), float(times[last]))
+    return Unsteady((first, last), span, _effect(model, sums / length, at), p_value)
 
 
 def repeated(rows: NDArray[np.float32]) -> float:
@@ -77,7 +77,7 @@ def repeated(rows: NDArray[np.float32]) -> float:
     is drift to the scan, so a reference should repeat itself as traffic will."""
     direction = np.random.default_rng(0).standard_normal(rows.shape[1])
     marks = np.concatenate([rows[at : at + _CHUNK] @ direction for at in range(0, len(rows), _CHUNK)])
-    return 1 - len(np.unique(marks)) / len(rows)
+    return float(1 - len(np.unique(marks)) / len(rows))
 
 
 def _sums(model: ScanModel, rows: NDArray[np.float32], length: int, times: NDArray[np.float64] | None) -> NDArray[np.float64]:
@@ -93,7 +93,7 @@ def _sums(model: ScanModel, rows: NDArray[np.float32], length: int, times: NDArr
         stretch = np.arange(part.start, part.stop) // length
         first, starts = np.unique(stretch, return_index=True)
         total[first] += np.add.reduceat(found, starts, axis=0, dtype=np.float64)
-    return total - total.mean(0)
+    return np.asarray(total - total.mean(0))
 
 
 def _share(count: int) -> NDArray[np.float64]:

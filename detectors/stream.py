@@ -24,11 +24,20 @@ class StreamScan:
         self.model = model
         self.slice = slice or model.whole()
         self._tune(run_length)
-        self._law = self._sliced_law()
+        self._law = self.slice.law
+        self._clock = self.slice.profile.clock
         self._meter = EffectMeter(model, self.slice, self._law)
         channels = len(model.channels)
         self._widths = np.cumsum(
-            [len(model.eigenvalues), len(model.summarizer.scalar_names), model.summarizer.clusters + 1, NOVELTY_BINS, 1, channels]
+            [
+                len(model.eigenvalues),
+                len(model.summarizer.scalar_names),
+                model.summarizer.clusters + 1,
+                NOVELTY_BINS,
+                1,
+                channels,
+                self._clock.size,
+            ]
         )
         self.reset()
 
@@ -40,6 +49,8 @@ class StreamScan:
         self._latched = False
         self._at = 0
         self._partial: Summary | None = None
+        self._timed = np.zeros(self._clock.size)
+        """Time basis of the partial pane's samples, summed."""
         self._windows = Windows(SCALES, int(self._widths[-1]))
         self._levels = np.full((2, SCALES), self.threshold)
         self.evidence = Evidence(False, False, 0, 0.0, self.threshold, NO_EFFECT, 0, "")
@@ -55,14 +66,20 @@ class StreamScan:
 
     def update(self, summary: Summary, *, span: tuple[float, float] = (0.0, 0.0)) -> Evidence:
         """Adds a summary; evidence moves once at least a pane of samples has come together. `span`: time of its first and last sample."""
-        merged = summary if self._partial is None else self._partial.merge(summary)
         self.samples += summary.count
+        basis = self._clock.between(*span)
+        if basis is None:  # the clock jumped: nothing can be expected of these samples, so they are counted and not weighed
+            self.evidence = replace(self.evidence, alarm=False, samples=self.samples)
+            return self.evidence
+        merged = summary if self._partial is None else self._partial.merge(summary)
+        self._timed = self._timed + summary.count * basis
         if merged.count < self.model.pane:
             self._partial = replace(merged, sums=merged.sums.astype(np.float32).astype(np.float64))  # as `state` keeps it
             self.evidence = replace(self.evidence, alarm=False, samples=self.samples)
             return self.evidence
         self._partial = None
-        self._windows.push(self._row(merged), span=span)
+        self._windows.push(self._row(merged, self._timed), span=span)
+        self._timed = np.zeros(self._clock.size)
         k = self._windows.fresh
         self._levels[0, :k] = self._levels[1, :k]
         self._levels[1, :k] = self.threshold
@@ -132,6 +149,7 @@ class StreamScan:
         }
         if self._partial is not None:
             arrays["partial"] = np.frombuffer(self._partial.to_bytes(), np.uint8)
+            arrays["timed"] = self._timed
         return arrays
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
@@ -144,6 +162,7 @@ class StreamScan:
         self._levels = np.array(state["levels"], np.float64)
         self._tune(float(state["run_length"]))
         self._partial = Summary.from_bytes(np.asarray(state["partial"], np.uint8).tobytes()) if "partial" in state else None
+        self._timed = np.array(state["timed"], np.float64) if "timed" in state else np.zeros(self._clock.size)
         if self._windows.panes:
             self.evidence = replace(self._weigh(), alarm=False)
 
@@ -153,13 +172,14 @@ class StreamScan:
         self.threshold = curve.threshold(self.run_length)
         self._gap = curve.threshold(20 * self.run_length) - self.threshold
 
-    def _row(self, summary: Summary) -> NDArray[np.float32]:
-        """A pane's sums in the spectrum's basis around the slice's mean, its counts, and its squared sums for the spread."""
-        features = summary.sums.astype(np.float32) @ self.model.spectrum.basis - summary.count * self.slice.features
-        scalars = summary.scalars - summary.count * self.slice.scalars
+    def _row(self, summary: Summary, timed: NDArray[np.float64]) -> NDArray[np.float32]:
+        """A pane's sums in the spectrum's basis around what was expected then, its counts, its squared sums for the spread, its time."""
+        features, scalars = np.split(timed @ self.slice.profile.coefficients, self._widths[:1])
+        features = summary.sums.astype(np.float32) @ self.model.spectrum.basis - features
+        scalars = summary.scalars - scalars
         spread = np.concatenate([self.model.spectrum.weights @ np.square(features), np.square(scalars)]) / summary.count
         return np.concatenate(
-            [features, scalars, summary.clusters, summary.novelty, [summary.count], spread], dtype=np.float32, casting="unsafe"
+            [features, scalars, summary.clusters, summary.novelty, [summary.count], spread, timed], dtype=np.float32, casting="unsafe"
         )
 
     def _means(self) -> WindowMeans:
@@ -170,13 +190,9 @@ class StreamScan:
             scalars=rows[:, w[0] : w[1]] / n[:, None],
             samples=n,
             panes=self._windows.lengths(),
-            scatter=rows[:, w[4] :].astype(np.float64),
-            error=self._reference_error(n),
+            scatter=rows[:, w[4] : w[5]].astype(np.float64),
+            error=self.slice.profile.unknown(rows[:, w[5] :] / n[:, None]).T,
         )
-
-    def _reference_error(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(K, 2) variance of the reference's mean at these windows, as a share of one row's: of the features, of the scalars."""
-        return np.broadcast_to([1 / self.slice.rows, 1 / self.slice.scalar_rows], (len(samples), 2))
 
     def _weigh(self) -> Evidence:
         means = self._means()
@@ -223,13 +239,3 @@ class StreamScan:
         there the evidence had `crossed` a threshold."""
         scanned = self.samples - (self._partial.count if self._partial else 0)
         return Selection(self.model.calibration.curve.threshold(20.0 * max(scanned, 50)), crossed, self._gap)
-
-    def _sliced_law(self) -> Law:
-        """The monitor's law with the slice's own traces in place of the whole reference's."""
-        own, ours = self.model.calibration.moments, self.slice.moments
-        ones = np.ones(len(self.slice.scalar_deviation))
-        return self.model.calibration.law.scaled(
-            np.concatenate([ours.t1 / own.t1, ones]),
-            np.concatenate([np.sqrt(ours.t2 / own.t2), ones]),
-            np.concatenate([ours.skewness / own.skewness, ones]),
-        )
