@@ -28,7 +28,7 @@ _MEANING = "mmd"
 """The norm that weighs all directions alike: how far the mean meaning moved."""
 _COPY_REACH = 2.5
 """A sample that repeats moves the mean about so many times as far as as many samples of one topic, which scatter."""
-_FEWEST_COPIES = 0.02
+_FEWEST = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,13 @@ class Signs:
     surprise : channel → -log10 of its tail probability in this window.
     share : channel → how much of the traffic would have to be wholly new, or beyond the reference's 99th percentile, to move it so far.
     repeated : share of the samples that are copies of an earlier, ordinary one, beyond the reference's own.
+    lost : share of what came in that could not be used.
     """
 
     surprise: Mapping[str, float]
     share: Mapping[str, float]
     repeated: float = 0.0
+    lost: float = 0.0
 
 
 def is_quality(channel: str) -> bool:
@@ -56,7 +58,7 @@ def name_kind(signs: Signs) -> str:
     Copies move every other channel, so they come first. Spoilt inputs look new, and new ones are hardly ever spoilt: quality is
     named where at least as many samples lie beyond the reference in one of its measures as in novelty. Answers are named only where
     no channel of the inputs moved (5 % over all of them): that a model is unsure of what is new is no change of the model. What
-    moved without novelty is a changed mix.
+    moved without novelty is a changed mix, of which losing part of the input is one.
 
     Examples
     --------
@@ -66,7 +68,7 @@ def name_kind(signs: Signs) -> str:
     'quality loss: length low'
     """
     novel, half = signs.share.get("novelty", 0.0), signs.share.get(_MEANING, 0.0) / 2
-    if signs.repeated >= _FEWEST_COPIES and _COPY_REACH * signs.repeated >= max(novel, half):
+    if signs.repeated >= _FEWEST and _COPY_REACH * signs.repeated >= max(novel, half):
         return f"{Kind.FEED}: repeated samples"
     inputs = {channel: surprise for channel, surprise in signs.surprise.items() if channel not in OUTPUTS}
     significant = np.log10(len(inputs) / _LEVEL)
@@ -77,4 +79,6 @@ def name_kind(signs: Signs) -> str:
     worst = max(measures, key=measures.__getitem__, default="")
     if worst and measures[worst] >= max(novel, half):
         return f"{Kind.QUALITY}: {worst}"
-    return Kind.NEW if novel >= half else Kind.MIX
+    if novel >= half:
+        return Kind.NEW
+    return f"{Kind.FEED}: input lost" if signs.lost >= max(half, _FEWEST) else Kind.MIX

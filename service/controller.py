@@ -14,7 +14,7 @@ import structlog
 from service.alarms import Reason, step
 from service.episodes import Stream
 from service.errors import ConflictError
-from service.explanation import explain
+from service.explanation import Recent, explain
 from service.observe import Observer, Reading
 from service.ports import Store
 from service.records import Alarm, AlarmState, Decision, Event, Measured, OutboxItem, Pane, stable_id
@@ -26,6 +26,7 @@ REBASE = "rebase"
 """Kind of the event that says from where on another reference decides: `after` that sequence number, this `version`."""
 
 _BATCH = 512
+_LETTERS = 1_000
 _CHECKPOINT_PANES = 256
 _CHECKPOINT_SECONDS = 600.0
 
@@ -173,7 +174,8 @@ class Controller:
 
     def _explained(self, alarm: Alarm, stream: Stream, pane: Pane) -> Alarm:
         pool = self._store.pool(self.monitor, since=alarm.window_start)
-        explained = explain(alarm, stream, pane, pool, self.streams.reference)
+        recent = Recent(pool, self._store.dead_letters(monitor=self.monitor, limit=_LETTERS))
+        explained = explain(alarm, stream, pane, recent, self.streams.reference)
         self.streams.alarms[alarm.id] = explained
         return explained
 

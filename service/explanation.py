@@ -3,38 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import Described, Summary
+from detectors import Described
+from detectors.kinds import name_kind
 from service.episodes import Stream
-from service.records import Alarm, ClusterChange, Exemplar, Pane, Pooled, belongs
+from service.feed import Delivery, findings, repeated
+from service.records import Alarm, ClusterChange, DeadLetter, Exemplar, Pane, Pooled, belongs
 from service.reference import Reference
 
 _CLUSTERS, _EXEMPLARS, _PER_CLUSTER, _CUT, _LEAST_ROWS = 8, 5, 2, 200, 50
-_BEYOND_CHANCE = 2.5
-"""Standard errors from which a cluster's change is shown."""
-
 NOVEL = "novel"
 """The cluster of samples that lie near no reference cluster."""
 
 
-def explain(alarm: Alarm, stream: Stream, pane: Pane, pool: Sequence[Pooled], reference: Reference) -> Alarm:
-    """The alarm with its exemplars and moved clusters; `pane` is the one that opened it, `pool` holds samples of any segment."""
-    rows = [row for row in pool if _shows(row, alarm, reference) and _before_end(row, pane)]
+def explain(alarm: Alarm, stream: Stream, pane: Pane, recent: Recent, reference: Reference) -> Alarm:
+    """The alarm with its exemplars, moved clusters and what may be ours; `pane` is the one that opened it."""
+    rows = [row for row in recent.pool if _shows(row, alarm, reference) and _before_end(row, pane)]
     rows = rows[-max(alarm.window_samples, _LEAST_ROWS) :]
     if not rows:
-        return replace(alarm, clusters=_changes(stream.scan.window(), reference, [], None))
-    described = reference.summarizer.describe(np.stack([row.embedding for row in rows]).astype(np.float32))
+        return replace(alarm, clusters=_changes(stream, reference, [], None))
+    described = _described(rows, reference)
     witness = (described.features - reference.summarizer.mean) @ stream.scan.direction
     order = np.argsort(-witness, kind="stable")
+    window = slice(-alarm.window_samples, None)
+    delivery = Delivery(rows[window], witness[window], _repeated(rows[window], described, reference), recent.refused_since(alarm))
+    kind = name_kind(replace(stream.scan.signs(), repeated=delivery.repeated, lost=delivery.lost))
+    answered = sum(map(bool, reference.rows.predicted)) / len(reference.rows)
     return replace(
         alarm,
+        kind=kind,
         exemplars=tuple(exemplar(rows[i]) for i in _distinct(order, described, _EXEMPLARS)),
-        clusters=_changes(stream.scan.window(), reference, rows, described),
+        clusters=_changes(stream, reference, rows, described),
+        findings=findings(delivery, tags=reference.tagged(alarm.segment), answered=answered),
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recent:
+    """What the store keeps of the recent past: samples of any segment, oldest first, and what was refused."""
+
+    pool: Sequence[Pooled]
+    refused: Sequence[DeadLetter] = ()
+
+    def refused_since(self, alarm: Alarm) -> int:
+        """Items refused since the alarm's window began."""
+        return sum(alarm.window_start <= letter.time <= alarm.opened for letter in self.refused)
+
+
+def _described(rows: Sequence[Pooled], reference: Reference) -> Described:
+    """As the worker described them, but for outputs; quality where payloads are kept."""
+    embeddings = np.stack([row.embedding for row in rows]).astype(np.float32)
+    payloads = [np.empty(0, np.float32) if row.payload is None else row.payload for row in rows]
+    return reference.summarizer.describe(embeddings, quality=None if reference.gauge is None else reference.gauge.measure(payloads))
+
+
+def _repeated(rows: Sequence[Pooled], described: Described, reference: Reference) -> float:
+    spoilt = reference.summarizer.spoilt(described)[-len(rows) :]
+    return repeated(np.stack([row.embedding for row in rows]), reference.rows.embeddings, spoilt=spoilt)
 
 
 def exemplar(row: Pooled) -> Exemplar:
@@ -64,18 +93,18 @@ def _distinct(order: NDArray[np.int64], described: Described, most: int) -> list
     return chosen
 
 
-def _changes(window: Summary, reference: Reference, rows: Sequence[Pooled], described: Described | None) -> tuple[ClusterChange, ...]:
-    """The clusters whose share moved beyond chance, largest gain first."""
+def _changes(stream: Stream, reference: Reference, rows: Sequence[Pooled], described: Described | None) -> tuple[ClusterChange, ...]:
+    """The clusters whose share surely moved, against the stream's own slice of the reference; largest gain first."""
+    window, own = stream.scan.window(), reference.cluster_counts(stream.segment)
     if not window.count:
         return ()
-    before, now = reference.cluster_shares, window.clusters / window.count
-    names = (*reference.cluster_names, NOVEL)
-    error = np.sqrt(np.maximum(before, 1e-3) * (1 - before) * (1 / window.count + 1 / len(reference.rows)))
-    beyond = np.abs(now - before) / error
-    moved = [c for c in np.argsort(-beyond, kind="stable")[:_CLUSTERS] if beyond[c] > _BEYOND_CHANCE]
+    shift, names = stream.scan.cluster_shift(own), (*reference.cluster_names, NOVEL)
+    before = own / max(int(own.sum()), 1)
+    strongest = np.argsort(-np.abs(shift.change), kind="stable")
+    moved = [int(c) for c in strongest if shift.moved[c]][:_CLUSTERS]
     changes = []
-    for c in sorted(moved, key=lambda c: before[c] - now[c]):
+    for c in sorted(moved, key=lambda c: -shift.change[c]):
         members = np.flatnonzero(described.cluster == c) if described is not None else np.empty(0, np.int64)
         shown = tuple(exemplar(rows[i]) for i in members[:_PER_CLUSTER])
-        changes.append(ClusterChange(names[c], float(before[c]), float(now[c]), shown))
+        changes.append(ClusterChange(names[c], float(before[c]), float(before[c] + shift.change[c]), shown))
     return tuple(changes)

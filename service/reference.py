@@ -35,7 +35,6 @@ SLICE_ROWS = 200
 """Reference rows from which a segment is tested against its own slice; below it only counts are kept."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a version came from: the embedder's fingerprint, when, from what; a provisional one waits for a person."""
@@ -99,10 +98,15 @@ class Reference:
         """A name for each reference cluster: its commonest label where half of its rows carry it, else its most central text."""
         return tuple(self._name(np.flatnonzero(self._cluster == c), c) for c in range(self.summarizer.clusters))
 
-    @cached_property
-    def cluster_shares(self) -> NDArray[np.float64]:
-        """(C + 1,) share of the reference's rows in each cluster, the novel ones last."""
-        return np.bincount(self._cluster, minlength=self.summarizer.clusters + 1) / len(self.rows)
+    def cluster_counts(self, segment: str) -> NDArray[np.int64]:
+        """(C + 1,) rows of a segment in each cluster, the novel ones last; of those only that the clusters were not fitted on."""
+        at = np.arange(len(self.rows)) if segment == WHOLE else self._members()[segment]
+        return np.bincount(self._cluster[at[self.model.held_out[at]]], minlength=self.summarizer.clusters + 1)
+
+    def tagged(self, segment: str) -> Mapping[str, float]:
+        """Declared tag → share of a segment's rows that carry it."""
+        at = range(len(self.rows)) if segment == WHOLE else self._members()[segment].tolist()
+        return {tag: sum(tag in self.rows.segments[i] for i in at) / max(len(at), 1) for tag in self.segment_values}
 
     @cached_property
     def _cluster(self) -> NDArray[np.int64]:

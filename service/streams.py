@@ -254,10 +254,14 @@ class MonitorStreams:
 def _renamed(alarm: Alarm, stream: Stream, pane: Pane) -> Alarm:
     """Its kind by the window that has just doubled since it opened; what the feed explains stays the feed's."""
     since = stream.scan.samples - alarm.at_sample
-    kind = name_kind(stream.scan.signs())
-    if not since - pane.summary.count < alarm.window_samples <= since or kind == alarm.kind or alarm.kind.startswith(Kind.FEED):
+    if not since - pane.summary.count < alarm.window_samples <= since or alarm.kind.startswith(Kind.FEED):
         return alarm
-    return replace(step(alarm, alarm.state, Reason.RENAMED, time=pane.last_time, note=f"was {alarm.kind}"), kind=kind)
+    kind = name_kind(stream.scan.signs())
+    return (
+        alarm
+        if kind == alarm.kind
+        else replace(step(alarm, alarm.state, Reason.RENAMED, time=pane.last_time, note=f"was {alarm.kind}"), kind=kind)
+    )
 
 
 def _alarm(streams: MonitorStreams, stream: Stream, family: Family, evidence: Evidence, pane: Pane) -> Alarm:

@@ -183,6 +183,15 @@ class ClusterView(View):
     exemplars: tuple[ExemplarView, ...]
 
 
+class FindingView(View):
+    """How the window's samples arrived, which may be what the alarm comes from."""
+
+    what: str
+    share: float
+    expected: float
+    advice: str
+
+
 class AlarmView(View):
     """An episode of drift."""
 
@@ -206,6 +215,7 @@ class AlarmView(View):
     quiet: bool = Field(description="Nobody was notified, and no refresh cycle opens.")
     exemplars: tuple[ExemplarView, ...]
     clusters: tuple[ClusterView, ...]
+    findings: tuple[FindingView, ...]
     verdict: Verdict | None
     history: tuple[StepView, ...]
     version: int

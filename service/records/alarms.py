@@ -80,6 +80,18 @@ class ClusterChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about how the window's samples arrived, which may be what the alarm comes from: is it us?"""
+
+    what: str
+    share: float
+    """Of the window, 0 to 1."""
+    expected: float
+    """The same of the reference."""
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """An episode of drift on one stream and channel family."""
 
@@ -89,7 +101,8 @@ class Alarm:
     family: Family
     reference_version: int
     kind: str
-    """The finer kind of drift, an annotation that may be revised: `new content`, `changed mix`, ..."""
+    """The finer kind of drift, an annotation that is revised once the window has doubled: `new content`, `changed mix`,
+    `quality loss: spelling high`, `changed predictions`, `confidence`, `feed: repeated samples`."""
     severity: Severity
     state: AlarmState
     at_sample: int
@@ -109,6 +122,7 @@ class Alarm:
     """Kept and shown, but nobody is notified and no refresh cycle opens."""
     exemplars: tuple[Exemplar, ...] = ()
     clusters: tuple[ClusterChange, ...] = ()
+    findings: tuple[Finding, ...] = ()
     verdict: Verdict | None = None
     history: tuple[Step, ...] = ()
     version: int = 0
