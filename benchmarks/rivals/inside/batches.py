@@ -21,7 +21,7 @@ class Batches:
     @property
     def state_bytes(self) -> int:
         """The rows of a batch that is not full."""
-        return WINDOW * self._row_bytes
+        return int(WINDOW * self._row_bytes)
 
     def restart(self) -> None:
         pass

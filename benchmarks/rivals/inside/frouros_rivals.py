@@ -30,7 +30,7 @@ class Sliding:
     @property
     def state_bytes(self) -> int:
         """The window."""
-        return WINDOW * self._rows.itemsize * self._rows.shape[1]
+        return int(WINDOW * self._rows.itemsize * self._rows.shape[1])
 
     def restart(self) -> None:
         self._detector = self._begin()

@@ -23,7 +23,7 @@ class AsShipped:
     @property
     def state_bytes(self) -> int:
         """A batch, which may become the reference."""
-        return WINDOW * self._reference.itemsize * self._reference.shape[1]
+        return int(WINDOW * self._reference.itemsize * self._reference.shape[1])
 
     def restart(self) -> None:
         self._detector = KdqTreeBatch()
