@@ -81,13 +81,13 @@ class Dependence:
         return cls(np.asarray(arrays["autocovariance"], np.float64), np.asarray(arrays["long_run"], np.float64), block, bool(measured))
 
     @property
-    def inflation(self) -> float:
+    def whitened(self) -> float:
         """How many dependent rows are worth one independent row, in the whitened norm."""
         return max(float(self.long_run[0] / self.autocovariance[0, 0]), 1.0)
 
     @property
-    def worst(self) -> float:
-        """The same in the channel where it is most."""
+    def inflation(self) -> float:
+        """The same in the channel where it is most, which is what limits the run length."""
         return max(float((self.long_run / self.autocovariance[:, 0]).max()), 1.0)
 
     def expected(self, n: float, reference: int) -> NDArray[np.float64]:

@@ -109,7 +109,7 @@ class Residuals:
         channels = len(spectrum.weights) + rows.shape[1] - width
         dependence = Dependence.measure(rest, spectrum.weights) if order == "time" else Dependence.none(channels)
         if richest.size > 1:
-            noise = dependence.inflation * (white.T @ white) / len(white)
+            noise = dependence.whitened * (white.T @ white) / len(white)
             test = Products(turned.gram, turned.columns * root)
             chosen = choose(richest, test, trace=float(np.trace(noise)), square=float(np.square(noise).sum()))
             at = chosen.within(richest)

@@ -32,7 +32,8 @@ _LEAST_UNIT = 1.0
 def rows_needed(run_length: float, *, inflation: float = 1.0) -> int:
     """Reference rows that support a run length: inflation x run length / 5.
 
-    inflation : how many of the rows are worth one independent row, 1 where neighbours do not depend on each other.
+    inflation : how many of the rows are worth one independent row (`Dependence.inflation`), 1 where neighbours do not depend on each
+    other. By simulation independent rows would bear twice the run length, sessions would not.
 
     >>> rows_needed(20_000), rows_needed(20_000, inflation=3)
     (4000, 12000)
@@ -180,9 +181,9 @@ class ScanModel:
 
     def _sliced_moments(self, rest: NDArray[np.float64]) -> Moments:
         """Of the slice's rows, freed of what so few of them add, and of what centring at their own mean takes away."""
-        independent = len(rest) / self.dependence.inflation
+        independent = len(rest) / self.dependence.whitened
         own = Moments.of(np.cov(rest, rowvar=False), self.spectrum.weights).unbiased(independent)
-        lost = 1 - min((self.dependence.inflation - 1) / len(rest), 0.5)
+        lost = 1 - min((self.dependence.whitened - 1) / len(rest), 0.5)
         return Moments(own.t1 / lost, own.t2 / lost**2, own.t3 / lost**3)
 
     def _sliced_law(self, moments: Moments, rest: NDArray[np.float64], rows: int) -> Law:
@@ -194,7 +195,7 @@ class ScanModel:
         n = 1.5 * 2.0 ** np.arange(SCALES) * self.pane
         longer = np.array([dependence.expected(v, rows) / dependence.expected(v, self.calibration.rows) for v in n])
         norms = np.square(rest) @ self.spectrum.weights.T.astype(np.float64)
-        unsure = norms.var(0) / (len(rest) / dependence.inflation) / moments.t1**2
+        unsure = norms.var(0) / (len(rest) / dependence.whitened) / moments.t1**2
         g = len(moments.t1)
         mean, deviation, skewness = law.mean.copy(), law.deviation.copy(), law.skewness.copy()
         mean[:, :g] *= longer[:, :g] * moments.t1 / whole.t1
@@ -279,7 +280,7 @@ def _calibrate(
     law, curve = world.simulate(rng, plug_in, progress)
     return Calibration(
         law=dependence.correct(_freed(law, plug_in, moments, world.repetition()), world),
-        curve=curve.carrying(len(world.rows) / dependence.inflation),
+        curve=curve.carrying(len(world.rows) / dependence.whitened),
         moments=moments,
         scalar_deviation=world.deviation,
         rows=world.reference[0],

@@ -1,0 +1,105 @@
+"""What is made of rows that depend on their neighbours, and of references that are not what they should be."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from detectors import DriftScan
+from detectors.dependence import Dependence
+from detectors.model import fit_model, rows_needed, supported_run_length
+from detectors.steadiness import repeated, steadiness
+
+WEIGHTS = np.ones((1, 6), np.float32)
+
+
+def carried(n: int, share: float, seed: int, *, columns: int = 6) -> NDArray[np.float32]:
+    """First-order autoregressive rows, each column of variance 1."""
+    noise = np.random.default_rng(seed).standard_normal((n, columns)) * np.sqrt(1 - share**2)
+    rows = noise.copy()
+    for i in range(1, n):
+        rows[i] += share * rows[i - 1]
+    return rows.astype(np.float32)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.9])
+def test_inflation_is_the_long_run_variance(share: float) -> None:
+    found = [Dependence.measure(carried(4000, share, seed), WEIGHTS[:, :6]).whitened for seed in range(4)]
+    assert np.mean(found) == pytest.approx((1 + share) / (1 - share), rel=0.25)
+
+
+def test_independent_rows_have_blocks_of_one() -> None:
+    assert [Dependence.measure(carried(2000, 0.0, seed, columns=8), WEIGHTS).block for seed in range(10)] == [1] * 10
+
+
+def test_dependence_longer_than_can_be_measured_is_said_to_be() -> None:
+    rows = np.repeat(np.random.default_rng(3).standard_normal((6, 6)), 200, axis=0) + 0.1 * carried(1200, 0.0, 4)
+    assert not Dependence.measure(rows.astype(np.float32), WEIGHTS).measured
+
+
+def test_a_reference_of_few_long_sessions_is_refused_with_the_rows_that_it_needs() -> None:
+    rng = np.random.default_rng(5)
+    rows = np.repeat(rng.standard_normal((8, 12)), 100, axis=0) + 0.5 * rng.standard_normal((800, 12))
+    with pytest.raises(
+        ValueError, match=r"needs (about|more than) \d+ rows like these: 800 were given; .* support \d+; .*accept_supported"
+    ):
+        DriftScan.fit(rows.astype(np.float32), run_length=2000, seed=0, order="time")
+
+
+def test_rows_and_run_length_are_each_others_inverse() -> None:
+    for rows, inflation in [(500, 1.0), (4000, 1.0), (8000, 12.5)]:
+        assert rows_needed(supported_run_length(rows, inflation=inflation), inflation=inflation) == rows
+    assert supported_run_length(4000) >= 5000
+
+
+def steady(n: int, seed: int) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal((n, 8)).astype(np.float32)
+
+
+def test_a_reference_that_drifts_is_told_where() -> None:
+    rows = steady(1500, 1)
+    rows[1000:] += 0.6
+    model = fit_model(rows, seed=0)
+    found = steadiness(model, rows, rng=np.random.default_rng(0), times=np.arange(1500.0))
+    assert found is not None
+    edges = {edge for edge in found.rows if 50 < edge < 1450}
+    assert all(abs(edge - 1000) < 80 for edge in edges)
+    assert edges
+    assert found.times == (found.rows[0], found.rows[1])
+    assert "steady" in str(found)
+
+
+def test_a_steady_reference_is_not_warned_about() -> None:
+    model = fit_model(steady(1500, 2), seed=0)
+    rng = np.random.default_rng(0)
+    assert sum(steadiness(model, steady(1500, 10 + seed), rng=rng) is not None for seed in range(4)) == 0
+    assert steadiness(model, steady(10, 3), rng=rng) is None
+
+
+def test_repeated_rows_are_counted() -> None:
+    rows = steady(100, 4)
+    assert repeated(rows) == 0
+    assert repeated(np.concatenate([rows, rows[:50]])) == pytest.approx(1 / 3)
+
+
+def test_one_class_and_constant_columns_are_no_obstacle() -> None:
+    rows = np.hstack([steady(700, 5), np.ones((700, 3), np.float32)])
+    scan = DriftScan.fit(rows[:500], run_length=1000, seed=0)
+    assert not scan.update(rows[500:]).alarm
+    assert scan.update(rows[500:] + 1).alarm
+
+
+def test_a_value_that_is_not_finite_is_named_by_its_row() -> None:
+    rows = steady(500, 6)
+    rows[321, 2] = np.inf
+    with pytest.raises(ValueError, match="row 321"):
+        fit_model(rows, seed=0)
+
+
+def test_a_reference_may_be_a_memory_map_and_progress_is_told(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("rows") / "rows.npy"
+    np.save(path, steady(500, 7))
+    told: list[float] = []
+    mapped = fit_model(np.load(path, mmap_mode="r"), seed=0, progress=told.append)
+    assert mapped.calibration.rows == 500
+    assert told == sorted(told)
+    assert told[-1] == 1
