@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from service.alarms import HOLD_BACK_GROWTH, HOLD_BACK_SECONDS, Reason
 from service.budget import ALLOCATION, DAY, WEEK, week_of, week_start
@@ -41,8 +41,8 @@ def keep(store: Store, monitors: Sequence[str], budget: BudgetSettings, *, weeks
 def poisson_interval(count: int, level: float = 0.95) -> tuple[float, float]:
     """Exact bounds of a Poisson mean given one count (Garwood, Biometrika 1936)."""
     tail = (1 - level) / 2
-    low = float(chi2.ppf(tail, 2 * count)) / 2 if count else 0.0
-    return low, float(chi2.ppf(1 - tail, 2 * count + 2)) / 2
+    low = float(gammaincinv(count, tail)) if count else 0.0
+    return low, float(gammaincinv(count + 1, 1 - tail))
 
 
 def measure(total: Tally, days: float) -> FalseAlarms:
