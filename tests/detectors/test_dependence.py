@@ -18,7 +18,7 @@ def carried(n: int, share: float, seed: int, *, columns: int = 6) -> NDArray[np.
     rows = noise.copy()
     for i in range(1, n):
         rows[i] += share * rows[i - 1]
-    return rows.astype(np.float32)
+    return np.asarray(rows, np.float32)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.9])
@@ -59,7 +59,7 @@ def test_a_reference_that_drifts_is_told_where() -> None:
     rows = steady(1500, 1)
     rows[1000:] += 0.6
     model = fit_model(rows, seed=0)
-    found = steadiness(model, rows, rng=np.random.default_rng(0), times=np.arange(1500.0))
+    found = steadiness(model, rows, rng=np.random.default_rng(0), times=np.arange(1500, dtype=np.float64))
     assert found is not None
     edges = {edge for edge in found.rows if 50 < edge < 1450}
     assert all(abs(edge - 1000) < 80 for edge in edges)

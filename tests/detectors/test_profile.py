@@ -19,12 +19,12 @@ def cycle(times: NDArray[np.float64], seed: int, *, shift: float = 0.0) -> NDArr
     centres = np.random.default_rng(99).standard_normal((8, 16)) * 1.5
     odds = np.exp(1.5 * np.cos(2 * np.pi * (times[:, None] / DAY - np.arange(8) / 8))).cumsum(1)
     topic = (rng.random(len(times))[:, None] * odds[:, -1:] > odds).sum(1)
-    return (centres[topic] + rng.standard_normal((len(times), 16)) + shift).astype(np.float32)
+    return np.asarray(centres[topic] + rng.standard_normal((len(times), 16)) + shift, np.float32)
 
 
 @pytest.fixture(scope="module")
 def clocked() -> DriftScan:
-    times = MONDAY + np.arange(2000) * 160.0
+    times = MONDAY + np.arange(2000, dtype=np.float64) * 160
     return DriftScan.fit(cycle(times, 1), run_length=5000, seed=2, times=times)
 
 
@@ -38,11 +38,11 @@ def scan(clocked: DriftScan) -> DriftScan:
     ("days", "clock"), [(2, Clock()), (4, Clock(3)), (10, Clock(3)), (15, Clock(3, weekend=True))], ids=["2", "4", "10", "15"]
 )
 def test_what_the_times_cover_is_learned(days: int, clock: Clock) -> None:
-    assert Clock.covering(MONDAY + np.arange(0, days * DAY, 1800)) == clock
+    assert Clock.covering(MONDAY + np.arange(0, days * DAY, 1800, dtype=np.float64)) == clock
 
 
 def test_times_of_a_few_hours_a_day_teach_no_cycle() -> None:
-    assert Clock.covering((np.arange(10)[:, None] * DAY + np.arange(0, 6 * 3600, 600)).ravel()) == Clock()
+    assert Clock.covering((np.arange(10, dtype=np.float64)[:, None] * DAY + np.arange(0, 6 * 3600, 600)).ravel()) == Clock()
 
 
 def test_a_simpler_basis_is_columns_of_the_richer_one() -> None:
@@ -86,7 +86,7 @@ def test_hours_never_seen_are_known_to_be_unknown() -> None:
 
 def test_no_cycle_is_learned_from_noise() -> None:
     rng = np.random.default_rng(1)
-    times = np.arange(0, 5 * DAY, 200)
+    times = np.arange(0, 5 * DAY, 200, dtype=np.float64)
     for _ in range(40):
         products = Products.of(Clock(3).basis(times), rng.standard_normal((len(times), 60)).astype(np.float32))
         assert choose(Clock(3), products, trace=60.0, square=60.0) == Clock()
@@ -94,7 +94,7 @@ def test_no_cycle_is_learned_from_noise() -> None:
 
 def test_a_daily_cycle_raises_no_alarm_and_drift_on_it_does(scan: DriftScan) -> None:
     assert scan.model.profile.clock.harmonics >= 1
-    times = MONDAY + 5 * DAY + np.arange(3000) * 160.0
+    times = MONDAY + 5 * DAY + np.arange(3000, dtype=np.float64) * 160
     alarms = 0
     for start in range(0, 3000, 100):
         alarms += scan.update(cycle(times[start : start + 100], 10 + start), times[start : start + 100]).alarm
@@ -111,14 +111,14 @@ def test_rows_without_their_time_are_refused_where_it_matters(scan: DriftScan) -
 
 def test_a_jumping_clock_neither_crashes_nor_alarms(scan: DriftScan) -> None:
     rows = cycle(np.zeros(320), 4, shift=1.0)
-    for times in (np.full(320, np.nan), np.arange(320.0)[::-1], np.full(320, np.inf)):
+    for times in (np.full(320, np.nan), np.arange(320, dtype=np.float64)[::-1], np.full(320, np.inf)):
         evidence = scan.update(rows, times)
         assert not evidence.alarm
     assert evidence.samples == 960
 
 
 def test_state_keeps_times_of_rows_that_fill_no_pane(scan: DriftScan) -> None:
-    times = MONDAY + np.arange(500) * 160.0
+    times = MONDAY + np.arange(500, dtype=np.float64) * 160
     rows = cycle(times, 5)
     scan.update(rows[:233], times[:233])
     again = DriftScan.from_state(scan.state())
