@@ -21,7 +21,7 @@ from benchmarks.public_sets import CACHE, Requests, garments, requests
 from detectors.kinds import Kind, name_kind
 from detectors.model import ScanModel, fit_model
 from detectors.stream import StreamScan
-from detectors.summarizer import Extras
+from detectors.summarizer import Extras, spoilt
 from service.adapters.onnx_embedder import load_embedder
 from service.feed import repeated
 from service.quality import LOOK, Gauge, learn, surface
@@ -145,21 +145,21 @@ class Watch:
         described = self.model.summarizer.describe(
             stream.embedding, confidence=stream.confidence, predicted=stream.predicted, quality=self.gauge.measure(stream.payloads)
         )
-        scan, spoilt = StreamScan(self.model, run_length=RUN_LENGTH), self.model.summarizer.spoilt(described)
+        scan, ruled_out = StreamScan(self.model, run_length=RUN_LENGTH), spoilt(self.model.summarizer, described)
         first, due = "", 0
         for end in range(PANE, len(stream) + 1, PANE):
             evidence = scan.update(self.model.summarizer.summarize(described, slice(end - PANE, end)))
             if evidence.alarm and end <= BEFORE:
                 scan.reset()
             elif evidence.alarm:
-                first, due = self._name(scan, stream, spoilt, end), end + evidence.scale
+                first, due = self._name(scan, stream, ruled_out, end), end + evidence.scale
             elif first and end >= due:
-                return first, self._name(scan, stream, spoilt, end)
+                return first, self._name(scan, stream, ruled_out, end)
         return (first, first) if first else None
 
-    def _name(self, scan: StreamScan, stream: Inputs, spoilt: NDArray[np.bool_], end: int) -> str:
+    def _name(self, scan: StreamScan, stream: Inputs, ruled_out: NDArray[np.bool_], end: int) -> str:
         window = slice(max(end - scan.evidence.scale, 0), end)
-        copies = repeated(stream.embedding[window], self.reference.embedding, spoilt=spoilt[window])
+        copies = repeated(stream.embedding[window], self.reference.embedding, spoilt=ruled_out[window])
         return name_kind(replace(scan.signs(), repeated=copies))
 
 

@@ -186,11 +186,6 @@ class Summarizer:
         cluster = np.where(novelty >= min(NOVEL, rows / (rows + 1)), self.clusters, at)
         return Described(self.random_features(embeddings), scalars, cluster, novelty)
 
-    def spoilt(self, described: Described) -> NDArray[np.bool_]:
-        """(m,) samples beyond all but 1 in 200 of the reference's rows in a quality measure."""
-        first = len(self.scalar_names) - 2 * len(self.quality_ranks)
-        return np.asarray((described.scalars[:, first:] > -np.log(0.005)).any(1), np.bool_)
-
     def calibrating(self, described: Described) -> Described:
         """The calibration rows as calibration takes them: in each scalar the highest counts as higher than every row of the reference.
 
@@ -272,3 +267,9 @@ class Summarizer:
 
 def _unknown(rows: int) -> NDArray[np.float32]:
     return np.full(rows, np.nan, np.float32)
+
+
+def spoilt(summarizer: Summarizer, described: Described) -> NDArray[np.bool_]:
+    """(m,) samples beyond all but 1 in 200 of the reference's rows in a quality measure."""
+    first = len(summarizer.scalar_names) - 2 * len(summarizer.quality_ranks)
+    return np.asarray((described.scalars[:, first:] > -np.log(0.005)).any(1), np.bool_)

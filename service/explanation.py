@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from detectors import Described
 from detectors.kinds import name_kind
+from detectors.summarizer import spoilt
 from service.episodes import Stream
 from service.feed import Delivery, findings, repeated
 from service.records import Alarm, ClusterChange, DeadLetter, Exemplar, Pane, Pooled, belongs
@@ -62,8 +63,8 @@ def _described(rows: Sequence[Pooled], reference: Reference) -> Described:
 
 
 def _repeated(rows: Sequence[Pooled], described: Described, reference: Reference) -> float:
-    spoilt = reference.summarizer.spoilt(described)[-len(rows) :]
-    return repeated(np.stack([row.embedding for row in rows]), reference.rows.embeddings, spoilt=spoilt)
+    embeddings, ruled_out = np.stack([row.embedding for row in rows]), spoilt(reference.summarizer, described)[-len(rows) :]
+    return repeated(embeddings, reference.rows.embeddings, spoilt=ruled_out)
 
 
 def exemplar(row: Pooled) -> Exemplar:
