@@ -29,5 +29,7 @@ def run(progress: Progress) -> Sequence[Figure]:
     paths.compute(sets, streams, progress)
     grid = Grid({name: Streams(paths.kept(name), seed) for seed, name in enumerate(sets)})
     progress("comparing")
-    RESULTS.write_text(grid.document(datetime.now(UTC)), encoding="utf-8")
+    from benchmarks.rivals.tables import section  # noqa: PLC0415 - what is installed builds on the grid; only the document tells of both
+
+    RESULTS.write_text(f"{grid.document(datetime.now(UTC))}\n{section(sets)}\n", encoding="utf-8")
     return grid.figures()

@@ -90,7 +90,7 @@ class Following:
 
     def _cells(self, seed: int, ceiling: float, seconds: float) -> None:
         piece = self._pieces.get(seed, "cells")
-        if piece is None or not piece.serves(ceiling):
+        if piece is None or (not piece.serves(ceiling) and piece.spent < seconds):  # else the same time would not suffice again
             trial = scenarios.trial(self._pieces.set, seed)
             names = sorted(trial.cells)
             turned = names[seed % len(names) :] + names[: seed % len(names)]

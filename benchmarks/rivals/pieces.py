@@ -113,13 +113,13 @@ class Pieces:
         return {seed: piece for seed, piece in pieces if piece.paths}
 
     def complete(self) -> Iterator[tuple[int, Kept]]:
-        """Trials with every path, as the grid keeps them."""
+        """Trials with every path, as the grid keeps them. What a fit costs is what it costs as shipped, where that was seen."""
         nulls = {seed: piece for seed, piece in self.all("null") if piece.paths}
         own, ceiling = self.shipped(), max((piece.highest for piece in nulls.values()), default=np.inf)
+        fit_seconds = float(np.mean([piece.cost.fit_seconds for piece in (own or nulls).values()])) if nulls else np.nan
         for seed, cells in self.all("cells"):
             if seed in nulls and cells.serves(ceiling):
                 null, run = nulls[seed], own.get(seed)
-                fit_seconds = (run or null).cost.fit_seconds
                 cost = Cost(null.cost.row_seconds, fit_seconds, null.cost.state_bytes)
                 yield seed, Kept({**null.paths, **cells.paths}, cost, run.shipped(self.rival.run_length) if run else None)
 
