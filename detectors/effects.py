@@ -40,12 +40,32 @@ class WindowMeans:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EffectMeter:
-    """Effects of windows against a slice of the reference."""
+    """Surprises and effects of windows against a slice of the reference."""
 
     model: ScanModel
     slice: Slice
-    law: Law
-    """Of the slice."""
+
+    @property
+    def law(self) -> Law:
+        """Of the slice's windows."""
+        return self.slice.law
+
+    def surprise(self, means: WindowMeans) -> NDArray[np.float64]:
+        """(K, M) of every window and channel; 0 for windows too short to be weighed."""
+        precision = 1 / (1 / means.samples[:, None] + means.error)
+        quadratic = np.square(means.features) @ self.model.spectrum.weights.T * precision[:, :1]
+        score = means.scalars / self.slice.scalar_deviation * np.sqrt(precision[:, 1:])
+        k = slice(0, len(means.samples))
+        law = Law(self.law.mean[k], self.law.deviation[k], self.law.skewness[k])
+        surprise = law.surprise(np.hstack([quadratic, score]))
+        surprise[means.samples < self.slice.least_samples] = 0.0
+        return surprise
+
+    def shares(self, means: WindowMeans, k: int) -> NDArray[np.float64]:
+        """(M,) plain estimates of a window's effect in every channel; a scalar's may be negative."""
+        norms, width = len(self.model.spectrum.weights), 1 / means.samples[k] + float(means.error[k, 0])
+        squared = np.square(means.features[k].astype(np.float64)) @ self.model.spectrum.weights.T - self.law.mean[k, :norms] * width
+        return np.asarray(np.concatenate([np.sqrt(np.maximum(squared, 0.0)), means.scalars[k]]) / self.model.units)
 
     def effect(self, means: WindowMeans, at: tuple[int, int], selection: Selection) -> Effect:
         """Of window and channel `at`, in the channel's own unit: wholly new content is 1 in each of them."""

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from detectors.base import NO_EFFECT, Effect, Evidence
 from detectors.effects import ClusterShift, EffectMeter, Selection, WindowMeans, cluster_shift, novel_share
 from detectors.kinds import Signs
-from detectors.law import Law
 from detectors.model import ScanModel, Slice
 from detectors.panes import NOVELTY_BINS, Summary
 from detectors.windows import SCALES, Windows
@@ -24,20 +23,11 @@ class StreamScan:
         self.model = model
         self.slice = slice or model.whole()
         self._tune(run_length)
-        self._law = self.slice.law
         self._clock = self.slice.profile.clock
-        self._meter = EffectMeter(model, self.slice, self._law)
-        channels = len(model.channels)
+        self._meter = EffectMeter(model, self.slice)
+        counts = (model.summarizer.clusters + 1, NOVELTY_BINS, 1)
         self._widths = np.cumsum(
-            [
-                len(model.eigenvalues),
-                len(model.summarizer.scalar_names),
-                model.summarizer.clusters + 1,
-                NOVELTY_BINS,
-                1,
-                channels,
-                self._clock.size,
-            ]
+            [len(model.eigenvalues), len(model.summarizer.scalar_names), *counts, len(model.channels), self._clock.size]
         )
         self.reset()
 
@@ -118,12 +108,8 @@ class StreamScan:
     def signs(self) -> Signs:
         """What the most surprising window shows of each channel, to name its kind by."""
         means, k, model = self._means(), self._at, self.model
-        norms, channels = len(model.spectrum.weights), model.channels
-        width = 1 / means.samples[k] + float(means.error[k, 0])
-        squared = np.square(means.features[k].astype(np.float64)) @ model.spectrum.weights.T - self._law.mean[k, :norms] * width
-        share = np.concatenate([np.sqrt(np.maximum(squared, 0.0)), means.scalars[k]]) / model.units
-        surprise = dict(zip(channels, self.surprises[k].tolist(), strict=True))
-        return Signs(surprise, dict(zip(channels, share.tolist(), strict=True)))
+        surprise = dict(zip(model.channels, self.surprises[k].tolist(), strict=True))
+        return Signs(surprise, dict(zip(model.channels, self._meter.shares(means, k).tolist(), strict=True)))
 
     def resolved_effect(self) -> float:
         """Upper bound (level .95) of the present effect, in the unwhitened norm and from the longest window that is calm, or the
@@ -196,7 +182,7 @@ class StreamScan:
 
     def _weigh(self) -> Evidence:
         means = self._means()
-        self.surprises = self._surprise(means)
+        self.surprises = self._meter.surprise(means)
         self._at, found = self._strongest(means, np.ones(len(self.model.channels), bool))
         alarm = found.above and not self._latched
         self._latched |= found.above
@@ -218,17 +204,6 @@ class StreamScan:
             int(means.samples[k]),
             self.model.channels[channel],
         )
-
-    def _surprise(self, means: WindowMeans) -> NDArray[np.float64]:
-        """(K, M) of every window and channel; 0 for windows too short to be weighed."""
-        precision = 1 / (1 / means.samples[:, None] + means.error)
-        quadratic = np.square(means.features) @ self.model.spectrum.weights.T * precision[:, :1]
-        score = means.scalars / self.slice.scalar_deviation * np.sqrt(precision[:, 1:])
-        k = slice(0, len(means.samples))
-        law = Law(self._law.mean[k], self._law.deviation[k], self._law.skewness[k])
-        surprise = law.surprise(np.hstack([quadratic, score]))
-        surprise[means.samples < self.slice.least_samples] = 0.0
-        return surprise
 
     @property
     def _crossed(self) -> float | None:
