@@ -32,7 +32,7 @@ _BOOTSTRAPS = "window of 50; its statistic with the fewest bootstraps it accepts
 
 ROSTER: tuple[Rival, ...] = (
     Rival("river PageHinkley", "river", "PageHinkley", "distance to the centroid, defaults", "apart", weight=0.0),
-    Rival("river ADWIN", "river", "ADWIN", "distance to the centroid, default level .002; 29 levels for the delay", "apart", weight=0.0),
+    Rival("river ADWIN", "river", "ADWIN", "distance to the centroid, default level .002; 97 levels for the delay", "apart", weight=0.0),
     Rival("evidently distance", "evidently", "distance", f"{_BATCH}, threshold .2", weight=0.0),
     Rival(
         "alibi ClassifierUncertaintyDrift",

@@ -10,7 +10,7 @@ from river.drift import ADWIN, KSWIN, PageHinkley
 
 from .serving import Fit, Reference, Rows
 
-_DELTAS = np.logspace(1, -6, 29)
+_DELTAS = np.logspace(1, -5, 97)
 """Levels of ADWIN: it shows no statistic, so one detector per level tells at which of them it would have spoken."""
 
 
