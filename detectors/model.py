@@ -19,7 +19,7 @@ from detectors.spectrum import Moments, Spectrum
 from detectors.summarizer import Described, Extras, Summarizer
 from detectors.windows import SCALES
 
-PANE = 16
+PANE = 8
 """Samples from which a test pane is decided on."""
 _REGULARISERS = (0.02, 0.2, float("inf"))
 _RUN_LENGTH_PER_ROW = 5.0
