@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cache
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path as FilePath
 
@@ -21,6 +20,7 @@ from benchmarks.figures import Progress
 from benchmarks.grid import methods, scenarios, worlds
 from benchmarks.grid.methods import METHODS, OURS, UNORDERED, Path, Shipped
 from benchmarks.public_sets import CACHE
+from detectors import DriftScan
 
 FOLDER = CACHE / "grid"
 """`<set>/<method>/<seed>.npz`."""
@@ -92,23 +92,30 @@ def _fresh(file: FilePath, wanted: str) -> bool:
         return str(arrays["version"]) == wanted
 
 
-@cache
 def version(method: str) -> str:
     """Of what a path depends on: the scenarios, and for our detector and what is written here also the code."""
     name = method.split(",", maxsplit=1)[0]
     if name == OURS:
-        return f"{scenarios.VERSION} {_code([name for name in sys.modules if name.split('.')[0] == 'detectors'])}"
-    return f"{scenarios.VERSION} {_code([methods.__name__])}" if name in METHODS else scenarios.VERSION
+        return f"{scenarios.VERSION} {_DETECTORS}"
+    return f"{scenarios.VERSION} {_METHODS}" if name in METHODS else scenarios.VERSION
 
 
-def _code(modules: Sequence[str]) -> str:
-    """Hash of what modules say, whatever their comments and layout."""
-    digest = hashlib.sha256()
-    for name in sorted(modules):
-        source = sys.modules[name].__file__
-        if source is not None:
-            digest.update(ast.unparse(ast.parse(FilePath(source).read_text(encoding="utf-8"))).encode())
-    return digest.hexdigest()[:12]
+def code_version(module: str, within: str) -> str:
+    """Hash of what a module says and of all that it imports, directly or not, `within` a package; comments and layout do not count."""
+    found: dict[str, str] = {}
+    todo = {module}
+    while todo:
+        name = todo.pop()
+        origin = (spec := find_spec(name)) and spec.origin
+        tree = ast.parse(FilePath(origin).read_text(encoding="utf-8")) if origin else ast.Module([], [])
+        found[name] = ast.unparse(tree)
+        imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+        todo |= {other for other in imported if f"{other}.".startswith(f"{within}.")} - set(found)
+    return hashlib.sha256("".join(f"{name}\n{found[name]}\n" for name in sorted(found)).encode()).hexdigest()[:12]
+
+
+_DETECTORS, _METHODS = code_version(DriftScan.__module__, "detectors"), code_version(methods.__name__, methods.__name__)
+"""Read when the code is, so that a long run is not labelled with what was written since."""
 
 
 def compute(sets: Sequence[str], streams: int, progress: Progress) -> None:
@@ -116,7 +123,7 @@ def compute(sets: Sequence[str], streams: int, progress: Progress) -> None:
     todo = [(seed, name, missing) for seed in range(streams) for name in sets if (missing := _missing(name, seed))]
     done = 0
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(_compute, name, seed, missing) for seed, name, missing in todo]):
+        for future in as_completed([pool.submit(_compute, version(OURS), name, seed, missing) for seed, name, missing in todo]):
             future.result()
             done += 1
             progress(f"{done} of {len(todo)} trials")
@@ -127,7 +134,9 @@ def _missing(name: str, seed: int) -> list[str]:
     return [method for method in wanted if not _fresh(kept_at(name, method, seed), version(method))]
 
 
-def _compute(name: str, seed: int, missing: Sequence[str]) -> None:
+def _compute(expected: str, name: str, seed: int, missing: Sequence[str]) -> None:
+    if version(OURS) != expected:
+        raise RuntimeError("detectors/ changed while the grid was starting: run it again, on a copy that nobody edits")
     trial = scenarios.trial(name, seed)
     for method in missing:
         for variant, found in _followed(trial, method, seed):

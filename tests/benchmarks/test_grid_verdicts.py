@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.grid import verdicts
 from benchmarks.grid.methods import Averages, DyadicMmd, Path, Shipped, newma_weights
-from benchmarks.grid.paths import Cost, Kept
+from benchmarks.grid.paths import Cost, Kept, code_version
 from benchmarks.grid.scenarios import WARM_UP
 from benchmarks.grid.verdicts import CAP, Measured, Streams, compare, delays, first_crossings, geometric_mean, holm
 
@@ -137,3 +137,19 @@ def test_the_dyadic_statistic_is_the_largest_over_windows() -> None:
         apart = features[-size:].mean(0) - features[:-size].mean(0)
         largest = max(largest, float((apart**2).sum()) * size * (61 - size) / 61)
     assert fitted.paths(rows)[""].statistic[-1] == pytest.approx(largest, rel=1e-3)
+
+
+def test_a_version_follows_the_code_and_all_that_it_imports(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    package = tmp_path / "told_apart"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "scan.py").write_text("import json\nfrom told_apart.law import x\n")
+    (package / "law.py").write_text("x = 1\n")
+    (package / "other.py").write_text("y = 1\n")
+    before = code_version("told_apart.scan", "told_apart")
+    (package / "law.py").write_text("x = 1  # one\n")
+    (package / "other.py").write_text("y = 2\n")
+    assert code_version("told_apart.scan", "told_apart") == before
+    (package / "law.py").write_text("x = 2\n")
+    assert code_version("told_apart.scan", "told_apart") != before
