@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,15 @@ from detectors.kinds import Signs
 from detectors.model import ScanModel, Slice
 from detectors.panes import NOVELTY_BINS, Summary
 from detectors.windows import SCALES, Windows
+
+
+class Leading(NamedTuple):
+    """Means of one window: features (D,) in the spectrum's basis and scalars (S,), less what was expected; samples; time basis (P,)."""
+
+    features: NDArray[np.float64]
+    scalars: NDArray[np.float64]
+    samples: float
+    basis: NDArray[np.float64]
 
 
 class StreamScan:
@@ -123,6 +133,15 @@ class StreamScan:
             return np.zeros(len(self.model.eigenvalues), np.float32)
         difference = self._means().features[self._at]
         return np.asarray(self.model.spectrum.basis @ (difference * self.model.spectrum.weights[0]), np.float32)
+
+    @property
+    def leading(self) -> Leading | None:
+        """Mean difference of the most surprising window; None before there is one."""
+        if not self._windows.filled:
+            return None
+        row, w = self._windows.latest[self._at].astype(np.float64), self._widths
+        samples = float(row[w[3]])
+        return Leading(row[: w[0]] / samples, row[w[0] : w[1]] / samples, samples, row[w[5] :] / samples)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Everything about the stream, as arrays; at most 128 kB."""
