@@ -103,8 +103,9 @@ class DetectionSettings(Section):
         le=1e10,
         description="Samples until a false alarm, over all streams; unset: 20,000, and the share of `budget` in time.",
     )
-    advisory: Literal["silent", "notify"] = Field(
-        "silent", description="Who hears of alarms on streams whose reference can't support their run length: nobody, or as of all others."
+    advisory: Literal["silent", "whole", "notify"] = Field(
+        "whole",
+        description="Which streams notify though their reference can't support their share of the budget: none, the undivided one, or all.",
     )
     tolerance: float | None = Field(
         None,

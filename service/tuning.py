@@ -53,8 +53,9 @@ class Tuning:
 
     def quiet(self, segment: str) -> bool:
         """Whether the stream's alarms notify nobody."""
-        regime = self.regime(segment)
-        return regime is Regime.SHADOW or (regime is Regime.ADVISORY and self.settings.detection.advisory == "silent")
+        regime, told = self.regime(segment), self.settings.detection.advisory
+        advisory_and_silent = regime is Regime.ADVISORY and (told == "silent" or (told == "whole" and segment != WHOLE))
+        return regime is Regime.SHADOW or advisory_and_silent
 
     @property
     def per_alarm(self) -> float:

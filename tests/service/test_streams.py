@@ -379,7 +379,7 @@ def test_what_could_have_been_a_false_alarm_is_counted(world: World) -> None:
 
 def test_an_advisory_stream_alarms_in_silence_unless_asked(world: World) -> None:
     drift: list[Entry] = [allocation({**LENGTHS, WHOLE: 1e6}), *world.panes(world.drifted(640, 2))]
-    for advisory, quiet in (("silent", True), ("notify", False)):
+    for advisory, quiet in (("silent", True), ("whole", False), ("notify", False)):
         streams = MonitorStreams(budgeted(world, advisory=advisory), world.reference)
         opened = decided(streams, numbered(drift))[0]
         assert (opened.regime, opened.quiet, opened.run_length) == (Regime.ADVISORY, quiet, streams.tuning.supported)
