@@ -86,7 +86,7 @@ class Grid:
             yield Figure("delay, geometric mean of ratios to the best single rival", value, f"≤ {SINGLE_BAR}", ratio.value <= SINGLE_BAR)
         compared = self.comparisons()
         worse = [f"{c.set} {c.cell} ({_interval(c.ratio, 2)} of {c.rival})" for c, p in compared if p < _LEVEL]
-        value = f"{len(worse)} of {len(compared)}{': ' if worse else ''}{'; '.join(worse)}"
+        value = f"{len(worse)} of {len(compared)} compared, of {len(self._cells)}{': ' if worse else ''}{'; '.join(worse)}"
         yield Figure(f"cells surely above {CELL_BAR} × the best of all rivals", value, "0", not worse)
 
     def _alarm_figures(self) -> Iterable[Figure]:

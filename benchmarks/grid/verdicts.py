@@ -155,11 +155,13 @@ class Comparison:
 
 
 def compare(streams: Streams, key: tuple[str, str], ours: str, rivals: Sequence[str], *, bound: float) -> Comparison | None:
-    """For `key` (set, cell); None where no rival ran."""
+    """For `key` (set, cell); None where no rival ran, or too few streams to be compared on."""
     rival = streams.best(rivals, key[1])
     if rival is None:
         return None
     logs = streams.log_ratios(ours, rival, key[1], 1)
+    if not np.isfinite(logs[0]):
+        return None
     known = logs[1:][np.isfinite(logs[1:])]
     error = float(known.std()) if len(known) else np.nan
     beyond = float(logs[0]) - np.log(bound)

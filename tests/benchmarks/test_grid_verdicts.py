@@ -89,6 +89,12 @@ def test_a_method_against_its_twin_stays_within_the_bound_in_most_of_twenty_comp
     assert sum(p < 0.025 for p in found) <= 2
 
 
+def test_a_cell_whose_other_half_all_crossed_before_the_change_is_not_compared() -> None:
+    crossed = Kept({"null": path((100, 0.0), (5000, 0.0)), "cell": path((100, 9.0), (3000, 0.0))}, COST)
+    ours = {**trials(4, 4, drift=1.0), 1: crossed, 3: crossed}
+    assert compare(Streams({"ours": ours, "rival": trials(5, 4, drift=1.0)}, 0), ("set", "cell"), "ours", ["rival"], bound=1.25) is None
+
+
 def test_holm_steps_down() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
