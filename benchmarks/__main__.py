@@ -18,7 +18,20 @@ from rich.table import Table
 
 from benchmarks.figures import Benchmark, Figure, Skipped
 
-NAMES = ("pipeline", "memory", "embedder", "clinc150", "fashion_mnist", "commits", "null_traffic", "intervals", "rivals", "grid", "kinds")
+NAMES = (
+    "pipeline",
+    "memory",
+    "embedder",
+    "clinc150",
+    "fashion_mnist",
+    "commits",
+    "null_traffic",
+    "intervals",
+    "many_streams",
+    "rivals",
+    "grid",
+    "kinds",
+)
 
 _WIDTH = 150
 """Columns of a table that goes into a file."""
