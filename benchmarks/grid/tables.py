@@ -147,7 +147,8 @@ class Grid:
                     each = verdicts.run_length([s.samples for s in shipped], [s.alarms for s in shipped], [1.0] * len(shipped))
                     once = np.mean([s.alarms > 0 for s in shipped])
                     asked = f"{shipped[0].run_length:,.0f}" if shipped[0].run_length else ""
-                    rows.append((name, method, asked, _interval(each, 0), f"{alarms:,} in {samples:,}", f"{once:.0%} of {len(shipped)}"))
+                    length = _interval(each, 0) if alarms else "none came"
+                    rows.append((name, method, asked, length, f"{alarms:,} in {samples:,}", f"{once:.0%} of {len(shipped)}"))
         heads = ("set", "method", "run length asked", "samples ÷ alarms", "alarms in samples", "streams with one")
         return "## False alarms, as shipped\n\nStreams without drift; a method begins anew after each alarm.\n\n" + _table(heads, rows)
 
