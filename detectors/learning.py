@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.dependence import Dependence
-from detectors.profile import DAY, Clock, Products, Profile, choose
 from detectors.spectrum import Spectrum
 from detectors.summarizer import Described, Summarizer
+from detectors.timeofday import DAY, Clock, Products, Profile, choose
 
 Order: TypeAlias = Literal["iid", "time"]
 

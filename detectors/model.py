@@ -14,9 +14,9 @@ from detectors.dependence import Dependence
 from detectors.law import Law
 from detectors.learning import Order, Residuals, centred, check, check_times, regress, split
 from detectors.panes import NOVELTY_BINS, RARE_BIN
-from detectors.profile import Clock, Products, Profile
 from detectors.spectrum import Moments, Spectrum
 from detectors.summarizer import Described, Extras, Summarizer
+from detectors.timeofday import Clock, Products, Profile
 from detectors.windows import SCALES
 
 PANE = 8

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors import DriftScan
-from detectors.profile import DAY, Clock, Products, Profile, choose
+from detectors.timeofday import DAY, Clock, Products, Profile, choose
 
 MONDAY = 4 * DAY
 """5 January 1970."""
