@@ -29,6 +29,7 @@ _PRIOR = 4.0
 
 _SIDE = 128
 """Pixels that an image is reduced to at most: as much as most models see."""
+_GREY_LEVEL = 1 / 255
 
 
 class Gauge(Protocol):
@@ -46,7 +47,7 @@ class Gauge(Protocol):
 
 
 def surface(payloads: Sequence[Payload]) -> NDArray[np.float32]:
-    """What can be measured of payloads before there is a gauge: an image's quality (m, 4), a text's length (m, 1), nothing (m, 0)."""
+    """What can be measured of payloads before there is a gauge: an image's quality (m, 5), a text's length (m, 1), nothing (m, 0)."""
     if payloads and all(isinstance(payload, bytes) for payload in payloads):
         return ImageGauge().measure(payloads)
     if any(isinstance(payload, str) for payload in payloads):
@@ -213,16 +214,19 @@ def _symbols() -> NDArray[np.float32]:
 
 class ImageGauge:
     """*brightness* and *contrast* (mean and deviation of the grey values, 0-1), *sharpness* (logarithm of the fine structure's share of
-    the contrast: blur lowers it, noise raises it) and *evenness* (share of pixels like their neighbours: blanks and patches raise it).
+    the contrast: blur lowers it, noise raises it), *evenness* (share of pixels like their neighbours: blanks raise it) and *patches*
+    (share of pixels in even areas that do not reach the edge: dead blocks, covered parts and burnt-out lights raise it; skies and
+    backdrops do not). What covers a part with a texture of its own is new content to all of them.
 
     The image is decoded a second time, JPEG at a reduced size: cheap beside a model, and the same alone and in company.
     """
 
-    names: ClassVar[tuple[str, ...]] = ("brightness", "contrast", "sharpness", "evenness")
+    names: ClassVar[tuple[str, ...]] = ("brightness", "contrast", "sharpness", "evenness", "patches")
 
     def measure(self, payloads: Sequence[Payload]) -> NDArray[np.float32]:
-        """(m, 4)"""
-        return np.stack([_image(payload) if isinstance(payload, bytes) else np.full(4, np.nan, np.float32) for payload in payloads])
+        """(m, 5)"""
+        unknown = np.full(len(self.names), np.nan, np.float32)
+        return np.stack([_image(payload) if isinstance(payload, bytes) else unknown for payload in payloads])
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Nothing is learned but that there is a gauge."""
@@ -240,9 +244,20 @@ def _image(payload: bytes) -> NDArray[np.float32]:
 
 
 def exposure(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(4,) of grey values (h, w) in 0..1."""
+    """(5,) of grey values (h, w) in 0..1."""
     padded = np.pad(grey, 1, mode="edge")
     around = (padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]) / 4
     fine, contrast = np.abs(grey - around), float(grey.std())
     sharpness = np.log((float(fine.mean()) + 1e-3) / (contrast + 1e-2))
-    return np.array([grey.mean(), contrast, sharpness, (fine < 1 / 255).mean()], np.float32)
+    return np.array([grey.mean(), contrast, sharpness, (fine < _GREY_LEVEL).mean(), _enclosed(grey)], np.float32)
+
+
+def _enclosed(grey: NDArray[np.float32]) -> float:
+    """Share of pixels that are like all eight neighbours, in areas that do not reach the edge."""
+    from scipy import ndimage  # noqa: PLC0415 - a third of a second that only image monitors need spend
+
+    even = ndimage.maximum_filter(grey, 3, mode="nearest") - ndimage.minimum_filter(grey, 3, mode="nearest") < _GREY_LEVEL
+    area, areas = ndimage.label(even)
+    inside = np.arange(areas + 1) > 0
+    inside[np.concatenate([area[0], area[-1], area[:, 0], area[:, -1]])] = False
+    return float(inside[area].mean())

@@ -109,3 +109,13 @@ def test_images() -> None:
     Image.fromarray(np.kron(grey, np.ones((10, 10), np.uint8))).save(buffer, "PNG")
     large = ImageGauge().measure([buffer.getvalue()])[0]
     assert large[0] == pytest.approx(float(plain[0]), abs=0.01)
+
+
+def test_covered_parts_show_and_backdrops_do_not() -> None:
+    rng = np.random.default_rng(0)
+    photo = rng.random((40, 40)).astype(np.float32)
+    photo[:12] = 0.9
+    covered = photo.copy()
+    covered[20:30, 10:20] = 0.0
+    assert exposure(photo)[4] == 0
+    assert exposure(covered)[4] == pytest.approx(8 * 8 / 1600)  # but for the rim, which is like only some of its neighbours
