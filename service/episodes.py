@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import Evidence
+from detectors import Evidence, Summary
+from detectors.fleet import EDetector
 from detectors.stream import StreamScan
 from service.alarms import Episode
 from service.budget import DAY
@@ -54,6 +55,8 @@ class Stream:
 
     segment: str
     scan: StreamScan
+    detector: EDetector
+    """Slower than the scan; its evidence may be compared over streams."""
     regime: Regime = Regime.ACTIVE
     traffic: Traffic = field(default_factory=Traffic)
     episodes: dict[Family, Episode] = field(default_factory=dict)
@@ -79,6 +82,11 @@ class Stream:
         """Samples until a false alarm."""
         return self.scan.run_length
 
+    def take(self, summary: Summary, span: tuple[float, float]) -> None:
+        """A pane's samples, from the first time to the last."""
+        self.detector.update(self.scan, summary, span=span)
+        self.scan.update(summary, span=span)
+
     def weighed(self) -> Iterator[tuple[Family, Evidence]]:
         """Each family that this pane can say anything about, with its own evidence: where no channel is above its threshold, only
         those with an open episode."""
@@ -100,4 +108,5 @@ class Stream:
     def forget(self) -> None:
         """The detector starts anew, for all families: they share its windows."""
         self.scan.reset()
+        self.detector.reset()
         self.episodes = {family: replace(episode, crossed=False, latched=False) for family, episode in self.episodes.items()}

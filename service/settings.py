@@ -265,6 +265,7 @@ class BudgetSettings(Section):
 
     alarms: float = Field(1.0, gt=0, le=10_000, description="False alarms in `days` when nothing has changed.")
     days: float = Field(30.0, gt=0, le=3_650, description="Days that `alarms` counts for.")
+    error_over_patience: float = Field(0.1, gt=0, le=1, description="Share of false ones in `driftgate fleet`, per `days` watched.")
 
     @property
     def per_second(self) -> float:
@@ -298,9 +299,7 @@ class Settings(BaseSettings):
     pane_log: PaneLogSettings = PaneLogSettings()
     budget: BudgetSettings = BudgetSettings()
     ingest_token: SecretStr | None = Field(None, exclude=True, description="Set by DRIFTGATE__INGEST_TOKEN only.")
-    webhook_secret: SecretStr | None = Field(
-        None, exclude=True, description="Secret for `POST /v1/annotations`; set by DRIFTGATE__WEBHOOK_SECRET only."
-    )
+    webhook_secret: SecretStr | None = Field(None, exclude=True, description="Of `POST /v1/annotations`; DRIFTGATE__WEBHOOK_SECRET only.")
     destinations: tuple[Destination, ...] = ()
     monitors: tuple[MonitorSettings, ...] = Field((), max_length=1000)
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Evidence
+from detectors.fleet import EDetector
 from detectors.kinds import Kind, name_kind
 from detectors.stream import StreamScan
 from detectors.windows import SCALES
@@ -113,8 +114,9 @@ class MonitorStreams:
         self._tune(head.allocation)
 
     def _stream(self, segment: str) -> Stream:
-        own, run_length = self.reference.slices[segment], self.tuning.run_length(segment)
-        return Stream(segment, StreamScan(self.reference.model, run_length=run_length, slice=own))
+        model, own = self.reference.model, self.reference.slices[segment]
+        scan = StreamScan(model, run_length=self.tuning.run_length(segment), slice=own)
+        return Stream(segment, scan, EDetector(model, own, tolerance=self.rules.tolerance))
 
     def _tune(self, allocation: Allocation | None) -> None:
         """Gives every stream the run length and regime of an allocation; without one, of the monitor's own configuration."""
@@ -138,7 +140,7 @@ class MonitorStreams:
         if stream is None:
             return Outcome()
         self._expose(stream, pane)
-        stream.scan.update(pane.summary, span=(pane.first_time, pane.last_time))
+        stream.take(pane.summary, (pane.first_time, pane.last_time))
         outcomes = [self._weigh(stream, family, evidence, pane) for family, evidence in stream.weighed()]
         opened = {alarm: stream for outcome in outcomes for alarm, stream in outcome.opened.items()}
         return Outcome(tuple(alarm for outcome in outcomes for alarm in outcome.alarms), opened)
@@ -218,6 +220,7 @@ class MonitorStreams:
         arrays: dict[str, NDArray[np.generic]] = {}
         for number, stream in enumerate(self.streams.values()):
             arrays |= {f"{number}.{name}": value for name, value in stream.scan.state().items()}
+            arrays |= {f"{number}.e.{name}": value for name, value in stream.detector.state().items()}
         head = _Head(
             version=self.reference.version,
             sequence=self.sequence,
@@ -244,8 +247,8 @@ class MonitorStreams:
         self.exposures = head.exposures
         self.alarms = {alarm.id: alarm for alarm in head.alarms}
         for number, (stream, episodes, traffic) in enumerate(zip(self.streams.values(), head.episodes, head.traffic, strict=True)):
-            prefix = f"{number}."
-            stream.scan.restore({name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)})
+            stream.scan.restore(_below(f"{number}.", arrays))
+            stream.detector.restore(_below(f"{number}.e.", arrays))
             stream.episodes, stream.traffic = episodes, traffic
         self._tune(head.allocation)
         return True
@@ -313,6 +316,11 @@ def _parts(checkpoint: bytes) -> tuple[_Head, dict[str, NDArray[np.generic]]]:
     return msgspec.json.decode(arrays.pop("head").tobytes(), type=_Head), arrays
 
 
+def _below(prefix: str, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """Those whose name begins so, under the rest of it."""
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
 def describe_status(streams: MonitorStreams) -> Mapping[str, Any]:
     """The monitor's figures as `driftgate status` and the API show them."""
     rate, model, allocation = streams.traffic.rate, streams.reference.model, streams.tuning.allocation
@@ -321,6 +329,7 @@ def describe_status(streams: MonitorStreams) -> Mapping[str, Any]:
         "mode": streams.settings.detection.mode,
         "reference_version": streams.reference.version,
         "run_length": streams.run_length,
+        "inflation": model.dependence.inflation,
         "supported_run_length": streams.tuning.supported,
         "tolerance": streams.rules.tolerance,
         "samples": streams.samples,
@@ -368,6 +377,7 @@ def _stream_status(stream: Stream, tuning: Tuning) -> Mapping[str, Any]:
         "traffic_per_second": stream.traffic.rate,
         "evidence": evidence.surprise,
         "threshold": evidence.threshold,
+        "e_log10": stream.detector.log10 if evidence.samples else None,
         "channel": evidence.channel,
         "window_samples": evidence.scale,
         "effect": {"estimate": evidence.effect.estimate, "low": evidence.effect.low, "high": evidence.effect.high},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from service.api import alarms, batches, cloudevents, dead_letters, documentation, health, ledger, monitors, outbox, refresh, samples
+from service.api import alarms, batches, cloudevents, dead_letters, documentation, fleet, health, ledger, monitors, outbox, refresh, samples
 from service.api import annotations as label_deliveries
 from service.api.context import Service
 from service.api.middleware import LimitBody, LogRequests, RequireAccess
@@ -13,7 +13,21 @@ from service.api.problems import register
 from service.api.schemas import Problem
 
 _DESCRIPTION = "Production samples in; drift alarms, annotation batches and refresh cycles out. Errors are {error, message}."
-_ROUTES = (samples, cloudevents, monitors, alarms, ledger, batches, label_deliveries, refresh, dead_letters, outbox, health, documentation)
+_ROUTES = (
+    samples,
+    cloudevents,
+    monitors,
+    alarms,
+    ledger,
+    fleet,
+    batches,
+    label_deliveries,
+    refresh,
+    dead_letters,
+    outbox,
+    health,
+    documentation,
+)
 
 
 def create_app(service: Service) -> FastAPI:

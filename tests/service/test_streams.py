@@ -285,17 +285,17 @@ def test_from_warming_up_over_watching_to_drifting(world: World, streams: Monito
 def test_the_status_names_what_people_look_for(streams: MonitorStreams) -> None:
     status = describe_status(streams)
     assert set(status) == {
-        "state", "mode", "reference_version", "run_length", "supported_run_length", "tolerance", "samples", "missing_samples", "sequence",
-        "traffic_per_second", "traffic_seconds", "last_time", "expected_delay", "longest_window", "streams", "allocation", "exposures",
-        "other_versions",
+        "state", "mode", "reference_version", "run_length", "inflation", "supported_run_length", "tolerance", "samples",
+        "missing_samples", "sequence", "traffic_per_second", "traffic_seconds", "last_time", "expected_delay", "longest_window",
+        "streams", "allocation", "exposures", "other_versions",
     }  # fmt: skip
     delays = [delay["samples"] for delay in status["expected_delay"]]
     assert [delay["share"] for delay in status["expected_delay"]] == [0.05, 0.1, 0.2, 0.5]
     known = [samples for samples in delays if samples is not None]
     assert known == sorted(known, reverse=True)
     assert {tuple(stream) for stream in status["streams"]} == {
-        ("segment", "samples", "regime", "run_length", "asked_run_length", "traffic_per_second", "evidence", "threshold", "channel",
-         "window_samples", "effect", "novel_share", "alarm", "crossings", "opened", "withheld"),
+        ("segment", "samples", "regime", "run_length", "asked_run_length", "traffic_per_second", "evidence", "threshold", "e_log10",
+         "channel", "window_samples", "effect", "novel_share", "alarm", "crossings", "opened", "withheld"),
     }  # fmt: skip
 
 
