@@ -153,8 +153,8 @@ def _stream(model: ScanModel, change: Change, rng: np.random.Generator) -> Itera
 
 
 def _measured(at: str, times: int, reference: int, scan: StreamScan, truth: Truth, share: float) -> list[Interval]:
-    channel = scan.model.channels.index(scan.evidence.channel)
-    measure = "norm" if channel < len(scan.model.spectrum.names) else "scalar"
+    channel = scan.model.channels.index(scan.evidence.effect_channel)
+    measure = scan.evidence.effect_channel
     return [
         Interval(at, times, measure, reference, share * float(truth.effects[channel]), scan.evidence.effect),
         Interval(at, times, "novel share", reference, truth.novel_share(share), scan.novel_share()),

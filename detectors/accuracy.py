@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from detectors.effects import proportion_interval
+from detectors.bounds import proportion_interval
 
 TERMS = 3
 """Numbers per sample whose sums give an estimate with its interval."""

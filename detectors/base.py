@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -26,7 +28,11 @@ NO_EFFECT = Effect(0.0, 0.0, 1.0)
 """Before there is a window nothing is known."""
 
 
-@dataclass(frozen=True, slots=True)
+def _unknown() -> tuple[Effect, str]:
+    return NO_EFFECT, ""
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What a detector knows after a step.
 
@@ -38,10 +44,8 @@ class Evidence:
         Since fit or reset.
     surprise, threshold
         Largest tail surprise, -log10 of a probability, over channels and window lengths; and the value it must exceed.
-    effect
-        Of the most surprising window, in its channel's norm.
     scale
-        Samples in that window.
+        Samples in the most surprising window.
     channel
         The channel that surprised most.
     """
@@ -51,9 +55,24 @@ class Evidence:
     samples: int
     surprise: float
     threshold: float
-    effect: Effect
     scale: int
     channel: str
+    _measure: Callable[[], tuple[Effect, str]] = field(default=_unknown, compare=False, repr=False)
+    """Gives `effect` and `effect_channel`, which most steps are never asked for."""
+
+    @property
+    def effect(self) -> Effect:
+        """How far the most surprising window lies from the reference, in the channel in which the least that is sure is most."""
+        return self._measured[0]
+
+    @property
+    def effect_channel(self) -> str:
+        """The channel that `effect` is measured in. New content shows in all of them, a changed mix hardly in a whitened norm."""
+        return self._measured[1] or self.channel
+
+    @cached_property
+    def _measured(self) -> tuple[Effect, str]:
+        return self._measure()
 
 
 class Detector(Protocol):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from detectors.base import NO_EFFECT, Effect
+from detectors.bounds import difference_interval, score_bound, tail_z
 from detectors.law import Law, tail_surprise
 from detectors.model import ScanModel, Slice
 from detectors.panes import RARE_BIN
@@ -24,6 +25,8 @@ _PRIOR_PANES = 1
 class WindowMeans:
     """Mean differences of K windows from the reference, shortest window first."""
 
+    scales: slice
+    """Their rows in the law."""
     features: NDArray[np.float32]
     """(K, D) in the spectrum's basis."""
     scalars: NDArray[np.float64]
@@ -37,6 +40,12 @@ class WindowMeans:
     error: NDArray[np.float64]
     """(K, 2) variance of the reference's mean, as a share of one row's: of the features, of the scalars."""
 
+    def only(self, k: int) -> WindowMeans:
+        """One of the windows, as means of its own."""
+        at = slice(k, k + 1)
+        parts = (getattr(self, name)[at].copy() for name in ("features", "scalars", "samples", "panes", "scatter", "error"))
+        return WindowMeans(at, *parts)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EffectMeter:
@@ -45,35 +54,37 @@ class EffectMeter:
     model: ScanModel
     slice: Slice
 
-    @property
-    def law(self) -> Law:
-        """Of the slice's windows."""
-        return self.slice.law
-
     def surprise(self, means: WindowMeans) -> NDArray[np.float64]:
         """(K, M) of every window and channel; 0 for windows too short to be weighed."""
         precision = 1 / (1 / means.samples[:, None] + means.error)
         quadratic = np.square(means.features) @ self.model.spectrum.weights.T * precision[:, :1]
         score = means.scalars / self.slice.scalar_deviation * np.sqrt(precision[:, 1:])
-        k = slice(0, len(means.samples))
-        law = Law(self.law.mean[k], self.law.deviation[k], self.law.skewness[k])
-        surprise = law.surprise(np.hstack([quadratic, score]))
-        surprise[means.samples < self.slice.least_samples] = 0.0
+        surprise = self._law(means).surprise(np.concatenate([quadratic, score], axis=1))
+        if self.slice.least_samples:
+            surprise[means.samples < self.slice.least_samples] = 0.0
         return surprise
 
     def shares(self, means: WindowMeans, k: int) -> NDArray[np.float64]:
         """(M,) plain estimates of a window's effect in every channel; a scalar's may be negative."""
         norms, width = len(self.model.spectrum.weights), 1 / means.samples[k] + float(means.error[k, 0])
-        squared = np.square(means.features[k].astype(np.float64)) @ self.model.spectrum.weights.T - self.law.mean[k, :norms] * width
+        squared = np.square(means.features[k].astype(np.float64)) @ self.model.spectrum.weights.T
+        squared -= self.slice.law.mean[k, :norms] * width
         return np.asarray(np.concatenate([np.sqrt(np.maximum(squared, 0.0)), means.scalars[k]]) / self.model.units)
 
-    def effect(self, means: WindowMeans, at: tuple[int, int], selection: Selection) -> Effect:
-        """Of window and channel `at`, in the channel's own unit: wholly new content is 1 in each of them."""
-        channel = at[1]
-        quadratic = channel < len(self.model.spectrum.weights)
-        found = self._squared(means, at) if quadratic else self._shift(means, at)
-        values = np.maximum([found.value, found.low(selection, self.law, at), found.high()], 0.0)
-        return Effect(*(float(v) for v in (np.sqrt(values) if quadratic else values) / self.model.units[channel]))
+    def effect(self, window: WindowMeans, at: int, *, among: NDArray[np.bool_], selection: Selection) -> tuple[Effect, str]:
+        """Of one window, and the channel that it is measured in: of those `among` which to choose, (M,) marked, the one whose lower
+        bound is largest, `at` where none is above 0. Wholly new content is 1 in each of them.
+
+        The lower bounds hold for all channels together, so that one may be chosen for its own; a choice for a large bound overstates,
+        so that the upper bound needs no allowance.
+        """
+        found = self._estimates(window)
+        values = np.maximum([found.value[0], found.low(selection, self._law(window)), found.high()[0]], 0.0)
+        values[:, : len(self.model.spectrum.weights)] **= 0.5
+        shares = values / self.model.units
+        low = np.where(among, shares[1], 0.0)
+        channel = int(low.argmax()) if low.any() else at
+        return Effect(*shares[:, channel].tolist()), self.model.channels[channel]
 
     def resolved(self, means: WindowMeans) -> float:
         """Upper bound (level .95 over all windows together) of the effect in the unwhitened norm, the smallest over the windows.
@@ -82,42 +93,49 @@ class EffectMeter:
         """
         channel, count = self.model.spectrum.names.index("mmd"), len(means.samples)
         z = -special.ndtri(0.05 / (np.arange(count, 0, -1) * np.arange(count + 1, 1, -1)))
-        bounds = [self._squared(means, (k, channel)).high(z[k]) for k in range(count)]
-        return float(np.sqrt(max(min(bounds), 0.0)) / self.model.units[channel])
+        bounds = self._estimates(means).high(z[:, None])[:, channel]
+        return float(np.sqrt(max(bounds.min(), 0.0)) / self.model.units[channel])
 
-    @property
-    def _most_scalar(self) -> float:
-        """Exceedance of what lies beyond all calibration rows."""
-        return float(np.log1p(self.model.calibration.scalar_rows))
+    def _law(self, means: WindowMeans) -> Law:
+        """Of the slice's windows of these lengths."""
+        law, k = self.slice.law, means.scales
+        return Law(law.mean[k], law.deviation[k], law.skewness[k])
 
-    def _squared(self, means: WindowMeans, at: tuple[int, int]) -> Estimate:
-        """The squared mean difference in a norm, freed of what the noise of window and reference adds to it."""
-        k, channel = at
-        n, error, freedom = float(means.samples[k]), float(means.error[k, 0]), int(means.panes[k]) - 1
-        w = self.model.spectrum.weights[channel].astype(np.float64)
-        squared = np.square(means.features[k].astype(np.float64))
-        norm, mean, of_pane = float(w @ squared), float(self.law.mean[at]), float(self.law.mean[0, channel])
-        wider = ((means.scatter[at] - n * norm) / of_pane - freedom) / (freedom + _PRIOR_PANES)
+    def _estimates(self, means: WindowMeans) -> Estimates:
+        """Of every window and channel."""
+        norms, scalars = self._squared(means), self._shift(means)
+        return Estimates(*(np.concatenate(parts, axis=1) for parts in zip(norms, scalars, strict=True)))
+
+    def _squared(self, means: WindowMeans) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Squared mean differences in the norms, freed of what the noise of window and reference adds to them: value, noise, slope."""
+        g = len(self.model.spectrum.weights)
+        n, error, freedom = means.samples[:, None], means.error[:, :1], means.panes[:, None] - 1
+        w = self.model.spectrum.weights.astype(np.float64)
+        squared = np.square(means.features.astype(np.float64))
+        norm, mean = squared @ w.T, self.slice.law.mean[means.scales, :g]
+        wider = ((means.scatter[:, :g] - n * norm) / self.slice.law.mean[0, :g] - freedom) / (freedom + _PRIOR_PANES)
         value = norm - mean * ((1 + wider) / n + error)
-        grown = max(1 + wider, 1.0) / n
-        noise = float(self.law.deviation[at]) * np.hypot(grown + error, grown * np.sqrt(freedom) / (freedom + _PRIOR_PANES))
-        t1 = float(self.slice.moments.t1[channel])
-        mixed = max(float(self.model.units[channel]) * np.sqrt(max(value, 0.0)) - value, 0.0) / (freedom + _PRIOR_PANES)
-        along = float((w**2 * squared) @ self.model.eigenvalues) / max(norm, 1e-12)
-        extra = max(wider * t1 + _PRIOR_PANES * mixed, 0.0)
-        return Estimate(value, float(noise), 4 * max(mean / t1, 1.0) * (along * (1 / n + error) + extra / n))
+        grown = np.maximum(1 + wider, 1.0) / n
+        noise = self.slice.law.deviation[means.scales, :g] * np.hypot(grown + error, grown * np.sqrt(freedom) / (freedom + _PRIOR_PANES))
+        t1 = self.slice.moments.t1
+        mixed = np.maximum(self.model.units[:g] * np.sqrt(np.maximum(value, 0.0)) - value, 0.0) / (freedom + _PRIOR_PANES)
+        along = (squared * self.model.eigenvalues) @ np.square(w).T / np.maximum(norm, 1e-12)
+        extra = np.maximum(wider * t1 + _PRIOR_PANES * mixed, 0.0)
+        return value, noise, 4 * np.maximum(mean / t1, 1.0) * (along * (1 / n + error) + extra / n)
 
-    def _shift(self, means: WindowMeans, at: tuple[int, int]) -> Estimate:
-        """A scalar's mean shift. Between none and the one found the variance grows in proportion, as it does in a mixture."""
-        k, s = at[0], at[1] - len(self.model.spectrum.weights)
-        n, freedom, value = float(means.samples[k]), int(means.panes[k]) - 1, float(means.scalars[k, s])
-        own, inflation = float(self.slice.scalar_deviation[s]) ** 2, float(self.law.deviation[at]) ** 2
-        of_pane = own * float(self.law.deviation[0, at[1]]) ** 2
-        wider = own * ((means.scatter[at] - n * value**2) / of_pane - freedom)
-        mixed = max(value, 0.0) * max(self._most_scalar - self.slice.scalars[s] - value, 0.0)
-        extra = inflation * max((wider + _PRIOR_PANES * mixed) / (freedom + _PRIOR_PANES), 0.0)
-        noise = np.sqrt(inflation * own * (1 / n + means.error[k, 1]))
-        return Estimate(value, float(noise), extra / n / value if value > 0 else 0.0)
+    def _shift(self, means: WindowMeans) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Scalars' mean shifts: value, noise, slope. Between none and the one found the variance grows in proportion, as it does in a
+        mixture."""
+        g = len(self.model.spectrum.weights)
+        n, freedom, value = means.samples[:, None], means.panes[:, None] - 1, means.scalars
+        own, inflation = np.square(self.slice.scalar_deviation), np.square(self.slice.law.deviation[means.scales, g:])
+        of_pane = own * np.square(self.slice.law.deviation[0, g:])
+        wider = own * ((means.scatter[:, g:] - n * np.square(value)) / of_pane - freedom)
+        most = float(np.log1p(self.model.calibration.scalar_rows))  # of what lies beyond all calibration rows
+        mixed = np.maximum(value, 0.0) * np.maximum(most - self.slice.scalars - value, 0.0)
+        extra = inflation * np.maximum((wider + _PRIOR_PANES * mixed) / (freedom + _PRIOR_PANES), 0.0)
+        noise = np.sqrt(inflation * own * (1 / n + means.error[:, 1:]))
+        return value, noise, np.where(value > 0, extra / n / np.where(value > 0, value, 1.0), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,79 +155,44 @@ class Selection:
         return max(self.scanned, self.crossed + self.gap) if self.crossed is not None else self.scanned
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """An estimate of θ whose variance is noise² + slope · θ."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimates:
+    """Estimates of θ whose variance is noise² + slope · θ, arrays (K, M)."""
 
-    value: float
-    noise: float
-    slope: float
+    value: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    slope: NDArray[np.float64]
 
-    def high(self, z: float = _POINTWISE) -> float:
-        """Upper bound. The choice of a window overstates its effect, so it needs no allowance for the choice."""
+    def high(self, z: float | NDArray[np.float64] = _POINTWISE) -> NDArray[np.float64]:
+        """Upper bounds. The choice of a window overstates its effect, so it needs no allowance for the choice."""
         return score_bound(self.value, noise=z * self.noise, slope=z * z * self.slope)[1]
 
-    def low(self, selection: Selection, law: Law, at: tuple[int, int]) -> float:
-        """Lower bound, for a window chosen among all and at an alarm."""
-        quantile, z = max(law.quantile(selection.scanned, at), tail_z(selection.scanned)), tail_z(selection.scanned)
-        scanned, _ = score_bound(self.value, noise=quantile * self.noise, slope=z * z * self.slope)
-        if selection.crossed is None or scanned <= 0:
-            return scanned
-        return min(scanned, self._given_crossing(law.quantile(selection.crossed, at), float(law.skewness[at]), selection.gap))
+    def low(self, selection: Selection, law: Law) -> NDArray[np.float64]:
+        """(M,) lower bounds of one window that was chosen among all, and at an alarm; its `law` is of (1, M)."""
+        z = tail_z(selection.scanned)
+        quantile = np.maximum(law.quantile(selection.scanned), z)
+        bounds = np.asarray(score_bound(self.value, noise=quantile * self.noise, slope=z * z * self.slope)[0][0])
+        if selection.crossed is None:
+            return bounds
+        crossing = law.quantile(selection.crossed)[0] * self.noise[0]
+        for m in np.flatnonzero(bounds > 0).tolist():
+            bounds[m] = min(bounds[m], self._given_crossing(m, float(crossing[m]), float(law.skewness[0, m]), selection.gap))
+        return bounds
 
-    def _given_crossing(self, crossing: float, skewness: float, gap: float) -> float:
-        """The smallest θ under which an estimate this large is not rarer, among crossings, than a twentieth.
-
-        `crossing` : the standardised estimate at the threshold.
+    def _given_crossing(self, m: int, crossing: float, skewness: float, gap: float) -> float:
+        """The smallest θ under which an estimate this large is not rarer, among estimates beyond the `crossing`, than a twentieth.
 
         References
         ----------
         Fithian, Sun and Taylor, "Optimal inference after model selection", 2014 (conditioning on the event that led to the question).
         """
-        theta = np.linspace(0.0, max(self.value, 0.0), 65)
-        deviation = np.sqrt(self.noise**2 + self.slope * theta)
-        skew = skewness * (self.noise / deviation) ** 3
-        rarer = tail_surprise((self.value - theta) / deviation, skew) - tail_surprise((crossing * self.noise - theta) / deviation, skew)
+        value, noise = float(self.value[0, m]), float(self.noise[0, m])
+        theta = np.linspace(0.0, value, 65)
+        deviation = np.sqrt(noise**2 + self.slope[0, m] * theta)
+        skew = skewness * (noise / deviation) ** 3
+        rarer = tail_surprise((value - theta) / deviation, skew) - tail_surprise((crossing - theta) / deviation, skew)
         kept = np.flatnonzero(rarer < gap)
-        return float(theta[max(kept[0] - 1, 0)]) if len(kept) else float(theta[-1])
-
-
-def tail_z(surprise: float) -> float:
-    """Standard normal quantile that a value exceeds with probability 10^-surprise."""
-    return float(-special.ndtri(10.0 ** -min(surprise, 300.0)))
-
-
-def score_bound(estimate: float, *, noise: float, slope: float) -> tuple[float, float]:
-    """All θ with |estimate - θ| ≤ (noise² + slope · θ)^½: lowest, cut at 0, and highest.
-
-    References
-    ----------
-    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927 (inverting the score).
-    """
-    middle = estimate + slope / 2
-    half = np.sqrt(max(noise**2 + slope * estimate + slope**2 / 4, 0.0))
-    return max(middle - half, 0.0), max(middle + half, 0.0)
-
-
-def proportion_interval(share: NDArray[np.float64], n: float, z: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wilson's score interval of proportions found in n; 0 to 1 where n is 0."""
-    spread = z * z / max(n, 1e-12)
-    middle = (share + spread / 2) / (1 + spread)
-    half = np.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
-
-
-def difference_interval(share: NDArray[np.float64], n: float, before: NDArray[np.float64], m: float, z: float) -> NDArray[np.float64]:
-    """(2, ...) lowest and highest difference of a proportion found in n from one found in m, at ± z standard errors.
-
-    References
-    ----------
-    Newcombe, "Interval estimation for the difference between independent proportions", Statistics in Medicine 1998 (method 10).
-    """
-    (low, high), (low_before, high_before) = proportion_interval(share, n, z), proportion_interval(before, m, z)
-    difference = share - before
-    below, above = np.hypot(share - low, high_before - before), np.hypot(high - share, before - low_before)
-    return np.stack([difference - below, difference + above])
+        return float(theta[max(kept[0] - 1, 0)]) if len(kept) else value
 
 
 def novel_share(novelty: NDArray[np.int64], slice: Slice, *, surprise: float) -> Effect:

@@ -98,7 +98,7 @@ class EDetector:
         self._most_scalar = float(np.log1p(model.calibration.scalar_rows))
         self._mean = model.summarizer.mean @ model.spectrum.basis + slice.profile.coefficients[0, : len(model.eigenvalues)]
         law = slice.law
-        self._error = law.mean[-1] + law.deviation[-1] * [law.quantile(_SURE, (-1, m)) for m in range(len(model.channels))]
+        self._error = law.mean[-1] + law.deviation[-1] * law.quantile(_SURE)[-1]
         self.reset()
 
     def reset(self) -> None:

@@ -34,11 +34,11 @@ class Law:
         deviation = np.maximum(own, _LEAST_DEVIATION * (1 + np.abs(mean)))  # a channel that is constant says nothing
         return cls(mean, deviation, ((values - mean[..., None]) ** 3).mean(-1) / deviation**3)
 
-    def quantile(self, surprise: float, at: tuple[int, int]) -> float:
-        """The standardised value that law `at` exceeds with probability 10^-surprise."""
-        skewness = max(float(self.skewness[at]), _LEAST_SKEW)
+    def quantile(self, surprise: float) -> NDArray[np.float64]:
+        """(K, M) the standardised value that each law exceeds with probability 10^-surprise."""
+        skewness = np.maximum(self.skewness, _LEAST_SKEW)
         shape = 4.0 / skewness**2
-        return float((special.gammainccinv(shape, 10.0 ** -min(surprise, _MOST)) - shape) * skewness / 2)
+        return np.asarray((special.gammainccinv(shape, 10.0 ** -min(surprise, _MOST)) - shape) * skewness / 2)
 
     def surprise(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """-log10 of the probability of at least each value, 0 to 300; shapes broadcast against (K, M)."""

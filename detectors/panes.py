@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -13,6 +13,8 @@ NOVELTY_BINS = 100
 
 RARE_BIN = 95
 """Novelty percentile beyond which a twentieth of the reference's own traffic lies."""
+
+_HEAD = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +33,8 @@ class Summary:
         Samples nearest to each reference cluster; the last entry counts the novel ones, near none.
     novelty : (100,) int64
         Histogram of the novelty percentile.
+    accuracy : (3,) float64, or (0,)
+        Sum of the samples' `AccuracyCalibration.terms`; empty where the reference calibrated no confidence.
     """
 
     count: int
@@ -38,16 +42,18 @@ class Summary:
     scalars: NDArray[np.float64]
     clusters: NDArray[np.int64]
     novelty: NDArray[np.int64]
+    accuracy: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
-    def empty(cls, dimension: int, scalars: int, clusters: int) -> Self:
-        """The neutral element for D features, S scalar channels and C clusters."""
+    def empty(cls, dimension: int, scalars: int, clusters: int, accuracy: int = 0) -> Self:
+        """The neutral element for D features, S scalar channels, C clusters and 3 or no terms of accuracy."""
         return cls(
             0,
             np.zeros(dimension),
             np.zeros(scalars),
             np.zeros(clusters + 1, np.int64),
             np.zeros(NOVELTY_BINS, np.int64),
+            np.zeros(accuracy),
         )
 
     def merge(self, other: Summary) -> Summary:
@@ -58,24 +64,28 @@ class Summary:
             self.scalars + other.scalars,
             self.clusters + other.clusters,
             self.novelty + other.novelty,
+            self.accuracy + other.accuracy,
         )
 
     def to_bytes(self) -> bytes:
-        """Little-endian: four uint32 (count, D, S, C + 1), sums as float32, scalars as float64, clusters and novelty as uint32."""
-        head = np.array([self.count, len(self.sums), len(self.scalars), len(self.clusters)], "<u4")
-        parts = (head, self.sums.astype("<f4"), self.scalars.astype("<f8"), self.clusters.astype("<u4"), self.novelty.astype("<u4"))
-        return b"".join(part.tobytes() for part in parts)
+        """Little-endian: five uint32 (count, D, S, C + 1, terms of accuracy), sums as float32, scalars as float64, clusters and novelty
+        as uint32, accuracy as float64."""
+        head = np.array([self.count, *map(len, (self.sums, self.scalars, self.clusters, self.accuracy))], "<u4")
+        sums = (self.sums.astype("<f4"), self.scalars.astype("<f8"))
+        counts = (self.clusters.astype("<u4"), self.novelty.astype("<u4"))
+        return b"".join(part.tobytes() for part in (head, *sums, *counts, self.accuracy.astype("<f8")))
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> Self:
         """Reads what `to_bytes` wrote; ValueError if the length does not fit its own head."""
-        if len(blob) < 16:
-            raise ValueError(f"a summary has at least 16 bytes, found {len(blob)}")
-        count, dimension, scalars, clusters = (int(v) for v in np.frombuffer(blob, "<u4", 4))
-        ends = np.cumsum([16, 4 * dimension, 8 * scalars, 4 * clusters, 4 * NOVELTY_BINS])
+        if len(blob) < _HEAD:
+            raise ValueError(f"a summary has at least {_HEAD} bytes, found {len(blob)}")
+        count, dimension, scalars, clusters, terms = (int(v) for v in np.frombuffer(blob, "<u4", 5))
+        ends = np.cumsum([_HEAD, 4 * dimension, 8 * scalars, 4 * clusters, 4 * NOVELTY_BINS, 8 * terms])
         if len(blob) != ends[-1]:
             raise ValueError(
-                f"a summary of {dimension} features, {scalars} scalars and {clusters} clusters has {ends[-1]} bytes, found {len(blob)}"
+                f"a summary of {dimension} features, {scalars} scalars, {clusters} clusters and {terms} terms of accuracy has "
+                f"{ends[-1]} bytes, found {len(blob)}"
             )
         return cls(
             count,
@@ -83,4 +93,5 @@ class Summary:
             np.frombuffer(blob, "<f8", scalars, ends[1]).astype(np.float64),
             np.frombuffer(blob, "<u4", clusters, ends[2]).astype(np.int64),
             np.frombuffer(blob, "<u4", NOVELTY_BINS, ends[3]).astype(np.int64),
+            np.frombuffer(blob, "<f8", terms, ends[4]).astype(np.float64),
         )

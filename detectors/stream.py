@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import NO_EFFECT, Effect, Evidence
+from detectors.accuracy import Estimated
+from detectors.base import Effect, Evidence
 from detectors.effects import ClusterShift, EffectMeter, Selection, WindowMeans, cluster_shift, novel_share
 from detectors.kinds import Signs
 from detectors.model import ScanModel, Slice
-from detectors.panes import NOVELTY_BINS, Summary
-from detectors.windows import SCALES, Windows
+from detectors.panes import Summary
+from detectors.windows import STATE_BYTES, Windows, scales_within
+
+_HEAD, _LEVELS = 64, 16
+"""Bytes of the state's small parts, and of the thresholds of a scale's two accumulators."""
 
 
 class Leading(NamedTuple):
@@ -35,10 +40,11 @@ class StreamScan:
         self._tune(run_length)
         self._clock = self.slice.profile.clock
         self._meter = EffectMeter(model, self.slice)
-        counts = (model.summarizer.clusters + 1, NOVELTY_BINS, 1)
-        self._widths = np.cumsum(
-            [len(model.eigenvalues), len(model.summarizer.scalar_names), *counts, len(model.channels), self._clock.size]
-        )
+        empty, self._weights = model.summarizer.empty(), model.spectrum.weights
+        parts = (empty.sums, empty.scalars, empty.clusters, empty.novelty)
+        self._widths = np.cumsum([*map(len, parts), 1, len(model.channels), self._clock.size, len(empty.accuracy)])
+        beside = len(empty.to_bytes()) + 8 * self._clock.size + _HEAD
+        self._scales = scales_within(STATE_BYTES - beside, int(self._widths[-1]), beside=_LEVELS)
         self.reset()
 
     def reset(self) -> None:
@@ -51,9 +57,14 @@ class StreamScan:
         self._partial: Summary | None = None
         self._timed = np.zeros(self._clock.size)
         """Time basis of the partial pane's samples, summed."""
-        self._windows = Windows(SCALES, int(self._widths[-1]))
-        self._levels = np.full((2, SCALES), self.threshold)
-        self.evidence = Evidence(False, False, 0, 0.0, self.threshold, NO_EFFECT, 0, "")
+        self._windows = Windows(self._scales, int(self._widths[-1]))
+        self._levels = np.full((2, self._scales), self.threshold)
+        self.evidence = Evidence(False, False, 0, 0.0, self.threshold, 0, "")
+
+    @property
+    def longest_window(self) -> int:
+        """Samples that the longest window holds at least, once the stream has brought them: a row with many channels has fewer scales."""
+        return int(self.model.pane * 2 ** (self._scales - 1))
 
     def retune(self, run_length: float) -> None:
         """Changes the run length from here on: a higher threshold holds at once, a lower one for windows that begin after this."""
@@ -96,7 +107,7 @@ class StreamScan:
         """Time at which the window began that the evidence, taken after the last pane, speaks of."""
         if not self._windows.filled:
             return 0.0
-        return float(self._windows.starts[0, int(np.searchsorted(self._means().samples, evidence.scale))])
+        return float(self._windows.starts[int(np.searchsorted(self._means().samples, evidence.scale))])
 
     def window(self) -> Summary:
         """The most surprising window's clusters, novelty and count (its sums are in the spectrum's basis)."""
@@ -114,6 +125,14 @@ class StreamScan:
         """Clusters that gained and lost in the most surprising window, against (C + 1,) counts of the slice's rows that the fit part
         does not hold; intervals hold over all clusters and all windows scanned so far."""
         return cluster_shift(self.window().clusters, reference, surprise=self._selection(self._crossed).surprise)
+
+    def accuracy(self) -> Estimated | None:
+        """Of the model over the most surprising window, from its confidence; None where the reference couldn't calibrate that."""
+        calibration = self.model.summarizer.accuracy
+        if calibration is None or not self._windows.filled:
+            return None
+        row = self._windows.latest[self._at]
+        return calibration.estimate(row[self._widths[6] :], int(row[self._widths[3]]))
 
     def signs(self) -> Signs:
         """What the most surprising window shows of each channel, to name its kind by."""
@@ -141,17 +160,16 @@ class StreamScan:
             return None
         row, w = self._windows.latest[self._at].astype(np.float64), self._widths
         samples = float(row[w[3]])
-        return Leading(row[: w[0]] / samples, row[w[0] : w[1]] / samples, samples, row[w[5] :] / samples)
+        return Leading(row[: w[0]] / samples, row[w[0] : w[1]] / samples, samples, row[w[5] : w[6]] / samples)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Everything about the stream, as arrays; at most 128 kB."""
         arrays: dict[str, NDArray[np.generic]] = {
-            "head": np.array([self.samples, self._windows.panes, self._latched], np.int64),
-            "sums": self._windows.sums,
-            "starts": self._windows.starts,
+            "head": np.array([self.samples, self._latched], np.int64),
             "levels": self._levels,
             "run_length": np.array(self.run_length),
         }
+        arrays |= self._windows.state()
         if self._partial is not None:
             arrays["partial"] = np.frombuffer(self._partial.to_bytes(), np.uint8)
             arrays["timed"] = self._timed
@@ -159,11 +177,9 @@ class StreamScan:
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Takes up where `state` was taken, thresholds included; a state of another model's shape is refused."""
-        sums = np.array(state["sums"], np.float32)
-        if sums.shape != self._windows.sums.shape:
-            raise ValueError(f"state of shape {sums.shape} does not fit a scan of shape {self._windows.sums.shape}")
-        self.samples, self._windows.panes, latched = (int(v) for v in np.asarray(state["head"], np.int64))
-        self._latched, self._windows.sums, self._windows.starts = bool(latched), sums, np.array(state["starts"], np.float64)
+        self._windows.restore(state)
+        self.samples, latched = (int(v) for v in np.asarray(state["head"], np.int64))
+        self._latched = bool(latched)
         self._levels = np.array(state["levels"], np.float64)
         self._tune(float(state["run_length"]))
         self._partial = Summary.from_bytes(np.asarray(state["partial"], np.uint8).tobytes()) if "partial" in state else None
@@ -178,25 +194,26 @@ class StreamScan:
         self._gap = curve.threshold(20 * self.run_length) - self.threshold
 
     def _row(self, summary: Summary, timed: NDArray[np.float64]) -> NDArray[np.float32]:
-        """A pane's sums in the spectrum's basis around what was expected then, its counts, its squared sums for the spread, its time."""
-        features, scalars = np.split(timed @ self.slice.profile.coefficients, self._widths[:1])
-        features = summary.sums.astype(np.float32) @ self.model.spectrum.basis - features
-        scalars = summary.scalars - scalars
-        spread = np.concatenate([self.model.spectrum.weights @ np.square(features), np.square(scalars)]) / summary.count
-        return np.concatenate(
-            [features, scalars, summary.clusters, summary.novelty, [summary.count], spread, timed], dtype=np.float32, casting="unsafe"
-        )
+        """A pane's sums in the spectrum's basis around what was expected then, its counts, its squared sums for the spread, its time,
+        and what it says of the model's accuracy."""
+        expected, d = timed @ self.slice.profile.coefficients, self._widths[0]
+        features = summary.sums.astype(np.float32) @ self.model.spectrum.basis - expected[:d]
+        scalars = summary.scalars - expected[d:]
+        spread = np.concatenate([self._weights @ np.square(features), np.square(scalars)]) / summary.count
+        parts = (features, scalars, summary.clusters, summary.novelty, [summary.count], spread, timed, summary.accuracy)
+        return np.concatenate(parts, dtype=np.float32, casting="unsafe")
 
     def _means(self) -> WindowMeans:
         rows, w = self._windows.latest, self._widths
         n = rows[:, w[3]].astype(np.float64)
         return WindowMeans(
+            scales=slice(0, len(rows)),
             features=np.asarray(rows[:, : w[0]] / n[:, None], np.float32),
             scalars=rows[:, w[0] : w[1]] / n[:, None],
             samples=n,
             panes=self._windows.lengths(),
             scatter=rows[:, w[4] : w[5]].astype(np.float64),
-            error=self.slice.profile.unknown(rows[:, w[5] :] / n[:, None]).T,
+            error=self.slice.profile.unknown(rows[:, w[5] : w[6]] / n[:, None]).T,
         )
 
     def _weigh(self) -> Evidence:
@@ -211,17 +228,17 @@ class StreamScan:
         """The window that exceeds its threshold most (or falls short of it least) in some of the channels, and what it says."""
         margin = np.where(channels, self.surprises - self._levels[0, : len(self.surprises), None], -np.inf)
         k, channel = (int(v) for v in np.unravel_index(int(margin.argmax()), margin.shape))
-        above = bool(margin[k, channel] > 0)
-        level = float(self._levels[0, k])
+        above, level = bool(margin[k, channel] > 0), float(self._levels[0, k])
+        selection = self._selection(level if above else None)
         return k, Evidence(
             False,
             above,
             self.samples,
             float(self.surprises[k, channel]),
             level,
-            self._meter.effect(means, (k, channel), self._selection(level if above else None)),
             int(means.samples[k]),
             self.model.channels[channel],
+            partial(self._meter.effect, means.only(k), channel, among=channels, selection=selection),
         )
 
     @property

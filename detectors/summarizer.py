@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.accuracy import TERMS, AccuracyCalibration
 from detectors.clustering import kmeans, squared_distances
 from detectors.features import RandomFeatures
 from detectors.panes import NOVELTY_BINS, Summary
@@ -24,19 +25,20 @@ _PROTOTYPES, _CLUSTERS, _COMPONENTS = 512, 48, 64
 @dataclass(frozen=True, slots=True, eq=False)
 class Described:
     """What is kept of each of m samples: features (m, D) float32, scalars (m, S) float32, cluster (m,) int64 and novelty
-    percentile (m,) float32 in 0..1. Cluster C means novel."""
+    percentile (m,) float32 in 0..1, terms of accuracy (m, 3) float64 or (m, 0). Cluster C means novel."""
 
     features: NDArray[np.float32]
     scalars: NDArray[np.float32]
     cluster: NDArray[np.int64]
     novelty: NDArray[np.float32]
+    accuracy: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.cluster)
 
     def take(self, rows: NDArray[np.int64]) -> Described:
         """Some of the samples."""
-        return Described(self.features[rows], self.scalars[rows], self.cluster[rows], self.novelty[rows])
+        return Described(self.features[rows], self.scalars[rows], self.cluster[rows], self.novelty[rows], self.accuracy[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +89,8 @@ class Summarizer:
     predictions: Predictions | None = None
     quality_ranks: Mapping[str, Percentiles] = field(default_factory=dict)
     """Of each quality measure, in the order of the columns that `describe` takes."""
+    accuracy: AccuracyCalibration | None = None
+    """What a confidence says of being right: reported, no drift channel."""
 
     @classmethod
     def fit(
@@ -184,7 +188,8 @@ class Summarizer:
         scalars = exceedance(np.stack(percentiles, axis=1))
         rows = len(self.novelty_ranks.sorted)
         cluster = np.where(novelty >= min(NOVEL, rows / (rows + 1)), self.clusters, at)
-        return Described(self.random_features(embeddings), scalars, cluster, novelty)
+        terms = np.zeros((m, 0)) if self.accuracy is None else self.accuracy.terms(_unknown(m) if confidence is None else confidence)
+        return Described(self.random_features(embeddings), scalars, cluster, novelty, terms)
 
     def calibrating(self, described: Described) -> Described:
         """The calibration rows as calibration takes them: in each scalar the highest counts as higher than every row of the reference.
@@ -205,11 +210,12 @@ class Summarizer:
             described.scalars[rows].sum(0, dtype=np.float64),
             np.bincount(cluster, minlength=self.clusters + 1),
             np.bincount(bins, minlength=NOVELTY_BINS),
+            described.accuracy[rows].sum(0),
         )
 
     def empty(self) -> Summary:
         """The summary of no samples."""
-        return Summary.empty(self.features, len(self.scalar_names), self.clusters)
+        return Summary.empty(self.features, len(self.scalar_names), self.clusters, 0 if self.accuracy is None else TERMS)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """All that `from_arrays` needs."""
@@ -227,6 +233,8 @@ class Summarizer:
             arrays["confidence_ranks"] = self.confidence_ranks.sorted
         if self.predictions is not None:
             arrays |= {f"predictions.{name}": value for name, value in self.predictions.to_arrays().items()}
+        if self.accuracy is not None:
+            arrays |= {f"accuracy.{name}": value for name, value in self.accuracy.to_arrays().items()}
         arrays["quality"] = np.array(list(self.quality_ranks), np.str_)
         return arrays | {f"quality.{name}": ranks.sorted for name, ranks in self.quality_ranks.items()}
 
@@ -237,7 +245,10 @@ class Summarizer:
         def single(name: str) -> NDArray[np.float32]:
             return np.asarray(arrays[name], np.float32)
 
-        answers = {name.removeprefix("predictions."): arrays[name] for name in arrays if name.startswith("predictions.")}
+        def part(prefix: str) -> dict[str, NDArray[np.generic]]:
+            return {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
+
+        answers, accuracy = part("predictions."), part("accuracy.")
         return cls(
             RandomFeatures(single("weights")),
             single("mean"),
@@ -250,6 +261,7 @@ class Summarizer:
             Percentiles(single("confidence_ranks")) if "confidence_ranks" in arrays else None,
             Predictions.from_arrays(answers) if answers else None,
             {str(name): Percentiles(single(f"quality.{name}")) for name in arrays["quality"]},
+            AccuracyCalibration.from_arrays(accuracy) if accuracy else None,
         )
 
     def _nearest(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

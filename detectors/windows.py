@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,13 +11,17 @@ SCALES = 22
 """Window lengths: 1, 2, 4, ... 2^21 test panes, each up to twice that. At 32 samples a pane the longest holds 7 days of up to 9 million
 samples a day."""
 
+STATE_BYTES = 131_072
+"""Of a stream, at most."""
+
 
 class Windows:
     """Sums over suffix windows of 2^k to 2^(k+1) - 1 panes, for k < K, in 2K accumulators.
 
     At each multiple of 2^k a fresh accumulator of scale k starts and the one before it becomes the window, so the window of
     scale k always begins at 2^k * (floor(t / 2^k) - 1): two staggered sums per scale are an exponential histogram without
-    merges. State is 2 K L numbers for rows of length L, whatever the length of the stream; a step costs as many additions.
+    merges. State is 2 K L numbers for rows of length L, whatever the length of the stream; a step costs as many additions. A young
+    stream holds only the scales that its panes fill and one more, whose two accumulators are still the sum of everything.
 
     References
     ----------
@@ -24,26 +30,42 @@ class Windows:
 
     def __init__(self, scales: int, length: int) -> None:
         self.panes = 0
-        self.sums = np.zeros((2, scales, length), np.float32)
-        self.starts = np.zeros((2, scales))
-        """Time at which each accumulator started."""
-
-    @property
-    def scales(self) -> int:
+        self.scales = scales
         """K"""
-        return int(self.sums.shape[1])
+        self._sums = np.zeros((2, 1, length), np.float32)
+        self._starts = np.zeros((2, 1))
 
     def push(self, row: NDArray[np.float32], *, span: tuple[float, float] = (0.0, 0.0)) -> None:
         """Adds a pane's row (L,); `span` is the time of its first and last sample."""
         if not self.panes:
-            self.starts[:] = span[0]
+            self._starts[:] = span[0]
         self.panes += 1
-        self.sums += row
+        self._sums += row
+        if self._held > self._sums.shape[1]:
+            self._sums = np.concatenate([self._sums, self._sums[:, -1:]], axis=1)
+            self._starts = np.concatenate([self._starts, self._starts[:, -1:]], axis=1)
         k = self.fresh
-        self.sums[0, :k] = self.sums[1, :k]
-        self.sums[1, :k] = 0.0
-        self.starts[0, :k] = self.starts[1, :k]
-        self.starts[1, :k] = span[1]
+        self._sums[0, :k] = self._sums[1, :k]
+        self._sums[1, :k] = 0.0
+        self._starts[0, :k] = self._starts[1, :k]
+        self._starts[1, :k] = span[1]
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Everything, as arrays: 2 L float32 and 2 float64 for each scale held."""
+        return {"panes": np.array(self.panes), "sums": self._sums, "starts": self._starts}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Takes up where `state` was taken; ValueError, with nothing changed, for a state of another shape."""
+        panes, sums = int(state["panes"]), np.array(state["sums"], np.float32)
+        expected = (2, min(panes.bit_length() + 1, self.scales), self._sums.shape[2])
+        if sums.shape != expected:
+            raise ValueError(f"state of shape {sums.shape} does not fit windows of shape {expected}")
+        self.panes, self._sums, self._starts = panes, sums, np.array(state["starts"], np.float64)
+
+    @property
+    def _held(self) -> int:
+        """Scales that take memory."""
+        return min(self.panes.bit_length() + 1, self.scales)
 
     @property
     def fresh(self) -> int:
@@ -58,7 +80,12 @@ class Windows:
     @property
     def latest(self) -> NDArray[np.float32]:
         """(filled, L) window sums, shortest first."""
-        return self.sums[0, : self.filled]
+        return self._sums[0, : self.filled]
+
+    @property
+    def starts(self) -> NDArray[np.float64]:
+        """(filled,) time at which each window began."""
+        return self._starts[0, : self.filled]
 
     def lengths(self) -> NDArray[np.int64]:
         """(filled,) panes in each window."""
@@ -69,3 +96,9 @@ def window_starts(panes: int, scales: int) -> NDArray[np.int64]:
     """(scales,) panes before the window of each scale, after `panes` panes."""
     step = 1 << np.arange(scales, dtype=np.int64)
     return step * (panes // step - 1)
+
+
+def scales_within(room: int, length: int, *, beside: int = 0) -> int:
+    """K, of windows over rows of length L that take at most `room` bytes when all are filled, with `beside` bytes more for each; at
+    most 22."""
+    return min(room // (2 * (4 * length + 8) + beside), SCALES)

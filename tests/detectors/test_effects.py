@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors import DriftScan
-from detectors.effects import cluster_shift, difference_interval, novel_share, proportion_interval, score_bound
+from detectors.bounds import difference_interval, proportion_interval, score_bound
+from detectors.effects import cluster_shift, novel_share
 from detectors.panes import NOVELTY_BINS, RARE_BIN
 from detectors.stream import StreamScan
 
@@ -34,10 +35,14 @@ def histogram(n: int, rare: int) -> NDArray[np.int64]:
 
 @given(estimate=st.floats(0, 100), noise=st.floats(0.01, 10), slope=st.floats(0, 10), more=st.floats(1, 3))
 def test_score_bounds_hold_the_estimate_and_grow_with_noise(estimate: float, noise: float, slope: float, more: float) -> None:
-    low, high = score_bound(estimate, noise=noise, slope=slope)
+    def bounds(noise: float) -> tuple[float, float]:
+        low, high = score_bound(np.array(estimate), noise=np.array(noise), slope=np.array(slope))
+        return float(low), float(high)
+
+    low, high = bounds(noise)
     assert 0 <= low <= estimate <= high
     assert (high - estimate) ** 2 == pytest.approx(noise**2 + slope * high, rel=1e-4)
-    wider = score_bound(estimate, noise=more * noise, slope=slope)
+    wider = bounds(more * noise)
     assert wider[0] <= low + 1e-9
     assert wider[1] >= high - 1e-9
 

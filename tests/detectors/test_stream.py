@@ -5,8 +5,10 @@ import pytest
 from numpy.typing import NDArray
 
 from detectors import DriftScan, Summary
-from detectors.model import ScanModel
+from detectors.model import ScanModel, fit_model
 from detectors.stream import StreamScan
+from detectors.summarizer import Extras
+from detectors.windows import SCALES, STATE_BYTES
 
 SHORT, LONG = 500.0, 1e6
 
@@ -56,7 +58,7 @@ def test_a_raised_threshold_holds_at_once(stream: StreamScan) -> None:
 
 
 def test_samples_that_wait_for_a_pane_keep_its_windows_on_the_old_threshold(stream: StreamScan) -> None:
-    first, second = panes(stream.model, draw(24, seed=3), size=12)
+    first, second = panes(stream.model, draw(10, seed=3), size=5)
     stream.update(first)
     stream.retune(SHORT)
     stream.update(second)
@@ -71,6 +73,7 @@ def test_a_restored_scan_keeps_its_thresholds(stream: StreamScan) -> None:
     again.restore(stream.state())
     for pane in panes(stream.model, draw(320, seed=5)):
         assert again.update(pane) == stream.update(pane)
+        assert again.evidence.effect == stream.evidence.effect
     assert again.threshold == stream.threshold
     assert levels(again).tolist() == levels(stream).tolist()
 
@@ -83,8 +86,38 @@ def test_surprises_show_every_window_and_channel(stream: StreamScan) -> None:
     assert stream.surprises.max() == stream.evidence.surprise
 
 
-def test_state_fits_its_bound_with_a_partial_pane(stream: StreamScan) -> None:
-    for pane in panes(stream.model, draw(16 * 9 + 5, seed=7)):
-        stream.update(pane)
-    assert "partial" in stream.state()
-    assert sum(value.nbytes for value in stream.state().values()) <= 128 * 1024
+@pytest.mark.parametrize("measures", [0, 40])
+def test_state_fits_its_bound_however_many_channels_there_are(measures: int) -> None:
+    rng, rows = np.random.default_rng(7), draw(600, seed=7)
+    quality = {f"measure {n}": rng.random(600).astype(np.float32) for n in range(measures)}
+    scan = StreamScan(fit_model(rows, seed=1, extras=Extras(quality=quality)), run_length=LONG)
+    for pane in panes(scan.model, draw(43, seed=8), size=43):
+        scan.update(pane)
+    state = scan.state()
+    full = scan.longest_window // scan.model.pane
+    width = state["sums"].shape[2]
+    scan.restore(
+        state | {"panes": np.array(full), "sums": np.ones((2, full.bit_length(), width)), "starts": np.zeros((2, full.bit_length()))}
+    )
+    scan.update(panes(scan.model, draw(5, seed=9), size=5)[0])
+    assert "partial" in scan.state()
+    assert sum(value.nbytes for value in scan.state().values()) <= STATE_BYTES
+    assert (full == 2 ** (SCALES - 1)) is (measures == 0)
+
+
+def test_the_effect_is_measured_where_the_least_that_is_sure_is_most(fitted: DriftScan) -> None:
+    """A changed mix moves the mean where the reference varies most, which whitening makes light of."""
+    centres = np.random.default_rng(99).standard_normal((8, 16)) * 1.5
+    rng = np.random.default_rng(10)
+    rows = (centres[np.where(rng.random(800) < 0.6, 0, rng.integers(0, 8, 800))] + rng.standard_normal((800, 16))).astype(np.float32)
+    scan = StreamScan(fitted.model, run_length=SHORT)
+    for pane in panes(scan.model, rows):
+        scan.update(pane)
+    apart = {}
+    for number, channel in enumerate(scan.model.channels):
+        alone = scan.among(np.arange(len(scan.model.channels)) == number)
+        assert alone.effect_channel == channel
+        apart[channel] = alone
+    assert scan.evidence.effect_channel == "mmd"
+    assert scan.evidence.effect.low > 0.1
+    assert scan.evidence.effect.low == max(e.effect.low for e in apart.values() if e.scale == scan.evidence.scale)

@@ -1,10 +1,11 @@
 """Suffix windows of all dyadic lengths, against sums over the rows themselves."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.windows import Windows, window_starts
+from detectors.windows import SCALES, Windows, scales_within, window_starts
 
 
 @given(panes=st.integers(1, 200), scales=st.integers(1, 7))
@@ -25,3 +26,39 @@ def test_the_window_of_a_scale_is_between_its_length_and_twice_that(panes: int, 
     step = 2 ** np.arange(filled)
     assert (lengths >= step).all()
     assert (lengths < 2 * step).all()
+
+
+@given(panes=st.integers(0, 100), scales=st.integers(1, 7), more=st.integers(1, 40))
+def test_restored_windows_go_on_as_if_nothing_had_been(panes: int, scales: int, more: int) -> None:
+    whole, again = Windows(scales, 1), Windows(scales, 1)
+    for n in range(panes):
+        whole.push(np.array([n], np.float32), span=(n, n + 1))
+    again.restore(whole.state())
+    for n in range(panes, panes + more):
+        for windows in (whole, again):
+            windows.push(np.array([n], np.float32), span=(n, n + 1))
+    assert again.latest.tolist() == whole.latest.tolist()
+    assert again.starts.tolist() == whole.starts.tolist() == window_starts(again.panes, again.filled).clip(0).tolist()
+
+
+@given(panes=st.integers(0, 40))
+def test_a_young_stream_holds_one_scale_more_than_it_fills(panes: int) -> None:
+    windows = Windows(SCALES, 100)
+    for _ in range(panes):
+        windows.push(np.ones(100, np.float32))
+    assert windows.state()["sums"].shape == (2, windows.filled + 1, 100)
+
+
+@given(room=st.integers(2_000, 200_000), length=st.integers(1, 200), beside=st.integers(0, 50))
+def test_as_many_scales_as_fit_are_held(room: int, length: int, beside: int) -> None:
+    scales = scales_within(room, length, beside=beside)
+    each = Windows(1, length).state()
+    size = each["sums"].nbytes + each["starts"].nbytes + beside
+    assert scales * size <= room
+    assert scales == SCALES or (scales + 1) * size > room
+
+
+def test_a_state_of_another_shape_is_refused() -> None:
+    windows = Windows(5, 3)
+    with pytest.raises(ValueError, match="does not fit"):
+        windows.restore(Windows(5, 4).state())

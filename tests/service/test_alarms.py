@@ -21,7 +21,7 @@ CROSSED = Episode(crossed=True)
 
 
 def evidence(low: float = 0.1, *, above: bool = True) -> Evidence:
-    return Evidence(False, above, 500, 9.0, 4.0, Effect(low + 0.05, low, low + 0.1), 160, "mmd")
+    return Evidence(False, above, 500, 9.0, 4.0, 160, "mmd", lambda: (Effect(low + 0.05, low, low + 0.1), "mmd"))
 
 
 def alarm(**changes: Any) -> Alarm:

@@ -53,7 +53,7 @@ class OneEpisode(RuleBasedStateMachine):
     @rule(above=st.booleans(), low=st.floats(0, 0.9), upper=st.floats(0, 1), hours=st.floats(0.01, 60), samples=st.integers(16, 400))
     def pane(self, above: bool, low: float, upper: float, hours: float, samples: int) -> None:
         self.now, self.samples = self.now + 3_600 * hours, self.samples + samples
-        evidence = Evidence(False, above, self.samples, 9.0, 4.0, Effect(low + 0.05, low, low + 0.1), 160, "mmd")
+        evidence = Evidence(False, above, self.samples, 9.0, 4.0, 160, "mmd", lambda: (Effect(low + 0.05, low, low + 0.1), "mmd"))
         self.episode = cross(self.episode, evidence)
         if self.episode.alarm:
             self._follow(upper)
