@@ -1,7 +1,9 @@
 """Coverage of effect intervals, at alarms and at fixed times, on streams whose law is known.
 
 A window's true effect follows from a large population sample: drifted content at share s moves every mean by s times as far as
-drifted content alone does. Runs are short, so that a stream without drift alarms soon.
+drifted content alone does. An effect is told in the channel where the least that is sure is most, so that its cell is known only then:
+alarms are put together by the true effect in the channel that they tell, within half of a multiple of the tolerance. Runs are short,
+so that a stream without drift alarms soon.
 """
 
 from __future__ import annotations
@@ -25,13 +27,17 @@ from detectors.summarizer import Described
 from service.reference import effective_tolerance
 from service.settings import MonitorSettings
 
-REFERENCES, STREAMS = 16, 64
+REFERENCES, STREAMS, SESSION_REFERENCES = 16, 72, 6
 ROWS, RUN_LENGTH = 4_000, 500.0
 TIMES = (128, 512)
 LONGEST = 4_096
 BEFORE = (0, 0, 0, 128)
 """Samples before the change; streams take turns."""
 TIMES_TOLERANCE = (0, 1, 3)
+BAND = 0.5
+"""Half the width of a cell, as a share of its multiple."""
+SESSION = 6
+"""Mean length, geometric; a session keeps to one topic."""
 BAR = 0.93
 LEVEL = 0.95
 
@@ -47,11 +53,12 @@ class Interval:
 
     at: str
     """'alarm', or a fixed number of samples."""
-    times: int
-    """Effect in the unwhitened norm over tolerance."""
+    times: float
+    """True effect in the channel told, over the tolerance."""
     measure: str
     """'norm', 'scalar' or 'novel share'."""
     reference: int
+    sessions: bool
     truth: float
     found: Effect
 
@@ -104,61 +111,85 @@ def _population(
 
 
 def intervals(seed: int) -> list[Interval]:
-    """All of one reference."""
+    """All of one reference; the last ones are of session traffic."""
     rng, drifted = np.random.default_rng(seed), list(DRIFTS.values())[seed % len(DRIFTS)]
-    model = fit_model(topics(rng, rng.integers(0, TOPICS, ROWS)), seed=seed)
+    sessions = seed >= REFERENCES
+    ordinary = Traffic(0.0, 0, drifted, sessions)
+    model = fit_model(topics(rng, ordinary.draw(rng, 0, ROWS)), seed=seed, order="time" if sessions else "iid")
     truth = Truth.of(model, rng, drifted)
-    tolerance = effective_tolerance(MonitorSettings.model_validate({"name": "bench", "embedder": {"input": "none", "dimension": 1}}), model)
+    settings = MonitorSettings.model_validate({"name": "bench", "embedder": {"input": "none", "dimension": 1}})
+    bench = Bench(model, truth, seed, effective_tolerance(settings, model))
     found: list[Interval] = []
-    for times in TIMES_TOLERANCE:
-        share = times * tolerance / truth.effects[model.spectrum.names.index("mmd")]
+    for share in bench.shares():
         for number in range(STREAMS):
-            change = Change(float(share), BEFORE[number % len(BEFORE)] if times else 0, drifted)
-            for at, scan, recent in _stream(model, change, rng):
-                found += _measured(at, times, seed, scan, truth, recent)
+            traffic = Traffic(share, BEFORE[number % len(BEFORE)] if share else 0, drifted, sessions)
+            for at, scan, recent in _stream(model, traffic, rng):
+                found += bench.measured(at, scan, recent, sessions=sessions)
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """From a sample on, a share of the stream is drifted."""
+class Traffic:
+    """From a sample on, a share of the stream is drifted; whole sessions of it where there are sessions."""
 
     share: float
     before: int
     drifted: range
+    sessions: bool
 
     def draw(self, rng: np.random.Generator, start: int, n: int) -> NDArray[np.int64]:
         """(n,) topics."""
+        begins = rng.random(n) < 1 / SESSION if self.sessions else np.ones(n, np.bool_)
+        begins[0] = True
         chance = np.where(np.arange(start, start + n) >= self.before, self.share, 0.0)
-        return np.where(rng.random(n) < chance, rng.choice(self.drifted, n), rng.integers(0, TOPICS, n))
+        each = np.where(rng.random(n) < chance, rng.choice(self.drifted, n), rng.integers(0, TOPICS, n))
+        return np.asarray(each[np.maximum.accumulate(np.where(begins, np.arange(n), 0))])
 
     def within(self, samples: int, window: int) -> float:
         """Mean share over the last samples."""
         return self.share * min(max(samples - self.before, 0), window) / window
 
 
-def _stream(model: ScanModel, change: Change, rng: np.random.Generator) -> Iterator[tuple[str, StreamScan, float]]:
+def _stream(model: ScanModel, traffic: Traffic, rng: np.random.Generator) -> Iterator[tuple[str, StreamScan, float]]:
     """Moments of one stream, each with the mean share of drifted content over the most surprising window."""
     scan, alarmed, pane = StreamScan(model, run_length=RUN_LENGTH), False, model.pane
     for start in range(0, LONGEST, 512):
-        described = model.summarizer.describe(topics(rng, change.draw(rng, start, 512)))
+        described = model.summarizer.describe(topics(rng, traffic.draw(rng, start, 512)))
         for at in range(0, 512, pane):
             evidence = scan.update(model.summarizer.summarize(described, slice(at, at + pane)))
             alarmed |= evidence.alarm
             moments = ["alarm"] * evidence.alarm + [str(evidence.samples)] * (evidence.samples in TIMES)
             for moment in moments:
-                yield moment, scan, change.within(evidence.samples, evidence.scale)
+                yield moment, scan, traffic.within(evidence.samples, evidence.scale)
         if alarmed and start + 512 >= TIMES[-1]:
             return
 
 
-def _measured(at: str, times: int, reference: int, scan: StreamScan, truth: Truth, share: float) -> list[Interval]:
-    channel = scan.model.channels.index(scan.evidence.effect_channel)
-    measure = scan.evidence.effect_channel
-    return [
-        Interval(at, times, measure, reference, share * float(truth.effects[channel]), scan.evidence.effect),
-        Interval(at, times, "novel share", reference, truth.novel_share(share), scan.novel_share()),
-    ]
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """One reference under test."""
+
+    model: ScanModel
+    truth: Truth
+    reference: int
+    tolerance: float
+
+    def shares(self) -> list[float]:
+        """Of drifted content: none, and those that are 1 and 3 times the tolerance in the unwhitened norm and in the strongest channel."""
+        effects = (float(self.truth.effects[self.model.spectrum.names.index("mmd")]), float(self.truth.effects.max()))
+        return [0.0, *(min(times * self.tolerance / effect, 1.0) for effect in effects for times in TIMES_TOLERANCE[1:])]
+
+    def measured(self, at: str, scan: StreamScan, share: float, *, sessions: bool) -> list[Interval]:
+        """What the scan tells now, of a window with a share of drifted content."""
+        evidence = scan.evidence
+        channel = self.model.channels.index(evidence.effect_channel)
+        true = share * float(self.truth.effects[channel])
+        measure = "norm" if channel < len(self.model.spectrum.names) else "scalar"
+        about = (at, true / self.tolerance)
+        return [
+            Interval(*about, measure, self.reference, sessions, true, evidence.effect),
+            Interval(*about, "novel share", self.reference, sessions, self.truth.novel_share(share), scan.novel_share()),
+        ]
 
 
 def coverage(chosen: Sequence[Interval]) -> tuple[float, float, float]:
@@ -184,20 +215,23 @@ def _figure(name: str, chosen: Sequence[Interval], *, bar: bool) -> Figure:
 
 
 def run(progress: Progress) -> list[Figure]:
-    """A line per moment, true effect and kind of effect."""
+    """A line per traffic, moment, true effect and kind of effect."""
     found: list[Interval] = []
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        for done, part in enumerate(pool.map(intervals, range(REFERENCES)), 1):
+        for done, part in enumerate(pool.map(intervals, range(REFERENCES + SESSION_REFERENCES)), 1):
             found += part
-            progress(f"{done} of {REFERENCES} references")
-    return list(chain.from_iterable(_figures(found, at, times) for at in ("alarm", *map(str, TIMES)) for times in TIMES_TOLERANCE))
+            progress(f"{done} of {REFERENCES + SESSION_REFERENCES} references")
+    cells = [(sessions, at, times) for sessions in (False, True) for at in ("alarm", *map(str, TIMES)) for times in TIMES_TOLERANCE]
+    return list(chain.from_iterable(_figures(found, *cell) for cell in cells))
 
 
-def _figures(found: Sequence[Interval], at: str, times: int) -> Iterator[Figure]:
-    here = [interval for interval in found if interval.at == at and interval.times == times]
-    moment = "at the alarm" if at == "alarm" else f"after {at} samples"
+def _figures(found: Sequence[Interval], sessions: bool, at: str, times: int) -> Iterator[Figure]:
+    cell = [i for i in found if i.sessions == sessions and i.at == at and abs(i.times - times) <= BAND * times]
+    moment = ("at the alarm" if at == "alarm" else f"after {at} samples") + (", sessions" if sessions else "")
     for title, measures in {"effect": ("norm", "scalar"), "… by a norm": ("norm",), "… by a scalar": ("scalar",)}.items():
-        chosen = [interval for interval in here if interval.measure in measures]
+        chosen = [interval for interval in cell if interval.measure in measures]
         if chosen:
-            yield _figure(f"{title} {times} × tolerance, {moment}", chosen, bar=title == "effect" or len(chosen) >= 200)
-    yield _figure(f"novel share {times} × tolerance, {moment}", [i for i in here if i.measure == "novel share"], bar=True)
+            barred = not sessions and (title == "effect" or len(chosen) >= 200)
+            yield _figure(f"{title} {times} × tolerance, {moment}", chosen, bar=barred)
+    if novel := [i for i in cell if i.measure == "novel share"]:
+        yield _figure(f"novel share {times} × tolerance, {moment}", novel, bar=not sessions)
