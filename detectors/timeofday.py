@@ -33,6 +33,13 @@ class Clock:
         """P, at most 14."""
         return (1 + 2 * self.harmonics) * (1 + self.weekend)
 
+    @property
+    def name(self) -> str:
+        """What it follows: `none`, `hour of day` or `weekday and weekend`."""
+        if not self.harmonics:
+            return "none"
+        return "weekday and weekend" if self.weekend else "hour of day"
+
     @classmethod
     def covering(cls, times: NDArray[np.float64] | None) -> Self:
         """The richest basis that (n,) times can teach: of the day from 3 whole days on, of the week from 2 whole weeks on."""

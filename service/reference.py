@@ -1,9 +1,9 @@
 """References: versioned artefacts made from samples that the model is known to be good on.
 
 A version is a folder `references/<monitor>/v<N>/`: `model.npz` (what detection learned, with the gauge's counts) and `numeric.npz`
-(embeddings, labels, segments, confidences, predicted classes, quality) make its numeric part, `rows.jsonl` (ids and texts) its
-erasable row part, `manifest.json` counts, thresholds and checksums. Which version is in force is one line in `current` beside them,
-so that going back is as atomic as going on.
+(embeddings, labels, segments, confidences, predicted classes, quality, times) make its numeric part, `rows.jsonl` (ids and texts)
+its erasable row part, `manifest.json` counts, thresholds, warnings and checksums. Which version is in force is one line in `current`
+beside them, so that going back is as atomic as going on.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.model import ScanModel, Slice, fit_model
+from detectors.learning import chunks
+from detectors.model import ScanModel, Slice, fit_model, rows_needed
 from detectors.summarizer import Summarizer
+from detectors.windows import SCALES
 from service.artefacts import publish, read_manifest, replace_text, versions
 from service.errors import ArtefactError, ConfigurationError, NotFoundError
 from service.quality import Gauge, gauge_of
 from service.records import WHOLE, segment_of
 from service.reference_rows import ReferenceRows
+from service.reference_warnings import warnings_about
 from service.settings import MonitorSettings
 
 Progress = Callable[[str, float], None]
@@ -33,6 +36,9 @@ Progress = Callable[[str, float], None]
 
 SLICE_ROWS = 200
 """Reference rows from which a segment is tested against its own slice; below it only counts are kept."""
+
+_MOST_SLICE_ROWS = 40_000
+"""Of a larger segment so many rows, evenly spread, make the slice: their features have to be held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +84,10 @@ class Reference:
     @cached_property
     def slices(self) -> Mapping[str, Slice]:
         """Every stream that can be tested: the whole, and each segment with rows enough of its own."""
-        known = self.rows.extras
-        described = self.summarizer.describe(
-            self.rows.embeddings, confidence=known.confidence, predicted=known.predicted, quality=known.columns
-        )
         found = {WHOLE: self.model.whole()}
         for segment, at in self._members().items():
             if len(at) >= SLICE_ROWS:
-                found[segment] = self.model.slice(described.take(at), self.model.held_out[at])
+                found[segment] = self._slice(at[np.linspace(0, len(at) - 1, min(len(at), _MOST_SLICE_ROWS)).astype(np.int64)])
         return found
 
     @cached_property
@@ -111,7 +113,15 @@ class Reference:
     @cached_property
     def _cluster(self) -> NDArray[np.int64]:
         """(n,) each row's reference cluster."""
-        return self.summarizer.describe(self.rows.embeddings).cluster
+        embeddings = self.rows.embeddings
+        return np.concatenate([self.summarizer.describe(embeddings[part]).cluster for part in chunks(embeddings)])
+
+    def _slice(self, at: NDArray[np.int64]) -> Slice:
+        known, times = self.rows.extras.take(at), self.model.times
+        described = self.summarizer.describe(
+            self.rows.embeddings[at], confidence=known.confidence, predicted=known.predicted, quality=known.columns
+        )
+        return self.model.slice(described, self.model.held_out[at], times=times[at] if len(times) else None)
 
     def _members(self) -> dict[str, NDArray[np.int64]]:
         """Of each segment; a tag that no row carries has none, since its one segment would be the whole."""
@@ -153,6 +163,7 @@ class References:
     ) -> Reference:
         """Fits, calibrates and publishes the monitor's next version; it comes into force unless it is provisional."""
         detection, folder = settings.detection, self._folder(settings.name)
+        rows = rows.in_time_order() if detection.order == "time" else rows
         try:
             model = fit_model(
                 rows.embeddings,
@@ -160,13 +171,15 @@ class References:
                 order=detection.order,
                 pane=detection.pane_samples,
                 extras=rows.extras,
+                times=rows.known_times,
                 progress=lambda done: progress("calibrating", done),
             )
         except ValueError as error:
             raise ArtefactError(f"monitor {settings.name}: {error}") from error
-        _supported(settings, model, len(rows))
+        _require(settings, model)
         version = max(versions(folder), default=0) + 1
-        manifest = _manifest(settings, rows, model) | {"version": version, **asdict(origin)}
+        progress("looking for drift within", 0.0)
+        manifest = _manifest(settings, rows, model) | {"version": version, **asdict(origin), "warnings": warnings_about(rows, model)}
         progress("writing", 0.0)
         publish(folder / f"v{version}", manifest, lambda draft: _write(draft, rows, model))
         if not origin.provisional:
@@ -250,14 +263,14 @@ def effective_tolerance(settings: MonitorSettings, model: ScanModel) -> float:
     return asked
 
 
-def _supported(settings: MonitorSettings, model: ScanModel, rows: int) -> None:
-    asked, supported = settings.detection.first_run_length, model.calibration.supported
-    if asked > supported and not settings.detection.accept_supported:
-        need = int(np.ceil(rows * asked / supported))
-        raise ArtefactError(
-            f"monitor {settings.name}: detection.run_length {asked:g} needs about {need} reference rows like these; {rows} support "
-            f"{supported:.0f}. Add rows, lower run_length, or set detection.accept_supported: true"
-        )
+def _require(settings: MonitorSettings, model: ScanModel) -> None:
+    """Refuses a reference that can't hold what was asked for."""
+    if not settings.detection.accept_supported:
+        try:
+            model.require(settings.detection.first_run_length)
+        except ValueError as error:
+            where = "detection.run_length and detection.accept_supported in the configuration"
+            raise ArtefactError(f"monitor {settings.name}: {error}: {where}") from error
     effective_tolerance(settings, model)
 
 
@@ -280,16 +293,32 @@ def _manifest(settings: MonitorSettings, rows: ReferenceRows, model: ScanModel) 
         "rows": len(rows),
         "dimension": int(rows.embeddings.shape[1]),
         "labelled": sum(label is not None for label in rows.labels),
-        "order": settings.detection.order,
-        "block": model.calibration.block,
+        **_learned(settings, rows, model),
         "pane_samples": model.pane,
         "seed": settings.detection.seed,
         "channels": list(model.channels),
-        "supported_run_length": model.calibration.supported,
         "resolvable_tolerance": resolvable_tolerance(model),
         "thresholds": {str(length): round(curve.threshold(length), 4) for length in lengths},
         "uncertainty": {str(length): round(curve.uncertainty(curve.threshold(length)), 3) for length in lengths},
         "segments": _segment_values(settings, rows),
+    }
+
+
+def _learned(settings: MonitorSettings, rows: ReferenceRows, model: ScanModel) -> dict[str, Any]:
+    """How neighbours depend on each other, what the clock says, and how far that carries."""
+    dependence, asked = model.dependence, settings.detection.first_run_length
+    longest, times = model.pane * 2 ** (SCALES - 1), rows.known_times
+    seconds = 0.0 if times is None else float(np.ptp(times))
+    return {
+        "order": settings.detection.order,
+        "block": model.calibration.block,
+        "inflation": dependence.inflation,
+        "inflation_measured": dependence.measured,
+        "profile": model.profile.clock.name,
+        "asked_run_length": asked,
+        "supported_run_length": model.calibration.supported,
+        "rows_needed": rows_needed(asked, inflation=dependence.inflation),
+        "longest_window": {"samples": longest, "seconds": longest / len(rows) * seconds or None},
     }
 
 
@@ -305,6 +334,8 @@ def _write(draft: Path, rows: ReferenceRows, model: ScanModel) -> None:
     }
     if rows.quality is not None:
         numeric["quality"] = rows.quality
+    if rows.times is not None:
+        numeric["times"] = rows.times
     np.savez(draft / "numeric.npz", allow_pickle=False, **numeric)
     with (draft / "rows.jsonl").open("w", encoding="utf-8") as file:
         for row in zip(rows.ids, rows.texts, strict=True):
@@ -326,4 +357,5 @@ def _read(folder: Path, gauge: Gauge | None) -> ReferenceRows:
         tuple(str(answer) for answer in numeric.get("predicted", ())),
         numeric.get("quality"),
         gauge,
+        numeric.get("times"),
     )

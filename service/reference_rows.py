@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +25,8 @@ _BATCH = 256
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceRows:
     """What a reference is made of: n embeddings (n, d) float32 with ids, texts ('' where there are none), labels, segments, the
-    model's confidence (NaN where it gave none) and class ('' likewise), and the quality of the inputs, measured by the gauge that
-    learned from them (None where there are no payloads, or vectors)."""
+    model's confidence (NaN where it gave none) and class ('' likewise), the quality of the inputs, measured by the gauge that
+    learned from them (None where there are no payloads, or vectors), and when they came."""
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
@@ -34,9 +38,25 @@ class ReferenceRows:
     quality: NDArray[np.float32] | None = None
     """(n, Q), in the order of the gauge's names."""
     gauge: Gauge | None = None
+    times: NDArray[np.float64] | None = None
+    """(n,) Unix seconds, NaN for a row without one."""
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def known_times(self) -> NDArray[np.float64] | None:
+        """(n,) Unix seconds; None unless every row has them."""
+        return self.times if self.times is not None and np.isfinite(self.times).all() else None
+
+    def in_time_order(self) -> ReferenceRows:
+        """The same rows, as they came; left as they are where that is not known."""
+        times = self.known_times
+        if times is None or (np.diff(times) >= 0).all():
+            return self
+        order = np.argsort(times, kind="stable")
+        columns = {name: _taken(getattr(self, name), order) for name in self.__slots__ if name != "gauge"}
+        return replace(self, **columns)
 
     @property
     def extras(self) -> Extras:
@@ -56,34 +76,69 @@ def embed_rows(
 
     classes : names of the model's classes in the order of its logits.
     """
-    kept, vectors, confidence, predicted, surfaces = list[Sample](), list[NDArray[np.float32]](), list[float](), list[str](), []
-    source = iter(samples)
-    while batch := list(islice(source, _BATCH)):
-        for sample in batch:
-            _check(sample, embedder)
-        embedded = embedder.embed([sample.payload for sample in batch])
-        vectors.append(embedded.embedding)
-        own = [None] * len(batch) if embedded.logits is None else list(embedded.logits)
-        confidence += [sureness(s.output, logits) for s, logits in zip(batch, own, strict=True)]
-        predicted += [answer(s.output, logits, classes) for s, logits in zip(batch, own, strict=True)]
-        surfaces.append(surface([sample.payload for sample in batch]))
-        kept += [replace(sample, payload=_shown(sample.payload), output=None) for sample in batch]
-        progress(len(kept))
-    if not kept:
-        raise InputError("empty", "no samples for the reference: the input has none")
-    texts = tuple(str(sample.payload) for sample in kept)
-    gauge, quality = learn(texts, np.concatenate(surfaces))
-    return ReferenceRows(
-        tuple(sample.id for sample in kept),
-        texts,
-        tuple(sample.label for sample in kept),
-        tuple(sample.segments for sample in kept),
-        np.array(confidence, np.float32),
-        np.concatenate(vectors),
-        tuple(predicted),
-        quality,
-        gauge,
-    )
+    gathered, source = _Gathered(), iter(samples)
+    with tempfile.TemporaryFile() as vectors:  # a million embeddings are read back as a map, not held twice
+        while batch := list(islice(source, _BATCH)):
+            for sample in batch:
+                _check(sample, embedder)
+            embedded = embedder.embed([sample.payload for sample in batch])
+            vectors.write(embedded.embedding.astype(np.float32, copy=False).tobytes())
+            gathered.add(batch, embedded.logits, classes)
+            progress(len(gathered.ids))
+        if not gathered.ids:
+            raise InputError("empty", "no samples for the reference: the input has none")
+        vectors.flush()
+        return gathered.rows(np.memmap(vectors, np.float32, "r", shape=(len(gathered.ids), embedder.dimension)))
+
+
+class _Gathered:
+    """What is known of the rows beside their embeddings, a column each: a million samples would take a gigabyte."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self._texts: list[str] = []
+        self._labels: list[str | None] = []
+        self._segments: list[Mapping[str, str]] = []
+        self._shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+        """Tags → the one mapping that all rows with these tags share."""
+        self._confidence, self._times = array("f"), array("d")
+        self._predicted: list[str] = []
+        self._surfaces: list[NDArray[np.float32]] = []
+
+    def add(self, batch: Sequence[Sample], logits: NDArray[np.float32] | None, classes: Sequence[str]) -> None:
+        """Embedded samples, with the embedder's own (m, classes) logits."""
+        own = [None] * len(batch) if logits is None else list(logits)
+        self.ids += [sample.id for sample in batch]
+        self._texts += [_shown(sample.payload) for sample in batch]
+        self._labels += [sample.label for sample in batch]
+        self._segments += [self._shared.setdefault(tuple(sorted(s.segments.items())), s.segments) for s in batch]
+        self._confidence.extend(sureness(s.output, scores) for s, scores in zip(batch, own, strict=True))
+        self._times.extend(sample.time or math.nan for sample in batch)  # in files 0 is no time
+        self._predicted += [answer(s.output, scores, classes) for s, scores in zip(batch, own, strict=True)]
+        self._surfaces.append(surface([sample.payload for sample in batch]))
+
+    def rows(self, embeddings: NDArray[np.float32]) -> ReferenceRows:
+        """All of them, with the gauge that learns from them."""
+        gauge, quality = learn(self._texts, np.concatenate(self._surfaces))
+        return ReferenceRows(
+            tuple(self.ids),
+            tuple(self._texts),
+            tuple(self._labels),
+            tuple(self._segments),
+            np.array(self._confidence, np.float32),
+            embeddings,
+            tuple(self._predicted),
+            quality,
+            gauge,
+            np.array(self._times, np.float64),
+        )
+
+
+def _taken(column: Any, order: NDArray[np.int64]) -> Any:
+    """A column's values in another order; an empty column stays empty."""
+    if isinstance(column, np.ndarray):
+        return column[order]
+    return tuple(column[i] for i in order.tolist()) if column else column
 
 
 def _shown(payload: Payload) -> str:

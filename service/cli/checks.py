@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detectors.model import rows_needed
 from service.access import Access
 from service.cli.server import examine_server
 from service.errors import DriftgateError
@@ -128,7 +129,7 @@ def _monitor(installation: Installation, monitor: MonitorSettings) -> Iterator[F
         Level.OK, subject, f"embedder {embedder.fingerprint[:12]}, {embedder.dimension} dimensions, the same alone and in a batch"
     )
     try:
-        yield _reference(installation, monitor, embedder)
+        yield from _reference(installation, monitor, embedder)
         yield _golden(installation, monitor)
         yield from _budgeted(installation, monitor)
     except DriftgateError as error:
@@ -141,30 +142,30 @@ def _monitor(installation: Installation, monitor: MonitorSettings) -> Iterator[F
         yield Finding(Level.WARN, subject, "annotation batches go nowhere", "name a destination in annotation.destination")
 
 
-def _reference(installation: Installation, monitor: MonitorSettings, embedder: Embedder) -> Finding:
+def _reference(installation: Installation, monitor: MonitorSettings, embedder: Embedder) -> Iterator[Finding]:
     subject, name = f"monitor {monitor.name}", monitor.name
     if installation.version(name) is None:
-        return Finding(
-            Level.WARN,
-            subject,
-            "no reference in force, so nothing is decided",
-            f"`driftgate reference build --monitor {name} --input FILE`",
-        )
+        remedy = f"`driftgate reference build --monitor {name} --input FILE`"
+        yield Finding(Level.WARN, subject, "no reference in force, so nothing is decided", remedy)
+        return
     reference = installation.references.load(name)
     if reference.fingerprint != embedder.fingerprint:
-        return Finding(
-            Level.FAIL,
-            subject,
-            f"reference {reference.version} was made with another embedder ({reference.fingerprint[:12]})",
-            "build a reference with this one, or restore the other",
-        )
+        says = f"reference {reference.version} was made with another embedder ({reference.fingerprint[:12]})"
+        yield Finding(Level.FAIL, subject, says, "build a reference with this one, or restore the other")
+        return
     tolerance = effective_tolerance(installation.effective(name), reference.model)
     supported, asked = reference.model.calibration.supported, monitor.detection.first_run_length
     rows = f"reference {reference.version} of {len(reference.rows):,} rows"
     says = f"{rows}, tolerance {tolerance:.3f}, supports a run length of {supported:,.0f}"
     if supported < asked:
-        return Finding(Level.WARN, subject, f"{says}, not the {asked:,.0f} asked for", "add rows, or lower detection.run_length")
-    return Finding(Level.OK, subject, says)
+        need = rows_needed(asked, inflation=reference.model.dependence.inflation)
+        remedy = f"build one of {need:,} rows, or lower detection.run_length"
+        yield Finding(Level.WARN, subject, f"{says}, not the {asked:,.0f} asked for", remedy)
+    else:
+        yield Finding(Level.OK, subject, says)
+    for warning in reference.manifest.get("warnings", ()):
+        remedy = "build a new one from rows without it, or leave it where traffic is so too"
+        yield Finding(Level.WARN, subject, f"reference {reference.version}: {warning}", remedy)
 
 
 def _budgeted(installation: Installation, monitor: MonitorSettings) -> Iterator[Finding]:

@@ -65,4 +65,5 @@ def _as_taken(installation: Installation, monitor: str, rows: Sequence[Pooled]) 
         tuple(row.segments for row in rows),
         np.array([sureness(row.output) for row in rows], np.float32),
         np.stack([row.embedding for row in rows]).astype(np.float32),
+        times=np.array([row.time for row in rows]),
     )

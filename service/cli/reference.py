@@ -17,7 +17,8 @@ from service.cli.terminal import bars, emit, example, show
 from service.errors import InputError, NotFoundError
 from service.reference import Origin, Progress, Reference
 from service.reference_rows import ReferenceRows, embed_rows
-from service.screens.drawing import columns, count, moment
+from service.screens.drawing import NONE, columns, count, moment
+from service.screens.reference import learned, warned
 
 if TYPE_CHECKING:
     from service.app import Installation
@@ -70,10 +71,11 @@ def list_versions(config: Config = CONFIG, monitor: MonitorName = None, as_json:
     if as_json:
         emit({"references": [{**manifest, "state": _state(manifest, found)} for manifest in found]})
         return
-    table = columns("version", "state", "rows", "supports", "made", "from", right=("version", "rows", "supports"))
+    table = columns("version", "state", "rows", "supports", "follows", "made", "from", "", right=("version", "rows", "supports"))
     for manifest in found:
-        figures = (count(manifest["rows"]), count(manifest["supported_run_length"]), moment(manifest["created"]))
-        table.add_row(str(manifest["version"]), _state(manifest, found), *figures, Text(manifest["source"]))
+        figures = (count(manifest["rows"]), count(manifest["supported_run_length"]))
+        made = (manifest.get("profile", NONE), moment(manifest["created"]), Text(manifest["source"]))
+        table.add_row(str(manifest["version"]), _state(manifest, found), *figures, *made, _remarks(manifest))
     show(table if found else "no reference yet: `driftgate reference build` makes one")
 
 
@@ -90,11 +92,13 @@ def show_version(version: Version, config: Config = CONFIG, monitor: MonitorName
         return
     show(Text(f"reference {version} of {name}: {state}", "bold"))
     table = columns("", "")
-    for key in ("rows", "dimension", "labelled", "order", "supported_run_length", "resolvable_tolerance", "fingerprint", "source", "model"):
+    for key in ("rows", "dimension", "labelled", "supported_run_length", "resolvable_tolerance", "fingerprint", "source", "model"):
         table.add_row(key, Text(f"{manifest[key]}"))
+    for name, says in learned(manifest):
+        table.add_row(name, Text(says))
     table.add_row("thresholds", Text(", ".join(f"{int(length):,}: {value:.2f}" for length, value in manifest["thresholds"].items())))
     table.add_row("segments", Text("; ".join(f"{tag}: {', '.join(values)}" for tag, values in manifest["segments"].items())))
-    show(table)
+    show(table, *warned(manifest))
 
 
 @app.command(epilog=example("driftgate reference accept 1 --monitor support-chat"))
@@ -151,10 +155,18 @@ def _report(built: Reference, as_json: bool) -> None:
     if as_json:
         emit(built.manifest)
         return
-    supported, asked = built.manifest["supported_run_length"], built.manifest["rows"]
-    show(f"monitor {built.monitor}: reference {built.version} of {asked:,} rows, supports a false alarm in {supported:,.0f} samples")
+    supported, rows = built.manifest["supported_run_length"], built.manifest["rows"]
+    show(f"monitor {built.monitor}: reference {built.version} of {rows:,} rows, supports a false alarm in {supported:,.0f} samples")
+    for name, says in learned(built.manifest):
+        show(Text(f"  {name}: {says}"))
+    show(*warned(built.manifest))
     if built.manifest["provisional"]:
         show(f"provisional: `driftgate reference accept {built.version} --monitor {built.monitor}` brings it into force")
+
+
+def _remarks(manifest: Manifest) -> str:
+    warnings = len(manifest.get("warnings", ()))
+    return "" if not warnings else f"{warnings} warning{'s' if warnings > 1 else ''}"
 
 
 def _state(manifest: Manifest, versions: Sequence[Manifest]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from service.errors import ArtefactError, ConfigurationError, InputError, NotFou
 from service.records import WHOLE, Output, Sample, belongs
 from service.reference import Origin, Reference, References, effective_tolerance, resolvable_tolerance
 from service.reference_rows import ReferenceRows, embed_rows, sureness
+from service.reference_warnings import warnings_about
 from service.watched import WatchedMonitor
 
 if TYPE_CHECKING:
@@ -198,6 +200,46 @@ def test_another_embedder_is_refused(world: World) -> None:
         WatchedMonitor(world.settings, VectorEmbedder(world.embedder.dimension, normalize=True), world.reference)
 
 
+# --- what is learned and warned of ------------------------------------------------------------------------------------
+
+
+def test_times_are_kept_and_a_manifest_says_what_was_learned_of_them(world: World, references: References) -> None:
+    np.testing.assert_array_equal(references.load("chat").rows.times, 1_000.0 + np.arange(1_200))
+    (manifest,) = references.versions("chat")
+    assert (manifest["order"], manifest["block"], manifest["inflation"], manifest["profile"]) == ("iid", 1, 1.0, "none")
+    assert (manifest["rows_needed"], manifest["warnings"]) == (400, [])
+    longest = manifest["longest_window"]
+    assert longest["seconds"] == pytest.approx(longest["samples"], rel=0.01)
+
+
+def test_rows_without_a_time_leave_the_hour_out_and_say_so(world: World) -> None:
+    embedded = embed_rows([sample(row, time=float(i)) for i, row in enumerate(world.ordinary(600, 1))], world.embedder)
+    assert embedded.known_times is None
+    (warning,) = warnings_about(embedded, world.reference.model)
+    assert "1 of 600 rows have no time" in warning
+
+
+def test_rows_of_a_timeline_are_put_in_order(world: World) -> None:
+    mixed = np.random.default_rng(1).permutation(1_200)
+    rows = embed_rows([sample(world.rows.embeddings[i], id=f"r{i}", time=1_000.0 + i) for i in mixed], world.embedder)
+    ordered = rows.in_time_order()
+    assert ordered.ids == tuple(f"r{i}" for i in range(1_200))
+    np.testing.assert_array_equal(ordered.embeddings, world.rows.embeddings)
+    assert world.rows.in_time_order() is world.rows
+
+
+def test_a_reference_that_drifts_says_from_when_to_when(world: World) -> None:
+    drifting = np.concatenate([world.ordinary(800, 1), world.drifted(400, 2)])
+    rows = replace(world.rows, embeddings=drifting, times=np.arange(1_200, dtype=np.float64) * 3_600)
+    (warning,) = warnings_about(rows, world.reference.model)
+    assert re.match(r"it drifts itself: rows (1|[78]\d\d) to [\d,]+ \(1970-.* of them were new content", warning)
+
+
+def test_repeated_rows_are_warned_of(world: World) -> None:
+    rows = replace(world.rows, embeddings=np.tile(world.ordinary(600, 3), (2, 1)))
+    assert any("50.0% of the rows repeat" in warning for warning in warnings_about(rows, world.reference.model))
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
@@ -213,7 +255,9 @@ def refusing(world: World, tmp_path: Path, settings: MonitorSettings) -> Referen
 def test_too_few_rows_for_the_run_length_say_how_many_are_needed(world: World, tmp_path: Path) -> None:
     settings = changed(world.settings, "detection", run_length=60_000.0)
     need = int(np.ceil(1_200 * 60_000 / world.reference.model.calibration.supported))
-    with pytest.raises(ArtefactError, match=rf"needs about {need} reference rows like these; 1200 support .*accept_supported: true"):
+    with pytest.raises(
+        ArtefactError, match=rf"needs about {need} rows like these: 1200 were given, .* support .*detection\.accept_supported"
+    ):
         refusing(world, tmp_path, settings)
     assert not (tmp_path / "refused").exists()
     assert refusing(world, tmp_path, changed(settings, "detection", accept_supported=True)).active("chat") == 1
@@ -242,7 +286,7 @@ def test_a_tolerance_that_cannot_be_resolved_is_refused(world: World, tmp_path: 
 
 
 def sample(payload: Any, **fields: Any) -> Sample:
-    return Sample("chat", "s1", 1.0, payload, **fields)
+    return Sample(**{"monitor": "chat", "id": "s1", "time": 1.0, "payload": payload, **fields})
 
 
 def test_a_sample_that_cannot_be_embedded_is_named(world: World) -> None:
