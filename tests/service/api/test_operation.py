@@ -12,7 +12,7 @@ from service.errors import ArtefactError
 from service.health import Heartbeats
 
 OPERATIONS = {
-    "acknowledge_alarm", "approve_batch", "cancel_refresh", "close_batch", "get_alarm", "get_batch",
+    "acknowledge_alarm", "approve_batch", "cancel_refresh", "close_batch", "get_alarm", "get_batch", "get_fleet", "get_ledger",
     "get_metrics", "get_monitor", "get_refresh", "is_alive", "is_ready", "judge_alarm",
     "list_alarms", "list_batches", "list_dead_letters", "list_monitors", "list_outbox", "list_refreshes", "open_refresh", "replay_item",
     "resolve_alarm", "send_annotations", "send_events", "send_events_with_token", "send_samples",
