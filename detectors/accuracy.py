@@ -12,7 +12,7 @@ from scipy import special
 
 from detectors.bounds import proportion_interval
 
-TERMS = 3
+TERMS = 4
 """Numbers per sample whose sums give an estimate with its interval."""
 
 _LEAST_ROWS, _LEAST_EACH = 100, 5
@@ -51,7 +51,7 @@ class AccuracyCalibration:
     >>> confidence = rng.uniform(0.5, 1, 4000).astype(np.float32)
     >>> calibration = AccuracyCalibration.fit(confidence, rng.random(4000) < confidence)
     >>> unsure = rng.uniform(0.5, 0.7, 500).astype(np.float32)  # right in 60 %
-    >>> found = calibration.estimate(calibration.terms(unsure).sum(0), 500)
+    >>> found = calibration.estimate(calibration.terms(unsure).sum(0))
     >>> bool(found.low < 0.6 < found.high), round(found.high - found.low, 1)
     (True, 0.1)
     """
@@ -63,8 +63,6 @@ class AccuracyCalibration:
     """(2, 2) of slope and intercept."""
     right: int
     rows: int
-    typical: float
-    """Median confidence of the reference, which a sample without one counts as."""
     misfit: float
     """How far the curve lies from the rows' own shares of right answers beyond chance, root mean square over ten bins."""
 
@@ -84,26 +82,29 @@ class AccuracyCalibration:
         x = _logit(confidence)
         (slope, intercept), covariance = _logistic(x, right)
         misfit = _misfit(special.expit(slope * x + intercept), right)
-        return cls(slope, intercept, covariance, hits, n, float(np.median(confidence)), misfit)
+        return cls(slope, intercept, covariance, hits, n, misfit)
 
     def terms(self, confidence: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(m,) confidences, NaN where there is none → (m, 3): probability of being right and its derivatives by slope and intercept.
+        """(m,) confidences, NaN where there is none → (m, 4): 1 where there is one, probability of being right, and its derivatives by
+        slope and intercept; all 0 where there is none.
 
         Sums over samples, like all of a pane's summary: `estimate` takes those of any group.
         """
-        x = _logit(np.where(np.isnan(confidence), self.typical, confidence))
+        known = ~np.isnan(confidence)
+        x = _logit(np.where(known, confidence, 0.5))
         probability = special.expit(self.slope * x + self.intercept)
         slack = probability * (1 - probability)
-        return np.stack([probability, slack * x, slack], axis=1)
+        return np.where(known[:, None], np.stack([np.ones(len(x)), probability, slack * x, slack], axis=1), 0.0)
 
-    def estimate(self, sums: NDArray[np.float64], n: int) -> Estimated:
-        """Accuracy over n samples from the (3,) sum of their terms; 0 to 1 when there are none.
+    def estimate(self, sums: NDArray[np.float64]) -> Estimated:
+        """Accuracy over the samples whose terms (4,) were summed; 0 to 1 when none had a confidence.
 
         Holds for the accuracy of these very samples as for that of the traffic that they were drawn from.
         """
-        if n <= 0:
+        n, *means = np.asarray(sums, np.float64).tolist()
+        if n < 1:
             return Estimated(self.right / self.rows, 0.0, 1.0)
-        accuracy, *gradient = np.asarray(sums, np.float64) / n
+        accuracy, *gradient = (mean / n for mean in means)
         value = float(np.clip(accuracy, _CLIP, 1 - _CLIP))
         spread = value * (1 - value)
         half = _Z * np.sqrt(spread / n + np.array(gradient) @ self.covariance @ np.array(gradient)) / spread
@@ -127,15 +128,15 @@ class AccuracyCalibration:
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """All that `from_arrays` needs."""
-        curve = np.array([self.slope, self.intercept, self.typical, self.misfit])
+        curve = np.array([self.slope, self.intercept, self.misfit])
         return {"curve": curve, "covariance": self.covariance, "rows": np.array([self.right, self.rows], np.int64)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
         """Restores what `to_arrays` gave."""
-        slope, intercept, typical, misfit = (float(v) for v in np.asarray(arrays["curve"], np.float64))
+        slope, intercept, misfit = (float(v) for v in np.asarray(arrays["curve"], np.float64))
         right, rows = (int(v) for v in np.asarray(arrays["rows"], np.int64))
-        return cls(slope, intercept, np.asarray(arrays["covariance"], np.float64), right, rows, typical, misfit)
+        return cls(slope, intercept, np.asarray(arrays["covariance"], np.float64), right, rows, misfit)
 
 
 def _logit(confidence: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ class Summary:
         Samples nearest to each reference cluster; the last entry counts the novel ones, near none.
     novelty : (100,) int64
         Histogram of the novelty percentile.
-    accuracy : (3,) float64, or (0,)
+    accuracy : (4,) float64, or (0,)
         Sum of the samples' `AccuracyCalibration.terms`; empty where the reference calibrated no confidence.
     """
 
@@ -46,7 +46,7 @@ class Summary:
 
     @classmethod
     def empty(cls, dimension: int, scalars: int, clusters: int, accuracy: int = 0) -> Self:
-        """The neutral element for D features, S scalar channels, C clusters and 3 or no terms of accuracy."""
+        """The neutral element for D features, S scalar channels, C clusters and 4 or no terms of accuracy."""
         return cls(
             0,
             np.zeros(dimension),

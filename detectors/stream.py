@@ -131,8 +131,7 @@ class StreamScan:
         calibration = self.model.summarizer.accuracy
         if calibration is None or not self._windows.filled:
             return None
-        row = self._windows.latest[self._at]
-        return calibration.estimate(row[self._widths[6] :], int(row[self._widths[3]]))
+        return calibration.estimate(self._windows.latest[self._at, self._widths[6] :].astype(np.float64))
 
     def signs(self) -> Signs:
         """What the most surprising window shows of each channel, to name its kind by."""

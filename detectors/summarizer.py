@@ -25,7 +25,7 @@ _PROTOTYPES, _CLUSTERS, _COMPONENTS = 512, 48, 64
 @dataclass(frozen=True, slots=True, eq=False)
 class Described:
     """What is kept of each of m samples: features (m, D) float32, scalars (m, S) float32, cluster (m,) int64 and novelty
-    percentile (m,) float32 in 0..1, terms of accuracy (m, 3) float64 or (m, 0). Cluster C means novel."""
+    percentile (m,) float32 in 0..1, terms of accuracy (m, 4) float64 or (m, 0). Cluster C means novel."""
 
     features: NDArray[np.float32]
     scalars: NDArray[np.float32]

@@ -242,6 +242,7 @@ def notification(alarm: Alarm) -> dict[str, Any]:
         "window_samples": alarm.window_samples,
         "effect": asdict(alarm.effect),
         "novel_share": asdict(alarm.novel_share),
+        "accuracy": None if alarm.accuracy is None else asdict(alarm.accuracy),
         "reference_version": alarm.reference_version,
         "reason": alarm.history[-1].reason,
         "exemplars": [exemplar.text or exemplar.id for exemplar in alarm.exemplars[:3]],
@@ -249,7 +250,8 @@ def notification(alarm: Alarm) -> dict[str, Any]:
 
 
 def _reading(stream: Stream, *, crossed: bool) -> Reading:
-    evidence, effect, novel = stream.evidence, stream.evidence.effect, stream.scan.novel_share()
+    evidence, effect = stream.evidence, stream.evidence.effect
+    novel, accuracy = stream.scan.novel_share(), stream.accuracy()
     return Reading(
         evidence.surprise,
         evidence.threshold,
@@ -258,4 +260,5 @@ def _reading(stream: Stream, *, crossed: bool) -> Reading:
         stream.segment,
         stream.family,
         crossed=crossed,
+        accuracy=None if accuracy is None else accuracy.window,
     )

@@ -13,7 +13,7 @@ from detectors.fleet import EDetector
 from detectors.stream import StreamScan
 from service.alarms import Episode
 from service.budget import DAY
-from service.records import Family, Regime
+from service.records import Accuracy, Family, Measured, Regime
 
 _OUTPUT = frozenset({"confidence", "prediction"})
 _QUALITY = (" high", " low")
@@ -96,7 +96,15 @@ class Stream:
 
     def evidence_of(self, family: Family) -> Evidence:
         """Of the channels of one family alone."""
-        return self.evidence if family is self.family else self.scan.among(self._channels[family])
+        return self.scan.among(self._channels[family])
+
+    def accuracy(self) -> Accuracy | None:
+        """Of the model over the most surprising window; None where the reference could not calibrate its confidence."""
+        found, calibration = self.scan.accuracy(), self.scan.model.summarizer.accuracy
+        if found is None or calibration is None:
+            return None
+        parts = (found, calibration.reference, *calibration.reliability)
+        return Accuracy(*(Measured(part.estimate, part.low, part.high) for part in parts))
 
     def calm_bound(self, family: Family) -> float:
         """Upper bound of the family's present effect: of the whole mean for inputs, else of its own strongest channel."""

@@ -108,6 +108,10 @@ class Metrics:
         self._effect_low = gauge("effect_low_ratio", "Lower bound of the effect.", whole)
         self._effect_high = gauge("effect_high_ratio", "Upper bound of the effect.", whole)
         self._novel = gauge("novel_share_ratio", "Share of the whole stream that lies near no reference cluster.", whole)
+        text = "Accuracy of the model on the whole stream, told from its calibrated confidence without labels"
+        self._accuracy = gauge("accuracy_estimate_ratio", f"{text}.", ["monitor"])
+        self._accuracy_low = gauge("accuracy_estimate_low_ratio", f"{text}: lower bound.", ["monitor"])
+        self._accuracy_high = gauge("accuracy_estimate_high_ratio", f"{text}: upper bound.", ["monitor"])
 
     # --- ingest and worker
 
@@ -181,6 +185,10 @@ class Metrics:
             self._effect_high.labels(*stream).set(reading.effect.high)
         if reading.novel_share is not None:
             self._novel.labels(*stream).set(reading.novel_share.estimate)
+        if reading.accuracy is not None:
+            self._accuracy.labels(monitor).set(reading.accuracy.estimate)
+            self._accuracy_low.labels(monitor).set(reading.accuracy.low)
+            self._accuracy_high.labels(monitor).set(reading.accuracy.high)
 
     def alarm(self, alarm: Alarm) -> None:
         self._alarm_steps.labels(self._known(alarm.monitor), alarm.state.value).inc()

@@ -21,6 +21,7 @@ class Reading:
     family: Family = Family.INPUT
     crossed: bool = False
     """True in the one decision in which the evidence passed the threshold."""
+    accuracy: Measured | None = None
 
 
 class Observer(Protocol):

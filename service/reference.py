@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.accuracy import AccuracyCalibration
 from detectors.learning import chunks
 from detectors.model import ScanModel, Slice, fit_model, rows_needed
 from detectors.summarizer import Summarizer
@@ -106,9 +107,10 @@ class Reference:
         return np.bincount(self._cluster[at[self.model.held_out[at]]], minlength=self.summarizer.clusters + 1)
 
     def tagged(self, segment: str) -> Mapping[str, float]:
-        """Declared tag → share of a segment's rows that carry it."""
+        """Tag, declared or found → share of a segment's rows that carry it."""
         at = range(len(self.rows)) if segment == WHOLE else self._members()[segment].tolist()
-        return {tag: sum(tag in self.rows.segments[i] for i in at) / max(len(at), 1) for tag in self.segment_values}
+        carried = Counter(tag for i in at for tag in self.rows.segments[i])
+        return {tag: carried[tag] / max(len(at), 1) for tag in {**self.segment_values, **carried}}
 
     @cached_property
     def _cluster(self) -> NDArray[np.int64]:
@@ -177,6 +179,7 @@ class References:
         except ValueError as error:
             raise ArtefactError(f"monitor {settings.name}: {error}") from error
         _require(settings, model)
+        model = _with_accuracy(model, rows)
         version = max(versions(folder), default=0) + 1
         progress("looking for drift within", 0.0)
         manifest = _manifest(settings, rows, model) | {"version": version, **asdict(origin), "warnings": warnings_about(rows, model)}
@@ -272,6 +275,14 @@ def _require(settings: MonitorSettings, model: ScanModel) -> None:
             where = "detection.run_length and detection.accept_supported in the configuration"
             raise ArtefactError(f"monitor {settings.name}: {error}: {where}") from error
     effective_tolerance(settings, model)
+
+
+def _with_accuracy(model: ScanModel, rows: ReferenceRows) -> ScanModel:
+    """The model that can also tell accuracy without labels, where there are rows enough to calibrate its confidence."""
+    try:
+        return replace(model, summarizer=replace(model.summarizer, accuracy=AccuracyCalibration.fit(*rows.judged())))
+    except ValueError:
+        return model
 
 
 def _segment_values(settings: MonitorSettings, rows: ReferenceRows) -> dict[str, list[str]]:

@@ -68,6 +68,12 @@ class ReferenceRows:
         quality = {name: self.quality[:, column] for column, name in enumerate(names)} if self.quality is not None else {}
         return Extras(confidence, predicted, quality)
 
+    def judged(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """(k,) confidence of the rows that have one, a class and a label; and whether the class is the label."""
+        sure = np.isfinite(self.confidence)
+        rows = [i for i, given in enumerate(self.predicted) if given and self.labels[i] is not None and sure[i]]
+        return self.confidence[rows], np.array([self.predicted[i] == self.labels[i] for i in rows], np.bool_)
+
 
 def embed_rows(
     samples: Iterable[Sample], embedder: Embedder, *, classes: Sequence[str] = (), progress: Callable[[int], None] = lambda _: None

@@ -34,6 +34,9 @@ def _warnings(rows: ReferenceRows, model: ScanModel) -> Iterator[str]:
     missing = 0 if rows.times is None else int(np.isnan(rows.times).sum())
     if 0 < missing < len(rows):
         yield f"{missing:,} of {len(rows):,} rows have no time, so nothing was learned about the time of day; give every row its time"
+    known = len(rows.judged()[1])
+    if known and model.summarizer.accuracy is None:
+        yield f"{known:,} rows with confidence, class and label are too few to tell accuracy without labels: label more"
     if not model.dependence.measured:
         yield "neighbours depend on each other for longer than so many rows can tell: the run length it supports is a guess; add rows"
 

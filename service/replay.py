@@ -80,6 +80,7 @@ def _alarm(alarm: Alarm) -> dict[str, Any]:
         "channel": alarm.channel,
         "effect": asdict(alarm.effect),
         "novel_share": asdict(alarm.novel_share),
+        "accuracy": None if alarm.accuracy is None else asdict(alarm.accuracy),
         "exemplars": [asdict(exemplar) for exemplar in alarm.exemplars],
         "clusters": [asdict(cluster) for cluster in alarm.clusters],
     }

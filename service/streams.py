@@ -15,7 +15,6 @@ from detectors import Evidence
 from detectors.fleet import EDetector
 from detectors.kinds import Kind, name_kind
 from detectors.stream import StreamScan
-from detectors.windows import SCALES
 from service.alarms import (
     HOLD_BACK_GROWTH,
     HOLD_BACK_SECONDS,
@@ -75,9 +74,9 @@ class MonitorStreams:
         self.exposures = Exposures()
         self.tuning = Tuning(settings, reference)
         tolerance = effective_tolerance(settings, reference.model)
-        self.rules = Rules(tolerance, settings.detection.critical, calm_samples=self.longest_window)
         self.alarms: dict[str, Alarm] = {}
-        self.streams = {segment: self._stream(segment) for segment in reference.slices}
+        self.streams = {segment: self._stream(segment, tolerance) for segment in reference.slices}
+        self.rules = Rules(tolerance, settings.detection.critical, calm_samples=self.longest_window)
         self._tune(None)
 
     @property
@@ -93,7 +92,7 @@ class MonitorStreams:
     @property
     def longest_window(self) -> int:
         """Samples that the longest window holds at least, once the stream has brought them."""
-        return int(self.reference.model.pane * 2 ** (SCALES - 1))
+        return self.streams[WHOLE].scan.longest_window
 
     def samples_since(self, alarm: Alarm) -> int:
         """Samples that an open alarm's stream has taken since it opened."""
@@ -113,10 +112,10 @@ class MonitorStreams:
                 self.streams[segment].traffic = traffic
         self._tune(head.allocation)
 
-    def _stream(self, segment: str) -> Stream:
+    def _stream(self, segment: str, tolerance: float) -> Stream:
         model, own = self.reference.model, self.reference.slices[segment]
         scan = StreamScan(model, run_length=self.tuning.run_length(segment), slice=own)
-        return Stream(segment, scan, EDetector(model, own, tolerance=self.rules.tolerance))
+        return Stream(segment, scan, EDetector(model, own, tolerance=tolerance))
 
     def _tune(self, allocation: Allocation | None) -> None:
         """Gives every stream the run length and regime of an allocation; without one, of the monitor's own configuration."""
@@ -288,6 +287,8 @@ def _alarm(streams: MonitorStreams, stream: Stream, family: Family, evidence: Ev
         effect=Measured(evidence.effect.estimate, evidence.effect.low, evidence.effect.high),
         novel_share=Measured(novel.estimate, novel.low, novel.high),
         channel=evidence.channel,
+        effect_channel=evidence.effect_channel,
+        accuracy=stream.accuracy(),
         run_length=stream.run_length,
         regime=stream.regime,
         quiet=streams.tuning.quiet(stream.segment),
@@ -339,7 +340,7 @@ def describe_status(streams: MonitorStreams) -> Mapping[str, Any]:
         "traffic_seconds": streams.traffic.seconds,
         "last_time": streams.traffic.last,
         "expected_delay": [_delay(share, samples, rate) for share, samples in streams.delays.items()],
-        "longest_window": _longest(streams.longest_window, rate),
+        "longest_window": _longest(streams.longest_window, model.pane, rate),
         "streams": [_stream_status(stream, streams.tuning) for stream in streams.streams.values()],
         "allocation": None if allocation is None else {"time": allocation.time, **allocation.body()},
         "exposures": [{"week": week, **asdict(spent)} for week, spent in streams.exposures.weeks.items()],
@@ -358,16 +359,16 @@ def _delay(share: float, samples: float, rate: float | None) -> Mapping[str, flo
     return {"share": share, "samples": samples if finite else None, "seconds": samples / rate if finite and rate else None}
 
 
-def _longest(samples: int, rate: float | None) -> Mapping[str, float | None]:
+def _longest(samples: int, pane: int, rate: float | None) -> Mapping[str, float | None]:
     """How far back the longest window reaches, and the `pane_samples` at which it reaches a week; null where it does."""
-    needed = int(np.ceil(WEEK * rate / 2 ** (SCALES - 1))) if rate else 0
+    needed = int(np.ceil(WEEK * rate * pane / samples)) if rate else 0
     short = rate is not None and samples / rate < WEEK
     return {"samples": samples, "seconds": samples / rate if rate else None, "pane_samples": needed if short else None}
 
 
 def _stream_status(stream: Stream, tuning: Tuning) -> Mapping[str, Any]:
     evidence, episodes = stream.evidence, stream.episodes.values()
-    novel = stream.scan.novel_share()
+    novel, accuracy = stream.scan.novel_share(), stream.accuracy()
     return {
         "segment": stream.segment,
         "samples": evidence.samples,
@@ -381,7 +382,9 @@ def _stream_status(stream: Stream, tuning: Tuning) -> Mapping[str, Any]:
         "channel": evidence.channel,
         "window_samples": evidence.scale,
         "effect": {"estimate": evidence.effect.estimate, "low": evidence.effect.low, "high": evidence.effect.high},
+        "effect_channel": evidence.effect_channel,
         "novel_share": {"estimate": novel.estimate, "low": novel.low, "high": novel.high},
+        "accuracy": None if accuracy is None else asdict(accuracy),
         "alarm": next((episode.alarm for episode in episodes if episode.alarm), None),
         "crossings": sum(episode.crossings for episode in episodes),
         "opened": sum(episode.opened for episode in episodes),

@@ -192,6 +192,15 @@ class FindingView(View):
     advice: str
 
 
+class AccuracyView(View):
+    """How often the model is right, told from its confidence without labels."""
+
+    window: MeasuredView = Field(description="Holds as long as a confidence goes on meaning what it meant in the reference.")
+    reference: MeasuredView = Field(description="Of the labelled reference rows, counted.")
+    slope: MeasuredView = Field(description="Of the calibration: below 1 the model is over-confident.")
+    intercept: MeasuredView
+
+
 class AlarmView(View):
     """An episode of drift."""
 
@@ -209,7 +218,9 @@ class AlarmView(View):
     window_start: Time
     effect: MeasuredView = Field(description="Equivalent share of new content, 0 to 1.")
     novel_share: MeasuredView
-    channel: str
+    channel: str = Field(description="That surprised most.")
+    effect_channel: str = Field(description="That `effect` is measured in.")
+    accuracy: AccuracyView | None
     run_length: float | None = Field(description="Samples until a false alarm, as the stream was tuned when the episode opened.")
     regime: Regime = Field(description="`advisory` and `shadow` alarms are outside the budget of false alarms.")
     quiet: bool = Field(description="Nobody was notified, and no refresh cycle opens.")

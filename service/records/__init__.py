@@ -7,7 +7,20 @@ they have an id, a version that every change raises, and a history that names th
 
 from __future__ import annotations
 
-from service.records.alarms import Alarm, AlarmState, ClusterChange, Exemplar, Family, Finding, Measured, Regime, Severity, Step, Verdict
+from service.records.alarms import (
+    Accuracy,
+    Alarm,
+    AlarmState,
+    ClusterChange,
+    Exemplar,
+    Family,
+    Finding,
+    Measured,
+    Regime,
+    Severity,
+    Step,
+    Verdict,
+)
 from service.records.decisions import Decision, Entity, Event, OutboxItem
 from service.records.ids import stable_id
 from service.records.partitions import (
@@ -30,6 +43,7 @@ __all__ = [
     "KEPT_BYTES",
     "OTHER",
     "WHOLE",
+    "Accuracy",
     "Alarm",
     "AlarmState",
     "AnnotationBatch",

@@ -61,6 +61,19 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How often the model is right over a window, told from its confidence: holds as long as a confidence goes on meaning what it meant
+    in the reference."""
+
+    window: Measured
+    reference: Measured
+    """The same of the labelled reference rows, counted."""
+    slope: Measured
+    """Of the calibration: 1 where the model's confidence can be taken at its word, below 1 where it is over-confident."""
+    intercept: Measured
+
+
+@dataclass(frozen=True, slots=True)
 class Exemplar:
     """A sample that shows what moved; `text` is cut to 200 characters and empty for images and vectors."""
 
@@ -115,6 +128,10 @@ class Alarm:
     """Equivalent share of new content (0 to 1): 0.1 is the effect of a tenth of the traffic coming from an unseen topic."""
     novel_share: Measured
     channel: str
+    """That surprised most."""
+    effect_channel: str = ""
+    """That `effect` is measured in."""
+    accuracy: Accuracy | None = None
     run_length: float | None = None
     """Samples until a false alarm on the stream as it was tuned when the episode opened."""
     regime: Regime = Regime.ACTIVE

@@ -11,7 +11,20 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from service.records import Alarm, Candidate, ClusterChange, CycleState, DeadLetter, Exemplar, Finding, Measured, RefreshCycle, Regime, Step
+from service.records import (
+    Accuracy,
+    Alarm,
+    Candidate,
+    ClusterChange,
+    CycleState,
+    DeadLetter,
+    Exemplar,
+    Finding,
+    Measured,
+    RefreshCycle,
+    Regime,
+    Step,
+)
 from service.screens.drawing import (
     NONE,
     columns,
@@ -85,12 +98,28 @@ def _headline(alarm: Alarm) -> Text:
 
 
 def _measured(alarm: Alarm) -> Table:
-    """Effect and novel share, each with its interval as a bar."""
+    """Effect, novel share and accuracy, each with its interval as a bar."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for name, measured in (("effect, as a share of new content", alarm.effect), ("novel samples", alarm.novel_share)):
         table.add_row(name, interval(measured))
         table.add_row("", Text(interval_bar(measured, width=30)))
+    if alarm.accuracy is not None:
+        table.add_row("accuracy, without labels", Text(accuracy_line(alarm.accuracy)))
     return table
+
+
+def accuracy_line(accuracy: Accuracy) -> str:
+    """The estimate with what it stands on."""
+    window, before = accuracy.window, accuracy.reference
+    return (
+        f"{percent(window.estimate)} ({100 * window.low:.1f} to {100 * window.high:.1f}), reference {percent(before.estimate)}\n"
+        "if a confidence still means what it meant there\n"
+        f"calibration slope {_plain(accuracy.slope)}, intercept {_plain(accuracy.intercept)}"
+    )
+
+
+def _plain(measured: Measured) -> str:
+    return f"{measured.estimate:.2f} ({measured.low:.2f} to {measured.high:.2f})"
 
 
 def cluster_table(clusters: Sequence[ClusterChange], *, limit: int = 8) -> Table:

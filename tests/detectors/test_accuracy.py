@@ -39,27 +39,28 @@ def test_terms_of_parts_sum_to_the_whole(calibration: AccuracyCalibration) -> No
     assert np.allclose(parts, calibration.terms(confidence).sum(0))
 
 
-def test_a_sample_without_confidence_counts_as_the_median_one(calibration: AccuracyCalibration) -> None:
-    missing = calibration.terms(np.array([np.nan], np.float32))
-    assert np.array_equal(missing, calibration.terms(np.array([calibration.typical], np.float32)))
+def test_a_sample_without_confidence_says_nothing(calibration: AccuracyCalibration) -> None:
+    confidence = labelled(200, seed=6)[0]
+    mixed = np.concatenate([confidence, np.full(300, np.nan, np.float32)])
+    assert calibration.estimate(calibration.terms(mixed).sum(0)) == calibration.estimate(calibration.terms(confidence).sum(0))
 
 
 def test_more_samples_narrow_the_interval_down_to_the_calibrations_own(calibration: AccuracyCalibration) -> None:
     mean = calibration.terms(labelled(2000, seed=4)[0]).mean(0)
-    widths = [found.high - found.low for found in (calibration.estimate(mean * n, n) for n in (30, 300, 10**9))]
+    widths = [found.high - found.low for found in (calibration.estimate(mean * n) for n in (30, 300, 10**9))]
     assert widths == sorted(widths, reverse=True)
     assert 0.01 < widths[-1] < 0.1
 
 
 def test_no_samples_tell_nothing(calibration: AccuracyCalibration) -> None:
-    found = calibration.estimate(np.zeros(3), 0)
+    found = calibration.estimate(np.zeros(4))
     assert (found.low, found.high) == (0.0, 1.0)
 
 
 def test_perfectly_separated_rows_stay_finite() -> None:
     right = np.arange(400) < 350
     found = AccuracyCalibration.fit(np.where(right, 0.99, 0.5).astype(np.float32), right)
-    estimate = found.estimate(found.terms(np.full(100, 0.99, np.float32)).sum(0), 100)
+    estimate = found.estimate(found.terms(np.full(100, 0.99, np.float32)).sum(0))
     assert estimate.estimate > 0.95
     assert np.isfinite(found.covariance).all()
 
@@ -67,7 +68,7 @@ def test_perfectly_separated_rows_stay_finite() -> None:
 def test_arrays_restore_it(calibration: AccuracyCalibration) -> None:
     again = AccuracyCalibration.from_arrays(calibration.to_arrays())
     sums = calibration.terms(labelled(50, seed=5)[0]).sum(0)
-    assert again.estimate(sums, 50) == calibration.estimate(sums, 50)
+    assert again.estimate(sums) == calibration.estimate(sums)
     assert again.reference == calibration.reference
 
 

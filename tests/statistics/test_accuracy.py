@@ -24,7 +24,7 @@ def covered(rng: np.random.Generator, *, drop: float) -> list[bool]:
         confidence, probability = traffic(1500, rng, sure=2.5)
         calibration = AccuracyCalibration.fit(confidence, rng.random(1500) < probability)
         window, _ = traffic(300, rng, sure=1.0, drop=drop)
-        estimate = calibration.estimate(calibration.terms(window).sum(0), 300)
+        estimate = calibration.estimate(calibration.terms(window).sum(0))
         found.append(estimate.low <= truth <= estimate.high)
     return found
 
