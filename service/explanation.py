@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,7 @@ from detectors import Described
 from detectors.kinds import name_kind
 from detectors.summarizer import spoilt
 from service.episodes import Stream
-from service.feed import Delivery, findings, repeated
+from service.feed import Delivery, Schema, findings, repeated
 from service.records import Alarm, ClusterChange, DeadLetter, Exemplar, Pane, Pooled, belongs
 from service.reference import Reference
 
@@ -33,13 +34,14 @@ def explain(alarm: Alarm, stream: Stream, pane: Pane, recent: Recent, reference:
     window = slice(-alarm.window_samples, None)
     delivery = Delivery(rows[window], witness[window], _repeated(rows[window], described, reference), recent.refused_since(alarm))
     kind = name_kind(replace(stream.scan.signs(), repeated=delivery.repeated, lost=delivery.lost))
-    answered = sum(map(bool, reference.rows.predicted)) / len(reference.rows)
+    classes = set(reference.rows.predicted) - {""}
+    schema = Schema(reference.tagged(alarm.segment), sum(map(bool, reference.rows.predicted)) / len(reference.rows), classes)
     return replace(
         alarm,
         kind=kind,
         exemplars=tuple(exemplar(rows[i]) for i in _distinct(order, described, _EXEMPLARS)),
         clusters=_changes(stream, reference, rows, described),
-        findings=findings(delivery, tags=reference.tagged(alarm.segment), answered=answered),
+        findings=findings(delivery, schema),
     )
 
 
@@ -50,9 +52,9 @@ class Recent:
     pool: Sequence[Pooled]
     refused: Sequence[DeadLetter] = ()
 
-    def refused_since(self, alarm: Alarm) -> int:
-        """Items refused since the alarm's window began."""
-        return sum(alarm.window_start <= letter.time <= alarm.opened for letter in self.refused)
+    def refused_since(self, alarm: Alarm) -> Counter[str]:
+        """Items refused since the alarm's window began, by reason."""
+        return Counter(letter.rejected.reason for letter in self.refused if alarm.window_start <= letter.time <= alarm.opened)
 
 
 def _described(rows: Sequence[Pooled], reference: Reference) -> Described:

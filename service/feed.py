@@ -6,7 +6,7 @@ A changed embedder needs no check: a reference of another fingerprint is refused
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,20 +34,31 @@ class Delivery:
     drift: NDArray[np.floating]
     """(n,) larger is more drifted."""
     repeated: float
-    refused: int
+    refused: Mapping[str, int]
+    """Reason → samples refused for it."""
 
     @property
     def lost(self) -> float:
         """Share of what came in that could not be used."""
-        return self.refused / max(self.refused + len(self.rows), 1)
+        refused = sum(self.refused.values())
+        return refused / max(refused + len(self.rows), 1)
 
 
-def findings(delivery: Delivery, *, tags: Mapping[str, float], answered: float) -> tuple[Finding, ...]:
-    """What may be ours, with what to do about it.
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What the reference's samples were made of beside their payload."""
 
-    tags : declared tag → share of the reference's rows that carry it. answered : share of them with a model output.
-    """
-    return (*_arrivals(delivery), *_missing(delivery.rows, tags, answered), *_sources(delivery))
+    tags: Mapping[str, float]
+    """Tag → share of them that carry it."""
+    answered: float
+    """Share of them with a model output."""
+    classes: Collection[str] = ()
+    """That those outputs named; none where that is not known."""
+
+
+def findings(delivery: Delivery, schema: Schema) -> tuple[Finding, ...]:
+    """What may be ours, with what to do about it."""
+    return (*_arrivals(delivery), *_changed(delivery.rows, schema), *_sources(delivery))
 
 
 def _arrivals(delivery: Delivery) -> Iterator[Finding]:
@@ -55,7 +66,9 @@ def _arrivals(delivery: Delivery) -> Iterator[Finding]:
         advice = "the same samples came again under other ids: look for retries or a loop in the client"
         yield Finding("repeated samples", delivery.repeated, 0.0, advice)
     if delivery.lost >= _NOTABLE:
-        yield Finding("refused samples", delivery.lost, 0.0, "part of the input could not be used: `driftgate dlq list` says why")
+        reason = max(delivery.refused, key=lambda why: delivery.refused[why])
+        advice = f"part of the input could not be used, mostly for `{reason}`: `driftgate dlq list` says more"
+        yield Finding("refused samples", delivery.lost, 0.0, advice)
     times = np.array([row.time for row in delivery.rows])
     if len(times) > 2 and times[-1] > times[0]:
         gap = float(np.diff(times).max() / (times[-1] - times[0]))
@@ -65,18 +78,34 @@ def _arrivals(delivery: Delivery) -> Iterator[Finding]:
             )
 
 
-def _missing(rows: Sequence[Pooled], tags: Mapping[str, float], answered: float) -> Iterator[Finding]:
-    """Fields that the reference's samples had and these have not."""
+def _changed(rows: Sequence[Pooled], schema: Schema) -> Iterator[Finding]:
+    """Fields that the reference's samples had and these have not, or the other way round. Another type of payload is refused."""
     n = max(len(rows), 1)
-    for tag, before in tags.items():
-        without = 1 - sum(tag in row.segments for row in rows) / n
+    carried = Counter(tag for row in rows for tag in row.segments)
+    for tag, before in schema.tags.items():
+        without = 1 - carried[tag] / n
         if _beyond(without, 1 - before, n):
             yield Finding(
                 f"no tag {tag}", without, 1 - before, f"samples came without `segments.{tag}`: the sender's schema may have changed"
             )
-    silent = 1 - sum(row.output is not None for row in rows) / n
-    if _beyond(silent, 1 - answered, n):
-        yield Finding("no output", silent, 1 - answered, "samples came without the model's output: see the sender, or the response join")
+    for tag in carried.keys() - schema.tags.keys():
+        if _beyond(carried[tag] / n, 0.0, n):
+            advice = f"the reference's samples had no `segments.{tag}`: the sender's schema may have changed"
+            yield Finding(f"new tag {tag}", carried[tag] / n, 0.0, advice)
+    yield from _answers(rows, schema)
+
+
+def _answers(rows: Sequence[Pooled], schema: Schema) -> Iterator[Finding]:
+    n, outputs = max(len(rows), 1), [row.output for row in rows if row.output is not None]
+    silent = 1 - len(outputs) / n
+    if _beyond(silent, 1 - schema.answered, n):
+        advice = "samples came without the model's output: see the sender, or the response join"
+        yield Finding("no output", silent, 1 - schema.answered, advice)
+    unknown = sum(output.label is not None and output.label not in schema.classes for output in outputs) / n
+    if schema.classes and _beyond(unknown, 0.0, n):
+        yield Finding(
+            "unknown classes", unknown, 0.0, "the model names classes that it never named in the reference: see which model answers"
+        )
 
 
 def _beyond(share: float, before: float, n: int) -> bool:

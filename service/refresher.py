@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +26,7 @@ from service.records import (
     CycleState,
     Pooled,
     RefreshCycle,
+    Sample,
     stable_id,
 )
 from service.reference import Origin, Progress, Reference, References
@@ -215,7 +217,7 @@ class Refresher:
         embedder = self._monitors.load(embedding)
         pool = whole(self._store.pool(monitor, since=since), settings)
         rows = embed_rows(
-            (sample_of(row, settings) for row in pool),
+            self._answered(pool, settings, model),
             embedder,
             classes=classes or settings.classes,
             progress=lambda done: progress("embedding recent samples", done / len(pool)),
@@ -223,6 +225,13 @@ class Refresher:
         detection = settings.detection.model_copy(update={"accept_supported": True})
         origin = Origin(embedder.fingerprint, now, "recent samples", True, str(model or ""), classes)
         return self._references.build(settings.model_copy(update={"detection": detection}), rows, origin, progress=progress)
+
+    def _answered(self, pool: Sequence[Pooled], settings: MonitorSettings, model: Path | None) -> Iterator[Sample]:
+        """The pool's samples with the outputs that are this model's own: another's say nothing of how it will answer."""
+        made_by = {int(made["version"]): str(made["model"]) for made in self._references.versions(settings.name)}
+        for row in pool:
+            own = made_by.get(row.reference_version, "") == str(model or "")
+            yield sample_of(row if own else replace(row, output=None), settings)
 
     def _since(self, cycle: RefreshCycle) -> float:
         """Where the drift that opened the cycle began."""

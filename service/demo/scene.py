@@ -87,8 +87,14 @@ def prepare(installation: Installation, scene: Scene, train: Sequence[Message], 
     _add(installation, "train", train, now, progress)
     _add(installation, "golden", golden, now, progress)
     ordinary = scene.draw(_REFERENCE, start=now - 7 * 86_400)
-    rows = embed_rows(labelled(ordinary), embedder, progress=lambda done: progress("embedding the reference", done / _REFERENCE))
-    installation.references.build(installation.settings.monitor(MONITOR), rows, Origin(embedder.fingerprint, now), progress=progress)
+    monitor = installation.settings.monitor(MONITOR)
+    rows = embed_rows(
+        labelled(ordinary),
+        embedder,
+        classes=monitor.classes,
+        progress=lambda done: progress("embedding the reference", done / _REFERENCE),
+    )
+    installation.references.build(monitor, rows, Origin(embedder.fingerprint, now), progress=progress)
 
 
 def _add(installation: Installation, role: Role, messages: Sequence[Message], now: float, progress: Progress) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.feed import Delivery, findings, repeated
+from service.feed import Delivery, Schema, findings, repeated
 from service.records import Output, Partition, Pooled
 
 ROWS = np.random.default_rng(1).standard_normal((400, 6)).astype(np.float32)
@@ -19,25 +19,27 @@ def pooled(i: int) -> Pooled:
 
 
 def told(delivery: Delivery) -> list[str]:
-    return [finding.what for finding in findings(delivery, tags={"locale": 1.0}, answered=1.0)]
+    return [finding.what for finding in findings(delivery, Schema({"locale": 1.0}, 1.0, {"a", "b"}))]
 
 
 @pytest.fixture
 def ordinary() -> Delivery:
-    return Delivery([pooled(i) for i in range(200)], np.random.default_rng(2).standard_normal(200), 0.0, 0)
+    return Delivery([pooled(i) for i in range(200)], np.random.default_rng(2).standard_normal(200), 0.0, {})
 
 
 def test_ordinary_delivery_is_not_told(ordinary: Delivery) -> None:
     assert told(ordinary) == []
-    assert told(Delivery([], np.empty(0), 0.0, 0)) == []
+    assert told(Delivery([], np.empty(0), 0.0, {})) == []
 
 
 def test_what_may_be_ours_is_told(ordinary: Delivery) -> None:
     rows = ordinary.rows
     assert told(replace(ordinary, repeated=0.3)) == ["repeated samples"]
-    assert told(replace(ordinary, refused=50)) == ["refused samples"]
+    assert told(replace(ordinary, refused={"type": 50})) == ["refused samples"]
     assert told(replace(ordinary, rows=[replace(row, segments={}) for row in rows])) == ["no tag locale"]
     assert told(replace(ordinary, rows=[replace(row, output=None) for row in rows])) == ["no output"]
+    assert told(replace(ordinary, rows=[replace(row, segments={"lang": "en"}) for row in rows])) == ["no tag locale", "new tag lang"]
+    assert told(replace(ordinary, rows=[replace(row, output=Output("z")) for row in rows])) == ["unknown classes"]
     assert told(replace(ordinary, rows=[*rows[:100], *(replace(row, time=row.time + 1e4) for row in rows[100:])])) == ["gap in time"]
     assert told(replace(ordinary, drift=np.array([row.partition.number for row in rows], float))) == ["one source alone"]
 
@@ -50,3 +52,9 @@ def test_copies_are_counted_beyond_the_references_own() -> None:
     assert repeated(storm, np.repeat(ROWS[:100], 4, axis=0)) == pytest.approx(0.5, abs=0.01)
     assert repeated(storm, ROWS, spoilt=np.arange(100) >= 50) == 0
     assert repeated(storm, ROWS[:1].repeat(400, axis=0)) == 0
+
+
+def test_what_was_refused_is_told_with_its_reason(ordinary: Delivery) -> None:
+    (finding,) = findings(replace(ordinary, refused={"time": 3, "type": 47}), Schema({"locale": 1.0}, 1.0))
+    assert finding.share == 0.2
+    assert "`type`" in finding.advice

@@ -20,7 +20,19 @@ from service.datasets import DataSets
 from service.errors import ConfigurationError, ConflictError, InputError
 from service.observe import Silent
 from service.ports import Embedded
-from service.records import Alarm, AlarmState, AnnotationBatch, BatchState, CycleState, Label, Payload, RefreshCycle, Sample
+from service.records import (
+    Alarm,
+    AlarmState,
+    AnnotationBatch,
+    BatchState,
+    CycleState,
+    Label,
+    Output,
+    Payload,
+    Pooled,
+    RefreshCycle,
+    Sample,
+)
 from service.reference import References
 from service.refresher import CHALLENGE, Refresher
 from service.settings import EmbedderSettings, MonitorSettings
@@ -470,6 +482,19 @@ def test_a_rebase_by_hand_keeps_the_model(bench: Bench, refitted: None) -> None:
     rebased = bench.refresher.rebase("chat", since=alarm.window_start, now=5_000.0)
     assert (rebased.version, rebased.fingerprint, bench.site.references.active("chat")) == (2, "old", 2)
     assert bench.site.references.model("chat") == ("", ())
+
+
+def test_a_rebase_takes_over_the_answers_of_its_own_model_alone(bench: Bench, refitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the old model answered says nothing of how often the new one will say so; what the new one makes of the samples does."""
+    cycle, pool = bench.trained(), bench.store.pool
+
+    def answered(monitor: str, *, since: float = 0.0) -> Sequence[Pooled]:
+        return [replace(row, output=Output("said")) for row in pool(monitor, since=since)]
+
+    monkeypatch.setattr(bench.store, "pool", answered)
+    assert set(bench.refresher.rebase("chat", since=0.0, now=4_500.0).rows.predicted) == {"said"}
+    bench.refresher.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+    assert set(bench.site.references.load("chat").rows.predicted) == set(CLASSES)
 
 
 def test_vectors_are_their_own_payload(make_bench: Callable[..., Bench], refitted: None) -> None:
