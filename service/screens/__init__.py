@@ -103,6 +103,8 @@ def _measured(alarm: Alarm) -> Table:
     for name, measured in (("effect, as a share of new content", alarm.effect), ("novel samples", alarm.novel_share)):
         table.add_row(name, interval(measured))
         table.add_row("", Text(interval_bar(measured, width=30)))
+    if alarm.effect_channel not in {"", alarm.channel}:
+        table.add_row("effect measured in", excerpt(alarm.effect_channel))
     if alarm.accuracy is not None:
         table.add_row("accuracy, without labels", Text(accuracy_line(alarm.accuracy)))
     return table
@@ -251,7 +253,7 @@ def status_screen(monitors: Sequence[Figures]) -> RenderableType:
 def _monitor(monitor: Figures) -> RenderableType:
     parts: list[RenderableType] = [_title(str(monitor["monitor"])), _standing(monitor)]
     if monitor.get("streams"):
-        parts += [_stream_table(monitor["streams"]), *_open_alarms(monitor["streams"])]
+        parts += [_stream_table(monitor["streams"]), *_open_alarms(monitor["streams"]), *_accuracy(monitor["streams"][0])]
     if monitor.get("expected_delay"):
         parts.append(_delay_table(monitor["expected_delay"]))
     return Group(*parts, _behind(monitor))
@@ -311,6 +313,14 @@ def _bare(measured: Figures | None) -> str:
 
 def _open_alarms(streams: Sequence[Figures]) -> list[RenderableType]:
     return [Text(f"! open alarm {stream['alarm']} on {excerpt(str(stream['segment']))}") for stream in streams if stream.get("alarm")]
+
+
+def _accuracy(whole: Figures) -> list[RenderableType]:
+    """Of the whole stream, where it is told."""
+    parts = {name: _as_measured(part) for name, part in (whole.get("accuracy") or {}).items()}
+    known = [parts.get(name) for name in ("window", "reference", "slope", "intercept")]
+    found = [part for part in known if part is not None]
+    return [Text(f"accuracy, without labels: {accuracy_line(Accuracy(*found))}")] if len(found) == len(known) else []
 
 
 def _delay_table(delays: Sequence[Figures]) -> Table:

@@ -102,7 +102,7 @@ def test_work_is_timed(metrics: Metrics, values: Values) -> None:
 
 
 def test_readings_are_shown_with_their_interval(metrics: Metrics, values: Values) -> None:
-    reading = Reading(7.5, 9.0, Measured(0.12, 0.08, 0.17), Measured(0.1, 0.05, 0.2))
+    reading = Reading(7.5, 9.0, Measured(0.12, 0.08, 0.17), Measured(0.1, 0.05, 0.2), accuracy=Measured(0.91, 0.88, 0.93))
     metrics.decided("chat", time=1.0, seconds=0.1, readings=[reading])
     metrics.decided("chat", time=2.0, seconds=0.1, readings=[replace(reading, evidence=9.5, crossed=True)])
     metrics.decided("chat", time=3.0, seconds=0.1, readings=[replace(reading, evidence=4.0, segment="locale=en")])
@@ -111,6 +111,7 @@ def test_readings_are_shown_with_their_interval(metrics: Metrics, values: Values
     assert found["evidence", "input", "chat", "locale=en"] == 4.0
     assert [found[f"effect{part}_ratio", "input", "chat"] for part in ("", "_low", "_high")] == [0.12, 0.08, 0.17]
     assert found["novel_share_ratio", "input", "chat"] == 0.1
+    assert [found[f"accuracy_estimate{part}_ratio", "chat"] for part in ("", "_low", "_high")] == [0.91, 0.88, 0.93]
     assert found["crossings_total", "chat"] == 1
 
 

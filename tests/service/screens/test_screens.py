@@ -1,5 +1,5 @@
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from io import StringIO
 from typing import Any
 
@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from service.records import (
+    Accuracy,
     Alarm,
     AlarmState,
     Candidate,
@@ -55,6 +56,12 @@ ALARM = Alarm(
     effect=Measured(0.142, 0.08, 0.21),
     novel_share=Measured(0.09, 0.05, 0.14),
     channel="whitened",
+    effect_channel="mmd",
+    accuracy=Accuracy(Measured(0.91, 0.88, 0.93), Measured(0.95, 0.94, 0.96), Measured(0.8, 0.7, 0.9), Measured(0.1, -0.1, 0.3)),
+)
+ACCURACY = (
+    "91.0 % (88.0 to 93.0), reference 95.0 % if a confidence still means what it meant there "
+    "calibration slope 0.80 (0.70 to 0.90), intercept 0.10 (-0.10 to 0.30)"
 )
 CYCLE = RefreshCycle("0c3f5d7d", "support-chat", 3, "6cd3a78e35b1a4dc3032", 1, CycleState.ANNOTATING, NOON)
 SET = {"rows": 800, "old_accuracy": 0.9, "new_accuracy": 0.935, "positive_flips": 31, "negative_flips": 3}
@@ -101,6 +108,15 @@ def words(screen: RenderableType) -> str:
 
 
 # --- alarms -------------------------------------------------------------------------------------------------------
+
+
+def test_accuracy_is_told_with_what_it_stands_on() -> None:
+    alarm = words(alarm_explanation(ALARM))
+    assert "effect measured in mmd" in alarm
+    assert f"accuracy, without labels {ACCURACY}" in " ".join(alarm.split())
+    assert "accuracy" not in words(alarm_explanation(replace(ALARM, accuracy=None)))
+    told = {**STREAM, "accuracy": asdict(ALARM.accuracy)} if ALARM.accuracy else {}
+    assert f"accuracy, without labels: {ACCURACY}" in words(status_screen([{**MONITOR, "streams": [told]}]))
 
 
 def test_the_alarm_list_shows_whole_ids_and_what_each_alarm_is() -> None:
