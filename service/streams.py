@@ -32,6 +32,7 @@ from service.alarms import (
 )
 from service.budget import ALLOCATION, WEEK, Allocation, Exposures
 from service.episodes import Stream, Traffic
+from service.hours import LogTimes
 from service.records import (
     WHOLE,
     Alarm,
@@ -72,6 +73,7 @@ class MonitorStreams:
         self.samples = 0
         self.other_versions = 0
         self.exposures = Exposures()
+        self.times = LogTimes()
         self.tuning = Tuning(settings, reference)
         tolerance = effective_tolerance(settings, reference.model)
         self.alarms: dict[str, Alarm] = {}
@@ -139,10 +141,16 @@ class MonitorStreams:
         if stream is None:
             return Outcome()
         self._expose(stream, pane)
-        stream.take(pane.summary, (pane.first_time, pane.last_time))
+        stream.take(pane.summary, self._span(pane))
         outcomes = [self._weigh(stream, family, evidence, pane) for family, evidence in stream.weighed()]
         opened = {alarm: stream for outcome in outcomes for alarm, stream in outcome.opened.items()}
         return Outcome(tuple(alarm for outcome in outcomes for alarm in outcome.alarms), opened)
+
+    def _span(self, pane: Pane) -> tuple[float, float]:
+        """Where the reference goes by the hour, only of a pane whose hour is known."""
+        if self.reference.model.profile.clock.size == 1:
+            return pane.first_time, pane.last_time
+        return self.times.span(pane, full=pane.summary.count >= self.settings.detection.pane_samples)
 
     def _expose(self, stream: Stream, pane: Pane) -> None:
         """Counts what the pane could have cost."""
@@ -230,6 +238,7 @@ class MonitorStreams:
             traffic=[stream.traffic for stream in self.streams.values()],
             alarms=list(self.alarms.values()),
             exposures=self.exposures,
+            times=self.times,
             allocation=self.tuning.allocation,
         )
         arrays["head"] = np.frombuffer(msgspec.json.encode(head), np.uint8)
@@ -243,7 +252,7 @@ class MonitorStreams:
         if head.version != self.reference.version or head.segments != list(self.streams):
             return False
         self.sequence, self.samples, self.other_versions = head.sequence, head.samples, head.other_versions
-        self.exposures = head.exposures
+        self.exposures, self.times = head.exposures, head.times
         self.alarms = {alarm.id: alarm for alarm in head.alarms}
         for number, (stream, episodes, traffic) in enumerate(zip(self.streams.values(), head.episodes, head.traffic, strict=True)):
             stream.scan.restore(_below(f"{number}.", arrays))
@@ -308,6 +317,7 @@ class _Head(msgspec.Struct):
     alarms: list[Alarm]
     exposures: Exposures
     allocation: Allocation | None
+    times: LogTimes = msgspec.field(default_factory=LogTimes)
 
 
 def _parts(checkpoint: bytes) -> tuple[_Head, dict[str, NDArray[np.generic]]]:
@@ -345,6 +355,7 @@ def describe_status(streams: MonitorStreams) -> Mapping[str, Any]:
         "allocation": None if allocation is None else {"time": allocation.time, **allocation.body()},
         "exposures": [{"week": week, **asdict(spent)} for week, spent in streams.exposures.weeks.items()],
         "other_versions": streams.other_versions,
+        "untimed": streams.times.untimed,
     }
 
 

@@ -75,7 +75,9 @@ def _replayed(installation: Installation, monitor: str, paths: Sequence[Path]) -
     still_open = open_alarms(store, monitor)
     candidates = sorted(installation.refresher.candidates(still_open[0]), key=_drawn) if still_open else ()
     alarms = sorted(store.find(Alarm, monitor=monitor, limit=MOST_LETTERS), key=lambda alarm: alarm.at_sequence)
-    return Found(report(store, monitor, candidates), alarms, still_open[0] if still_open else None, candidates)
+    untimed = controller.streams.times.untimed if controller is not None else 0
+    found = {**report(store, monitor, candidates), "untimed": untimed}
+    return Found(found, alarms, still_open[0] if still_open else None, candidates)
 
 
 def _drawn(candidate: Candidate) -> bool:
@@ -94,6 +96,9 @@ def _screen(found: Found) -> RenderableType:
     letters = Counter(letter["reason"] for letter in found.report["dead_letters"])
     unusable = ", ".join(f"{reason} {count:,}" for reason, count in letters.most_common()) or "none"
     parts: list[RenderableType] = [Text(f"{found.report['samples']:,} samples taken; dead letters: {unusable}")]
+    if found.report["untimed"]:
+        said = f"{found.report['untimed']:,} samples came at no known hour, which the reference goes by: they were counted, not weighed"
+        parts.append(Text(f"{said}; give each its `time`", "yellow"))
     if len(found.alarms) != 1 or found.strongest is None:
         parts.append(screens.alarm_list(found.alarms, now=max((alarm.opened for alarm in found.alarms), default=0.0)))
     if found.strongest is not None:

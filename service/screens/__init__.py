@@ -287,6 +287,8 @@ def _warnings(monitor: Figures) -> Iterator[str]:
     longest = monitor.get("longest_window") or {}
     if longest.get("pane_samples"):
         yield f"the longest window covers {span(longest['seconds'])}: detection.pane_samples {longest['pane_samples']} would cover a week"
+    if monitor.get("untimed"):
+        yield f"{count(monitor['untimed'])} samples came at no known hour, which this reference goes by: they were counted, not weighed"
 
 
 def _stream_table(streams: Sequence[Figures], *, limit: int = 12) -> Table:
