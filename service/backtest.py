@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from service.alarms import Reason, step
 from service.budget import ALLOCATION
 from service.controller import REBASE
+from service.figures import describe_status
 from service.ports import Store
 from service.records import WHOLE, Alarm, AlarmState, Event, Pane, Regime
 from service.reference import Reference
 from service.settings import MonitorSettings
-from service.streams import MonitorStreams, describe_status
+from service.streams import MonitorStreams
 
 MOST_ALARMS = 10_000
 """Recorded alarms that are compared."""

@@ -15,12 +15,13 @@ from service.alarms import Reason, step
 from service.episodes import Stream
 from service.errors import ConflictError
 from service.explanation import Recent, explain
+from service.figures import describe_status
 from service.observe import Observer, Reading
 from service.ports import Store
 from service.records import Alarm, AlarmState, Decision, Event, Measured, OutboxItem, Pane, stable_id
 from service.reference import Reference
 from service.settings import MonitorSettings
-from service.streams import MonitorStreams, describe_status
+from service.streams import MonitorStreams
 
 REBASE = "rebase"
 """Kind of the event that says from where on another reference decides: `after` that sequence number, this `version`."""

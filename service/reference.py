@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from detectors.accuracy import AccuracyCalibration
 from detectors.learning import chunks
 from detectors.model import ScanModel, Slice, fit_model, rows_needed
+from detectors.stream import StreamScan
 from detectors.summarizer import Summarizer
-from detectors.windows import SCALES
 from service.artefacts import publish, read_manifest, replace_text, versions
 from service.errors import ArtefactError, ConfigurationError, NotFoundError
 from service.quality import Gauge, gauge_of
@@ -318,7 +318,7 @@ def _manifest(settings: MonitorSettings, rows: ReferenceRows, model: ScanModel) 
 def _learned(settings: MonitorSettings, rows: ReferenceRows, model: ScanModel) -> dict[str, Any]:
     """How neighbours depend on each other, what the clock says, and how far that carries."""
     dependence, asked = model.dependence, settings.detection.first_run_length
-    longest, times = model.pane * 2 ** (SCALES - 1), rows.known_times
+    longest, times = StreamScan(model, run_length=asked).longest_window, rows.known_times
     seconds = 0.0 if times is None else float(np.ptp(times))
     return {
         "order": settings.detection.order,

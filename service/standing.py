@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from detectors.model import rows_needed
+from service.figures import describe_status
 from service.ports import Store
 from service.records import WHOLE
 from service.reference import References
 from service.settings import MonitorSettings
-from service.streams import MonitorStreams, describe_status
+from service.streams import MonitorStreams
 
 UNDECIDED = "warming up"
 """The state before the reference in force has decided anything."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
@@ -30,7 +29,7 @@ from service.alarms import (
     step,
     withhold,
 )
-from service.budget import ALLOCATION, WEEK, Allocation, Exposures
+from service.budget import ALLOCATION, Allocation, Exposures
 from service.episodes import Stream, Traffic
 from service.hours import LogTimes
 from service.records import (
@@ -330,74 +329,3 @@ def _parts(checkpoint: bytes) -> tuple[_Head, dict[str, NDArray[np.generic]]]:
 def _below(prefix: str, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
     """Those whose name begins so, under the rest of it."""
     return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-
-
-def describe_status(streams: MonitorStreams) -> Mapping[str, Any]:
-    """The monitor's figures as `driftgate status` and the API show them."""
-    rate, model, allocation = streams.traffic.rate, streams.reference.model, streams.tuning.allocation
-    return {
-        "state": _state(streams),
-        "mode": streams.settings.detection.mode,
-        "reference_version": streams.reference.version,
-        "run_length": streams.run_length,
-        "inflation": model.dependence.inflation,
-        "supported_run_length": streams.tuning.supported,
-        "tolerance": streams.rules.tolerance,
-        "samples": streams.samples,
-        "missing_samples": max(model.pane - streams.samples, 0),
-        "sequence": streams.sequence,
-        "traffic_per_second": rate,
-        "traffic_seconds": streams.traffic.seconds,
-        "last_time": streams.traffic.last,
-        "expected_delay": [_delay(share, samples, rate) for share, samples in streams.delays.items()],
-        "longest_window": _longest(streams.longest_window, model.pane, rate),
-        "streams": [_stream_status(stream, streams.tuning) for stream in streams.streams.values()],
-        "allocation": None if allocation is None else {"time": allocation.time, **allocation.body()},
-        "exposures": [{"week": week, **asdict(spent)} for week, spent in streams.exposures.weeks.items()],
-        "other_versions": streams.other_versions,
-        "untimed": streams.times.untimed,
-    }
-
-
-def _state(streams: MonitorStreams) -> str:
-    if streams.alarms:
-        return "drifting"
-    return "watching" if streams.samples >= streams.reference.model.pane else "warming up"
-
-
-def _delay(share: float, samples: float, rate: float | None) -> Mapping[str, float | None]:
-    finite = np.isfinite(samples)
-    return {"share": share, "samples": samples if finite else None, "seconds": samples / rate if finite and rate else None}
-
-
-def _longest(samples: int, pane: int, rate: float | None) -> Mapping[str, float | None]:
-    """How far back the longest window reaches, and the `pane_samples` at which it reaches a week; null where it does."""
-    needed = int(np.ceil(WEEK * rate * pane / samples)) if rate else 0
-    short = rate is not None and samples / rate < WEEK
-    return {"samples": samples, "seconds": samples / rate if rate else None, "pane_samples": needed if short else None}
-
-
-def _stream_status(stream: Stream, tuning: Tuning) -> Mapping[str, Any]:
-    evidence, episodes = stream.evidence, stream.episodes.values()
-    novel, accuracy = stream.scan.novel_share(), stream.accuracy()
-    return {
-        "segment": stream.segment,
-        "samples": evidence.samples,
-        "regime": stream.regime,
-        "run_length": stream.run_length,
-        "asked_run_length": tuning.asked(stream.segment),
-        "traffic_per_second": stream.traffic.rate,
-        "evidence": evidence.surprise,
-        "threshold": evidence.threshold,
-        "e_log10": stream.detector.log10 if evidence.samples else None,
-        "channel": evidence.channel,
-        "window_samples": evidence.scale,
-        "effect": {"estimate": evidence.effect.estimate, "low": evidence.effect.low, "high": evidence.effect.high},
-        "effect_channel": evidence.effect_channel,
-        "novel_share": {"estimate": novel.estimate, "low": novel.low, "high": novel.high},
-        "accuracy": None if accuracy is None else asdict(accuracy),
-        "alarm": next((episode.alarm for episode in episodes if episode.alarm), None),
-        "crossings": sum(episode.crossings for episode in episodes),
-        "opened": sum(episode.opened for episode in episodes),
-        "withheld": sum(episode.withheld for episode in episodes),
-    }

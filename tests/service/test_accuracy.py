@@ -10,11 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from detectors import Summary
+from service.figures import describe_status
 from service.records import WHOLE, Alarm, Pane, PaneKey
 from service.reference import Origin, Reference, References
 from service.reference_rows import ReferenceRows
 from service.reference_warnings import warnings_about
-from service.streams import MonitorStreams, describe_status
+from service.streams import MonitorStreams
 
 if TYPE_CHECKING:
     from tests.service.conftest import World

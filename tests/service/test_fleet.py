@@ -10,10 +10,11 @@ from rich.console import Console
 
 from service import fleet
 from service.budget import DAY
+from service.figures import describe_status
 from service.records.fleet import Fleet
 from service.screens.fleet import fleet_screen
 from service.settings import BudgetSettings
-from service.streams import MonitorStreams, describe_status
+from service.streams import MonitorStreams
 from tests.service.conftest import World
 
 BUDGET = BudgetSettings()

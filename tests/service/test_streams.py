@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from service.alarms import Reason
 from service.budget import Allocation
+from service.figures import describe_status
 from service.records import WHOLE, Alarm, AlarmState, Event, Family, Pane, Regime
 from service.settings import MonitorSettings
-from service.streams import MonitorStreams, describe_status
+from service.streams import MonitorStreams
 
 if TYPE_CHECKING:
     from tests.service.conftest import World
