@@ -18,12 +18,17 @@ from numpy.typing import NDArray
 
 from benchmarks.figures import Progress
 from benchmarks.grid import methods, scenarios, worlds
-from benchmarks.grid.methods import METHODS, OURS, UNORDERED, Path, Shipped
+from benchmarks.grid.methods import METHODS, OURS, UNORDERED, Fitted, Path, Shipped
 from benchmarks.public_sets import CACHE
 from detectors import DriftScan
 
 FOLDER = CACHE / "grid"
 """`<set>/<method>/<seed>.npz`."""
+
+_FIRST = scenarios.WARM_UP + 1024
+"""Rows of a cell that are followed at first."""
+_BEYOND = 2.0
+"""Times the largest statistic of a trial's stream without drift: no threshold lies there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,18 @@ def code_version(module: str, within: str) -> str:
     return hashlib.sha256("".join(f"{name}\n{found[name]}\n" for name in sorted(found)).encode()).hexdigest()[:12]
 
 
+def _until_clear(fitted: Fitted, embeddings: methods.Rows, ceilings: Mapping[str, float]) -> tuple[int, Mapping[str, Path]]:
+    """(rows followed, paths by variant): a drift that lifts every variant far beyond all that came without one, its `ceilings`, soon
+    after the change needs no following to the end."""
+    taken = 0
+    for length in (_FIRST, len(embeddings)) if ceilings and len(embeddings) > _FIRST else (len(embeddings),):
+        paths, taken = fitted.paths(embeddings[:length]), taken + length
+        late = {variant: path.statistic[path.rows_seen > scenarios.WARM_UP] for variant, path in paths.items()}
+        if all(late[variant].max(initial=0.0) > ceilings.get(variant, np.inf) for variant in paths):
+            break
+    return taken, paths
+
+
 _DETECTORS, _METHODS = code_version(DriftScan.__module__, "detectors"), code_version(methods.__name__, methods.__name__)
 """Read when the code is, so that a long run is not labelled with what was written since."""
 
@@ -152,9 +169,12 @@ def _followed(trial: scenarios.Trial, method: str, seed: int) -> Iterator[tuple[
     fit_seconds, rows = time.process_time() - started, 0
     started = time.process_time()
     found: dict[str, dict[str, Path]] = {}
+    ceilings: dict[str, float] = {}
     for stream, embeddings in trial.streams():
-        rows += len(embeddings)
-        for variant, path in fitted.paths(embeddings).items():
+        taken, paths = _until_clear(fitted, embeddings, ceilings)
+        rows += taken
+        ceilings = ceilings or {variant: _BEYOND * float(path.statistic.max()) for variant, path in paths.items()}
+        for variant, path in paths.items():
             found.setdefault(variant, {})[stream] = path
     cost = Cost((time.process_time() - started) / rows, fit_seconds, fitted.state_bytes)
     for variant in sorted(found, reverse=True):
