@@ -254,9 +254,7 @@ def fit_model(  # noqa: PLR0913 - each says something of the same rows
     summarizer = centred(summarizer, whole)
     expected = (clock.basis(stamps[fit_rows]) @ whole.solved()).astype(np.float32)
     spectrum = Spectrum.fit(summarizer.random_features(fit) - expected, _REGULARISERS)
-    described = summarizer.calibrating(
-        summarizer.describe(calibration, confidence=own.confidence, predicted=own.predicted, quality=own.columns)
-    )
+    described = summarizer.describe(calibration, confidence=own.confidence, predicted=own.predicted, quality=own.columns).calibrating()
     rest = Residuals.of(whole, described, spectrum, clock=(clock, clock.basis(stamps[calibration_rows])), order=order)
     block = rest.dependence.block
     world = NullWorld.of(rest.rows, weights=spectrum.weights, total=len(reference), pane=pane, block=block)

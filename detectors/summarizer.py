@@ -40,6 +40,15 @@ class Described:
         """Some of the samples."""
         return Described(self.features[rows], self.scalars[rows], self.cluster[rows], self.novelty[rows], self.accuracy[rows])
 
+    def calibrating(self) -> Described:
+        """Calibration rows as calibration takes them: in each scalar the highest counts as higher than every row of the reference.
+
+        Where a measure never varies there, the first sample that differs would else be an alarm; as it is, one in n may differ.
+        """
+        scalars = self.scalars.copy()
+        scalars[scalars.argmax(0), np.arange(scalars.shape[1])] = np.log1p(np.float32(len(scalars)))
+        return replace(self, scalars=scalars)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Extras:
@@ -190,15 +199,6 @@ class Summarizer:
         cluster = np.where(novelty >= min(NOVEL, rows / (rows + 1)), self.clusters, at)
         terms = np.zeros((m, 0)) if self.accuracy is None else self.accuracy.terms(_unknown(m) if confidence is None else confidence)
         return Described(self.random_features(embeddings), scalars, cluster, novelty, terms)
-
-    def calibrating(self, described: Described) -> Described:
-        """The calibration rows as calibration takes them: in each scalar the highest counts as higher than every row of the reference.
-
-        Where a measure never varies there, the first sample that differs would else be an alarm; as it is, one in n may differ.
-        """
-        scalars = described.scalars.copy()
-        scalars[scalars.argmax(0), np.arange(scalars.shape[1])] = np.log1p(np.float32(len(scalars)))
-        return replace(described, scalars=scalars)
 
     def summarize(self, described: Described, rows: slice | NDArray[np.int64]) -> Summary:
         """The summary of a group of described samples."""
