@@ -27,7 +27,9 @@ from detectors.summarizer import Described
 from service.reference import effective_tolerance
 from service.settings import MonitorSettings
 
-REFERENCES, STREAMS, SESSION_REFERENCES = 16, 72, 6
+REFERENCES, STREAMS, SESSION_REFERENCES = 16, 96, 6
+SEED = 1_000
+"""Of the first reference: none of those that the intervals were developed on."""
 ROWS, RUN_LENGTH = 4_000, 500.0
 TIMES = (128, 512)
 LONGEST = 4_096
@@ -110,10 +112,10 @@ def _population(
     return mean, variance, scalars, float(np.mean([(part.novelty >= RARE_BIN / NOVELTY_BINS).mean() for part in parts]))
 
 
-def intervals(seed: int) -> list[Interval]:
+def intervals(number: int) -> list[Interval]:
     """All of one reference; the last ones are of session traffic."""
-    rng, drifted = np.random.default_rng(seed), list(DRIFTS.values())[seed % len(DRIFTS)]
-    sessions = seed >= REFERENCES
+    seed, sessions = SEED + number, number >= REFERENCES
+    rng, drifted = np.random.default_rng(seed), list(DRIFTS.values())[number % len(DRIFTS)]
     ordinary = Traffic(0.0, 0, drifted, sessions)
     model = fit_model(topics(rng, ordinary.draw(rng, 0, ROWS)), seed=seed, order="time" if sessions else "iid")
     truth = Truth.of(model, rng, drifted)
@@ -121,8 +123,8 @@ def intervals(seed: int) -> list[Interval]:
     bench = Bench(model, truth, seed, effective_tolerance(settings, model))
     found: list[Interval] = []
     for share in bench.shares():
-        for number in range(STREAMS):
-            traffic = Traffic(share, BEFORE[number % len(BEFORE)] if share else 0, drifted, sessions)
+        for stream in range(STREAMS):
+            traffic = Traffic(share, BEFORE[stream % len(BEFORE)] if share else 0, drifted, sessions)
             for at, scan, recent in _stream(model, traffic, rng):
                 found += bench.measured(at, scan, recent, sessions=sessions)
     return found

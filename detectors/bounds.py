@@ -26,6 +26,22 @@ def score_bound(
     return np.maximum(middle - half, 0.0), np.maximum(middle + half, 0.0)
 
 
+def binomial_low(count: float, n: float, surprise: float) -> float:
+    """The proportion at which as large a count of n, whole or not, has probability 10^-surprise.
+
+    References
+    ----------
+    Clopper and Pearson, "The use of confidence or fiducial limits", Biometrika 1934. Far into the tail of a small count the normal
+    approximation of a score is not one.
+
+    Examples
+    --------
+    >>> round(binomial_low(4, 8, 4), 3)
+    0.036
+    """
+    return float(special.betaincinv(count, n - count + 1, 10.0 ** -min(surprise, 300.0))) if count > 0 else 0.0
+
+
 def proportion_interval(share: NDArray[np.float64], n: float, z: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Wilson's score interval of proportions found in n; 0 to 1 where n is 0."""
     spread = z * z / max(n, 1e-12)

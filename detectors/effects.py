@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from detectors.base import NO_EFFECT, Effect
-from detectors.bounds import difference_interval, score_bound, tail_z
+from detectors.bounds import binomial_low, difference_interval, score_bound, tail_z
 from detectors.law import Law, tail_surprise
 from detectors.model import ScanModel, Slice
 from detectors.panes import RARE_BIN
@@ -96,6 +96,11 @@ class EffectMeter:
         bounds = self._estimates(means).high(z[:, None])[:, channel]
         return float(np.sqrt(max(bounds.min(), 0.0)) / self.model.units[channel])
 
+    @property
+    def _together(self) -> float:
+        """Samples that are new together where new content comes in sessions; 1 where neighbours do not depend on each other."""
+        return self.model.dependence.inflation
+
     def _law(self, means: WindowMeans) -> Law:
         """Of the slice's windows of these lengths."""
         law, k = self.slice.law, means.scales
@@ -104,7 +109,8 @@ class EffectMeter:
     def _estimates(self, means: WindowMeans) -> Estimates:
         """Of every window and channel."""
         norms, scalars = self._squared(means), self._shift(means)
-        return Estimates(*(np.concatenate(parts, axis=1) for parts in zip(norms, scalars, strict=True)))
+        value, noise, slope = (np.concatenate(parts, axis=1) for parts in zip(norms, scalars, strict=True))
+        return Estimates(value, noise, slope, np.concatenate([np.zeros_like(norms[2]), scalars[2]], axis=1))
 
     def _squared(self, means: WindowMeans) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Squared mean differences in the norms, freed of what the noise of window and reference adds to them: value, noise, slope."""
@@ -113,14 +119,15 @@ class EffectMeter:
         w = self.model.spectrum.weights.astype(np.float64)
         squared = np.square(means.features.astype(np.float64))
         norm, mean = squared @ w.T, self.slice.law.mean[means.scales, :g]
-        wider = ((means.scatter[:, :g] - n * norm) / self.slice.law.mean[0, :g] - freedom) / (freedom + _PRIOR_PANES)
+        prior = _PRIOR_PANES * self._together
+        wider = ((means.scatter[:, :g] - n * norm) / self.slice.law.mean[0, :g] - freedom) / (freedom + prior)
         value = norm - mean * ((1 + wider) / n + error)
         grown = np.maximum(1 + wider, 1.0) / n
-        noise = self.slice.law.deviation[means.scales, :g] * np.hypot(grown + error, grown * np.sqrt(freedom) / (freedom + _PRIOR_PANES))
+        noise = self.slice.law.deviation[means.scales, :g] * np.hypot(grown + error, grown * np.sqrt(freedom) / (freedom + prior))
         t1 = self.slice.moments.t1
-        mixed = np.maximum(self.model.units[:g] * np.sqrt(np.maximum(value, 0.0)) - value, 0.0) / (freedom + _PRIOR_PANES)
+        mixed = np.maximum(self.model.units[:g] * np.sqrt(np.maximum(value, 0.0)) - value, 0.0) / (freedom + prior)
         along = (squared * self.model.eigenvalues) @ np.square(w).T / np.maximum(norm, 1e-12)
-        extra = np.maximum(wider * t1 + _PRIOR_PANES * mixed, 0.0)
+        extra = self._together * np.maximum(wider * t1 + prior * mixed, 0.0)
         return value, noise, 4 * np.maximum(mean / t1, 1.0) * (along * (1 / n + error) + extra / n)
 
     def _shift(self, means: WindowMeans) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -128,12 +135,13 @@ class EffectMeter:
         mixture."""
         g = len(self.model.spectrum.weights)
         n, freedom, value = means.samples[:, None], means.panes[:, None] - 1, means.scalars
+        prior = _PRIOR_PANES * self._together
         own, inflation = np.square(self.slice.scalar_deviation), np.square(self.slice.law.deviation[means.scales, g:])
         of_pane = own * np.square(self.slice.law.deviation[0, g:])
         wider = own * ((means.scatter[:, g:] - n * np.square(value)) / of_pane - freedom)
         most = float(np.log1p(self.model.calibration.scalar_rows))  # of what lies beyond all calibration rows
         mixed = np.maximum(value, 0.0) * np.maximum(most - self.slice.scalars - value, 0.0)
-        extra = inflation * np.maximum((wider + _PRIOR_PANES * mixed) / (freedom + _PRIOR_PANES), 0.0)
+        extra = np.maximum(inflation, self._together) * np.maximum((wider + prior * mixed) / (freedom + prior), 0.0)
         noise = np.sqrt(inflation * own * (1 / n + means.error[:, 1:]))
         return value, noise, np.where(value > 0, extra / n / np.where(value > 0, value, 1.0), 0.0)
 
@@ -162,6 +170,8 @@ class Estimates:
     value: NDArray[np.float64]
     noise: NDArray[np.float64]
     slope: NDArray[np.float64]
+    jump: NDArray[np.float64]
+    """How far one sample, or session, of new content alone moves the estimate: rare jumps of this size make it skewed."""
 
     def high(self, z: float | NDArray[np.float64] = _POINTWISE) -> NDArray[np.float64]:
         """Upper bounds. The choice of a window overstates its effect, so it needs no allowance for the choice."""
@@ -189,25 +199,26 @@ class Estimates:
         value, noise = float(self.value[0, m]), float(self.noise[0, m])
         theta = np.linspace(0.0, value, 65)
         deviation = np.sqrt(noise**2 + self.slope[0, m] * theta)
-        skew = skewness * (noise / deviation) ** 3
+        skew = (skewness * noise**3 + self.jump[0, m] ** 2 * theta) / deviation**3
         rarer = tail_surprise((value - theta) / deviation, skew) - tail_surprise((crossing - theta) / deviation, skew)
         kept = np.flatnonzero(rarer < gap)
         return float(theta[max(kept[0] - 1, 0)]) if len(kept) else value
 
 
-def novel_share(novelty: NDArray[np.int64], slice: Slice, *, surprise: float) -> Effect:
+def novel_share(novelty: NDArray[np.int64], slice: Slice, *, surprise: float, inflation: float = 1.0) -> Effect:
     """Share of traffic beyond what the reference slice's own novelty explains, from the (100,) histogram of a window.
 
     Samples beyond the 95th percentile, less the slice's own that are expected there. A lower bound on new content: new samples
     that look ordinary are not counted. The lower end is wide enough for a choice of the window that would show `surprise` by
-    chance; a choice that overstates needs none at the upper end.
+    chance; a choice that overstates needs none at the upper end. `inflation`: samples that are worth one where they come in sessions.
     """
-    n, rare = int(novelty.sum()), slice.rare_share
+    n, rare = float(novelty.sum()) / inflation, slice.rare_share
     if not n:
         return NO_EFFECT
-    share = np.array(novelty[RARE_BIN:].sum() / n)
-    low, _ = difference_interval(share, n, np.array(rare), slice.scalar_rows, tail_z(surprise))
-    _, high = difference_interval(share, n, np.array(rare), slice.scalar_rows, _POINTWISE)
+    share = np.array(novelty[RARE_BIN:].sum() / inflation / n)
+    (below, _), (_, high) = (difference_interval(share, n, np.array(rare), slice.scalar_rows, z) for z in (tail_z(surprise), _POINTWISE))
+    unlikely = binomial_low(float(share) * n, n, surprise) - rare
+    low = min(float(below), unlikely)
     return Effect(*(float(np.clip(v / (1 - rare), 0.0, 1.0)) for v in (share - rare, low, high)))
 
 

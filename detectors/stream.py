@@ -119,7 +119,8 @@ class StreamScan:
 
     def novel_share(self) -> Effect:
         """Share of new content in the most surprising window, with an interval that holds over all windows scanned so far."""
-        return novel_share(self.window().novelty, self.slice, surprise=self._selection(self._crossed).surprise)
+        surprise, inflation = self._selection(self._crossed).surprise, self.model.dependence.inflation
+        return novel_share(self.window().novelty, self.slice, surprise=surprise, inflation=inflation)
 
     def cluster_shift(self, reference: NDArray[np.int64]) -> ClusterShift:
         """Clusters that gained and lost in the most surprising window, against (C + 1,) counts of the slice's rows that the fit part
