@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ Progress = Callable[[str, float], None]
 
 SLICE_ROWS = 200
 """Reference rows from which a segment is tested against its own slice; below it only counts are kept."""
+
+_SHARED_TAGS = 4096
+"""Combinations of tags of which rows share one mapping when they are read."""
 
 _MOST_SLICE_ROWS = 40_000
 """Of a larger segment so many rows, evenly spread, make the slice: their features have to be held at once."""
@@ -357,12 +360,13 @@ def _read(folder: Path, gauge: Gauge | None) -> ReferenceRows:
     with np.load(folder / "numeric.npz", allow_pickle=False) as arrays:
         numeric = dict(arrays)
     with (folder / "rows.jsonl").open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
+        ids, texts = zip(*((row["id"], row["text"]) for row in map(json.loads, file)), strict=True)
+    tags = lru_cache(_SHARED_TAGS)(json.loads)
     return ReferenceRows(
-        tuple(row["id"] for row in rows),
-        tuple(row["text"] for row in rows),
+        ids,
+        texts,
         tuple(str(label) or None for label in numeric["labels"]),
-        tuple(json.loads(str(tags)) for tags in numeric["segments"]),
+        tuple(tags(str(own)) for own in numeric["segments"]),
         numeric["confidence"],
         numeric["embeddings"],
         tuple(str(answer) for answer in numeric.get("predicted", ())),

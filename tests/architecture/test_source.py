@@ -37,14 +37,19 @@ class Module:
     def tree(self) -> ast.Module:
         return ast.parse(self.text)
 
-    def nodes(self) -> Iterator[ast.AST]:
-        return ast.walk(self.tree)
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(self.tree))
+
+    @cached_property
+    def calls(self) -> list[tuple[ast.Call, str]]:
+        return [(node, ast.unparse(node.func)) for node in self.nodes if isinstance(node, ast.Call)]
 
     def functions(self) -> Iterator[Function]:
-        return (node for node in self.nodes() if isinstance(node, FUNCTION))
+        return (node for node in self.nodes if isinstance(node, FUNCTION))
 
     def classes(self) -> Iterator[ast.ClassDef]:
-        return (node for node in self.nodes() if isinstance(node, ast.ClassDef))
+        return (node for node in self.nodes if isinstance(node, ast.ClassDef))
 
 
 def modules(*packages: str) -> list[Module]:
@@ -116,7 +121,7 @@ FORBIDDEN = {"manager", "helper", "helpers", "util", "utils", "processor", "hand
 def named(module: Module) -> Iterator[tuple[int, str]]:
     """Every name that readers meet away from where it is given: all but local variables, which may repeat a library's own word."""
     yield 1, module.path.stem
-    for node in module.nodes():
+    for node in module.nodes:
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.arg(arg=name):
                 yield node.lineno, name
@@ -177,28 +182,22 @@ def test_public_names_are_documented() -> None:
 
 def imported(module: Module) -> Iterator[str]:
     """Top-level packages imported anywhere in the module, inside functions too."""
-    for node in module.nodes():
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module.split(".")[0]
 
 
-def calls(module: Module) -> Iterator[tuple[ast.Call, str]]:
-    for node in module.nodes():
-        if isinstance(node, ast.Call):
-            yield node, ast.unparse(node.func)
-
-
 def test_nothing_read_from_disk_or_network_can_run_code() -> None:
     loaders = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
     none(f"{m}: {name}" for m in EVERYTHING for name in imported(m) if name in loaders)
     runs_code = {"eval", "exec", "compile", "__import__", "yaml.load", "yaml.unsafe_load"}
-    none(f"{m}:{call.lineno} {name}" for m in SHIPPED for call, name in calls(m) if name in runs_code)
+    none(f"{m}:{call.lineno} {name}" for m in SHIPPED for call, name in m.calls if name in runs_code)
     pickled = [
         f"{m}:{c.lineno}"
         for m in SHIPPED
-        for c, _ in calls(m)
+        for c, _ in m.calls
         for k in c.keywords
         if k.arg == "allow_pickle" and ast.unparse(k.value) != "False"
     ]
@@ -206,7 +205,7 @@ def test_nothing_read_from_disk_or_network_can_run_code() -> None:
 
 
 def test_nothing_prints() -> None:
-    none(f"{m}:{call.lineno}" for m in SHIPPED for call, name in calls(m) if name in {"print", "pprint"})
+    none(f"{m}:{call.lineno}" for m in SHIPPED for call, name in m.calls if name in {"print", "pprint"})
 
 
 def swallows_everything(node: ast.AST) -> bool:
@@ -216,7 +215,7 @@ def swallows_everything(node: ast.AST) -> bool:
 
 def test_one_broad_except() -> None:
     """An error that nobody named is caught in one place, the outermost loop."""
-    broad = [str(m) for m in SHIPPED for n in m.nodes() if swallows_everything(n)]
+    broad = [str(m) for m in SHIPPED for n in m.nodes if swallows_everything(n)]
     assert broad == ["service/serving.py"]
 
 
@@ -248,11 +247,11 @@ def test_detectors_touch_no_file_and_no_global_randomness() -> None:
     outside = re.compile(
         r"open|input|(np|numpy)\.(load|save|savez|savez_compressed|loadtxt|savetxt|fromfile|memmap|genfromtxt)|(np|numpy)\.random\.(?!Generator|default_rng|SeedSequence)\w+"
     )
-    none(f"{m}:{call.lineno} {name}" for m in modules("detectors") for call, name in calls(m) if outside.fullmatch(name))
+    none(f"{m}:{call.lineno} {name}" for m in modules("detectors") for call, name in m.calls if outside.fullmatch(name))
 
 
 def test_time_and_chance_are_parameters() -> None:
     """`now` and `rng` are given: only the outermost parts ask the clock."""
     asked = {"time.time", "datetime.now", "datetime.datetime.now", "datetime.utcnow", "random.random", "np.random.seed"}
     outermost = ("service/cli", "service/app", "service/api", "service/adapters", "service/demo")
-    none(f"{m}:{call.lineno} {name}" for m in SHIPPED for call, name in calls(m) if name in asked and not str(m).startswith(outermost))
+    none(f"{m}:{call.lineno} {name}" for m in SHIPPED for call, name in m.calls if name in asked and not str(m).startswith(outermost))

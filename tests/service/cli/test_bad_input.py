@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from detectors.model import rows_needed
+from service.reference import References
 from tests.service.cli.conftest import DIMENSION, draw
 
 if TYPE_CHECKING:
@@ -30,16 +32,25 @@ def words(said: str) -> str:
     [
         (np.ones((400, DIMENSION), np.float32), 1, "the reference's rows are all the same"),
         (ordinary(199, 1), 1, "at least 200 rows"),
-        (ordinary(300, 2), 1, "needs about 400 rows like these: 300 were given, which support 1500"),
         (np.where(np.arange(300)[:, None] == 7, np.inf, ordinary(300, 3)), 2, "line 8: row 7 holds a value that is not finite"),
         (ordinary(300, 4)[:, :5], 2, "shape (5,); expected 16 numbers"),
     ],
-    ids=["constant", "too few", "too few for the run length", "not finite", "another dimension"],
+    ids=["constant", "too few", "not finite", "another dimension"],
 )
 def test_a_reference_that_can_not_serve_is_refused(desk: Desk, rows: NDArray[np.float32], code: int, says: str) -> None:
     np.save(desk.folder / "bad.npy", rows.astype(np.float32))
     assert says in words(desk.run("reference", "build", "--input", "bad.npy", code=code).stderr)
     assert desk.json("reference", "list") == {"references": []}
+
+
+def test_fewer_rows_than_the_run_length_needs_say_how_many(watching: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    learned = References(watching.folder / "state" / "references").load("chat").model
+    monkeypatch.setattr("service.reference.fit_model", lambda *_, **__: learned)
+    watching.configure(lambda document: document["monitors"][0]["detection"].update(run_length=60_000))
+    said = words(watching.run("reference", "build", "--input", "good.jsonl", code=1).stderr)
+    need = rows_needed(60_000)
+    assert f"needs about {need} rows like these: 600 were given, which support {learned.calibration.supported:.0f}" in said
+    assert "detection.accept_supported" in said
 
 
 def test_a_reference_that_drifts_and_repeats_itself_is_built_with_warnings(desk: Desk) -> None:
