@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -27,6 +28,9 @@ _CONSTANT = 1e-6
 _LIMIT_LAW = 1024
 """Samples from which a window's law is the weighted chi-square of its limit."""
 
+LEAST_SLICE_WINDOW = 64
+"""Samples from which a window's law is known from the moments of a slice alone."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
@@ -34,6 +38,8 @@ class Calibration:
 
     law: Law
     curve: ThresholdCurve
+    slice_curve: ThresholdCurve
+    """Of a scan that weighs no windows below `LEAST_SLICE_WINDOW`: fewer chances of a false alarm, so a lower threshold."""
     moments: Moments
     scalar_deviation: NDArray[np.float64]
     rows: int
@@ -48,7 +54,8 @@ class Calibration:
         """All that `from_arrays` needs."""
         return {
             "law": np.stack([self.law.mean, self.law.deviation, self.law.skewness]),
-            "curve": np.stack([self.curve.thresholds, self.curve.log_run_length, self.curve.alarms]),
+            "curve": self.curve.to_array(),
+            "slice_curve": self.slice_curve.to_array(),
             "moments": np.stack([self.moments.t1, self.moments.t2, self.moments.t3]),
             "scalars": self.scalar_deviation,
             "rows": np.array([self.rows, self.scalar_rows, self.block, self.supported], np.float64),
@@ -61,6 +68,7 @@ class Calibration:
         return cls(
             Law(*np.asarray(arrays["law"], np.float64)),
             ThresholdCurve(*np.asarray(arrays["curve"], np.float64)),
+            ThresholdCurve(*np.asarray(arrays["slice_curve"], np.float64)),
             Moments(*np.asarray(arrays["moments"], np.float64)),
             np.asarray(arrays["scalars"], np.float64),
             int(rows),
@@ -161,8 +169,9 @@ class NullWorld:
         width = self.weights.shape[1]
         return np.concatenate([draw[:width] / self.reference[0] ** 0.5, draw[width:] / self.reference[1] ** 0.5]).astype(np.float32)
 
-    def simulate(self, rng: np.random.Generator, limit: Moments, progress: Progress) -> tuple[Law, ThresholdCurve]:
-        """The law of each window length in this world, and the threshold curve of the largest surprise under it.
+    def simulate(self, rng: np.random.Generator, limit: Moments, progress: Progress) -> tuple[Law, tuple[ThresholdCurve, ThresholdCurve]]:
+        """The law of each window length in this world, and the threshold curves of the largest surprise under it: of all windows, and
+        of those that slices weigh.
 
         limit : the world's own (plug-in) traces, which give the law of long windows of independent rows exactly.
         """
@@ -175,7 +184,8 @@ class NullWorld:
             law = self._with_limit(law, limit)
         peaks = np.stack([law.peaks(stream) for stream in streams])
         progress(1.0)
-        return law, ThresholdCurve.simulate(peaks, self.pane)
+        longer = np.arange(SCALES) >= math.log2(LEAST_SLICE_WINDOW / self.pane)
+        return law, (ThresholdCurve.simulate(peaks.max(2), self.pane), ThresholdCurve.simulate(peaks[..., longer].max(2), self.pane))
 
     def _law(self, streams: list[NDArray[np.float32]]) -> Law:
         laws: list[Law] = []

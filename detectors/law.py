@@ -45,12 +45,12 @@ class Law:
         return tail_surprise((values - self.mean) / self.deviation, self.skewness)
 
     def peaks(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(panes, K, M) → (panes,) largest surprise at each pane; 0 where nothing lies a deviation above its mean (or all is NaN)."""
+        """(panes, K, M) → (panes, K) largest surprise of each window; 0 where nothing lies a deviation above its mean (or all is NaN)."""
         standard = (values - self.mean) / self.deviation
         high = np.nonzero(standard > 1.0)
         surprise = tail_surprise(standard[high], self.skewness[high[1], high[2]])
-        peaks = np.zeros(len(values))
-        np.maximum.at(peaks, high[0], surprise)
+        peaks = np.zeros(values.shape[:2])
+        np.maximum.at(peaks, high[:2], surprise)
         return peaks
 
     def scaled(self, mean: NDArray[np.float64], deviation: NDArray[np.float64], skewness: NDArray[np.float64]) -> Law:

@@ -9,13 +9,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.calibration import Calibration, NullWorld, Progress
+from detectors.calibration import LEAST_SLICE_WINDOW, Calibration, NullWorld, Progress
 from detectors.dependence import Dependence
 from detectors.law import Law
 from detectors.learning import Order, Residuals, centred, check, check_times, regress, split
 from detectors.panes import NOVELTY_BINS, RARE_BIN
 from detectors.spectrum import Moments, Spectrum
 from detectors.summarizer import Described, Extras, Summarizer
+from detectors.thresholds import ThresholdCurve
 from detectors.timeofday import Clock, Products, Profile
 from detectors.windows import SCALES
 
@@ -24,7 +25,6 @@ PANE = 8
 _REGULARISERS = (0.02, 0.2, float("inf"))
 _RUN_LENGTH_PER_ROW = 5.0
 _LEAST_ROWS = 200
-_LEAST_SLICE_WINDOW = 64
 _LEAST_UNIT = 1.0
 """Of a scalar: a measure that hardly ever varies in the reference has hardly a rarest hundredth to compare with."""
 
@@ -57,6 +57,7 @@ class Slice:
     profile: Profile
     """Relative to the monitor's mean feature; scalars as they are."""
     law: Law
+    curve: ThresholdCurve
     scalar_deviation: NDArray[np.float64]
     moments: Moments
     rows: int
@@ -156,7 +157,8 @@ class ScanModel:
         moments = self._sliced_moments(rest[:, :width])
         law = self._sliced_law(moments, rest[:, :width], len(described))
         rare = float((described.novelty[held_out] >= RARE_BIN / NOVELTY_BINS).mean())
-        return Slice(profile, law, deviation, moments, len(described), len(rest), _LEAST_SLICE_WINDOW, rare)
+        curve = self.calibration.slice_curve
+        return Slice(profile, law, curve, deviation, moments, len(described), len(rest), LEAST_SLICE_WINDOW, rare)
 
     def require(self, run_length: float) -> None:
         """ValueError, saying how many rows are needed, for a run length that the reference does not support."""
@@ -174,7 +176,7 @@ class ScanModel:
     def whole(self) -> Slice:
         """The whole reference as a slice: no shift."""
         c = self.calibration
-        return Slice(self.profile, c.law, c.scalar_deviation, c.moments, c.rows, c.scalar_rows)
+        return Slice(self.profile, c.law, c.curve, c.scalar_deviation, c.moments, c.rows, c.scalar_rows)
 
     def _rotated(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray((features - self.summarizer.mean) @ self.spectrum.basis, np.float32)
@@ -275,10 +277,12 @@ def _calibrate(
     """Thresholds from the resampled world, and the laws that fresh traffic is weighed by."""
     plug_in = Moments.of(covariance, world.weights)
     moments = plug_in.unbiased(len(world.rows))
-    law, curve = world.simulate(rng, plug_in, progress)
+    law, curves = world.simulate(rng, plug_in, progress)
+    curve, slice_curve = (each.carrying(len(world.rows) / dependence.whitened) for each in curves)
     return Calibration(
         law=dependence.correct(_freed(law, plug_in, moments, world.repetition()), world),
-        curve=curve.carrying(len(world.rows) / dependence.whitened),
+        curve=curve,
+        slice_curve=slice_curve,
         moments=moments,
         scalar_deviation=world.deviation,
         rows=world.reference[0],

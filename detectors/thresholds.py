@@ -33,6 +33,10 @@ class ThresholdCurve:
         enough = self.alarms >= 12
         object.__setattr__(self, "_seen", (np.maximum.accumulate(self.log_run_length[enough]), self.thresholds[enough]))
 
+    def to_array(self) -> NDArray[np.float64]:
+        """(3, T): what makes the curve anew."""
+        return np.stack([self.thresholds, self.log_run_length, self.alarms])
+
     @classmethod
     def simulate(cls, peaks: NDArray[np.float64], pane: int) -> Self:
         """From (streams, panes) largest surprise at each pane: run length = samples until the first crossing ÷ streams that cross."""
