@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +15,11 @@ from detectors.effects import ClusterShift, EffectMeter, Selection, WindowMeans,
 from detectors.kinds import Signs
 from detectors.model import ScanModel, Slice
 from detectors.panes import Summary
+from detectors.rows import Leading, Rows
 from detectors.windows import STATE_BYTES, Windows, scales_within
 
 _HEAD, _LEVELS = 64, 16
 """Bytes of the state's small parts, and of the thresholds of a scale's two accumulators."""
-
-
-class Leading(NamedTuple):
-    """Means of one window: features (D,) in the spectrum's basis and scalars (S,), less what was expected; samples; time basis (P,)."""
-
-    features: NDArray[np.float64]
-    scalars: NDArray[np.float64]
-    samples: float
-    basis: NDArray[np.float64]
 
 
 class StreamScan:
@@ -40,11 +31,9 @@ class StreamScan:
         self._tune(run_length)
         self._clock = self.slice.profile.clock
         self._meter = EffectMeter(model, self.slice)
-        empty, self._weights = model.summarizer.empty(), model.spectrum.weights
-        parts = (empty.sums, empty.scalars, empty.clusters, empty.novelty)
-        self._widths = np.cumsum([*map(len, parts), 1, len(model.channels), self._clock.size, len(empty.accuracy)])
-        beside = len(empty.to_bytes()) + 8 * self._clock.size + _HEAD
-        self._scales = scales_within(STATE_BYTES - beside, int(self._widths[-1]), beside=_LEVELS)
+        self._rows = Rows(model, self.slice)
+        beside = len(model.summarizer.empty().to_bytes()) + 8 * self._clock.size + _HEAD
+        self._scales = scales_within(STATE_BYTES - beside, self._rows.length, beside=_LEVELS)
         self.reset()
 
     def reset(self) -> None:
@@ -57,7 +46,7 @@ class StreamScan:
         self._partial: Summary | None = None
         self._timed = np.zeros(self._clock.size)
         """Time basis of the partial pane's samples, summed."""
-        self._windows = Windows(self._scales, int(self._widths[-1]))
+        self._windows = Windows(self._scales, self._rows.length)
         self._levels = np.full((2, self._scales), self.threshold)
         self.evidence = Evidence(False, False, 0, 0.0, self.threshold, 0, "")
 
@@ -89,7 +78,7 @@ class StreamScan:
             self.evidence = replace(self.evidence, alarm=False, samples=self.samples)
             return self.evidence
         self._partial = None
-        self._windows.push(self._row(merged, self._timed), span=span)
+        self._windows.push(self._rows.pack(merged, self._timed), span=span)
         self._timed = np.zeros(self._clock.size)
         k = self._windows.fresh
         self._levels[0, :k] = self._levels[1, :k]
@@ -110,12 +99,10 @@ class StreamScan:
         return float(self._windows.starts[int(np.searchsorted(self._means().samples, evidence.scale))])
 
     def window(self) -> Summary:
-        """The most surprising window's clusters, novelty and count (its sums are in the spectrum's basis)."""
+        """The most surprising window's counts and sums; those of its features are in the spectrum's basis."""
         if not self._windows.filled:
             return self.model.summarizer.empty()
-        row = self._windows.latest[self._at].astype(np.float64)
-        sums, scalars, clusters, novelty, *_ = np.split(row, self._widths)
-        return Summary(self.evidence.scale, sums, scalars, np.rint(clusters).astype(np.int64), np.rint(novelty).astype(np.int64))
+        return self._rows.summary(self._windows.latest[self._at])
 
     def novel_share(self) -> Effect:
         """Share of new content in the most surprising window, with an interval that holds over all windows scanned so far."""
@@ -132,7 +119,7 @@ class StreamScan:
         calibration = self.model.summarizer.accuracy
         if calibration is None or not self._windows.filled:
             return None
-        return calibration.estimate(self._windows.latest[self._at, self._widths[6] :].astype(np.float64))
+        return calibration.estimate(self.window().accuracy)
 
     def signs(self) -> Signs:
         """What the most surprising window shows of each channel, to name its kind by."""
@@ -156,11 +143,7 @@ class StreamScan:
     @property
     def leading(self) -> Leading | None:
         """Mean difference of the most surprising window; None before there is one."""
-        if not self._windows.filled:
-            return None
-        row, w = self._windows.latest[self._at].astype(np.float64), self._widths
-        samples = float(row[w[3]])
-        return Leading(row[: w[0]] / samples, row[w[0] : w[1]] / samples, samples, row[w[5] : w[6]] / samples)
+        return self._rows.leading(self._windows.latest[self._at]) if self._windows.filled else None
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Everything about the stream, as arrays; at most 128 kB."""
@@ -188,33 +171,13 @@ class StreamScan:
             self.evidence = replace(self._weigh(), alarm=False)
 
     def _tune(self, run_length: float) -> None:
-        curve = self.model.calibration.curve
+        curve = self.slice.curve
         self.run_length = min(run_length, 1e10)
         self.threshold = curve.threshold(self.run_length)
         self._gap = curve.threshold(20 * self.run_length) - self.threshold
 
-    def _row(self, summary: Summary, timed: NDArray[np.float64]) -> NDArray[np.float32]:
-        """A pane's sums in the spectrum's basis around what was expected then, its counts, its squared sums for the spread, its time,
-        and what it says of the model's accuracy."""
-        expected, d = timed @ self.slice.profile.coefficients, self._widths[0]
-        features = summary.sums.astype(np.float32) @ self.model.spectrum.basis - expected[:d]
-        scalars = summary.scalars - expected[d:]
-        spread = np.concatenate([self._weights @ np.square(features), np.square(scalars)]) / summary.count
-        parts = (features, scalars, summary.clusters, summary.novelty, [summary.count], spread, timed, summary.accuracy)
-        return np.concatenate(parts, dtype=np.float32, casting="unsafe")
-
     def _means(self) -> WindowMeans:
-        rows, w = self._windows.latest, self._widths
-        n = rows[:, w[3]].astype(np.float64)
-        return WindowMeans(
-            scales=slice(0, len(rows)),
-            features=np.asarray(rows[:, : w[0]] / n[:, None], np.float32),
-            scalars=rows[:, w[0] : w[1]] / n[:, None],
-            samples=n,
-            panes=self._windows.lengths(),
-            scatter=rows[:, w[4] : w[5]].astype(np.float64),
-            error=self.slice.profile.unknown(rows[:, w[5] : w[6]] / n[:, None]).T,
-        )
+        return self._rows.means(self._windows.latest, self._windows.lengths())
 
     def _weigh(self) -> Evidence:
         means = self._means()
@@ -249,4 +212,4 @@ class StreamScan:
         """What an interval of the most surprising window must allow for to hold (level .95) over all scanned so far, and at an alarm:
         there the evidence had `crossed` a threshold."""
         scanned = self.samples - (self._partial.count if self._partial else 0)
-        return Selection(self.model.calibration.curve.threshold(20.0 * max(scanned, 50)), crossed, self._gap)
+        return Selection(self.slice.curve.threshold(20.0 * max(scanned, 50)), crossed, self._gap)

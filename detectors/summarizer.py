@@ -133,16 +133,16 @@ class Summarizer:
             novelty_ranks=Percentiles(np.empty(0, np.float32)),
             residual_ranks=Percentiles(np.empty(0, np.float32)),
         )
-        distance, nearest = bare._nearest(calibration)
+        distance, nearest = _nearest(bare, calibration)
         answers = None
         if predicted is not None:
-            own = bare.prototype_cluster[bare._nearest(fit)[1]], predicted[0]
+            own = bare.prototype_cluster[_nearest(bare, fit)[1]], predicted[0]
             apart = bare.prototype_cluster[nearest], predicted[1]
             answers = Predictions.fit(*own, clusters=bare.clusters, calibration=apart)
         return replace(
             bare,
             novelty_ranks=Percentiles.of(distance),
-            residual_ranks=Percentiles.of(bare._residual(calibration)),
+            residual_ranks=Percentiles.of(_residual(bare, calibration)),
             confidence_ranks=None if confidence is None else Percentiles.of(1 - confidence),
             predictions=answers,
             quality_ranks={name: Percentiles.of(values) for name, values in (quality or {}).items()},
@@ -184,9 +184,9 @@ class Summarizer:
         quality : (m, Q) float32, a column for each measure.
         """
         m = len(embeddings)
-        distance, nearest = self._nearest(embeddings)
+        distance, nearest = _nearest(self, embeddings)
         novelty, at = self.novelty_ranks(distance), self.prototype_cluster[nearest]
-        percentiles = [novelty, self.residual_ranks(self._residual(embeddings))]
+        percentiles = [novelty, self.residual_ranks(_residual(self, embeddings))]
         if self.confidence_ranks is not None:
             percentiles.append(self.confidence_ranks(_unknown(m) if confidence is None else 1 - confidence))
         if self.predictions is not None:
@@ -264,17 +264,19 @@ class Summarizer:
             AccuracyCalibration.from_arrays(accuracy) if accuracy else None,
         )
 
-    def _nearest(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Squared distance to the nearest prototype, and which."""
-        distances = squared_distances(rows - self.centre, self.prototypes - self.centre)  # a common offset would cost all digits
-        nearest = distances.argmin(1)
-        return distances[np.arange(len(rows)), nearest], nearest
 
-    def _residual(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Squared length outside the leading components."""
-        centred = rows - self.centre
-        inside = centred @ self.components
-        return np.asarray(np.einsum("ij,ij->i", centred, centred) - np.einsum("ij,ij->i", inside, inside), np.float32)
+def _nearest(summarizer: Summarizer, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Squared distance to the nearest prototype, and which; a common offset would cost all digits."""
+    distances = squared_distances(rows - summarizer.centre, summarizer.prototypes - summarizer.centre)
+    nearest = distances.argmin(1)
+    return distances[np.arange(len(rows)), nearest], nearest
+
+
+def _residual(summarizer: Summarizer, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Squared length outside the leading components."""
+    centred = rows - summarizer.centre
+    inside = centred @ summarizer.components
+    return np.asarray(np.einsum("ij,ij->i", centred, centred) - np.einsum("ij,ij->i", inside, inside), np.float32)
 
 
 def _unknown(rows: int) -> NDArray[np.float32]:
