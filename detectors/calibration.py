@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from detectors.law import Law
 from detectors.spectrum import Moments
 from detectors.thresholds import ThresholdCurve
-from detectors.windows import SCALES
+from detectors.windows import SCALES, mean_lengths
 
 Progress = Callable[[float], None]
 """Called with the share done, 0 to 1."""
@@ -157,8 +157,7 @@ class NullWorld:
 
     def repetition(self) -> NDArray[np.float64]:
         """(K,) share of the pairs of a window that were drawn independently, so that a row may have met itself."""
-        n = 1.5 * 2.0 ** np.arange(SCALES) * self.pane
-        ratio = n / self.run
+        ratio = mean_lengths() * self.pane / self.run
         return np.where(ratio <= 1, ratio / 3, 1 - 1 / ratio + 1 / (3 * ratio**2))
 
     def _reference_error(self, rng: np.random.Generator) -> NDArray[np.float32]:

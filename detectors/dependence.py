@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from detectors.law import Law
+from detectors.windows import mean_lengths
 
 if TYPE_CHECKING:
     from detectors.calibration import NullWorld
@@ -106,8 +107,7 @@ class Dependence:
         mean, deviation = law.mean.copy(), law.deviation.copy()
         spread = np.array([self._block_spread(world.rows[:, : world.weights.shape[1]] * np.sqrt(w)) for w in world.weights])
         rows = (np.square(world.rows[:, : world.weights.shape[1]]) @ world.weights.T).mean(0, dtype=np.float64)
-        for k in range(len(mean)):
-            n = 1.5 * 2**k * world.pane
+        for k, n in enumerate(mean_lengths() * world.pane):
             expected = self.expected(n, world.reference[0])
             share = max(1.0, n / self.block)
             ratio = rows * expected[:norms] / np.maximum(law.mean[k, :norms], 1e-12)

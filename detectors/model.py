@@ -18,7 +18,7 @@ from detectors.spectrum import Moments, Spectrum
 from detectors.summarizer import Described, Extras, Summarizer
 from detectors.thresholds import ThresholdCurve
 from detectors.timeofday import Clock, Products, Profile
-from detectors.windows import SCALES
+from detectors.windows import SCALES, mean_lengths
 
 PANE = 8
 """Samples from which a test pane is decided on."""
@@ -194,7 +194,7 @@ class ScanModel:
         The slice's rows depend on each other as the monitor's do, at most: a session may lie wholly within the slice.
         """
         law, whole, dependence = self.calibration.law, self.calibration.moments, self.dependence
-        n = 1.5 * 2.0 ** np.arange(SCALES) * self.pane
+        n = mean_lengths() * self.pane
         longer = np.array([dependence.expected(v, rows) / dependence.expected(v, self.calibration.rows) for v in n])
         norms = np.square(rest) @ self.spectrum.weights.T.astype(np.float64)
         unsure = norms.var(0) / (len(rest) / dependence.whitened) / moments.t1**2

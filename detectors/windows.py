@@ -102,3 +102,8 @@ def scales_within(room: int, length: int, *, beside: int = 0) -> int:
     """K, of windows over rows of length L that take at most `room` bytes when all are filled, with `beside` bytes more for each; at
     most 22."""
     return min(room // (2 * (4 * length + 8) + beside), SCALES)
+
+
+def mean_lengths() -> NDArray[np.float64]:
+    """(SCALES,) panes in the window of each scale, in the mean over time."""
+    return np.asarray(1.5 * 2.0 ** np.arange(SCALES) - 0.5)

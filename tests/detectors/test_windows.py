@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.windows import SCALES, Windows, scales_within, window_starts
+from detectors.windows import SCALES, Windows, mean_lengths, scales_within, window_starts
 
 
 @given(panes=st.integers(1, 200), scales=st.integers(1, 7))
@@ -62,3 +62,10 @@ def test_a_state_of_another_shape_is_refused() -> None:
     windows = Windows(5, 3)
     with pytest.raises(ValueError, match="does not fit"):
         windows.restore(Windows(5, 4).state())
+
+
+@given(scale=st.integers(0, 8))
+def test_the_mean_length_is_that_over_a_whole_period(scale: int) -> None:
+    panes = range(2 ** (scale + 3), 2 ** (scale + 4))
+    lengths = [count - window_starts(count, scale + 1)[scale] for count in panes]
+    assert np.mean(lengths) == mean_lengths()[scale]
