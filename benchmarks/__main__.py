@@ -1,4 +1,5 @@
-"""`python -m benchmarks [NAME …]`: prints every figure with its bar and ends with 1 if one does not hold."""
+"""`python -m benchmarks [NAME …]`: prints every figure with its bar, keeps them in `benchmarks/RESULTS.md`, and ends
+with 1 if one does not hold."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import Self
 
@@ -17,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import Benchmark, Figure, Skipped
+from benchmarks.results import figure_table, keep
 
 NAMES = (
     "pipeline",
@@ -73,6 +76,7 @@ def ran(name: str, out: Console, err: Console) -> bool:
     except Skipped as reason:
         out.print(f"{name}: skipped, {reason}\n", highlight=False)
         return True
+    keep(name, figure_table(figures), datetime.now(UTC))
     out.print(table(f"{name}, {time.perf_counter() - started:.0f} s", figures), "")
     return all(figure.holds is not False for figure in figures)
 

@@ -208,7 +208,8 @@ def _bars(named: Sequence[Named]) -> Iterator[Figure]:
             first, later = right.mean(0)
             rate = float(right.any(1).mean())
             value = f"{rate:.1%} of {len(right)} alarms ({first:.1%} at the alarm, {later:.1%} after one doubling)"
-            yield Figure(f"kind right, {share:.0%} drifted, {world or 'all'}", value, f"≥ {bar:.0%}", rate >= bar)
+            limit, holds = ("", None) if world else (f"≥ {bar:.0%}", rate >= bar)
+            yield Figure(f"kind right, {share:.0%} drifted, {world or 'all'}", value, limit, holds)
 
 
 def _confusion(named: Sequence[Named]) -> Iterator[Figure]:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from benchmarks.figures import Figure, Progress, Skipped
 from benchmarks.grid import paths, worlds
 from benchmarks.grid.tables import Grid
 from benchmarks.grid.verdicts import Streams
+from benchmarks.results import keep
 
-RESULTS = Path("benchmarks/RESULTS.md")
 ALL = (*worlds.SETS, *worlds.SESSIONS)
 
 
 def run(progress: Progress) -> Sequence[Figure]:
-    """Fills the cache with what is missing, then judges all that it holds, installed rivals included, and writes `RESULTS`.
+    """Fills the cache with what is missing, then judges all that it holds, installed rivals included.
 
     GRID_STREAMS (100) and GRID_SETS (all, separated by commas) in the environment make it smaller.
     """
@@ -31,5 +30,5 @@ def run(progress: Progress) -> Sequence[Figure]:
     progress("comparing")
     from benchmarks.rivals.tables import section  # noqa: PLC0415 - what is installed builds on the grid; only the document tells of both
 
-    RESULTS.write_text(f"{grid.document(datetime.now(UTC))}\n{section(sets)}\n", encoding="utf-8")
+    keep("grid in detail", f"{grid.document()}\n{section(sets)}", datetime.now(UTC))
     return grid.figures()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -16,6 +12,7 @@ from benchmarks.grid.methods import OURS
 from benchmarks.grid.scenarios import WARM_UP
 from benchmarks.grid.verdicts import Comparison, Estimate, Streams
 from benchmarks.grid.worlds import SESSIONS
+from benchmarks.results import table
 
 ALIBI = "alibi MMDDriftOnline"
 """Whose cost ours is held against."""
@@ -105,15 +102,11 @@ class Grid:
             for what, ratio in zip(("time per sample", "calibration time", "state"), ours / theirs, strict=True):
                 yield Figure(f"{name}: {what} over {ALIBI}'s", f"{ratio:.4f}", f"≤ {COST_BAR}", bool(ratio <= COST_BAR))
 
-    def document(self, now: datetime) -> str:
-        """Everything, in Markdown."""
-        parts = [_head(now), self._bars(), self._ratio_table(), self._comparison_table()]
+    def document(self) -> str:
+        """All that the figures were made of, in Markdown."""
+        parts = [_head(), self._ratio_table(), self._comparison_table()]
         parts += [self._delay_table(name) for name in self._sets]
         return "\n\n".join([*parts, self._alarm_table(), self._ablation_table(), self._cost_table()]) + "\n"
-
-    def _bars(self) -> str:
-        rows = [(f.name, f.value, f.bar, {None: "", True: "holds", False: "**fails**"}[f.holds]) for f in self.figures()]
-        return "## Bars\n\n" + _table(("figure", "measured", "bar", ""), rows)
 
     def _ratio_table(self) -> str:
         rows = []
@@ -121,21 +114,21 @@ class Grid:
             found = self.against(rival)
             if found is not None:
                 rows.append((rival, _interval(found[0], 2), str(found[1])))
-        return f"## Delay of {OURS} over each rival's\n\nGeometric mean over cells.\n\n" + _table(("rival", "ratio", "cells"), rows)
+        return f"### Delay of {OURS} over each rival's\n\nGeometric mean over cells.\n\n" + table(("rival", "ratio", "cells"), rows)
 
     def _comparison_table(self) -> str:
         rows = [(c.set, c.cell, c.rival, _interval(c.ratio, 2), f"{p:.3f}") for c, p in self.comparisons()]
         text = (
             f"The best is picked on the streams with even seeds, compared on the others; p: that the ratio is at most {CELL_BAR}, by Holm."
         )
-        return f"## Delay of {OURS} over that of the best of all rivals\n\n{text}\n\n" + _table(("set", "cell", "best", "ratio", "p"), rows)
+        return f"### Delay of {OURS} over that of the best of all rivals\n\n{text}\n\n" + table(("set", "cell", "best", "ratio", "p"), rows)
 
     def _delay_table(self, name: str) -> str:
         streams = self._sets[name]
         methods = [OURS, *(rival for rival in self.rivals if rival in streams.methods)]
         rows = [(cell, *(_delay(streams, method, cell) for method in methods)) for cell in streams.methods[OURS].cells]
         counts = [f"{len(streams.methods[m].seeds)}, {streams.methods[m].crossings}" for m in methods]
-        return f"## Delay: {name}\n\n" + _table(("cell", *methods), [("streams, null crossings", *counts), *rows])
+        return f"### Delay: {name}\n\n" + table(("cell", *methods), [("streams, null crossings", *counts), *rows])
 
     def _alarm_table(self) -> str:
         rows = []
@@ -150,7 +143,7 @@ class Grid:
                     length = _interval(each, 0) if alarms else "none came"
                     rows.append((name, method, asked, length, f"{alarms:,} in {samples:,}", f"{once:.0%} of {len(shipped)}"))
         heads = ("set", "method", "run length asked", "samples ÷ alarms", "alarms in samples", "streams with one")
-        return "## False alarms, as shipped\n\nStreams without drift; a method begins anew after each alarm.\n\n" + _table(heads, rows)
+        return "### False alarms, as shipped\n\nStreams without drift; a method begins anew after each alarm.\n\n" + table(heads, rows)
 
     def _ablation_table(self) -> str:
         rows = []
@@ -165,7 +158,7 @@ class Grid:
                 rows.append((variant.split(", ")[1], _interval(found[0], 2), f"{longer}, {shorter} of {len(cells)}", most))
         text = "Delay of what is left over the whole's, each at its own threshold of the same measured run length."
         heads = ("left out", "geometric mean", "cells surely longer, shorter", "longest")
-        return f"## Ablation\n\n{text}\n\n" + _table(heads, rows)
+        return f"### Ablation\n\n{text}\n\n" + table(heads, rows)
 
     def _cost_table(self) -> str:
         rows = []
@@ -173,26 +166,15 @@ class Grid:
             for method in (OURS, *(rival for rival in self.rivals if rival in streams.methods)):
                 row_seconds, fit_seconds, state_bytes = _cost(streams, method)
                 rows.append((name, method, f"{row_seconds * 1e6:,.1f} µs", f"{fit_seconds:,.2f} s", f"{state_bytes / 1000:,.1f} kB"))
-        return "## Cost\n\nMedian over streams, one thread.\n\n" + _table(("set", "method", "per row", "fit", "state"), rows)
+        return "### Cost\n\nMedian over streams, one thread.\n\n" + table(("set", "method", "per row", "fit", "state"), rows)
 
 
-def _head(now: datetime) -> str:
-    share = f"{WARM_UP} rows without drift come first"
+def _head() -> str:
     return (
-        f"# Detection grid\n\n{now:%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, {_processor()}, Python {platform.python_version()}, "
-        f"numpy {np.__version__}. Written by `python -m benchmarks grid`; benchmarks/README.md says how it is measured.\n\n"
         f"Delays are means in rows, capped at {verdicts.CAP:,.0f}, which a miss counts as, at thresholds of equal measured run length "
-        f"{verdicts.RUN_LENGTH:,.0f}; {share}. In brackets 95 % intervals over streams; then how many missed the drift (m), and how many "
-        "crossed before it and are left out (x)."
+        f"{verdicts.RUN_LENGTH:,.0f}; {WARM_UP} rows without drift come first. In brackets 95 % intervals over streams; then how many "
+        "missed the drift (m), and how many crossed before it and are left out (x)."
     )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _cost(streams: Streams, method: str) -> tuple[float, float, float]:
@@ -212,8 +194,3 @@ def _delay(streams: Streams, method: str, cell: str) -> str:
 def _interval(estimate: Estimate, digits: int) -> str:
     value, low, high = (f"{v:,.{digits}f}" for v in (estimate.value, estimate.low, estimate.high))
     return f"{value} [{low}, {high}]"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -57,4 +57,4 @@ def section(sets: Sequence[str]) -> str:
     lines = [_HEAD, "|---" * 10 + "|", *("| " + " | ".join(line) + " |" for line in found)]
     others = [name for name in sets if name not in followed]
     end = f"\n\nNot followed on {', '.join(others)}." if others else ""
-    return f"## Installed rivals as shipped, without drift\n\n{settings}\n\n" + "\n".join(lines) + end
+    return f"### Installed rivals as shipped, without drift\n\n{settings}\n\n" + "\n".join(lines) + end
