@@ -25,6 +25,8 @@ PANE = 8
 _REGULARISERS = (0.02, 0.2, float("inf"))
 _RUN_LENGTH_PER_ROW = 5.0
 _LEAST_ROWS = 200
+_LEAST_HELD_OUT = 50
+"""Independent rows of a slice that the fit part does not hold: its law comes from them."""
 _LEAST_UNIT = 1.0
 """Of a scalar: a measure that hardly ever varies in the reference has hardly a rarest hundredth to compare with."""
 
@@ -99,6 +101,11 @@ class ScanModel:
         """The M channels: norms of the mean feature, then scalars."""
         return self.spectrum.names + self.summarizer.scalar_names
 
+    @property
+    def least_held_out(self) -> int:
+        """Rows of a slice that the fit part must not hold: more where neighbours depend on each other."""
+        return int(np.ceil(_LEAST_HELD_OUT * self.dependence.whitened))
+
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Everything, as arrays without pickle."""
         own: dict[str, NDArray[np.generic]] = {
@@ -143,7 +150,9 @@ class ScanModel:
 
     def slice(self, described: Described, held_out: NDArray[np.bool_], *, times: NDArray[np.float64] | None = None) -> Slice:
         """A segment's slice from its described reference rows, which of them the fit part does not hold, and their times where the
-        reference has a profile (`ScanModel.times`)."""
+        reference has a profile (`ScanModel.times`). ValueError below `least_held_out` of the former."""
+        if held_out.sum() < self.least_held_out:
+            raise ValueError(f"a slice needs {self.least_held_out} rows that the fit part does not hold, found {held_out.sum()}")
         if times is None and self.profile.clock.size > 1:
             raise ValueError("the reference has a profile of time: a slice needs the times of its rows")
         basis = self.profile.clock.basis(np.zeros(len(described)) if times is None else times)

@@ -36,7 +36,8 @@ Progress = Callable[[str, float], None]
 """Called with the step's name and the share of it that is done."""
 
 SLICE_ROWS = 200
-"""Reference rows from which a segment is tested against its own slice; below it only counts are kept."""
+"""Reference rows from which a segment is tested against its own slice, if the fit part left enough of them; below it only counts
+are kept."""
 
 _SHARED_TAGS = 4096
 """Combinations of tags of which rows share one mapping when they are read."""
@@ -90,8 +91,9 @@ class Reference:
         """Every stream that can be tested: the whole, and each segment with rows enough of its own."""
         found = {WHOLE: self.model.whole()}
         for segment, at in self._members().items():
-            if len(at) >= SLICE_ROWS:
-                found[segment] = self._slice(at[np.linspace(0, len(at) - 1, min(len(at), _MOST_SLICE_ROWS)).astype(np.int64)])
+            spread = at[np.linspace(0, len(at) - 1, min(len(at), _MOST_SLICE_ROWS)).astype(np.int64)]
+            if len(at) >= SLICE_ROWS and self.model.held_out[spread].sum() >= self.model.least_held_out:
+                found[segment] = self._slice(spread)
         return found
 
     @cached_property
