@@ -12,11 +12,13 @@ from detectors import Evidence, Summary
 from detectors.fleet import EDetector
 from detectors.stream import StreamScan
 from service.alarms import Episode
-from service.budget import DAY
+from service.budget import DAY, WEEK
 from service.records import Accuracy, Family, Measured, Regime
 
 _OUTPUT = frozenset({"confidence", "prediction"})
 _QUALITY = (" high", " low")
+_SILENCE = 3_600.0
+"""Seconds without a pane that are a pause."""
 
 
 def family_of(channel: str) -> Family:
@@ -28,20 +30,36 @@ def family_of(channel: str) -> Family:
 
 @dataclass(slots=True)
 class Traffic:
-    """Samples per second of log time, over the recent past: exponentially weighted, so that it follows a changed rate."""
+    """Samples per second of log time, over the recent past: exponentially weighted, so that it follows a changed rate.
+
+    A pause is no traffic to learn from: silence counts for an hour, or for as long as the last silence, so that a stream that comes by
+    the night or by the batch is measured over its whole days. While log time stands still the rate can at most double: after a leap
+    into the future it would else grow until time has caught up.
+    """
 
     samples: float = 0.0
     seconds: float = 0.0
     last: float = 0.0
+    silence: float = _SILENCE
+    """Seconds that the last pause took, a week at most."""
+    usual: float | None = None
+    """Rate around the last time that log time moved on."""
     memory: float = DAY
 
     def add(self, samples: int, time: float) -> float:
-        """A pane's samples, ending at a log time; returns how much log time went by."""
-        gone = max(time - self.last, 0.0) if self.last else 0.0
-        keep = float(np.exp(-gone / self.memory))
-        self.samples, self.seconds = self.samples * keep + samples, self.seconds * keep + gone
+        """A pane's samples, ending at a log time; returns how much log time was watched since the last."""
+        gap = max(time - self.last, 0.0) if self.last else 0.0
+        watched = min(gap, self.silence)
+        if gap > _SILENCE:
+            self.silence = min(gap, WEEK)
+        before, keep = self.rate, float(np.exp(-watched / self.memory))
+        self.samples, self.seconds = self.samples * keep + samples, self.seconds * keep + watched
         self.last = max(time, self.last)
-        return gone
+        if gap:
+            self.usual = max(before or 0.0, self.rate or 0.0) or None
+        elif self.usual:
+            self.samples = min(self.samples, 2 * self.usual * self.seconds)
+        return watched
 
     @property
     def rate(self) -> float | None:
@@ -59,6 +77,8 @@ class Stream:
     """Slower than the scan; its evidence may be compared over streams."""
     regime: Regime = Regime.ACTIVE
     traffic: Traffic = field(default_factory=Traffic)
+    samples: int = 0
+    """Taken since the reference came into force, however often the detector has started anew."""
     episodes: dict[Family, Episode] = field(default_factory=dict)
     _channels: Mapping[Family, NDArray[np.bool_]] = field(init=False, repr=False)
 
@@ -84,6 +104,7 @@ class Stream:
 
     def take(self, summary: Summary, span: tuple[float, float]) -> None:
         """A pane's samples, from the first time to the last."""
+        self.samples += summary.count
         self.detector.update(self.scan, summary, span=span)
         self.scan.update(summary, span=span)
 

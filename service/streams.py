@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -31,6 +32,7 @@ from service.alarms import (
 )
 from service.budget import ALLOCATION, Allocation, Exposures
 from service.episodes import Stream, Traffic
+from service.errors import ArtefactError
 from service.hours import LogTimes
 from service.records import (
     WHOLE,
@@ -50,6 +52,9 @@ from service.reference import Reference, effective_tolerance
 from service.settings import MonitorSettings
 from service.tuning import Tuning
 
+_FORMAT = 2
+"""Of checkpoints; goes up with every change to what they hold."""
+_REMEDY = "run the version that wrote it, or start with another directory: the alarms that it holds open would be lost"
 _DRIFTS = (0.05, 0.1, 0.2, 0.5)
 """Shares of new content whose expected delay is shown."""
 
@@ -97,7 +102,7 @@ class MonitorStreams:
 
     def samples_since(self, alarm: Alarm) -> int:
         """Samples that an open alarm's stream has taken since it opened."""
-        return self.streams[alarm.segment].evidence.samples - alarm.at_sample
+        return self.streams[alarm.segment].samples - alarm.at_sample
 
     def apply(self, entry: Pane | Event) -> Outcome:
         """Decides one entry of the log, in sequence order."""
@@ -181,7 +186,7 @@ class MonitorStreams:
         """An open episode grows critical or, after long calm, resolves."""
         alarm = self.alarms[stream.episodes[family].alarm]
         upper = stream.calm_bound(family)
-        stream.episodes[family], over = calm(stream.episodes[family], upper, samples=evidence.samples, now=pane.last_time, rules=self.rules)
+        stream.episodes[family], over = calm(stream.episodes[family], upper, samples=stream.samples, now=pane.last_time, rules=self.rules)
         if over:
             return self._close(stream, step(alarm, AlarmState.RESOLVED, Reason.CALM, time=pane.last_time))
         renamed = _renamed(alarm, stream, pane)
@@ -228,6 +233,7 @@ class MonitorStreams:
             arrays |= {f"{number}.{name}": value for name, value in stream.scan.state().items()}
             arrays |= {f"{number}.e.{name}": value for name, value in stream.detector.state().items()}
         head = _Head(
+            format=_FORMAT,
             version=self.reference.version,
             sequence=self.sequence,
             samples=self.samples,
@@ -235,6 +241,7 @@ class MonitorStreams:
             segments=list(self.streams),
             episodes=[stream.episodes for stream in self.streams.values()],
             traffic=[stream.traffic for stream in self.streams.values()],
+            taken=[stream.samples for stream in self.streams.values()],
             alarms=list(self.alarms.values()),
             exposures=self.exposures,
             times=self.times,
@@ -250,20 +257,24 @@ class MonitorStreams:
         head, arrays = _parts(checkpoint)
         if head.version != self.reference.version or head.segments != list(self.streams):
             return False
+        streams = {segment: self._stream(segment, self.rules.tolerance) for segment in head.segments}
+        try:
+            for number, (stream, *own) in enumerate(zip(streams.values(), head.episodes, head.traffic, head.taken, strict=True)):
+                stream.scan.restore(_below(f"{number}.", arrays))
+                stream.detector.restore(_below(f"{number}.e.", arrays))
+                stream.episodes, stream.traffic, stream.samples = own
+        except (KeyError, ValueError) as error:
+            raise ArtefactError(f"monitor {self.settings.name}: the checkpoint does not fit its reference ({error}); {_REMEDY}") from error
+        self.streams, self.alarms = streams, {alarm.id: alarm for alarm in head.alarms}
         self.sequence, self.samples, self.other_versions = head.sequence, head.samples, head.other_versions
         self.exposures, self.times = head.exposures, head.times
-        self.alarms = {alarm.id: alarm for alarm in head.alarms}
-        for number, (stream, episodes, traffic) in enumerate(zip(self.streams.values(), head.episodes, head.traffic, strict=True)):
-            stream.scan.restore(_below(f"{number}.", arrays))
-            stream.detector.restore(_below(f"{number}.e.", arrays))
-            stream.episodes, stream.traffic = episodes, traffic
         self._tune(head.allocation)
         return True
 
 
 def _renamed(alarm: Alarm, stream: Stream, pane: Pane) -> Alarm:
     """Its kind by the window that has just doubled since it opened; what the feed explains stays the feed's."""
-    since = stream.scan.samples - alarm.at_sample
+    since = stream.samples - alarm.at_sample
     if not since - pane.summary.count < alarm.window_samples <= since or alarm.kind.startswith(Kind.FEED):
         return alarm
     kind = name_kind(stream.scan.signs())
@@ -287,7 +298,7 @@ def _alarm(streams: MonitorStreams, stream: Stream, family: Family, evidence: Ev
         kind=name_kind(stream.scan.signs()),
         severity=severity(evidence.effect, streams.rules),
         state=AlarmState.OPEN,
-        at_sample=evidence.samples,
+        at_sample=stream.samples,
         at_sequence=pane.sequence,
         opened=pane.last_time,
         window_samples=evidence.scale,
@@ -305,7 +316,11 @@ def _alarm(streams: MonitorStreams, stream: Stream, family: Family, evidence: Ev
     )
 
 
-class _Head(msgspec.Struct):
+class _Format(msgspec.Struct):
+    format: int = 0
+
+
+class _Head(_Format, kw_only=True):
     version: int
     sequence: int
     samples: int
@@ -313,17 +328,25 @@ class _Head(msgspec.Struct):
     segments: list[str]
     episodes: list[dict[Family, Episode]]
     traffic: list[Traffic]
+    taken: list[int]
     alarms: list[Alarm]
     exposures: Exposures
     allocation: Allocation | None
-    times: LogTimes = msgspec.field(default_factory=LogTimes)
+    times: LogTimes
 
 
 def _parts(checkpoint: bytes) -> tuple[_Head, dict[str, NDArray[np.generic]]]:
     """What a checkpoint says of the monitor, and its detectors' arrays."""
-    with np.load(io.BytesIO(checkpoint), allow_pickle=False) as file:
-        arrays = dict(file)
-    return msgspec.json.decode(arrays.pop("head").tobytes(), type=_Head), arrays
+    try:
+        with np.load(io.BytesIO(checkpoint), allow_pickle=False) as file:
+            arrays = dict(file)
+        head = arrays.pop("head").tobytes()
+        written = msgspec.json.decode(head, type=_Format).format
+        if written == _FORMAT:
+            return msgspec.json.decode(head, type=_Head), arrays
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
+        raise ArtefactError(f"a monitor's checkpoint in the store is damaged ({error}); {_REMEDY}") from error
+    raise ArtefactError(f"a monitor's checkpoint in the store has format {written}, this driftgate reads {_FORMAT}; {_REMEDY}")
 
 
 def _below(prefix: str, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

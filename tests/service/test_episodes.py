@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from detectors import Effect, Evidence
 from service.alarms import HOLD_BACK_GROWTH, HOLD_BACK_SECONDS, Episode, HeldBack, Rules, calm, cross, should_open, withhold
-from service.episodes import family_of
+from service.episodes import Traffic, family_of
 from service.records import WHOLE, Alarm, AlarmState, Event, Family, Pane, PaneKey, Verdict
 from service.reference import Origin, Reference, References
 from service.streams import MonitorStreams
@@ -152,3 +152,58 @@ def test_each_family_has_an_episode_and_a_hold_back_of_its_own(world: World, ans
     restarted = MonitorStreams(world.settings, answering)
     assert restarted.restore(streams.checkpoint())
     assert restarted.streams[WHOLE].episodes == streams.streams[WHOLE].episodes
+
+
+# --- traffic ---------------------------------------------------------------------------------------------------------
+
+HOUR = 3_600.0
+
+
+def steady(traffic: Traffic, start: float, hours: float, *, per_second: float = 10.0, every: float = 60.0) -> float:
+    """A pane each minute from a log time on; returns what was watched."""
+    return sum(traffic.add(round(per_second * every), start + every * (n + 1)) for n in range(int(hours * HOUR / every)))
+
+
+def test_a_pause_says_nothing_of_the_traffic() -> None:
+    """After three days of silence, or a leap of years, a steady stream reads as before; and so it does a day later."""
+    for pause in (3 * DAY, 3_650 * DAY):
+        traffic = Traffic()
+        watched = steady(traffic, 1e6, 48)
+        watched += steady(traffic, 1e6 + 2 * DAY + pause, 1)
+        assert traffic.rate == pytest.approx(10.0, rel=0.06)
+        assert watched == pytest.approx(50 * HOUR, rel=0.01)
+        steady(traffic, 1e6 + 2 * DAY + pause + HOUR, 24)
+        assert traffic.rate == pytest.approx(10.0, rel=0.03)
+
+
+def test_a_stream_of_daily_batches_is_measured_over_its_days() -> None:
+    traffic = Traffic()
+    for day in range(20):
+        for _ in range(10):
+            traffic.add(8_640, 1e6 + day * DAY)
+    assert traffic.rate == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_clock_that_stands_still_in_the_future_does_not_swell_the_traffic() -> None:
+    traffic = Traffic()
+    steady(traffic, 1e6, 48)
+    traffic.add(600, 1e9)
+    for _ in range(5_000):
+        traffic.add(600, 1e9)
+    assert traffic.rate is not None
+    assert 10.0 < traffic.rate < 20.1
+
+
+def test_samples_of_an_alarm_are_counted_on_when_another_family_closes(world: World, answering: Reference) -> None:
+    """Both families alarm; the close of one has the shared detector start anew, and the other's alarm goes on counting."""
+    streams = MonitorStreams(world.settings, answering)
+    decided(streams, panes(world, answering, world.drifted(640, 5), unsure=True, after=0))
+    assert {alarm.family for alarm in streams.alarms.values()} == {Family.INPUT, Family.OUTPUT}
+    closing, staying = sorted(streams.alarms.values(), key=lambda alarm: alarm.family is Family.INPUT)
+    streams.apply(Event("e1", "chat", "resolve", 9_000.0, "ana", closing.id, {}, 41))
+    assert streams.samples_since(staying) == 640 - staying.at_sample
+
+    decided(streams, panes(world, answering, world.drifted(320, 6), unsure=True, after=41))
+    assert streams.samples_since(staying) == 960 - staying.at_sample
+    again = next(alarm for alarm in streams.alarms.values() if alarm.family is closing.family)
+    assert again.at_sample > 640

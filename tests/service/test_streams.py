@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from service.alarms import Reason
 from service.budget import Allocation
+from service.errors import ArtefactError
 from service.figures import describe_status
 from service.records import WHOLE, Alarm, AlarmState, Event, Family, Pane, Regime
 from service.settings import MonitorSettings
@@ -98,6 +101,40 @@ def test_a_checkpoint_of_another_version_is_left_alone(world: World, streams: Mo
     other = MonitorStreams(world.settings, replace(world.reference, version=2))
     assert not other.restore(streams.checkpoint())
     assert (other.sequence, other.samples) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda _: b"PK nothing else",
+        lambda file: rewritten(file, format=1),
+        lambda file: rewritten(file, format=None),
+        lambda file: rewritten(file, episodes=[]),
+        lambda file: rewritten(file, without="0.levels"),
+    ],
+)
+def test_a_checkpoint_of_another_format_is_one_error_that_says_what_to_do(
+    world: World, streams: MonitorStreams, story: list[Entry], damage: Callable[[bytes], bytes]
+) -> None:
+    """And nothing of it is taken over."""
+    decided(streams, story)
+    other = MonitorStreams(world.settings, world.reference)
+    before = describe_status(other)
+    with pytest.raises(ArtefactError, match="run the version that wrote it, or start with another directory"):
+        other.restore(damage(streams.checkpoint()))
+    assert describe_status(other) == before
+
+
+def rewritten(checkpoint: bytes, *, without: str = "", **head: Any) -> bytes:
+    """A checkpoint with another head, None for a field that is not there; or without one of its arrays."""
+    with np.load(io.BytesIO(checkpoint), allow_pickle=False) as file:
+        arrays = {name: array for name, array in file.items() if name != without}
+    document = json.loads(arrays["head"].tobytes()) | head
+    arrays["head"] = np.frombuffer(json.dumps({name: value for name, value in document.items() if value is not None}).encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
 
 
 def test_a_checkpoint_is_small(streams: MonitorStreams, story: list[Entry]) -> None:

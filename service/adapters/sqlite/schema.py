@@ -165,4 +165,4 @@ _LEAVING = (
     ) STRICT""",
 )
 
-STORE = Schema("store", 5, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING))
+STORE = Schema("store", 6, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING))
