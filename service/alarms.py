@@ -25,6 +25,12 @@ class Reason(StrEnum):
     REBASED = "the reference was replaced"
 
 
+VERDICT = "verdict"
+"""Kind of the event that says what an alarm turned out to be."""
+
+SAID = {Verdict.TRUE: Reason.TRUE_ALARM, Verdict.FALSE: Reason.FALSE_ALARM, Verdict.SEASONAL: Reason.SEASONAL}
+"""The reason of the step that a verdict is."""
+
 HOLD_BACK_GROWTH, HOLD_BACK_SECONDS = 1.5, 7 * 86_400.0
 """How much a closed effect must have grown, or how much log time must pass, before its like may open an episode again."""
 
@@ -126,9 +132,19 @@ def apply_event(alarm: Alarm, event: Event) -> Alarm:
     if event.kind == "resolve":
         return step(alarm, AlarmState.RESOLVED, Reason.CLOSED, note=note, **about)  # type: ignore[arg-type]  # a mapping of keywords
     verdict = Verdict(str(event.body["verdict"]))
-    state, reason = {
-        Verdict.TRUE: (AlarmState.ACKNOWLEDGED, Reason.TRUE_ALARM),
-        Verdict.FALSE: (AlarmState.RESOLVED, Reason.FALSE_ALARM),
-        Verdict.SEASONAL: (AlarmState.RESOLVED, Reason.SEASONAL),
-    }[verdict]
-    return replace(step(alarm, state, reason, note=note, **about), verdict=verdict)  # type: ignore[arg-type]  # a mapping of keywords
+    state = AlarmState.ACKNOWLEDGED if verdict is Verdict.TRUE else AlarmState.RESOLVED
+    return replace(step(alarm, state, SAID[verdict], note=note, **about), verdict=verdict)  # type: ignore[arg-type]  # a mapping of keywords
+
+
+def judge_late(alarm: Alarm, event: Event) -> Alarm:
+    """What an event makes of an alarm that is over: only a verdict counts, also one that mends another, and no detector notices."""
+    if alarm.state is not AlarmState.RESOLVED or event.kind != VERDICT:
+        return alarm
+    verdict = Verdict(str(event.body["verdict"]))
+    said = Step(alarm.state.value, SAID[verdict].value, event.time, event.actor, str(event.body.get("note", "")))
+    return replace(alarm, verdict=verdict, history=(*alarm.history, said), version=alarm.version + 1)
+
+
+def closed_at(alarm: Alarm) -> float | None:
+    """When the episode ended, None while it is open; what is said about it later changes nothing in that."""
+    return next((taken.time for taken in alarm.history if taken.state == AlarmState.RESOLVED), None)

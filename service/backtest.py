@@ -10,17 +10,18 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.alarms import Reason, step
+from service.alarms import SAID, VERDICT, Reason, closed_at, judge_late, step
 from service.budget import ALLOCATION
 from service.controller import REBASE
 from service.figures import describe_status
 from service.ports import Store
-from service.records import WHOLE, Alarm, AlarmState, Event, Pane, Regime
+from service.records import WHOLE, Alarm, AlarmState, Event, Pane, Regime, Verdict
 from service.reference import Reference
 from service.settings import MonitorSettings
 from service.streams import MonitorStreams
@@ -159,8 +160,11 @@ class Backtest:
             self._early.append(entry)
 
     def _decide(self, entry: Pane | Event, streams: MonitorStreams) -> None:
-        outcome = streams.apply(self._meant(entry, streams) if isinstance(entry, Event) else entry)
+        meant = self._meant(entry, streams) if isinstance(entry, Event) else entry
+        outcome = streams.apply(meant)
         self._alarms |= {alarm.id: alarm for alarm in outcome.alarms}
+        if isinstance(meant, Event) and not outcome.alarms and meant.subject in self._alarms:
+            self._alarms[meant.subject] = judge_late(self._alarms[meant.subject], meant)
         if isinstance(entry, Pane) and entry.key.reference_version == streams.reference.version:
             self._note(entry, streams)
 
@@ -210,7 +214,7 @@ class Backtest:
             lengths = {segment: length / self._budget for segment, length in event.body["run_lengths"].items()}
             return replace(event, body={**event.body, "run_lengths": lengths})
         recorded = self._recorded.get(event.subject)
-        if recorded is None or event.subject in streams.alarms:
+        if recorded is None or event.subject in streams.alarms or _said_late(recorded, event):
             return event
         for alarm in streams.alarms.values():
             if (alarm.segment, alarm.family) == (recorded.segment, recorded.family):
@@ -235,10 +239,22 @@ def differences(backtest: Backtest, recorded: Iterable[Alarm]) -> Sequence[str]:
 
 
 def _decided(alarm: Alarm) -> Alarm:
-    """What deciding alone makes of an alarm, without explanation and numbering of writes."""
-    return replace(alarm, kind="", exemplars=(), clusters=(), version=0)
+    """What deciding alone makes of an alarm, without numbering of writes, explanation, and what follows from that: a kind of the
+    feed's is not renamed."""
+    history = tuple(taken for taken in alarm.history if taken.reason != Reason.RENAMED)
+    return replace(alarm, kind="", exemplars=(), clusters=(), findings=(), history=history, version=0)
+
+
+def _said_late(alarm: Alarm, event: Event) -> bool:
+    """Whether the alarm was over when it was said: then it was about that one, and not about what stood on its stream by then."""
+    if event.kind != VERDICT:
+        return False
+    said = event.time, event.actor, SAID[Verdict(str(event.body["verdict"]))]
+    before = takewhile(lambda taken: (taken.time, taken.actor, taken.reason) != said, alarm.history)
+    return any(taken.state == AlarmState.RESOLVED for taken in before)
 
 
 def closed(alarm: Alarm) -> float:
     """When the episode ended; infinity while it is open."""
-    return alarm.history[-1].time if alarm.state is AlarmState.RESOLVED else np.inf
+    ended = closed_at(alarm)
+    return np.inf if ended is None else ended

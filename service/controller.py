@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from service.alarms import Reason, step
+from service.alarms import Reason, judge_late, step
 from service.episodes import Stream
-from service.errors import ConflictError
+from service.errors import ConflictError, NotFoundError
 from service.explanation import Recent, explain
 from service.figures import describe_status
 from service.observe import Observer, Reading
@@ -100,7 +100,7 @@ class Controller:
         opened: set[str] = set()
         crossed: set[str] = set()
         for entry in entries:
-            alarms, opens = self._apply(entry)
+            alarms, opens = self._apply(entry, changed)
             changed |= {alarm.id: self._as_one_change(alarm, changed.get(alarm.id)) for alarm in alarms}
             opened |= opens
             crossed |= self._crossed(entry)
@@ -112,13 +112,22 @@ class Controller:
         for alarm in (alarm for alarm in self.streams.alarms.values() if not alarm.quiet):
             self._follower.follow(alarm, samples=self.streams.samples_since(alarm), now=now)
 
-    def _apply(self, entry: Pane | Event) -> tuple[Sequence[Alarm], set[str]]:
-        """Decides an entry: the alarms it changed, and which of them it opened."""
+    def _apply(self, entry: Pane | Event, changed: Mapping[str, Alarm]) -> tuple[Sequence[Alarm], set[str]]:
+        """Decides an entry: the alarms it changed, and which of them it opened. `changed`: by entries before it, not written yet."""
         outcome = self.streams.apply(entry)
         if not isinstance(entry, Pane):
-            return outcome.alarms, set()
+            return outcome.alarms or self._judged_late(entry, changed), set()
         alarms = [self._explained(a, outcome.opened[a.id], entry) if a.id in outcome.opened else a for a in outcome.alarms]
         return alarms, set(outcome.opened)
+
+    def _judged_late(self, event: Event, changed: Mapping[str, Alarm]) -> Sequence[Alarm]:
+        """Said about an alarm that is over: the store has it, no stream does."""
+        try:
+            alarm = changed.get(event.subject) or self._store.get(Alarm, event.subject)
+        except NotFoundError:
+            return ()
+        judged = judge_late(alarm, event)
+        return () if judged is alarm else (judged,)
 
     def checkpoint(self, *, now: float) -> None:
         """Stores the detectors' state, so that a restart replays nothing."""

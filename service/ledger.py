@@ -13,7 +13,7 @@ from scipy.special import gammaincinv
 from service.alarms import HOLD_BACK_GROWTH, HOLD_BACK_SECONDS, Reason
 from service.budget import ALLOCATION, DAY, WEEK, week_of, week_start
 from service.ports import Store
-from service.records import Alarm, Event, Measured, Regime, Step, Verdict
+from service.records import Alarm, AlarmState, Event, Measured, Regime, Step, Verdict
 from service.records.ledger import Entry, FalseAlarms, Ledger, Proposal, Tally
 from service.settings import BudgetSettings
 
@@ -122,10 +122,12 @@ def _sum(weeks: Sequence[Tally]) -> Tally:
 def _of_alarms(alarms: Iterable[Alarm]) -> Iterator[Entry]:
     for alarm in alarms:
         opened = f"{alarm.kind}, effect {100 * alarm.effect.estimate:.1f} % ({alarm.family}, {alarm.severity}, {alarm.regime})"
+        over = False
         for number, step in enumerate(alarm.history):
             yield Entry(step.time, alarm.monitor, *_said(step, opened if number == 0 else ""), alarm.segment, alarm.id)
-            if step.reason in {Reason.FALSE_ALARM, Reason.SEASONAL}:
+            if step.reason in {Reason.FALSE_ALARM, Reason.SEASONAL} and not over:
                 yield Entry(step.time, alarm.monitor, "held back", _hold_back(alarm), alarm.segment, alarm.id)
+            over = over or step.state == AlarmState.RESOLVED
 
 
 def _said(step: Step, opened: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from service import annotation, refresh
+from service.alarms import VERDICT
 from service.annotation import TakenBack, take_back
 from service.controller import Controller
 from service.errors import ConflictError, NotFoundError
@@ -42,8 +43,11 @@ class Operations:
         return self._act(alarm_id, "resolve", {"note": note}, actor, now)
 
     def verdict(self, alarm_id: str, verdict: Verdict, *, actor: str, note: str, now: float) -> Alarm:
-        """Says what the alarm turned out to be; *false* and *seasonal* close it and hold its like back."""
-        return self._act(alarm_id, "verdict", {"note": note, "verdict": verdict.value}, actor, now)
+        """Says what the alarm turned out to be; *false* and *seasonal* close an open one and hold its like back."""
+        alarm = self._store.get(Alarm, alarm_id)
+        if alarm.state is AlarmState.RESOLVED and alarm.verdict is verdict:
+            return alarm
+        return self._act(alarm_id, VERDICT, {"note": note, "verdict": verdict.value}, actor, now)
 
     def open_refresh(self, monitor: str, *, actor: str, note: str, now: float) -> RefreshCycle:
         """Opens a cycle for the monitor's strongest open alarm."""
@@ -81,7 +85,7 @@ class Operations:
     def _act(self, alarm_id: str, kind: str, body: dict[str, str], actor: str, now: float) -> Alarm:
         """Records the event and has it decided at once, so that the answer shows what it did."""
         alarm = self._store.get(Alarm, alarm_id)
-        if alarm.state is AlarmState.RESOLVED:
+        if alarm.state is AlarmState.RESOLVED and kind != VERDICT:
             raise ConflictError(f"alarm {alarm.id} is resolved already ({alarm.history[-1].reason})")
         controller = self._controller(alarm.monitor)
         if controller is None:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from service.backtest import Backtest, closed
+from service.ledger import poisson_interval
 from service.records import Alarm, Verdict
 
 RECORDED = "recorded"
@@ -97,13 +97,6 @@ def _delay(mark: Mark, alarms: Sequence[Alarm], backtest: Backtest) -> Mapping[s
     return about | {"alarm": None, "seconds": None, "samples": None}
 
 
-def rate_interval(count: int, exposure: float, level: float = 0.95) -> tuple[float, float]:
-    """Exact Poisson interval of a rate from a count over an exposure (Garwood, Biometrika 1936)."""
-    tail = (1 - level) / 2
-    low = float(special.gammaincinv(count, tail)) if count else 0.0
-    return low / exposure, float(special.gammainccinv(count + 1, tail)) / exposure
-
-
 # --- as a document --------------------------------------------------------------------------------------------------
 
 
@@ -160,9 +153,9 @@ def document(scored: Score) -> dict[str, Any]:
 def _false_alarms(scored: Score) -> dict[str, Any]:
     """Measured by verdicts or marks, against what the configuration accepts: `used` is the share of it that they took."""
     expected, count = scored.backtest.expected, scored.counts[Verdict.FALSE.value]
-    low, high = rate_interval(count, expected) if expected > 0 else (None, None)
-    used = count / expected if expected > 0 else None
-    return {"count": count, "accepted": expected, "used": used, "used_low": low, "used_high": high}
+    low, high = poisson_interval(count)
+    used = [share / expected if expected > 0 else None for share in (count, low, high)]
+    return {"count": count, "accepted": expected, **dict(zip(("used", "used_low", "used_high"), used, strict=True))}
 
 
 def _alarm(alarm: Alarm, judged: str) -> dict[str, Any]:

@@ -43,5 +43,5 @@ def resolve_alarm(id: str, act: Act, service: Served) -> AlarmView:
 
 @router.post("/{id}/verdict", responses=_CHANGES)
 def judge_alarm(id: str, act: VerdictAct, service: Served) -> AlarmView:
-    """What it turned out to be."""
+    """What it turned out to be; also once it is resolved, and another verdict mends an earlier one."""
     return AlarmView.model_validate(service.actions.verdict(id, act.verdict, actor=act.actor, note=act.note, now=service.clock()))

@@ -73,7 +73,9 @@ class Act(Form):
 class VerdictAct(Act):
     """What an alarm turned out to be."""
 
-    verdict: Verdict = Field(description="`true` keeps the episode open, `false` closes it, `seasonal` holds it back.")
+    verdict: Verdict = Field(
+        description="`true` keeps the episode open, `false` closes it, `seasonal` holds it back; one that is resolved stays so."
+    )
 
 
 class LabelForm(Form):

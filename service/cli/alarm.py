@@ -60,7 +60,8 @@ def verdict(
     note: Note = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say what the alarm turned out to be: `false` and `seasonal` close it and hold its like back for a while."""
+    """Say what the alarm turned out to be: `false` and `seasonal` close an open one and hold its like back for a while; of a resolved one
+    it is kept for the ledger."""
     _act(config, as_json, lambda acts: acts.verdict(alarm, verdict, actor=actor(), note=note, now=time.time()))
 
 

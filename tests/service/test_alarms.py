@@ -11,7 +11,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from detectors import Effect, Evidence
-from service.alarms import Episode, HeldBack, Reason, Rules, apply_event, calm, severity, should_open, step, withhold
+from service.alarms import (
+    Episode,
+    HeldBack,
+    Reason,
+    Rules,
+    apply_event,
+    calm,
+    closed_at,
+    judge_late,
+    severity,
+    should_open,
+    step,
+    withhold,
+)
 from service.errors import ConflictError
 from service.records import Alarm, AlarmState, Event, Family, Measured, Severity, Step, Verdict
 
@@ -140,6 +153,16 @@ def test_a_resolved_alarm_takes_no_more(kind: str) -> None:
         apply_event(resolved, event(kind, verdict="true"))
 
 
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_what_is_said_of_an_alarm_that_is_over_keeps_its_end(verdict: Verdict) -> None:
+    resolved = step(alarm(), AlarmState.RESOLVED, Reason.CALM, time=55.0)
+    judged = judge_late(resolved, event("verdict", verdict=verdict.value, note="late"))
+    assert (judged.state, judged.verdict, closed_at(judged)) == (AlarmState.RESOLVED, verdict, 55.0)
+    assert judged.history[-1].note == "late"
+    assert judge_late(alarm(), event("verdict", verdict="true")) == alarm()
+    assert judge_late(resolved, event("acknowledge")) is resolved
+
+
 class Life(RuleBasedStateMachine):
     """Any order of acts leaves a history that tells the whole story."""
 
@@ -150,6 +173,10 @@ class Life(RuleBasedStateMachine):
     @rule(verdict=st.sampled_from(Verdict))
     def judge(self, verdict: Verdict) -> None:
         self._take(event("verdict", verdict=verdict.value))
+
+    @rule(verdict=st.sampled_from(Verdict))
+    def judge_late(self, verdict: Verdict) -> None:
+        self.alarm = judge_late(self.alarm, event("verdict", verdict=verdict.value))
 
     @rule(kind=st.sampled_from(["acknowledge", "resolve"]))
     def act(self, kind: str) -> None:
@@ -174,7 +201,8 @@ class Life(RuleBasedStateMachine):
         assert self.alarm.history[-1].state == self.alarm.state
         assert self.alarm.version == len(self.alarm.history)
         assert all(taken.reason in set(Reason) for taken in self.alarm.history)
-        assert [taken.state for taken in self.alarm.history].count("resolved") == (self.alarm.state is AlarmState.RESOLVED)
+        states = [taken.state for taken in self.alarm.history]
+        assert "resolved" not in states or set(states[states.index("resolved") :]) == {"resolved"}
         closing = {Verdict.FALSE, Verdict.SEASONAL}
         assert self.alarm.verdict not in closing or self.alarm.state is AlarmState.RESOLVED
 

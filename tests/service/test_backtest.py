@@ -18,7 +18,7 @@ from service.backtest import Backtest, History, Span, differences, stored
 from service.budget import ALLOCATION, Allocation
 from service.controller import Controller
 from service.observe import Silent
-from service.records import Alarm, AlarmState, Event, Pane
+from service.records import Alarm, AlarmState, Event, Finding, Pane, Step, Verdict
 from service.reference import Reference
 from service.settings import MonitorSettings
 
@@ -150,6 +150,25 @@ def test_an_allocation_takes_effect_where_it_stands_in_the_log(store: SqliteStor
     assert differences(backtest, recorded) == []
     twice = again(store, world, chosen, budget=2.0)
     assert {alarm.run_length for alarm in twice.alarms} == {300.0}
+
+
+def test_what_explains_an_alarm_is_no_difference(store: SqliteStore, world: World) -> None:
+    (recorded,) = live(world, store, [""])
+    renamed = Step(recorded.state.value, Reason.RENAMED, recorded.opened, note="was new content")
+    history = (recorded.history[0], renamed, *recorded.history[1:])
+    explained = replace(recorded, kind="feed: input lost", findings=(Finding("gap in time", 0.6, 0.0, "look"),), history=history)
+    assert differences(again(store, world), [explained]) == []
+
+
+def test_what_was_said_of_an_alarm_that_was_over_is_said_of_that_one(store: SqliteStore, world: World) -> None:
+    """Not of the one that stands on its stream by then, and again in a backtest."""
+    first, second = live(world, store, ["resolve", ""])[:2]
+    say(store, first, "verdict", verdict="false")
+    recorded = decide(store, world)
+    assert [(alarm.verdict, alarm.state) for alarm in recorded[:2]] == [(Verdict.FALSE, AlarmState.RESOLVED), (None, second.state)]
+    backtest = again(store, world)
+    assert differences(backtest, recorded) == []
+    assert [alarm.verdict for alarm in again(store, world, detecting(world, critical=0.99)).alarms[:2]] == [Verdict.FALSE, None]
 
 
 def test_a_changed_log_is_noticed(store: SqliteStore, world: World) -> None:

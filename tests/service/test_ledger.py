@@ -16,7 +16,7 @@ from scipy.stats import poisson
 
 from service import ledger
 from service.adapters.sqlite import SqliteStore
-from service.alarms import Reason, apply_event, step
+from service.alarms import Reason, apply_event, judge_late, step
 from service.budget import DAY, WEEK, Allocation, week_of, week_start
 from service.records import Alarm, AlarmState, Decision, Event, Family, Measured, Regime, Severity, Step
 from service.records.ledger import Ledger, Tally
@@ -125,6 +125,15 @@ def test_entries_tell_the_story_in_order(store: SqliteStore) -> None:
     assert entries[0].says == "the traffic is known: 40.0 % of the budget over 1 streams"
     assert entries[2].says.endswith("[ana]")
     assert "surely above 30.0 % or for 7 days" in entries[3].says
+
+
+def test_a_verdict_on_an_alarm_that_is_over_counts_and_holds_nothing_back(store: SqliteStore) -> None:
+    calm = step(alarm("b", MONDAY + DAY), AlarmState.RESOLVED, Reason.CALM, time=MONDAY + 2 * DAY)
+    late = judge_late(calm, Event("e", "chat", "verdict", MONDAY + 9 * DAY, "ana", "b", {"verdict": "false"}))
+    write(store, [replace(late, version=1)])
+    found = kept(store)
+    assert [entry.what for entry in found.entries] == ["alarm", "resolved", "verdict"]
+    assert found.total.false == 1
 
 
 def test_seasonal_proposes_a_reference_over_the_week_that_holds_its_hours(store: SqliteStore) -> None:

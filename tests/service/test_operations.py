@@ -11,7 +11,7 @@ import pytest
 
 from service import refresh
 from service.adapters.sqlite import SqliteStore
-from service.alarms import Reason
+from service.alarms import Reason, closed_at
 from service.controller import Controller
 from service.errors import ConflictError, InputError, NotFoundError
 from service.observe import Silent
@@ -111,6 +111,30 @@ def test_a_resolved_alarm_takes_no_more(desk: Desk) -> None:
         desk.operations.resolve(resolved.id, **BY, now=3_001.0)
     with pytest.raises(NotFoundError, match="no alarm 'nothing'"):
         desk.operations.acknowledge("nothing", **BY, now=3_000.0)
+
+
+def test_an_alarm_that_is_over_can_still_be_judged_and_judged_again(desk: Desk, world: World) -> None:
+    """The ledger counts it, and no detector notices."""
+    resolved = desk.operations.resolve(desk.alarm.id, **BY, now=3_000.0)
+    episodes = dict(desk.controller.streams.streams["all"].episodes)
+    judged = desk.operations.verdict(resolved.id, Verdict.FALSE, **BY, now=9_000.0)
+    assert (judged.state, judged.verdict, closed_at(judged)) == (AlarmState.RESOLVED, Verdict.FALSE, 3_000.0)
+    assert (judged.history[-1].reason, judged.history[-1].actor, judged.version) == (Reason.FALSE_ALARM, "ana", resolved.version + 1)
+    assert desk.operations.verdict(resolved.id, Verdict.FALSE, **BY, now=9_001.0) == judged
+    assert desk.operations.verdict(resolved.id, Verdict.TRUE, **BY, now=9_002.0) == desk.alarm
+    assert (desk.alarm.verdict, desk.alarm.state) == (Verdict.TRUE, AlarmState.RESOLVED)
+    assert desk.controller.streams.streams["all"].episodes == episodes
+    restarted = Controller(world.settings, world.reference, desk.store, Silent())
+    assert restarted.streams.checkpoint() == desk.controller.streams.checkpoint()
+
+
+def test_a_verdict_that_the_end_of_its_alarm_overtook_counts(desk: Desk) -> None:
+    """Said about an open alarm, decided in one step with what closed it."""
+    for kind, body in (("resolve", {}), ("verdict", {"verdict": "false"})):
+        desk.store.record_event(Event(kind, "chat", kind, 3_000.0, "ana", desk.alarm.id, body))
+    assert desk.controller.step(now=3_002.0)
+    assert [taken.reason for taken in desk.alarm.history[-2:]] == [Reason.CLOSED, Reason.FALSE_ALARM]
+    assert (desk.alarm.state, desk.alarm.verdict) == (AlarmState.RESOLVED, Verdict.FALSE)
 
 
 def test_of_two_verdicts_on_the_same_alarm_the_slower_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
