@@ -41,10 +41,10 @@ class Allotment:
         standing = {name: _standing(status) for name, status in figures.items()}
         demands = [demand for name, status in figures.items() for demand in _demands(self._monitors[name], status)]
         terms = {name: self._terms(self._monitors[name]) for name in figures}
-        reason = due(standing, demands, terms, now)
+        shares = allocate(demands, self._budget.per_second)
+        reason = due(standing, shares, terms, now)
         if reason is None:
             return 0
-        shares = allocate(demands, self._budget.per_second)
         events = _events(shares, standing, terms, reason=reason, now=now)
         for event in events:
             self._store.record_event(event)

@@ -94,6 +94,7 @@ class Due(StrEnum):
 
     FIRST = "the traffic is known"
     STREAMS = "streams came or went"
+    INSIDE = "other streams have references for a share"
     TRAFFIC = "traffic changed more than twofold"
     BUDGET = "the budget or an importance changed"
     UNFINISHED = "the last allocation did not reach every monitor"
@@ -132,26 +133,42 @@ class Allocation:
         }
 
 
-def due(standing: Mapping[str, Allocation | None], demands: Sequence[Demand], terms: Mapping[str, str], now: float) -> Due | None:
-    """Whether the monitors' streams need a new allocation: a named reason, at most once a day; None while all is well.
+def due(standing: Mapping[str, Allocation | None], shares: Sequence[Share], terms: Mapping[str, str], now: float) -> Due | None:
+    """Whether the monitors' streams need a new allocation: a named reason, None while all is well.
 
-    standing : the last allocation of each monitor that demands anything; terms : what each would be made under now.
+    At most once a day, but for streams that the last round knew nothing of. standing : the last allocation of each monitor that demands
+    anything; shares : what an allocation would give now; terms : what each monitor's would be made under now.
     """
     given = [allocation for allocation in standing.values() if allocation is not None]
     if not given:
-        return Due.FIRST if demands else None
-    if now - max(allocation.time for allocation in given) < DAY:
+        return Due.FIRST if shares else None
+    newest = max(given, key=lambda allocation: allocation.time)
+    if newest.streams < len(shares):
+        return Due.STREAMS
+    if now - newest.time < DAY:
         return None
     if len({allocation.round for allocation in given}) > 1:
         return Due.UNFINISHED
     if any(allocation is not None and allocation.terms != terms[monitor] for monitor, allocation in standing.items()):
         return Due.BUDGET
-    known = {(monitor, segment): rate for monitor, each in standing.items() if each for segment, rate in each.rates.items()}
-    if given[0].streams != len(demands) or set(known) != {(demand.monitor, demand.segment) for demand in demands}:
+    return Due.STREAMS if newest.streams != len(shares) else _moved(standing, shares)
+
+
+def _moved(standing: Mapping[str, Allocation | None], shares: Sequence[Share]) -> Due | None:
+    """What has changed in the streams since the last allocation."""
+    given = {
+        (monitor, segment): (each.rates[segment], each.shares[segment])
+        for monitor, each in standing.items()
+        if each
+        for segment in each.rates
+    }
+    asked = {(share.demand.monitor, share.demand.segment): share for share in shares}
+    if set(given) != set(asked):
         return Due.STREAMS
-    least = _least(demands)
-    moved = any(_twofold(known[demand.monitor, demand.segment], demand.rate, least) for demand in demands)
-    return Due.TRAFFIC if moved else None
+    if any((given[stream][1] > 0) != (share.share > 0) for stream, share in asked.items()):
+        return Due.INSIDE
+    least = _least(share.demand for share in shares)
+    return Due.TRAFFIC if any(_twofold(given[stream][0], share.demand.rate, least) for stream, share in asked.items()) else None
 
 
 def _twofold(before: float, now: float, least: float) -> bool:

@@ -44,12 +44,14 @@ class Tuning:
         return min(self.asked(segment), self.supported) if self._allocated(segment) else self.asked(segment)
 
     def regime(self, segment: str) -> Regime:
-        """On what terms the stream raises alarms. A run length of the monitor's own never makes it advisory: the reference was
-        accepted for it."""
+        """On what terms the stream raises alarms. One that the last allocation left outside stays so until another gives it a share. A
+        run length of the monitor's own never makes it advisory: the reference was accepted for it."""
         if self.settings.detection.mode == "shadow":
             return Regime.SHADOW
-        beyond = self._allocated(segment) and self.asked(segment) > self.supported
-        return Regime.ADVISORY if beyond else Regime.ACTIVE
+        if self.allocation is None or not self._allocated(segment):
+            return Regime.ACTIVE
+        inside = self.allocation.shares[segment] > 0 and self.asked(segment) <= self.supported
+        return Regime.ACTIVE if inside else Regime.ADVISORY
 
     def quiet(self, segment: str) -> bool:
         """Whether the stream's alarms notify nobody."""

@@ -97,3 +97,16 @@ def test_another_budget_is_shared_the_next_day(store: SqliteStore) -> None:
     richer = Allotment(store, installation(budget={"alarms": 4, "days": 10}))
     assert [richer.step(now=NOW + DAY - 60), richer.step(now=NOW + DAY)] == [0, 1]
     assert store.events("chat")[1].body["reason"] == Due.BUDGET
+
+
+def test_a_monitor_that_becomes_known_soon_after_gets_its_share_at_once(store: SqliteStore) -> None:
+    chat, search = Monitor(store, "chat"), Monitor(store, "search")
+    allotment = Allotment(store, installation())
+    chat.decide({"all": 1.0})
+    assert allotment.step(now=NOW) == 1
+    chat.decide({"all": 1.0})
+    search.decide({"all": 1.0})
+    assert allotment.step(now=NOW + 60) == 2
+    assert store.events("search")[0].body["reason"] == Due.STREAMS
+    chat.decide({"all": 1.0})
+    assert allotment.step(now=NOW + 120) == 0, "search has not taken it up yet"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.budget import DAY, MOST_WEEKS, WEEK, Allocation, Demand, Due, Exposures, allocate, due, week_of, week_start
+from service.budget import DAY, MOST_WEEKS, WEEK, Allocation, Demand, Due, Exposures, Share, allocate, due, week_of, week_start
 
 MONTHLY = 1 / (30 * DAY)
 
@@ -106,21 +106,27 @@ DEMANDS = [Demand("a", "all", 1.0), Demand("b", "all", 0.5), Demand("b", "locale
 TERMS = {"a": "1", "b": "1"}
 
 
+def shares(demands: Sequence[Demand]) -> list[Share]:
+    return allocate(demands, MONTHLY)
+
+
 def standing(demands: Sequence[Demand] = DEMANDS, **rounds: str) -> dict[str, Allocation | None]:
     found: dict[str, Allocation | None] = {}
     for monitor in ("a", "b"):
-        own = {d.segment: d.rate for d in demands if d.monitor == monitor}
-        found[monitor] = Allocation(rounds.get(monitor, "r1"), 1_000.0, "", own, own, own, len(demands), "1")
+        own = {s.demand.segment: s for s in shares(demands) if s.demand.monitor == monitor}
+        lengths, given = {name: share.run_length for name, share in own.items()}, {name: share.share for name, share in own.items()}
+        rates = {name: share.demand.rate for name, share in own.items()}
+        found[monitor] = Allocation(rounds.get(monitor, "r1"), 1_000.0, "", lengths, rates, given, len(demands), "1")
     return found
 
 
 def test_all_is_well_while_nothing_changes() -> None:
-    assert due(standing(), DEMANDS, TERMS, 1_000.0 + 300 * DAY) is None
+    assert due(standing(), shares(DEMANDS), TERMS, 1_000.0 + 300 * DAY) is None
 
 
 def test_the_first_allocation_waits_for_traffic_and_not_for_a_day() -> None:
     assert due({}, [], {}, 0.0) is None
-    assert due({"a": None}, DEMANDS[:1], TERMS, 0.0) is Due.FIRST
+    assert due({"a": None}, shares(DEMANDS[:1]), TERMS, 0.0) is Due.FIRST
 
 
 @pytest.mark.parametrize(
@@ -130,32 +136,46 @@ def test_the_first_allocation_waits_for_traffic_and_not_for_a_day() -> None:
         ([replace(DEMANDS[0], rate=0.4), *DEMANDS[1:]], Due.TRAFFIC),
         ([replace(DEMANDS[0], rate=1.9), *DEMANDS[1:]], None),
         (DEMANDS[:2], Due.STREAMS),
-        ([*DEMANDS, Demand("b", "locale=fr", 0.1)], Due.STREAMS),
+        ([*DEMANDS[:2], Demand("b", "locale=fr", 0.1)], Due.STREAMS),
+        ([replace(DEMANDS[0], supported=600.0), *DEMANDS[1:]], Due.INSIDE),
     ],
 )
 def test_changes_count_after_a_day(demands: list[Demand], reason: Due | None) -> None:
-    assert due(standing(), demands, TERMS, 1_000.0 + DAY - 1) is None
-    assert due(standing(), demands, TERMS, 1_000.0 + DAY) is reason
+    assert due(standing(), shares(demands), TERMS, 1_000.0 + DAY - 1) is None
+    assert due(standing(), shares(demands), TERMS, 1_000.0 + DAY) is reason
 
 
-def test_a_monitor_that_came_and_one_that_left_are_noticed() -> None:
-    assert due({**standing(DEMANDS[:1]), "b": None}, DEMANDS, TERMS, 1_000.0 + DAY) is Due.STREAMS
-    assert due({"a": standing()["a"]}, DEMANDS[:1], TERMS, 1_000.0 + DAY) is Due.STREAMS
+def test_a_monitor_that_came_waits_for_no_day_and_one_that_left_does() -> None:
+    assert due({**standing(DEMANDS[:1]), "b": None}, shares(DEMANDS), TERMS, 1_001.0) is Due.STREAMS
+    assert due({"a": standing()["a"]}, shares(DEMANDS[:1]), TERMS, 1_000.0 + DAY - 1) is None
+    assert due({"a": standing()["a"]}, shares(DEMANDS[:1]), TERMS, 1_000.0 + DAY) is Due.STREAMS
+
+
+def test_a_round_that_a_monitor_has_not_taken_up_yet_is_not_repeated_at_once() -> None:
+    """Its log may stand still: the others would be told anew every minute."""
+    assert due({**standing(), "b": None}, shares(DEMANDS), TERMS, 1_001.0) is None
+    assert due({**standing(), "b": None}, shares(DEMANDS), TERMS, 1_000.0 + DAY) is Due.STREAMS
+
+
+def test_a_stream_whose_reference_has_grown_into_its_share_is_given_it() -> None:
+    small = [replace(DEMANDS[0], supported=600.0), *DEMANDS[1:]]
+    assert due(standing(small), shares(small), TERMS, 1_000.0 + DAY) is None
+    assert due(standing(small), shares(DEMANDS), TERMS, 1_000.0 + DAY) is Due.INSIDE
 
 
 def test_streams_that_hardly_have_traffic_move_nothing() -> None:
     quiet = [*DEMANDS[:2], replace(DEMANDS[2], rate=1e-5)]
     louder = [*DEMANDS[:2], replace(DEMANDS[2], rate=5e-5)]
-    assert due(standing(quiet), louder, TERMS, 1_000.0 + DAY) is None
+    assert due(standing(quiet), shares(louder), TERMS, 1_000.0 + DAY) is None
 
 
 def test_other_terms_are_a_reason() -> None:
-    assert due(standing(), DEMANDS, {"a": "1", "b": "2"}, 1_000.0 + DAY) is Due.BUDGET
+    assert due(standing(), shares(DEMANDS), {"a": "1", "b": "2"}, 1_000.0 + DAY) is Due.BUDGET
 
 
 def test_a_round_that_did_not_reach_everybody_is_made_good_the_next_day() -> None:
-    assert due(standing(b="r0"), DEMANDS, TERMS, 1_000.0 + DAY - 1) is None
-    assert due(standing(b="r0"), DEMANDS, TERMS, 1_000.0 + DAY) is Due.UNFINISHED
+    assert due(standing(b="r0"), shares(DEMANDS), TERMS, 1_000.0 + DAY - 1) is None
+    assert due(standing(b="r0"), shares(DEMANDS), TERMS, 1_000.0 + DAY) is Due.UNFINISHED
 
 
 # --- what is spent ---------------------------------------------------------------------------------------------------

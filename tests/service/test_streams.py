@@ -347,8 +347,9 @@ def budgeted(world: World, **detection: Any) -> MonitorSettings:
     return world.settings.model_copy(update={"detection": changed})
 
 
-def allocation(lengths: dict[str, float], *, name: str = "r1", sequence: int = 0) -> Event:
-    given = Allocation(name, 500.0, "the traffic is known", lengths, dict.fromkeys(lengths, 1.0), dict.fromkeys(lengths, 0.1), 3, "t")
+def allocation(lengths: dict[str, float], *, name: str = "r1", sequence: int = 0, shares: dict[str, float] | None = None) -> Event:
+    parts = dict.fromkeys(lengths, 0.1) | (shares or {})
+    given = Allocation(name, 500.0, "the traffic is known", lengths, dict.fromkeys(lengths, 1.0), parts, 3, "t")
     return Event(name, "chat", "allocation", 500.0, "driftgate", body=given.body(), sequence=sequence)
 
 
@@ -366,6 +367,15 @@ def test_an_allocation_tunes_every_stream_where_it_stands_in_the_log(world: Worl
     status = describe_status(streams)
     assert status["allocation"]["run_lengths"] == LENGTHS
     assert [stream["asked_run_length"] for stream in status["streams"]] == list(LENGTHS.values())
+
+
+def test_a_stream_that_was_given_no_share_stays_outside_whatever_its_reference_supports(world: World) -> None:
+    """A new reference that supports the share asks for a new allocation first."""
+    streams = MonitorStreams(budgeted(world), world.reference)
+    streams.apply(allocation(LENGTHS, shares={"locale=de": 0.0}, sequence=1))
+    assert streams.streams["locale=de"].regime is Regime.ADVISORY
+    streams.apply(allocation(LENGTHS, name="r2", sequence=2))
+    assert streams.streams["locale=de"].regime is Regime.ACTIVE
 
 
 def test_a_run_length_of_its_own_outlives_every_allocation(world: World, streams: MonitorStreams) -> None:
