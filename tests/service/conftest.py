@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -94,6 +94,14 @@ class World:
     rows: ReferenceRows
     references: References
     reference: Reference
+    _renamed: dict[tuple[str, int], Reference] = field(default_factory=dict)
+
+    def named(self, *, monitor: str = "chat", version: int = 1) -> Reference:
+        """The reference as another monitor's, or another version; what it knows of its segments is learned once for all tests."""
+        key = monitor, version
+        if key not in self._renamed:
+            self._renamed[key] = replace(self.reference, monitor=monitor, version=version)
+        return self._renamed[key]
 
     @property
     def topics(self) -> NDArray[np.float64]:

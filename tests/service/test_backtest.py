@@ -40,7 +40,7 @@ def decide(
     store: SqliteStore, world: World, *, version: int = 1, checkpoint: bool = False, chosen: MonitorSettings | None = None
 ) -> list[Alarm]:
     """A controller's life: it comes, decides what there is, and goes."""
-    controller = Controller(chosen or world.settings, replace(world.reference, version=version), store, Silent())
+    controller = Controller(chosen or world.settings, world.named(version=version), store, Silent())
     while controller.step(now=5_000.0):
         pass
     if checkpoint:
@@ -54,7 +54,7 @@ def say(store: SqliteStore, alarm: Alarm, kind: str, **body: str) -> None:
 
 def again(store: SqliteStore, world: World, chosen: MonitorSettings | None = None, **options: Any) -> Backtest:
     def reference(version: int) -> Reference:
-        return replace(world.reference, version=version)
+        return world.named(version=version)
 
     history = History.of(store, "chat")
     backtest = Backtest(chosen or world.settings, reference, history, **{"as_recorded": chosen is None, **options})
@@ -120,7 +120,7 @@ def test_a_rebase_is_where_it_was(store: SqliteStore, world: World) -> None:
     log.add(world.drifted(320, 102))
     decide(store, world)
     log.add(world.ordinary(64, 7))
-    Controller(world.settings, replace(world.reference, version=2), store, Silent())
+    Controller(world.settings, world.named(version=2), store, Silent())
     log.add(world.new(32, 8))
     log.add(world.new(320, 3), version=2)
     recorded = decide(store, world, version=2)

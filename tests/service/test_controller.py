@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,7 @@ def controller(store: SqliteStore, world: World, *, version: int = 1, **options:
     told = options.pop("notify", ())
     detection = world.settings.detection.model_copy(update={"critical": options.pop("critical", 0.25)})
     settings = world.settings.model_copy(update={"notify": told, "detection": detection})
-    return Controller(settings, replace(world.reference, version=version), store, options.pop("observer", Silent()), **options)
+    return Controller(settings, world.named(version=version), store, options.pop("observer", Silent()), **options)
 
 
 def drain(*deciding: Controller, now: float = 5_000.0) -> int:
@@ -159,7 +158,9 @@ def test_figures_of_every_decision_are_told(store: SqliteStore, log: Log, world:
 # --- restarts --------------------------------------------------------------------------------------------------------
 
 
-def reference_run(world: World) -> list[Alarm]:
+@pytest.fixture(scope="session")
+def undisturbed(world: World) -> list[Alarm]:
+    """What one controller that nothing stops writes of a drift."""
     with closing(SqliteStore(":memory:")) as store:
         drift(world.log(store), world)
         drain(controller(store, world))
@@ -168,7 +169,7 @@ def reference_run(world: World) -> list[Alarm]:
 
 @given(cuts=st.lists(st.integers(1, 39), max_size=4), checkpoints=st.booleans())
 @settings(max_examples=10)
-def test_a_restart_anywhere_gives_the_same_alarms(world: World, cuts: list[int], checkpoints: bool) -> None:
+def test_a_restart_anywhere_gives_the_same_alarms(world: World, undisturbed: list[Alarm], cuts: list[int], checkpoints: bool) -> None:
     rows = np.concatenate([world.ordinary(320, 2), world.drifted(320, 102)])
     edges = [0, *sorted({16 * cut for cut in cuts}), len(rows)]
     with closing(SqliteStore(":memory:")) as store:
@@ -181,7 +182,7 @@ def test_a_restart_anywhere_gives_the_same_alarms(world: World, cuts: list[int],
                 deciding.checkpoint(now=5_000.0)
         found = alarms(store)
 
-    (expected,) = reference_run(world)
+    (expected,) = undisturbed
     assert [(alarm.id, alarm.effect, alarm.exemplars, alarm.clusters) for alarm in found] == [
         (expected.id, expected.effect, expected.exemplars, expected.clusters)
     ]
@@ -202,7 +203,7 @@ class DiesOnce(SqliteStore):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_crash_around_a_decision_loses_and_doubles_nothing(world: World, when: str) -> None:
+def test_a_crash_around_a_decision_loses_and_doubles_nothing(world: World, undisturbed: list[Alarm], when: str) -> None:
     with closing(DiesOnce(":memory:")) as store:
         drift(world.log(store), world)
         dying = controller(store, world, notify=("pager",))
@@ -212,12 +213,12 @@ def test_a_crash_around_a_decision_loses_and_doubles_nothing(world: World, when:
         restarted = controller(store, world, notify=("pager",))
         drain(restarted)
 
-        assert [alarm.id for alarm in alarms(store)] == [alarm.id for alarm in reference_run(world)]
+        assert [alarm.id for alarm in alarms(store)] == [alarm.id for alarm in undisturbed]
         assert [item.kind for item in store.outbox()] == ["alarm.opened"]
         assert restarted.streams.alarms == {alarm.id: alarm for alarm in alarms(store)}
 
 
-def test_a_step_that_failed_in_memory_is_taken_up_from_the_store(world: World) -> None:
+def test_a_step_that_failed_in_memory_is_taken_up_from_the_store(world: World, undisturbed: list[Alarm]) -> None:
     """The same controller goes on after an error between applying and writing."""
     with closing(DiesOnce(":memory:")) as store:
         drift(world.log(store), world)
@@ -226,7 +227,7 @@ def test_a_step_that_failed_in_memory_is_taken_up_from_the_store(world: World) -
         with pytest.raises(KeyboardInterrupt):
             drain(deciding)
         drain(deciding)
-        assert [alarm.id for alarm in alarms(store)] == [alarm.id for alarm in reference_run(world)]
+        assert [alarm.id for alarm in alarms(store)] == [alarm.id for alarm in undisturbed]
 
 
 # --- two controllers -------------------------------------------------------------------------------------------------
@@ -246,7 +247,7 @@ def test_the_slower_of_two_takes_the_others_decisions_over(store: SqliteStore, l
     assert one.streams.checkpoint() == other.streams.checkpoint()
 
 
-def test_two_at_once_lose_and_double_nothing(tmp_path: Any, world: World) -> None:
+def test_two_at_once_lose_and_double_nothing(tmp_path: Any, world: World, undisturbed: list[Alarm]) -> None:
     with closing(SqliteStore(tmp_path / "state.sqlite")) as mine, closing(SqliteStore(tmp_path / "state.sqlite")) as its:
         log = world.log(mine)
         both = [controller(mine, world, notify=("pager",)), controller(its, world, notify=("pager",))]
@@ -267,7 +268,7 @@ def test_two_at_once_lose_and_double_nothing(tmp_path: Any, world: World) -> Non
             thread.join(timeout=30)
         drain(*both)
 
-        (expected,) = reference_run(world)
+        (expected,) = undisturbed
         assert [(alarm.id, alarm.effect) for alarm in alarms(mine)] == [(expected.id, expected.effect)]
         assert [item.kind for item in mine.outbox()] == ["alarm.opened"]
         assert mine.decided("chat")[0] == 40
@@ -363,7 +364,9 @@ def test_open_alarms_are_followed_after_every_decision(store: SqliteStore, log: 
     assert followed == [(alarm.id, 640 - alarm.at_sample), (alarm.id, 800 - alarm.at_sample)]
 
 
-def test_a_monitor_in_shadow_decides_and_records_and_tells_nobody(store: SqliteStore, log: Log, world: World) -> None:
+def test_a_monitor_in_shadow_decides_and_records_and_tells_nobody(
+    store: SqliteStore, log: Log, world: World, undisturbed: list[Alarm]
+) -> None:
     """Neither a destination nor whoever opens refresh cycles; what it records is what an active one would."""
 
     class Following:
@@ -376,7 +379,7 @@ def test_a_monitor_in_shadow_decides_and_records_and_tells_nobody(store: SqliteS
     drift(log, world)
     drain(deciding)
     (alarm,) = alarms(store)
-    (active,) = reference_run(world)
+    (active,) = undisturbed
     assert (alarm.id, alarm.effect, alarm.quiet, alarm.regime) == (active.id, active.effect, True, "shadow")
     store.record_event(Event("e1", "chat", "resolve", 6_000.0, "ana", alarm.id))
     drain(deciding)

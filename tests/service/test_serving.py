@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from service.adapters.log_source import LogSource
 from service.adapters.sqlite import SqliteLog, SqliteStore
@@ -32,6 +33,13 @@ from service.worker import Worker
 
 if TYPE_CHECKING:
     from tests.service.conftest import World
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Failures are meant here; written out in colours, a traceback costs more than all that led to it."""
+    with capture_logs():
+        yield
 
 
 def until(look: Callable[[], Any]) -> Any:
@@ -117,7 +125,7 @@ class Fleet:
         return self.world.embedder
 
     def _reference(self, monitor: str) -> Any:
-        return replace(self.world.reference, monitor=monitor, version=self.versions[monitor])
+        return self.world.named(monitor=monitor, version=self.versions[monitor])
 
 
 @dataclass
