@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +14,15 @@ from detectors import Described
 from detectors.kinds import name_kind
 from detectors.summarizer import spoilt
 from service.episodes import Stream
-from service.feed import Delivery, Schema, findings, repeated
+from service.feed import Delivery, Loss, Schema, findings, repeated
+from service.ports import Store
 from service.records import Alarm, ClusterChange, DeadLetter, Exemplar, Pane, Pooled, belongs
 from service.reference import Reference
 
 _CLUSTERS, _EXEMPLARS, _PER_CLUSTER, _CUT, _LEAST_ROWS = 8, 5, 2, 200, 50
+_MOST_ROWS = 2_000
+"""Samples that an alarm is explained by, the newest of its window: measuring an image means decoding it."""
+_LETTERS = 1_000
 NOVEL = "novel"
 """The cluster of samples that lie near no reference cluster."""
 
@@ -25,15 +30,15 @@ NOVEL = "novel"
 def explain(alarm: Alarm, stream: Stream, pane: Pane, recent: Recent, reference: Reference) -> Alarm:
     """The alarm with its exemplars, moved clusters and what may be ours; `pane` is the one that opened it."""
     rows = [row for row in recent.pool if _shows(row, alarm, reference) and _before_end(row, pane)]
-    rows = rows[-max(alarm.window_samples, _LEAST_ROWS) :]
+    rows = rows[-min(max(alarm.window_samples, _LEAST_ROWS), _MOST_ROWS) :]
     if not rows:
         return replace(alarm, clusters=_changes(stream, reference, [], None))
     described = _described(rows, reference)
     witness = (described.features - reference.summarizer.mean) @ stream.scan.direction
     order = np.argsort(-witness, kind="stable")
     window = slice(-alarm.window_samples, None)
-    delivery = Delivery(rows[window], witness[window], _repeated(rows[window], described, reference), recent.refused_since(alarm))
-    kind = name_kind(replace(stream.scan.signs(), repeated=delivery.repeated, lost=delivery.lost))
+    delivery = Delivery(rows[window], witness[window], _repeated(rows[window], described, reference), recent.loss(alarm))
+    kind = name_kind(replace(stream.scan.signs(), repeated=delivery.repeated, lost=delivery.loss.news))
     classes = set(reference.rows.predicted) - {""}
     schema = Schema(reference.tagged(alarm.segment), sum(map(bool, reference.rows.predicted)) / len(reference.rows), classes)
     return replace(
@@ -47,14 +52,34 @@ def explain(alarm: Alarm, stream: Stream, pane: Pane, recent: Recent, reference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recent:
-    """What the store keeps of the recent past: samples of any segment, oldest first, and what was refused."""
+    """What the store keeps of the recent past of a monitor: samples of any segment, oldest first, and what was refused."""
 
     pool: Sequence[Pooled]
     refused: Sequence[DeadLetter] = ()
+    begins: float = -np.inf
+    """From when on both are whole."""
 
-    def refused_since(self, alarm: Alarm) -> Counter[str]:
-        """Items refused since the alarm's window began, by reason."""
-        return Counter(letter.rejected.reason for letter in self.refused if alarm.window_start <= letter.time <= alarm.opened)
+    @classmethod
+    def of(cls, store: Store, alarm: Alarm) -> Recent:
+        """Twice the time of the alarm's window, so that there is something before it."""
+        pool = store.pool(alarm.monitor, since=2 * alarm.window_start - alarm.opened)
+        letters = store.dead_letters(monitor=alarm.monitor, limit=_LETTERS)
+        cut = min(letter.time for letter in letters) if len(letters) == _LETTERS else -np.inf
+        return cls(pool, letters, max(cut, pool[0].time if pool else -np.inf))
+
+    def loss(self, alarm: Alarm) -> Loss:
+        """Over the alarm's window, of all that came in for the monitor: what was refused is of no segment."""
+        start = max(alarm.window_start, self.begins)
+        refused, taken = self._between(start, math.nextafter(alarm.opened, math.inf))
+        refused_before, taken_before = self._between(self.begins, start)
+        known = taken_before >= _LEAST_ROWS
+        before = refused_before.total() / (refused_before.total() + taken_before) if known else 0.0
+        return Loss(refused, taken, before)
+
+    def _between(self, start: float, end: float) -> tuple[Counter[str], int]:
+        """Items refused by reason, and samples taken, from one moment to before the other."""
+        refused = Counter(letter.rejected.reason for letter in self.refused if start <= letter.time < end)
+        return refused, sum(start <= row.time < end for row in self.pool)
 
 
 def _described(rows: Sequence[Pooled], reference: Reference) -> Described:
@@ -81,8 +106,9 @@ def _before_end(row: Pooled, pane: Pane) -> bool:
 
 
 def _shows(row: Pooled, alarm: Alarm, reference: Reference) -> bool:
-    """Of the alarm's stream, and embedded by the model that its reference belongs to."""
-    return row.reference_version == alarm.reference_version and belongs(row.segments, alarm.segment, reference.segment_values)
+    """Of the alarm's stream, since its window began, and embedded by the model that its reference belongs to."""
+    of_the_window = row.time >= alarm.window_start and row.reference_version == alarm.reference_version
+    return of_the_window and belongs(row.segments, alarm.segment, reference.segment_values)
 
 
 def _distinct(order: NDArray[np.int64], described: Described, most: int) -> list[int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,22 +26,39 @@ _DRIFTED = 0.1
 """Share of the window's rows, the most drifted, whose source is looked at."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What of a monitor's whole input could not be used while a window came in."""
+
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Reason → samples refused for it."""
+    taken: int = 0
+    """Samples that were not."""
+    before: float = 0.0
+    """Share that was refused before the window, 0 where that is not known."""
+
+    @property
+    def share(self) -> float:
+        """Of what came in, 0 to 1."""
+        refused = sum(self.refused.values())
+        return refused / max(refused + self.taken, 1)
+
+    @property
+    def news(self) -> float:
+        """The share, if it is surely more than before the window: what is always lost explains no change."""
+        count = sum(self.refused.values()) + self.taken
+        return self.share if count and _beyond(self.share, self.before, count) else 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """How a window's samples arrived: rows in order of time, how drifted each is, their copies, and what was refused meanwhile."""
+    """How a window's samples arrived: rows in order of time, how drifted each is, their copies, and what was lost meanwhile."""
 
     rows: Sequence[Pooled]
     drift: NDArray[np.floating]
     """(n,) larger is more drifted."""
     repeated: float
-    refused: Mapping[str, int]
-    """Reason → samples refused for it."""
-
-    @property
-    def lost(self) -> float:
-        """Share of what came in that could not be used."""
-        refused = sum(self.refused.values())
-        return refused / max(refused + len(self.rows), 1)
+    loss: Loss = field(default_factory=Loss)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +82,11 @@ def _arrivals(delivery: Delivery) -> Iterator[Finding]:
     if delivery.repeated >= _NOTABLE:
         advice = "the same samples came again under other ids: look for retries or a loop in the client"
         yield Finding("repeated samples", delivery.repeated, 0.0, advice)
-    if delivery.lost >= _NOTABLE:
-        reason = max(delivery.refused, key=lambda why: delivery.refused[why])
+    loss = delivery.loss
+    if loss.news:
+        reason = max(loss.refused, key=lambda why: loss.refused[why])
         advice = f"part of the input could not be used, mostly for `{reason}`: `driftgate dlq list` says more"
-        yield Finding("refused samples", delivery.lost, 0.0, advice)
+        yield Finding("refused samples", loss.share, loss.before, advice)
     times = np.array([row.time for row in delivery.rows])
     if len(times) > 2 and times[-1] > times[0]:
         gap = float(np.diff(times).max() / (times[-1] - times[0]))

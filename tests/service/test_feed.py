@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.feed import Delivery, Schema, findings, repeated
+from service.feed import Delivery, Loss, Schema, findings, repeated
 from service.records import Output, Partition, Pooled
 
 ROWS = np.random.default_rng(1).standard_normal((400, 6)).astype(np.float32)
@@ -24,18 +24,18 @@ def told(delivery: Delivery) -> list[str]:
 
 @pytest.fixture
 def ordinary() -> Delivery:
-    return Delivery([pooled(i) for i in range(200)], np.random.default_rng(2).standard_normal(200), 0.0, {})
+    return Delivery([pooled(i) for i in range(200)], np.random.default_rng(2).standard_normal(200), 0.0)
 
 
 def test_ordinary_delivery_is_not_told(ordinary: Delivery) -> None:
     assert told(ordinary) == []
-    assert told(Delivery([], np.empty(0), 0.0, {})) == []
+    assert told(Delivery([], np.empty(0), 0.0)) == []
 
 
 def test_what_may_be_ours_is_told(ordinary: Delivery) -> None:
     rows = ordinary.rows
     assert told(replace(ordinary, repeated=0.3)) == ["repeated samples"]
-    assert told(replace(ordinary, refused={"type": 50})) == ["refused samples"]
+    assert told(replace(ordinary, loss=Loss({"type": 50}, 200))) == ["refused samples"]
     assert told(replace(ordinary, rows=[replace(row, segments={}) for row in rows])) == ["no tag locale"]
     assert told(replace(ordinary, rows=[replace(row, output=None) for row in rows])) == ["no output"]
     assert told(replace(ordinary, rows=[replace(row, segments={"lang": "en"}) for row in rows])) == ["no tag locale", "new tag lang"]
@@ -55,6 +55,21 @@ def test_copies_are_counted_beyond_the_references_own() -> None:
 
 
 def test_what_was_refused_is_told_with_its_reason(ordinary: Delivery) -> None:
-    (finding,) = findings(replace(ordinary, refused={"time": 3, "type": 47}), Schema({"locale": 1.0}, 1.0))
-    assert finding.share == 0.2
+    (finding,) = findings(replace(ordinary, loss=Loss({"time": 3, "type": 47}, 200, 0.01)), Schema({"locale": 1.0}, 1.0))
+    assert (finding.share, finding.expected) == (0.2, 0.01)
     assert "`type`" in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("loss", "news"),
+    [
+        (Loss({"type": 50}, 200), 0.2),
+        (Loss({"type": 50}, 200, before=0.2), 0.0),
+        (Loss({"type": 50}, 200, before=0.1), 0.2),
+        (Loss({"type": 50}, 10_000), 0.0),
+        (Loss({"type": 1}, 1), 0.0),
+        (Loss(), 0.0),
+    ],
+)
+def test_a_loss_is_news_where_there_was_less_before(loss: Loss, news: float) -> None:
+    assert loss.news == pytest.approx(news)
