@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,10 @@ _PRIOR_PANES = 1
 class WindowMeans:
     """Mean differences of K windows from the reference, shortest window first."""
 
-    scales: slice
-    """Their rows in the law."""
+    scales: NDArray[np.int64]
+    """(K,) their rows in the law."""
+    pane_scales: NDArray[np.int64]
+    """(K,) the law's rows for one pane of each, of its mean length."""
     features: NDArray[np.float32]
     """(K, D) in the spectrum's basis."""
     scalars: NDArray[np.float64]
@@ -42,9 +44,7 @@ class WindowMeans:
 
     def only(self, k: int) -> WindowMeans:
         """One of the windows, as means of its own."""
-        at = slice(k, k + 1)
-        parts = (getattr(self, name)[at].copy() for name in ("features", "scalars", "samples", "panes", "scatter", "error"))
-        return WindowMeans(at, *parts)
+        return WindowMeans(*(getattr(self, part.name)[k : k + 1].copy() for part in fields(self)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +68,7 @@ class EffectMeter:
         """(M,) plain estimates of a window's effect in every channel; a scalar's may be negative."""
         norms, width = len(self.model.spectrum.weights), 1 / means.samples[k] + float(means.error[k, 0])
         squared = np.square(means.features[k].astype(np.float64)) @ self.model.spectrum.weights.T
-        squared -= self.slice.law.mean[k, :norms] * width
+        squared -= self.slice.law.mean[means.scales[k], :norms] * width
         return np.asarray(np.concatenate([np.sqrt(np.maximum(squared, 0.0)), means.scalars[k]]) / self.model.units)
 
     def effect(self, window: WindowMeans, at: int, *, among: NDArray[np.bool_], selection: Selection) -> tuple[Effect, str]:
@@ -120,7 +120,7 @@ class EffectMeter:
         squared = np.square(means.features.astype(np.float64))
         norm, mean = squared @ w.T, self.slice.law.mean[means.scales, :g]
         prior = _PRIOR_PANES * self._together
-        wider = ((means.scatter[:, :g] - n * norm) / self.slice.law.mean[0, :g] - freedom) / (freedom + prior)
+        wider = ((means.scatter[:, :g] - n * norm) / self.slice.law.mean[means.pane_scales, :g] - freedom) / (freedom + prior)
         value = norm - mean * ((1 + wider) / n + error)
         grown = np.maximum(1 + wider, 1.0) / n
         noise = self.slice.law.deviation[means.scales, :g] * np.hypot(grown + error, grown * np.sqrt(freedom) / (freedom + prior))
@@ -137,7 +137,7 @@ class EffectMeter:
         n, freedom, value = means.samples[:, None], means.panes[:, None] - 1, means.scalars
         prior = _PRIOR_PANES * self._together
         own, inflation = np.square(self.slice.scalar_deviation), np.square(self.slice.law.deviation[means.scales, g:])
-        of_pane = own * np.square(self.slice.law.deviation[0, g:])
+        of_pane = own * np.square(self.slice.law.deviation[means.pane_scales, g:])
         wider = own * ((means.scatter[:, g:] - n * np.square(value)) / of_pane - freedom)
         most = float(np.log1p(self.model.calibration.scalar_rows))  # of what lies beyond all calibration rows
         mixed = np.maximum(value, 0.0) * np.maximum(most - self.slice.scalars - value, 0.0)

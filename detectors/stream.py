@@ -33,7 +33,7 @@ class StreamScan:
         self._meter = EffectMeter(model, self.slice)
         self._rows = Rows(model, self.slice)
         beside = len(model.summarizer.empty().to_bytes()) + 8 * self._clock.size + _HEAD
-        self._scales = scales_within(STATE_BYTES - beside, self._rows.length, beside=_LEVELS)
+        self._scales = scales_within(STATE_BYTES - beside, self._rows.length, beside=_LEVELS + 16 * self._rows.exact)
         self.reset()
 
     def reset(self) -> None:
@@ -46,7 +46,7 @@ class StreamScan:
         self._partial: Summary | None = None
         self._timed = np.zeros(self._clock.size)
         """Time basis of the partial pane's samples, summed."""
-        self._windows = Windows(self._scales, self._rows.length)
+        self._windows = Windows(self._scales, self._rows.length, exact=self._rows.exact)
         self._levels = np.full((2, self._scales), self.threshold)
         self.evidence = Evidence(False, False, 0, 0.0, self.threshold, 0, "")
 
@@ -78,7 +78,7 @@ class StreamScan:
             self.evidence = replace(self.evidence, alarm=False, samples=self.samples)
             return self.evidence
         self._partial = None
-        self._windows.push(self._rows.pack(merged, self._timed), span=span)
+        self._windows.push(*self._rows.pack(merged, self._timed), span=span)
         self._timed = np.zeros(self._clock.size)
         k = self._windows.fresh
         self._levels[0, :k] = self._levels[1, :k]
@@ -102,7 +102,7 @@ class StreamScan:
         """The most surprising window's counts and sums; those of its features are in the spectrum's basis."""
         if not self._windows.filled:
             return self.model.summarizer.empty()
-        return self._rows.summary(self._windows.latest[self._at])
+        return self._rows.summary(self._windows, self._at)
 
     def novel_share(self) -> Effect:
         """Share of new content in the most surprising window, with an interval that holds over all windows scanned so far."""
@@ -143,7 +143,7 @@ class StreamScan:
     @property
     def leading(self) -> Leading | None:
         """Mean difference of the most surprising window; None before there is one."""
-        return self._rows.leading(self._windows.latest[self._at]) if self._windows.filled else None
+        return self._rows.leading(self._windows, self._at) if self._windows.filled else None
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Everything about the stream, as arrays; at most 128 kB."""
@@ -177,7 +177,7 @@ class StreamScan:
         self._gap = curve.threshold(20 * self.run_length) - self.threshold
 
     def _means(self) -> WindowMeans:
-        return self._rows.means(self._windows.latest, self._windows.lengths())
+        return self._rows.means(self._windows)
 
     def _weigh(self) -> Evidence:
         means = self._means()

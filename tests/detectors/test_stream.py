@@ -78,6 +78,17 @@ def test_a_restored_scan_keeps_its_thresholds(stream: StreamScan) -> None:
     assert levels(again).tolist() == levels(stream).tolist()
 
 
+@pytest.mark.parametrize("size", [64, 256])
+def test_a_window_is_weighed_by_its_samples_however_few_summaries_bring_them(stream: StreamScan, size: int) -> None:
+    rows, merged = draw(256, seed=11), StreamScan(stream.model, run_length=LONG)
+    for pane in panes(stream.model, rows, size=stream.model.pane):
+        stream.update(pane)
+    for pane in panes(stream.model, rows, size=size):
+        merged.update(pane)
+    shortest = int(np.log2(size // stream.model.pane))
+    assert merged.surprises == pytest.approx(stream.surprises[shortest:], rel=1e-3, abs=1e-4)
+
+
 def test_surprises_show_every_window_and_channel(stream: StreamScan) -> None:
     assert stream.surprises.shape == (0, len(stream.model.channels))
     for pane in panes(stream.model, draw(16 * 20, seed=6)):
@@ -95,10 +106,9 @@ def test_state_fits_its_bound_however_many_channels_there_are(measures: int) -> 
         scan.update(pane)
     state = scan.state()
     full = scan.longest_window // scan.model.pane
-    width = state["sums"].shape[2]
-    scan.restore(
-        state | {"panes": np.array(full), "sums": np.ones((2, full.bit_length(), width)), "starts": np.zeros((2, full.bit_length()))}
-    )
+    held = (2, full.bit_length())
+    whole = {name: np.ones((*held, state[name].shape[2])) for name in ("sums", "exact")}
+    scan.restore(state | whole | {"panes": np.array(full), "starts": np.zeros(held)})
     scan.update(panes(scan.model, draw(5, seed=9), size=5)[0])
     assert "partial" in scan.state()
     assert sum(value.nbytes for value in scan.state().values()) <= STATE_BYTES

@@ -43,10 +43,11 @@ def test_restored_windows_go_on_as_if_nothing_had_been(panes: int, scales: int, 
 
 @given(panes=st.integers(0, 40))
 def test_a_young_stream_holds_one_scale_more_than_it_fills(panes: int) -> None:
-    windows = Windows(SCALES, 100)
+    windows = Windows(SCALES, 100, exact=3)
     for _ in range(panes):
-        windows.push(np.ones(100, np.float32))
+        windows.push(np.ones(100, np.float32), np.ones(3))
     assert windows.state()["sums"].shape == (2, windows.filled + 1, 100)
+    assert windows.exact.tolist() == windows.latest[:, :3].tolist()
 
 
 @given(room=st.integers(2_000, 200_000), length=st.integers(1, 200), beside=st.integers(0, 50))
@@ -62,6 +63,18 @@ def test_a_state_of_another_shape_is_refused() -> None:
     windows = Windows(5, 3)
     with pytest.raises(ValueError, match="does not fit"):
         windows.restore(Windows(5, 4).state())
+    with pytest.raises(ValueError, match="does not fit"):
+        windows.restore(Windows(5, 3, exact=1).state())
+
+
+def test_an_exact_column_keeps_counting_where_single_precision_rounds() -> None:
+    windows, already = Windows(1, 1, exact=1), 2.0**28
+    for _ in range(4):
+        windows.push(np.zeros(1, np.float32), np.zeros(1))
+    windows.restore(windows.state() | {"sums": np.full((2, 1, 1), already), "exact": np.full((2, 1, 1), already)})
+    windows.push(np.array([15], np.float32), np.array([15.0]))
+    assert windows.exact[0, 0] == already + 15
+    assert windows.latest[0, 0] == already  # what a count would have stood at
 
 
 @given(scale=st.integers(0, 8))
