@@ -15,6 +15,7 @@ class Reason(StrEnum):
 
     DRIFT = "evidence above the threshold and effect above the tolerance"
     WORSE = "effect reached the critical level"
+    TOLD = "its stream takes part in the budget now, so that it notifies"
     RENAMED = "a window twice as long names the kind anew"
     SEEN = "a person took it"
     CALM = "effect stayed below the tolerance"
@@ -142,6 +143,8 @@ def judge_late(alarm: Alarm, event: Event) -> Alarm:
         return alarm
     verdict = Verdict(str(event.body["verdict"]))
     said = Step(alarm.state.value, SAID[verdict].value, event.time, event.actor, str(event.body.get("note", "")))
+    if said in alarm.history:
+        return alarm
     return replace(alarm, verdict=verdict, history=(*alarm.history, said), version=alarm.version + 1)
 
 

@@ -160,6 +160,7 @@ def test_what_is_said_of_an_alarm_that_is_over_keeps_its_end(verdict: Verdict) -
     assert (judged.state, judged.verdict, closed_at(judged)) == (AlarmState.RESOLVED, verdict, 55.0)
     assert judged.history[-1].note == "late"
     assert judge_late(alarm(), event("verdict", verdict="true")) == alarm()
+    assert judge_late(judged, event("verdict", verdict=verdict.value, note="late")) is judged
     assert judge_late(resolved, event("acknowledge")) is resolved
 
 
