@@ -16,6 +16,9 @@ RARE_BIN = 95
 
 _HEAD = 20
 
+_LARGEST = 1e15
+"""In size, of a sum: features have length 1 and scalars are logarithms of ranks, so that no number of samples comes near."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Summary:
@@ -77,7 +80,7 @@ class Summary:
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> Self:
-        """Reads what `to_bytes` wrote; ValueError if the length does not fit its own head."""
+        """Reads what `to_bytes` wrote; ValueError if the length does not fit its own head, or for sums that are not finite."""
         if len(blob) < _HEAD:
             raise ValueError(f"a summary has at least {_HEAD} bytes, found {len(blob)}")
         count, dimension, scalars, clusters, terms = (int(v) for v in np.frombuffer(blob, "<u4", 5))
@@ -94,4 +97,12 @@ class Summary:
             np.frombuffer(blob, "<u4", clusters, ends[2]).astype(np.int64),
             np.frombuffer(blob, "<u4", NOVELTY_BINS, ends[3]).astype(np.int64),
             np.frombuffer(blob, "<f8", terms, ends[4]).astype(np.float64),
-        )
+        ).checked()
+
+    def checked(self) -> Self:
+        """Itself; ValueError for sums that single precision cannot hold, which would silence whatever they are added to."""
+        for name in ("sums", "scalars", "accuracy"):
+            largest = float(np.abs(getattr(self, name)).max(initial=0.0))
+            if not largest <= _LARGEST:
+                raise ValueError(f"a summary's {name} are finite and at most {_LARGEST:g} in size, found {largest:g}")
+        return self

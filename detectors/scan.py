@@ -13,6 +13,7 @@ from detectors.base import Evidence
 from detectors.learning import Order
 from detectors.model import ScanModel, fit_model
 from detectors.stream import StreamScan
+from detectors.summarizer import require_finite
 
 _CHUNK = 4096
 """Rows described at once, so that a large batch costs no more memory than a small one."""
@@ -84,13 +85,12 @@ class DriftScan:
         times: (m,) Unix seconds, needed where a daily cycle was learned; rows at no time (NaN, or earlier than those before them in
         their pane) are counted and not weighed.
 
-        ValueError, with nothing taken, for rows of another dimension or with values that are not finite.
+        ValueError, with nothing taken, for rows of another dimension or with values that are not finite, or beyond 1e15 in size.
         """
         new = np.asarray(batch, np.float32)
         if new.ndim != 2 or new.shape[1] != self.model.summarizer.dimension:
             raise ValueError(f"rows have {self.model.summarizer.dimension} dimensions here, found shape {new.shape}")
-        if not np.isfinite(new).all():
-            raise ValueError("rows with values that are not finite")
+        require_finite(new)
         stamps = self._stamps(len(new), times)
         rows, at = np.concatenate([self._rest, new]), np.concatenate([self._rest_times, stamps])
         whole = len(rows) // self.model.pane * self.model.pane

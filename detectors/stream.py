@@ -65,8 +65,11 @@ class StreamScan:
         self._levels = np.maximum(self._levels, self.threshold)
 
     def update(self, summary: Summary, *, span: tuple[float, float] = (0.0, 0.0)) -> Evidence:
-        """Adds a summary; evidence moves once at least a pane of samples has come together. `span`: time of its first and last sample."""
-        self.samples += summary.count
+        """Adds a summary; evidence moves once at least a pane of samples has come together. `span`: time of its first and last sample.
+
+        ValueError, with nothing taken, for sums that are not finite.
+        """
+        self.samples += summary.checked().count
         basis = self._clock.between(*span)
         if basis is None:  # the clock jumped: nothing can be expected of these samples, so they are counted and not weighed
             self.evidence = replace(self.evidence, alarm=False, samples=self.samples)

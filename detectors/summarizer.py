@@ -19,6 +19,9 @@ from detectors.ranks import Percentiles, exceedance
 NOVEL = 0.995
 """Novelty percentile beyond which a sample belongs to no reference cluster."""
 
+LARGEST = 1e15
+"""In size, of an embedding's numbers: their squares and sums of squares stay finite in float32."""
+
 _PROTOTYPES, _CLUSTERS, _COMPONENTS = 512, 48, 64
 
 
@@ -179,10 +182,12 @@ class Summarizer:
         predicted: NDArray[np.str_] | None = None,
         quality: NDArray[np.float32] | None = None,
     ) -> Described:
-        """(m, d) float32 → Described. What a row lacks (confidence or quality NaN, class '', or none at all) counts as the median.
+        """(m, d) float32 → Described. What a row lacks (confidence or quality NaN, class '', or none at all) counts as the reference's
+        mean. ValueError for embeddings that are not finite or too large.
 
         quality : (m, Q) float32, a column for each measure.
         """
+        require_finite(embeddings)
         m = len(embeddings)
         distance, nearest = _nearest(self, embeddings)
         novelty, at = self.novelty_ranks(distance), self.prototype_cluster[nearest]
@@ -263,6 +268,14 @@ class Summarizer:
             {str(name): Percentiles(single(f"quality.{name}")) for name in arrays["quality"]},
             AccuracyCalibration.from_arrays(accuracy) if accuracy else None,
         )
+
+
+def require_finite(embeddings: NDArray[np.float32]) -> None:
+    """ValueError for NaN, infinities and numbers beyond `LARGEST`: a distance would overflow and count as the strangest, or as NaN."""
+    usable = np.abs(embeddings) <= LARGEST
+    if not usable.all():
+        row = int((~usable).any(1).argmax())
+        raise ValueError(f"rows with values that are not finite, or beyond {LARGEST:g} in size: row {row} is the first; leave them out")
 
 
 def _nearest(summarizer: Summarizer, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -1,5 +1,6 @@
 """Summaries are a commutative monoid, and survive their bytes."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -56,6 +57,28 @@ def test_bytes_keep_everything_to_single_precision(summarizer: Summarizer, rows:
 def test_foreign_bytes_are_refused_with_their_length(blob: bytes) -> None:
     with pytest.raises(ValueError, match="bytes"):
         Summary.from_bytes(blob)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e20], ids=["NaN", "infinite", "overflows when squared"])
+def test_rows_that_no_distance_can_be_told_of_are_refused(summarizer: Summarizer, rows: NDArray[np.float32], value: float) -> None:
+    spoilt = rows[600:620].copy()
+    spoilt[7, 3] = value
+    with pytest.raises(ValueError, match="row 7 is the first"):
+        summarizer.describe(spoilt)
+
+
+def test_the_largest_rows_taken_are_only_far_away(summarizer: Summarizer, rows: NDArray[np.float32]) -> None:
+    described = summarizer.describe(np.sign(rows[600:620]) * np.float32(1e15))
+    assert np.isfinite(described.features).all()
+    assert (described.cluster == summarizer.clusters).all()
+
+
+@pytest.mark.parametrize("name", ["sums", "scalars"])
+def test_sums_that_are_not_finite_are_refused(summarizer: Summarizer, rows: NDArray[np.float32], name: str) -> None:
+    summary = summarizer.summarize(summarizer.describe(rows[600:]), slice(0, 50))
+    spoilt = replace(summary, **{name: np.full_like(getattr(summary, name), np.nan)})
+    with pytest.raises(ValueError, match=f"{name} are finite"):
+        Summary.from_bytes(spoilt.to_bytes())
 
 
 def test_novelty_is_uniform_on_fresh_rows_and_high_on_foreign_ones(summarizer: Summarizer, rows: NDArray[np.float32]) -> None:

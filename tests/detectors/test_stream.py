@@ -1,5 +1,7 @@
 """The scan of one stream: thresholds that change under way, and what it shows of itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -95,6 +97,16 @@ def test_surprises_show_every_window_and_channel(stream: StreamScan) -> None:
         stream.update(pane)
     assert stream.surprises.shape == (5, len(stream.model.channels))
     assert stream.surprises.max() == stream.evidence.surprise
+
+
+def test_a_summary_that_is_not_finite_is_refused_and_not_taken(stream: StreamScan) -> None:
+    first, second = panes(stream.model, draw(32, seed=12))
+    stream.update(first)
+    before = stream.surprises.tolist()
+    with pytest.raises(ValueError, match="sums are finite"):
+        stream.update(replace(second, sums=second.sums * np.nan))
+    assert (stream.samples, stream.surprises.tolist()) == (first.count, before)
+    assert np.isfinite(stream.update(second).surprise)
 
 
 @pytest.mark.parametrize("measures", [0, 40])
