@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 import structlog
 
 from service.alarms import Reason, judge_late, step
+from service.changes import Changes
 from service.episodes import Stream
 from service.errors import ConflictError, NotFoundError
 from service.explanation import Recent, explain
 from service.figures import describe_status
 from service.observe import Observer, Reading
 from service.ports import Store
-from service.records import Alarm, AlarmState, Decision, Event, Measured, OutboxItem, Pane, stable_id
+from service.records import Alarm, AlarmState, Decision, Event, Measured, Pane, stable_id
 from service.reference import Reference
 from service.settings import MonitorSettings
 from service.streams import MonitorStreams
@@ -27,7 +27,6 @@ REBASE = "rebase"
 """Kind of the event that says from where on another reference decides: `after` that sequence number, this `version`."""
 
 _BATCH = 512
-_LETTERS = 1_000
 _CHECKPOINT_PANES = 256
 _CHECKPOINT_SECONDS = 600.0
 
@@ -66,6 +65,8 @@ class Controller:
         self._stands_down = False
         self._torn = False
         """A step failed half-way: what it applied may not have been written."""
+        self._changes = Changes()
+        """Of alarms, not written yet."""
         self.streams = MonitorStreams(settings, reference)
         if not self._restore():
             self._take_over()
@@ -93,64 +94,74 @@ class Controller:
 
     def _step(self, now: float) -> None:
         entries = self._store.entries(self.monitor, self.streams.sequence, _BATCH)
-        if not entries:
+        if not entries and not self._changes.alarms:
             return
         started, expected = time.perf_counter(), self.streams.sequence
-        changed: dict[str, Alarm] = {}
-        opened: set[str] = set()
         crossed: set[str] = set()
         for entry in entries:
-            alarms, opens = self._apply(entry, changed)
-            changed |= {alarm.id: self._as_one_change(alarm, changed.get(alarm.id)) for alarm in alarms}
-            opened |= opens
+            self._apply(entry)
             crossed |= self._crossed(entry)
         if any(isinstance(entry, Event) for entry in entries):
             self._unsaved = _CHECKPOINT_PANES  # an allocation outlives its reference: the next one inherits it from the checkpoint
-        self._commit(expected, changed, opened, now)
-        self._announce(changed.values())
+        self._commit(expected, now)
         self._report(crossed, time.perf_counter() - started)
         for alarm in (alarm for alarm in self.streams.alarms.values() if not alarm.quiet):
             self._follower.follow(alarm, samples=self.streams.samples_since(alarm), now=now)
 
-    def _apply(self, entry: Pane | Event, changed: Mapping[str, Alarm]) -> tuple[Sequence[Alarm], set[str]]:
-        """Decides an entry: the alarms it changed, and which of them it opened. `changed`: by entries before it, not written yet."""
+    def _apply(self, entry: Pane | Event) -> None:
+        """Decides an entry, and notes what it changed."""
         outcome = self.streams.apply(entry)
-        if not isinstance(entry, Pane):
-            return outcome.alarms or self._judged_late(entry, changed), set()
-        alarms = [self._explained(a, outcome.opened[a.id], entry) if a.id in outcome.opened else a for a in outcome.alarms]
-        return alarms, set(outcome.opened)
+        alarms = outcome.alarms
+        if isinstance(entry, Pane):
+            alarms = tuple(self._explained(a, outcome.opened[a.id], entry) if a.id in outcome.opened else a for a in alarms)
+        for alarm in alarms or self._judged_late(entry):
+            self._keep(self._changes.add(alarm))
 
-    def _judged_late(self, event: Event, changed: Mapping[str, Alarm]) -> Sequence[Alarm]:
+    def _keep(self, alarm: Alarm) -> None:
+        """An open alarm as it will be written."""
+        if alarm.id in self.streams.alarms:
+            self.streams.alarms[alarm.id] = alarm
+
+    def _judged_late(self, entry: Pane | Event) -> Sequence[Alarm]:
         """Said about an alarm that is over: the store has it, no stream does."""
-        try:
-            alarm = changed.get(event.subject) or self._store.get(Alarm, event.subject)
-        except NotFoundError:
+        if isinstance(entry, Pane):
             return ()
-        judged = judge_late(alarm, event)
-        return () if judged is alarm else (judged,)
+        alarm = self._changes.alarms.get(entry.subject) or self._stored(entry.subject)
+        judged = judge_late(alarm, entry) if alarm else None
+        return (judged,) if judged and judged is not alarm else ()
+
+    def _stored(self, alarm: str) -> Alarm | None:
+        try:
+            return self._store.get(Alarm, alarm)
+        except NotFoundError:
+            return None
 
     def checkpoint(self, *, now: float) -> None:
         """Stores the detectors' state, so that a restart replays nothing."""
         with self._lock:
-            if self._stands_down:
+            if self._stands_down or self._torn:
                 return
             self._unsaved = _CHECKPOINT_PANES
             try:
-                self._commit(self.streams.sequence, {}, set(), now)
+                self._commit(self.streams.sequence, now)
             except ConflictError as error:
                 log.warning("checkpoint overtaken", monitor=self.monitor, reason=str(error))
 
     def _restore(self) -> bool:
-        """From the last checkpoint on, decided entries are applied again without writing: the same log gives the same state.
+        """From the last checkpoint on, decided entries are applied again: the same log gives the same state.
 
-        False if another reference decided last: then nothing is known but how far.
+        What they change all the same, as the settings have changed since, is written with the next decision. False if another
+        reference decided last: then nothing is known but how far.
         """
-        self.streams = MonitorStreams(self._settings, self.streams.reference)
+        streams = MonitorStreams(self._settings, self.streams.reference)
         decided, covered, checkpoint = self._store.decided(self.monitor)
-        known = checkpoint is not None and self.streams.restore(checkpoint)
+        known = checkpoint is not None and streams.restore(checkpoint)
+        self.streams, self._changes = streams, Changes()
         if known and decided > covered:
             for entry in self._store.entries(self.monitor, covered, decided - covered):
-                self.streams.apply(entry)
+                self._apply(entry)
+        for stored in [found for alarm in self._changes.alarms if (found := self._stored(alarm))]:
+            self._keep(self._changes.number(stored.id, stored.version + 1))
         self.streams.sequence, self._unsaved = decided, decided - covered
         return known
 
@@ -168,24 +179,13 @@ class Controller:
             )
         still_open = self._store.find(Alarm, monitor=self.monitor, states=[AlarmState.OPEN, AlarmState.ACKNOWLEDGED], limit=1000)
         now = max((told, *(alarm.opened for alarm in still_open)))
-        closed = {alarm.id: step(alarm, AlarmState.RESOLVED, Reason.REBASED, time=now) for alarm in still_open}
+        for alarm in still_open:
+            self._changes.add(step(alarm, AlarmState.RESOLVED, Reason.REBASED, time=now))
         self._unsaved = _CHECKPOINT_PANES
-        self._commit(self.streams.sequence, closed, set(), now)
-        self._announce(closed.values())
-
-    def _as_one_change(self, alarm: Alarm, earlier: Alarm | None) -> Alarm:
-        """Several steps of an alarm that are written together are one change to the store."""
-        if earlier is None:
-            return alarm
-        alarm = replace(alarm, version=earlier.version)
-        if alarm.id in self.streams.alarms:
-            self.streams.alarms[alarm.id] = alarm
-        return alarm
+        self._commit(self.streams.sequence, now)
 
     def _explained(self, alarm: Alarm, stream: Stream, pane: Pane) -> Alarm:
-        pool = self._store.pool(self.monitor, since=alarm.window_start)
-        recent = Recent(pool, self._store.dead_letters(monitor=self.monitor, limit=_LETTERS))
-        explained = explain(alarm, stream, pane, recent, self.streams.reference)
+        explained = explain(alarm, stream, pane, Recent.of(self._store, alarm), self.streams.reference)
         self.streams.alarms[alarm.id] = explained
         return explained
 
@@ -194,33 +194,25 @@ class Controller:
             return set()
         return {entry.key.segment} if self.streams.streams[entry.key.segment].evidence.alarm else set()
 
-    def _commit(self, expected: int, changed: Mapping[str, Alarm], opened: set[str], now: float) -> None:
+    def _commit(self, expected: int, now: float) -> None:
+        alarms = tuple(self._changes.alarms.values())
         self._unsaved += self.streams.sequence - expected
-        save = self._unsaved >= _CHECKPOINT_PANES or now - self._saved_at >= _CHECKPOINT_SECONDS or bool(changed)
+        save = self._unsaved >= _CHECKPOINT_PANES or now - self._saved_at >= _CHECKPOINT_SECONDS or bool(alarms)
         self._store.decide(
             Decision(
                 self.monitor,
                 expected,
                 self.streams.sequence,
-                alarms=tuple(changed.values()),
-                outbox=tuple(self._notifications(tuple(changed.values()), opened, now)),
+                alarms=alarms,
+                outbox=self._changes.outbox(self._settings.notify, now=now),
                 checkpoint=self.streams.checkpoint() if save else None,
                 state=msgspec.json.encode(describe_status(self.streams)),
             )
         )
+        self._changes = Changes()
         if save:
             self._unsaved, self._saved_at = 0, now
-
-    def _notifications(self, alarms: Sequence[Alarm], opened: set[str], now: float) -> list[OutboxItem]:
-        """An item per alarm and destination, when it opens and when it resolves; none of quiet ones."""
-        news = [(alarm, "alarm.opened") for alarm in alarms if alarm.id in opened]
-        news += [(alarm, "alarm.resolved") for alarm in alarms if alarm.state is AlarmState.RESOLVED]
-        return [
-            OutboxItem(stable_id(kind, alarm.id, to), kind, to, notification(alarm), created=now, due=now)
-            for alarm, kind in news
-            if not alarm.quiet
-            for to in self._settings.notify
-        ]
+        self._announce(alarms)
 
     def _report(self, crossed: set[str], seconds: float) -> None:
         readings = [_reading(stream, crossed=stream.segment in crossed) for stream in self.streams.streams.values()]
@@ -237,26 +229,6 @@ class Controller:
                 segment=alarm.segment,
                 reason=alarm.history[-1].reason,
             )
-
-
-def notification(alarm: Alarm) -> dict[str, Any]:
-    """What a destination is told: facts and links' ids, thin enough for any webhook (no payload text beyond 3 cut exemplars)."""
-    return {
-        "alarm": alarm.id,
-        "monitor": alarm.monitor,
-        "segment": alarm.segment,
-        "kind": alarm.kind,
-        "severity": alarm.severity.value,
-        "state": alarm.state.value,
-        "opened": alarm.opened,
-        "window_samples": alarm.window_samples,
-        "effect": asdict(alarm.effect),
-        "novel_share": asdict(alarm.novel_share),
-        "accuracy": None if alarm.accuracy is None else asdict(alarm.accuracy),
-        "reference_version": alarm.reference_version,
-        "reason": alarm.history[-1].reason,
-        "exemplars": [exemplar.text or exemplar.id for exemplar in alarm.exemplars[:3]],
-    }
 
 
 def _reading(stream: Stream, *, crossed: bool) -> Reading:

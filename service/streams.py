@@ -113,9 +113,9 @@ class MonitorStreams:
         """Takes over what outlives a reference: how much traffic there is, the last allocation, and what the budget has seen."""
         head = _parts(checkpoint)[0]
         self.exposures = head.exposures
-        for segment, traffic in zip(head.segments, head.traffic, strict=True):
-            if segment in self.streams:
-                self.streams[segment].traffic = traffic
+        for kept in head.streams:
+            if kept.segment in self.streams:
+                self.streams[kept.segment].traffic = kept.traffic
         self._tune(head.allocation)
 
     def _stream(self, segment: str, tolerance: float) -> Stream:
@@ -189,15 +189,17 @@ class MonitorStreams:
         stream.episodes[family], over = calm(stream.episodes[family], upper, samples=stream.samples, now=pane.last_time, rules=self.rules)
         if over:
             return self._close(stream, step(alarm, AlarmState.RESOLVED, Reason.CALM, time=pane.last_time))
-        renamed = _renamed(alarm, stream, pane)
-        if renamed is not alarm:
-            self.alarms[alarm.id] = renamed
-            return Outcome((renamed,))
-        if alarm.severity is Severity.WARNING and severity(evidence.effect, self.rules) is Severity.CRITICAL:
-            worse = replace(step(alarm, alarm.state, Reason.WORSE, time=pane.last_time), severity=Severity.CRITICAL)
-            self.alarms[alarm.id] = worse
-            return Outcome((worse,))
-        return Outcome()
+        changed = self._spoken(alarm, stream, pane) or _renamed(alarm, stream, pane) or _worse(alarm, evidence, self.rules, pane)
+        if changed is None:
+            return Outcome()
+        self.alarms[alarm.id] = changed
+        return Outcome((changed,))
+
+    def _spoken(self, alarm: Alarm, stream: Stream, pane: Pane) -> Alarm | None:
+        """An alarm that opened in silence, once its stream may be heard: nobody has been told of it yet."""
+        if not alarm.quiet or self.tuning.quiet(stream.segment):
+            return None
+        return replace(step(alarm, alarm.state, Reason.TOLD, time=pane.last_time), quiet=False)
 
     def _close(self, stream: Stream, alarm: Alarm, held_back: HeldBack | None = None) -> Outcome:
         """Only a resolution, a verdict or a rebase makes a detector forget."""
@@ -238,10 +240,7 @@ class MonitorStreams:
             sequence=self.sequence,
             samples=self.samples,
             other_versions=self.other_versions,
-            segments=list(self.streams),
-            episodes=[stream.episodes for stream in self.streams.values()],
-            traffic=[stream.traffic for stream in self.streams.values()],
-            taken=[stream.samples for stream in self.streams.values()],
+            streams=[_Kept(s.segment, s.episodes, s.traffic, s.samples) for s in self.streams.values()],
             alarms=list(self.alarms.values()),
             exposures=self.exposures,
             times=self.times,
@@ -255,14 +254,14 @@ class MonitorStreams:
     def restore(self, checkpoint: bytes) -> bool:
         """Takes up a checkpoint of the same reference version; False (and nothing changed) for another's."""
         head, arrays = _parts(checkpoint)
-        if head.version != self.reference.version or head.segments != list(self.streams):
+        if head.version != self.reference.version or [kept.segment for kept in head.streams] != list(self.streams):
             return False
-        streams = {segment: self._stream(segment, self.rules.tolerance) for segment in head.segments}
+        streams = {segment: self._stream(segment, self.rules.tolerance) for segment in self.streams}
         try:
-            for number, (stream, *own) in enumerate(zip(streams.values(), head.episodes, head.traffic, head.taken, strict=True)):
+            for number, (stream, kept) in enumerate(zip(streams.values(), head.streams, strict=True)):
                 stream.scan.restore(_below(f"{number}.", arrays))
                 stream.detector.restore(_below(f"{number}.e.", arrays))
-                stream.episodes, stream.traffic, stream.samples = own
+                stream.episodes, stream.traffic, stream.samples = kept.episodes, kept.traffic, kept.samples
         except (KeyError, ValueError) as error:
             raise ArtefactError(f"monitor {self.settings.name}: the checkpoint does not fit its reference ({error}); {_REMEDY}") from error
         self.streams, self.alarms = streams, {alarm.id: alarm for alarm in head.alarms}
@@ -272,17 +271,22 @@ class MonitorStreams:
         return True
 
 
-def _renamed(alarm: Alarm, stream: Stream, pane: Pane) -> Alarm:
+def _renamed(alarm: Alarm, stream: Stream, pane: Pane) -> Alarm | None:
     """Its kind by the window that has just doubled since it opened; what the feed explains stays the feed's."""
     since = stream.samples - alarm.at_sample
     if not since - pane.summary.count < alarm.window_samples <= since or alarm.kind.startswith(Kind.FEED):
-        return alarm
+        return None
     kind = name_kind(stream.scan.signs())
-    return (
-        alarm
-        if kind == alarm.kind
-        else replace(step(alarm, alarm.state, Reason.RENAMED, time=pane.last_time, note=f"was {alarm.kind}"), kind=kind)
-    )
+    if kind == alarm.kind:
+        return None
+    return replace(step(alarm, alarm.state, Reason.RENAMED, time=pane.last_time, note=f"was {alarm.kind}"), kind=kind)
+
+
+def _worse(alarm: Alarm, evidence: Evidence, rules: Rules, pane: Pane) -> Alarm | None:
+    """A warning whose effect has become critical."""
+    if alarm.severity is not Severity.WARNING or severity(evidence.effect, rules) is not Severity.CRITICAL:
+        return None
+    return replace(step(alarm, alarm.state, Reason.WORSE, time=pane.last_time), severity=Severity.CRITICAL)
 
 
 def _alarm(streams: MonitorStreams, stream: Stream, family: Family, evidence: Evidence, pane: Pane) -> Alarm:
@@ -320,15 +324,19 @@ class _Format(msgspec.Struct):
     format: int = 0
 
 
+class _Kept(msgspec.Struct):
+    segment: str
+    episodes: dict[Family, Episode]
+    traffic: Traffic
+    samples: int
+
+
 class _Head(_Format, kw_only=True):
     version: int
     sequence: int
     samples: int
     other_versions: int
-    segments: list[str]
-    episodes: list[dict[Family, Episode]]
-    traffic: list[Traffic]
-    taken: list[int]
+    streams: list[_Kept]
     alarms: list[Alarm]
     exposures: Exposures
     allocation: Allocation | None
