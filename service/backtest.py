@@ -205,8 +205,12 @@ class Backtest:
         """Where the kept panes begin: all of it for what decided them, the traffic and the allocation for another configuration."""
         if self._as_recorded and streams.restore(checkpoint):
             self._alarms |= streams.alarms
-        elif self._budget == 1.0:
-            streams.inherit(checkpoint)
+            return
+        streams.inherit(checkpoint)
+        given = streams.tuning.allocation
+        if given is not None and self._budget != 1.0:
+            event = Event("", self._settings.name, ALLOCATION, given.time, "driftgate", body=given.body(), sequence=self._history.begins)
+            streams.apply(self._meant(event, streams))
 
     def _meant(self, event: Event, streams: MonitorStreams) -> Event:
         """What was said about a recorded alarm, said about the one that is open here in its place; and an allocation, to scale."""

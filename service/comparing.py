@@ -94,7 +94,7 @@ def read_side(source: Source, monitor: WatchedMonitor, *, progress: Callable[[in
             if sample in embedded.rows:
                 vectors.append(embedded.rows[sample])
                 segments.append(sample.segments)
-                predicted.append(answer(sample.output or embedded.outputs.get(sample)))
+                predicted.append(answer(sample.output or embedded.outputs.get(sample), None, monitor.settings.classes))
         if len(vectors) > MOST_ROWS:
             raise InputError("too_many", f"more than {MOST_ROWS:,} samples to compare; draw a random part of the input")
         progress(len(vectors))

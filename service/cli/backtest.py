@@ -114,7 +114,7 @@ def _over_store(config: Path, trials: Sequence[Trial], span: Span, marks: Sequen
     changed = differences(tests[0], recorded)
     found = _document("stored panes", trials, tests, recorded, marks)
     found |= {"recorded": [alarm.id for alarm in recorded], "differences": changed}
-    found["notes"] += _history_notes(history, changed, len(trials))
+    found["notes"] += [*_history_notes(history, changed, len(trials)), *_budget_notes(trials)]
     return found
 
 
@@ -147,6 +147,17 @@ def _history_notes(history: History, changed: Sequence[str], trials: int) -> lis
     return notes
 
 
+def _budget_notes(trials: Sequence[Trial]) -> list[str]:
+    """What of a budget the past can't tell."""
+    one, other = trials[0], trials[-1]
+    notes = []
+    if _rate(one) != _rate(other):
+        notes.append("another budget is tried with the recorded allocations, scaled: when they were made and who had which share stays")
+    if one.monitor.importance != other.monitor.importance:
+        notes.append("another importance moves shares between monitors and can't be tried on the panes of one")
+    return notes
+
+
 # --- over files -----------------------------------------------------------------------------------------------------
 
 
@@ -167,7 +178,7 @@ def _alike(one: Trial, other: Trial) -> bool:
     return (
         shaped
         and one.settings.directory == other.settings.directory
-        and (ours.embedder, ours.segments) == (theirs.embedder, theirs.segments)
+        and (ours.embedder, ours.segments, ours.classes) == (theirs.embedder, theirs.segments, theirs.classes)
     )
 
 
@@ -230,15 +241,17 @@ def _unjudged(assessed: Sequence[Score], marks: Sequence[Mark] | None) -> list[s
 def read_marks(path: Path) -> Sequence[Mark]:
     """Episodes from a .csv with a header or a .json list of objects: `start` and `end` (RFC 3339), `name` if there is one."""
     try:
-        text = path.read_bytes()[: _MARKS_BYTES + 1].decode("utf-8")
-        rows = _READERS[path.suffix.lower()](text)
+        read = _READERS[path.suffix.lower()]
+        with path.open("rb") as file:
+            content = file.read(_MARKS_BYTES + 1)
+        rows = read(content.decode("utf-8-sig")) if len(content) <= _MARKS_BYTES else []
     except OSError as error:
         raise InputError("file", f"{path}: {error.strerror}") from error
     except KeyError:
         raise InputError("file", f"{path}: marked episodes are read from {' and '.join(_READERS)} files") from None
     except (ValueError, csv.Error, msgspec.DecodeError) as error:
         raise InputError("file", f"{path}: can't be read: {error}") from error
-    if len(text) > _MARKS_BYTES or len(rows) > _MOST_MARKS:
+    if len(content) > _MARKS_BYTES or len(rows) > _MOST_MARKS:
         raise InputError("file", f"{path}: at most {_MOST_MARKS:,} episodes and {_MARKS_BYTES:,} bytes are read")
     return sorted((_mark(row, f"{path}, episode {number}") for number, row in enumerate(rows, 1)), key=lambda mark: mark.start)
 
@@ -254,7 +267,10 @@ _READERS: Mapping[str, Callable[[str], list[Mapping[str, Any]]]] = {
 
 
 def _mark(row: Mapping[str, Any], where: str) -> Mark:
-    start, end = _time(row.get("start"), f"{where}, start"), _time(row.get("end"), f"{where}, end")
+    for column in ("start", "end"):
+        if column not in row:
+            raise InputError("file", f"{where}: no column {column}; found {', '.join(map(str, row)) or 'none'}")
+    start, end = (_time(row[column], f"{where}, {column}") for column in ("start", "end"))
     if end <= start:
         raise InputError("file", f"{where}: ends before it starts ({row['start']} to {row['end']})")
     return Mark(start, end, str(row.get("name") or ""))

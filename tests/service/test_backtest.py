@@ -21,6 +21,7 @@ from service.observe import Silent
 from service.records import Alarm, AlarmState, Event, Finding, Pane, Step, Verdict
 from service.reference import Reference
 from service.settings import MonitorSettings
+from service.streams import MonitorStreams
 
 if TYPE_CHECKING:
     from tests.service.conftest import World
@@ -150,6 +151,20 @@ def test_an_allocation_takes_effect_where_it_stands_in_the_log(store: SqliteStor
     assert differences(backtest, recorded) == []
     twice = again(store, world, chosen, budget=2.0)
     assert {alarm.run_length for alarm in twice.alarms} == {300.0}
+
+
+def test_another_budget_scales_the_allocation_that_the_kept_panes_begin_with(store: SqliteStore, world: World) -> None:
+    chosen = detecting(world, run_length=None)
+    decided = MonitorStreams(chosen, world.reference)
+    lengths = dict.fromkeys(world.reference.slices, 600.0)
+    allocation = Allocation("r1", 1_320.0, "first", lengths, dict.fromkeys(lengths, 1.0), dict.fromkeys(lengths, 0.1), 3, "terms")
+    decided.apply(Event("a1", "chat", ALLOCATION, 1_320.0, "driftgate", body=allocation.body(), sequence=20))
+    history = History(begins=20, checkpoint=decided.checkpoint())
+    for budget, length in ((1.0, 600.0), (2.0, 300.0)):
+        backtest = Backtest(chosen, lambda _: world.reference, history, budget=budget)
+        for pane in world.panes(world.drifted(320, 102), after=20):
+            backtest.apply(pane)
+        assert {alarm.run_length for alarm in backtest.alarms} == {length}
 
 
 def test_what_explains_an_alarm_is_no_difference(store: SqliteStore, world: World) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+
+from service.cli.backtest import Trial, _alike, read_marks
+from service.errors import InputError
+from service.settings import load
 
 if TYPE_CHECKING:
     from tests.service.cli.conftest import Desk
@@ -74,6 +79,25 @@ def test_marked_episodes_measure_the_delay(alarmed: Desk) -> None:
     (configured,) = alarmed.json("backtest", "--episodes", "marks.json")["configurations"]
     assert (configured["counts"]["false"], configured["false_alarms"]["count"]) == (1, 1)
     assert configured["false_alarms"]["used_low"] < configured["false_alarms"]["used"] < configured["false_alarms"]["used_high"]
+
+
+def test_marks_of_a_spreadsheet_are_read_and_what_they_lack_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "marks.csv"
+    path.write_text("start,end\n2026-03-01,2026-03-02\n", encoding="utf-8-sig")
+    assert [mark.end - mark.start for mark in read_marks(path)] == [86_400.0]
+    path.write_text("begin,end\n2026-03-01,2026-03-02\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"episode 1: no column start; found begin, end"):
+        read_marks(path)
+    path.write_bytes("start,end\nü".encode() + "ü".encode() * 500_000)
+    with pytest.raises(InputError, match=r"at most 1,000 episodes and 1,000,000 bytes"):
+        read_marks(path)
+
+
+def test_configurations_share_a_pass_where_they_fold_alike(desk: Desk) -> None:
+    settings = load(desk.folder / "driftgate.yaml")
+    one = Trial("A", settings, settings.monitor("chat"))
+    assert _alike(one, one)
+    assert not _alike(one, replace(one, monitor=one.monitor.model_copy(update={"classes": ("yes", "no")})))
 
 
 def test_a_confirmed_alarm_is_an_episode(alarmed: Desk) -> None:

@@ -39,6 +39,14 @@ def test_the_table_says_what_a_p_value_is_not(watching: Desk) -> None:
     assert "not how far" in said
 
 
+def test_scores_become_the_classes_that_the_monitor_names(desk: Desk) -> None:
+    desk.configure(lambda document: document["monitors"][0].update(classes=["yes", "no"]))
+    good, other = desk.folder / "good.jsonl", desk.folder / "other.jsonl"
+    again(good, other, output=[{"probabilities": [0.9, 0.1]}] * 600)
+    again(good, good, output=[{"probabilities": [0.1, 0.9]}] * 600)
+    assert by_test(desk.json("compare", "--input", "good.jsonl", "--against", "other.jsonl", "--tests", "classes")) == {"classes": True}
+
+
 def test_two_files_with_classes_and_segments(desk: Desk) -> None:
     good, other = desk.folder / "good.jsonl", desk.folder / "other.jsonl"
     rng = np.random.default_rng(0)
