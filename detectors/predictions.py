@@ -52,7 +52,7 @@ class Predictions:
         shares = (table + _PRIOR * overall) / (table.sum(1, keepdims=True) + _PRIOR)
         bare = cls(classes, (-np.log(shares)).astype(np.float32), Percentiles(np.empty(0, np.float32)))
         values = bare.values(*calibration)
-        return cls(bare.classes, bare.surprise, Percentiles.of(values[~np.isnan(values)]))
+        return cls(bare.classes, bare.surprise, Percentiles.of(values))
 
     def values(self, cluster: NDArray[np.int64], predicted: NDArray[np.str_]) -> NDArray[np.float32]:
         """(m,) surprise of each sample's class; NaN where the model gave none."""

@@ -20,20 +20,31 @@ class Percentiles:
 
     @classmethod
     def of(cls, values: NDArray[np.float32]) -> Percentiles:
-        """Of the calibration part's values, in any order."""
-        return cls(np.sort(values))
+        """Of the calibration part's values, in any order; those that are not known (NaN) teach nothing."""
+        return cls(np.sort(values[~np.isnan(values)]))
 
     def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Share of the calibration part below each value, 0 to n / (n + 1); a half for what is not known (NaN).
+        """Share of the calibration part below each value, 0 to n / (n + 1); `neutral` for what is not known (NaN).
 
         Examples
         --------
         >>> Percentiles.of(np.array([1, 2, 3], np.float32))(np.array([0, 2, 2.5, 9], np.float32)).tolist()
         [0.0, 0.5, 0.5, 0.75]
         """
+        unknown = np.isnan(values) | (len(self.sorted) == 0)
         low, high = np.searchsorted(self.sorted, values), np.searchsorted(self.sorted, values, side="right")
-        rank = np.where(high > low, (low + high + 1) / 2, low)
-        return np.where(np.isnan(values), 0.5, rank / (len(self.sorted) + 1)).astype(np.float32)
+        ranks = np.where(high > low, (low + high + 1) / 2, low) / (len(self.sorted) + 1)
+        return np.where(unknown, self.neutral if unknown.any() else 0.5, ranks).astype(np.float32)
+
+    @property
+    def neutral(self) -> float:
+        """The percentile whose exceedance is the mean of the calibration part's own, so that what is not known shifts no mean: about
+        1 - 1 / e where hardly any values are equal."""
+        counts = np.unique(self.sorted, return_counts=True)[1]
+        if not len(counts):
+            return float(-np.expm1(-1.0))
+        ranks = (np.cumsum(counts) - (counts - 1) / 2) / (len(self.sorted) + 1)
+        return float(-np.expm1(np.average(np.log1p(-ranks), weights=counts)))
 
 
 def exceedance(percentile: NDArray[np.float32]) -> NDArray[np.float32]:
