@@ -18,6 +18,8 @@ TERMS = 4
 _LEAST_ROWS, _LEAST_EACH = 100, 5
 _CLIP = 1e-6
 _BINS = 10
+_BEYOND = 2.8
+"""Standard errors that the largest of so many gaps exceeds by chance with probability .05."""
 _Z = 1.96
 
 
@@ -64,7 +66,8 @@ class AccuracyCalibration:
     right: int
     rows: int
     misfit: float
-    """How far the curve lies from the rows' own shares of right answers beyond chance, root mean square over ten bins."""
+    """How far the curve may lie from the rows' own shares of right answers: by the worst of ten bins that chance does not explain,
+    at least by what the bins together lie off beyond chance, root mean square. Traffic may consist of one bin alone."""
 
     @classmethod
     def fit(cls, confidence: NDArray[np.float32], right: NDArray[np.bool_]) -> Self:
@@ -96,10 +99,11 @@ class AccuracyCalibration:
         slack = probability * (1 - probability)
         return np.where(known[:, None], np.stack([np.ones(len(x)), probability, slack * x, slack], axis=1), 0.0)
 
-    def estimate(self, sums: NDArray[np.float64]) -> Estimated:
+    def estimate(self, sums: NDArray[np.float64], *, inflation: float = 1.0) -> Estimated:
         """Accuracy over the samples whose terms (4,) were summed; 0 to 1 when none had a confidence.
 
-        Holds for the accuracy of these very samples as for that of the traffic that they were drawn from.
+        Holds for the accuracy of these very samples as for that of the traffic that they were drawn from. `inflation`: samples, of the
+        window and of the calibration, that are worth one where neighbours depend on each other.
         """
         n, *means = np.asarray(sums, np.float64).tolist()
         if n < 1:
@@ -107,7 +111,7 @@ class AccuracyCalibration:
         accuracy, *gradient = (mean / n for mean in means)
         value = float(np.clip(accuracy, _CLIP, 1 - _CLIP))
         spread = value * (1 - value)
-        half = _Z * np.sqrt(spread / n + np.array(gradient) @ self.covariance @ np.array(gradient)) / spread
+        half = _Z * np.sqrt(inflation * (spread / n + np.array(gradient) @ self.covariance @ np.array(gradient))) / spread
         low, high = special.expit(special.logit(value) + half * np.array([-1.0, 1.0]))
         return Estimated(value, max(float(low) - self.misfit, 0.0), min(float(high) + self.misfit, 1.0))
 
@@ -162,8 +166,11 @@ def _logistic(x: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[tuple[f
 
 
 def _misfit(probability: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Root mean square of the bins' gaps, freed of what chance adds to it: two parameters were fitted to the same rows."""
+    """The largest of the bins' gaps that is beyond chance, or the gaps' root mean square freed of what chance adds to it if that is
+    more: two parameters were fitted to the same rows."""
     bins = np.array_split(np.argsort(probability, kind="stable"), _BINS)
     gaps = np.array([right[rows].mean() - probability[rows].mean() for rows in bins])
     chance = np.array([(probability[rows] * (1 - probability[rows])).mean() / len(rows) for rows in bins])
-    return float(np.sqrt(max((gaps**2).mean() - chance.mean() * (1 - 2 / _BINS), 0.0)))
+    together = np.sqrt(max((gaps**2).mean() - chance.mean() * (1 - 2 / _BINS), 0.0))
+    beyond = np.abs(gaps) > _BEYOND * np.sqrt(chance)
+    return float(max(together, np.abs(gaps[beyond]).max(initial=0.0)))

@@ -210,13 +210,14 @@ def novel_share(novelty: NDArray[np.int64], slice: Slice, *, surprise: float, in
 
     Samples beyond the 95th percentile, less the slice's own that are expected there. A lower bound on new content: new samples
     that look ordinary are not counted. The lower end is wide enough for a choice of the window that would show `surprise` by
-    chance; a choice that overstates needs none at the upper end. `inflation`: samples that are worth one where they come in sessions.
+    chance; a choice that overstates needs none at the upper end. `inflation`: samples, of the window and of the slice, that are worth
+    one where they come in sessions.
     """
-    n, rare = float(novelty.sum()) / inflation, slice.rare_share
+    n, m, rare = float(novelty.sum()) / inflation, slice.scalar_rows / inflation, slice.rare_share
     if not n:
         return NO_EFFECT
     share = np.array(novelty[RARE_BIN:].sum() / inflation / n)
-    (below, _), (_, high) = (difference_interval(share, n, np.array(rare), slice.scalar_rows, z) for z in (tail_z(surprise), _POINTWISE))
+    (below, _), (_, high) = (difference_interval(share, n, np.array(rare), m, z) for z in (tail_z(surprise), _POINTWISE))
     unlikely = binomial_low(float(share) * n, n, surprise) - rare
     low = min(float(below), unlikely)
     return Effect(*(float(np.clip(v / (1 - rare), 0.0, 1.0)) for v in (share - rare, low, high)))
@@ -236,10 +237,13 @@ class ClusterShift:
         return (self.low > 0) | (self.high < 0)
 
 
-def cluster_shift(window: NDArray[np.int64], reference: NDArray[np.int64], *, surprise: float = 0.0) -> ClusterShift:
+def cluster_shift(
+    window: NDArray[np.int64], reference: NDArray[np.int64], *, surprise: float = 0.0, inflation: float = 1.0
+) -> ClusterShift:
     """Which clusters gained and lost, from (C + 1,) counts of a window and of reference rows that the clusters were not fitted on.
 
-    Intervals that hold over all clusters together (level .95), for a window whose choice would show `surprise` by chance.
+    Intervals that hold over all clusters together (level .95), for a window whose choice would show `surprise` by chance. `inflation`:
+    samples, of either side, that are worth one where they come in sessions.
 
     Examples
     --------
@@ -250,5 +254,5 @@ def cluster_shift(window: NDArray[np.int64], reference: NDArray[np.int64], *, su
     n, m = int(window.sum()), int(reference.sum())
     share, before = window / max(n, 1), reference / max(m, 1)
     z = max(tail_z(surprise), float(-special.ndtri(0.025 / len(window))))
-    low, high = difference_interval(share, n, before, m, z)
+    low, high = difference_interval(share, n / inflation, before, m / inflation, z)
     return ClusterShift(share - before, low, high)

@@ -115,14 +115,15 @@ class StreamScan:
     def cluster_shift(self, reference: NDArray[np.int64]) -> ClusterShift:
         """Clusters that gained and lost in the most surprising window, against (C + 1,) counts of the slice's rows that the fit part
         does not hold; intervals hold over all clusters and all windows scanned so far."""
-        return cluster_shift(self.window().clusters, reference, surprise=self._selection(self._crossed).surprise)
+        surprise, inflation = self._selection(self._crossed).surprise, self.model.dependence.inflation
+        return cluster_shift(self.window().clusters, reference, surprise=surprise, inflation=inflation)
 
     def accuracy(self) -> Estimated | None:
         """Of the model over the most surprising window, from its confidence; None where the reference couldn't calibrate that."""
         calibration = self.model.summarizer.accuracy
         if calibration is None or not self._windows.filled:
             return None
-        return calibration.estimate(self.window().accuracy)
+        return calibration.estimate(self.window().accuracy, inflation=self.model.dependence.inflation)
 
     def signs(self) -> Signs:
         """What the most surprising window shows of each channel, to name its kind by."""

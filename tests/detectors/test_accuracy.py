@@ -52,6 +52,14 @@ def test_more_samples_narrow_the_interval_down_to_the_calibrations_own(calibrati
     assert 0.01 < widths[-1] < 0.1
 
 
+def test_dependent_samples_widen_the_interval(calibration: AccuracyCalibration) -> None:
+    sums = calibration.terms(labelled(400, seed=7)[0]).sum(0)
+    independent, dependent = calibration.estimate(sums), calibration.estimate(sums, inflation=4.0)
+    without = 2 * calibration.misfit
+    ratio = (dependent.high - dependent.low - without) / (independent.high - independent.low - without)
+    assert ratio == pytest.approx(2.0, rel=0.05)
+
+
 def test_no_samples_tell_nothing(calibration: AccuracyCalibration) -> None:
     found = calibration.estimate(np.zeros(4))
     assert (found.low, found.high) == (0.0, 1.0)

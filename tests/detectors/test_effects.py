@@ -1,5 +1,7 @@
 """Intervals of effects, shares and clusters."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -90,6 +92,18 @@ def test_only_clusters_that_surely_moved_are_told() -> None:
     assert moved.moved.tolist() == [True, False, False, True]
     assert moved.change[0] < 0 < moved.change[3]
     assert (cluster_shift(np.array([10, 30, 30, 30]), reference, surprise=30.0).low <= moved.low).all()
+
+
+def test_dependent_samples_widen_every_interval_as_fewer_would(fitted: DriftScan) -> None:
+    whole = fitted.model.whole()
+    fewer = replace(whole, scalar_rows=whole.scalar_rows // 5)
+    dependent = novel_share(histogram(400, 100), whole, surprise=3.0, inflation=5.0)
+    alone = novel_share(histogram(80, 20), fewer, surprise=3.0)
+    assert (dependent.low, dependent.high) == pytest.approx((alone.low, alone.high), abs=1e-3)
+    window, reference = np.array([50, 150, 150, 150]), np.array([400, 300, 290, 10])
+    shift, apart = cluster_shift(window, reference, inflation=5.0), cluster_shift(window // 5, reference // 5)
+    assert shift.low == pytest.approx(apart.low)
+    assert shift.high == pytest.approx(apart.high)
 
 
 def test_clusters_of_an_empty_window_have_not_moved(fitted: DriftScan) -> None:

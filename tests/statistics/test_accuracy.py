@@ -33,6 +33,23 @@ def test_the_interval_covers_when_only_the_traffic_changed() -> None:
     assert np.mean(covered(np.random.default_rng(1), drop=0.0)) >= LEAST
 
 
+def test_the_interval_covers_where_the_curve_is_most_wrong() -> None:
+    """The lowest tenth of the confidences is right in a fifth of the samples, which no curve of two parameters shows; all traffic comes
+    to lie there."""
+    rng, found = np.random.default_rng(3), []
+
+    def probability(confidence: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.where(confidence < 0.55, 0.2, confidence).astype(np.float64)
+
+    for _ in range(TRIALS):
+        confidence = rng.uniform(0.5, 1.0, 1500).astype(np.float32)
+        calibration = AccuracyCalibration.fit(confidence, rng.random(1500) < probability(confidence))
+        window = rng.uniform(0.5, 0.55, 300).astype(np.float32)
+        estimate = calibration.estimate(calibration.terms(window).sum(0))
+        found.append(estimate.low <= 0.2 <= estimate.high)
+    assert np.mean(found) >= LEAST
+
+
 def test_it_does_not_when_a_confidence_no_longer_means_what_it_meant() -> None:
     """The stated limit: what makes the model wrong without making it unsure can't be seen without labels."""
     assert np.mean(covered(np.random.default_rng(2), drop=1.0)) <= 0.1
