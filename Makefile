@@ -13,6 +13,8 @@ export UV_PYTHON_DOWNLOADS    := never
 export UV_NO_PROGRESS         := 1
 export UV_CACHE_DIR           ?= $(CURDIR)/.cache/uv
 unexport VIRTUAL_ENV
+# What Python compiles is kept: without it each process of the tests compiles every library anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 # Where the machine has certificates of its own (a company's proxy), they count.
 ifneq ($(wildcard /etc/ssl/certs/*),)
 export UV_SYSTEM_CERTS ?= 1
