@@ -18,6 +18,10 @@ _MOST = 300.0
 """Largest logarithm whose number is finite."""
 
 
+_SHOWN = frozenset({"segment", "regime", "samples", "e_log10", "traffic_per_second", "effect", "alarm"})
+"""What a stream's status must hold: one that another version wrote is not shown before its monitor has decided anew."""
+
+
 def compare(statuses: Mapping[str, Mapping[str, Any]], budget: BudgetSettings) -> Fleet:
     """From each monitor's status. The patience is the budget's days; a stream of which too little is known counts, and never stands."""
     found = [stream for monitor, status in statuses.items() for stream in _streams(monitor, status, budget.days)]
@@ -36,6 +40,8 @@ def _evidence(stream: FleetStream) -> float:
 
 def _streams(monitor: str, status: Mapping[str, Any], days: float) -> Iterator[FleetStream]:
     for stream in status.get("streams", ()):
+        if not stream.keys() >= _SHOWN:
+            continue
         effect = stream["effect"]
         yield FleetStream(
             monitor=monitor,
@@ -46,11 +52,11 @@ def _streams(monitor: str, status: Mapping[str, Any], days: float) -> Iterator[F
             stands=False,
             effect=Measured(effect["estimate"], effect["low"], effect["high"]),
             alarm=stream["alarm"],
-            dependent=status["inflation"] > 1,
+            dependent=status.get("inflation", 1.0) > 1,
         )
 
 
 def _over_patience(stream: Mapping[str, Any], days: float) -> float | None:
     """Evidence in samples, over those that so many days bring at the stream's own traffic."""
     rate, evidence = stream["traffic_per_second"], stream["e_log10"]
-    return None if not rate or evidence is None else float(evidence - np.log10(rate * days * DAY))
+    return None if not rate or evidence is None else float(evidence - np.log10(max(rate * days * DAY, 1.0)))

@@ -154,7 +154,10 @@ class Engine:
         """A new reference: both who works with it are made before either is replaced, so that a bad one closes no panes."""
         version = self._monitors.version(name)
         if version != self._versions[name]:
-            watched, controller = self._monitors.watched(name), self._monitors.controller_for(name)
+            watched, former = self._monitors.watched(name), self._controllers[name]
+            if former is not None:  # the new one inherits from the store
+                former.checkpoint(now=self._clock())
+            controller = self._monitors.controller_for(name)
             self._worker.replace(name, watched)
             self._controllers[name] = controller
             self._versions[name] = version

@@ -72,6 +72,17 @@ def test_the_screen_says_what_the_number_means_and_where_it_holds_about() -> Non
     assert "holds about" not in shown(compared(stream("locale=de", 12.0)))
 
 
+def test_a_stream_that_hardly_has_traffic_gains_nothing_by_it() -> None:
+    (line,) = compared(stream("rare", 2.0, traffic_per_second=1e-9)).streams
+    assert line.log10_e == 2.0
+
+
+def test_what_another_version_wrote_is_not_shown() -> None:
+    older = {name: value for name, value in stream("old", 2.0).items() if name != "e_log10"}
+    assert [line.segment for line in compared(older, stream("new", 2.0)).streams] == ["new"]
+    assert fleet.compare({"chat": {"streams": [stream("all", 2.0)]}}, BUDGET).streams
+
+
 def test_before_anything_is_decided() -> None:
     found = fleet.compare({"chat": {}}, BUDGET)
     assert (found.streams, found.outside) == ((), ())

@@ -166,15 +166,17 @@ def test_what_is_sent_is_decided(running: Running) -> None:
 
 
 def test_a_reference_that_comes_into_force_is_taken_up_by_worker_and_controller(running: Running) -> None:
-    running.send(160, 1)
-    running.decided(160)
+    for seed in (1, 2):
+        running.send(160, seed)
+        running.decided(160 * seed)
     running.fleet.versions["chat"] = 2
     until(lambda: running.store.status("chat")["reference_version"] == 2)
-    running.send(320, 2)
-    status = running.decided(320)
-    assert (status["reference_version"], status["other_versions"]) == (2, 0)
     deciding = running.engine.controller("chat")
     assert deciding is not None
+    assert deciding.streams.traffic.samples == pytest.approx(320, rel=0.01), "also what came since the last checkpoint"
+    running.send(320, 3)
+    status = running.decided(320)
+    assert (status["reference_version"], status["other_versions"]) == (2, 0)
     assert deciding.streams.reference.version == 2
 
 
