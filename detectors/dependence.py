@@ -16,11 +16,19 @@ from detectors.windows import mean_lengths
 if TYPE_CHECKING:
     from detectors.calibration import NullWorld
 
-_LEAST_BLOCKS = 20
+_LEAST_BLOCKS, _LEAST_BATCHES = 20, 10
 _BLOCK = 10
 """Lengths of the dependence in a block."""
 _DEPENDS = 1.5
 """Long-run over a row's own variance from which rows are not taken for independent."""
+_SURE = 4.5
+"""Standard errors, if rows were independent, by which their long-run variance must stand out: a few hundred rows, several channels and
+several lengths tried are many chances."""
+_QUIET = 5
+"""Lags in a row that sink into noise where the dependence ends: users who take turns are correlated at their own turns only. Politis
+and White's max(5, √log₁₀ n)."""
+_GROWS = 1.3
+"""From batches of one length to twice that, where the dependence outlasts them."""
 _LEAST_VARIANCE = 1e-12
 
 
@@ -35,7 +43,7 @@ class Dependence:
     block: int
     """Rows in a block of a resampled timeline; 1 when neighbours are independent."""
     measured: bool = True
-    """False when the dependence outlasts the longest lag that so many rows can tell of, an eighth of them."""
+    """False when the dependence outlasts what so many rows can tell of: lags of an eighth of them, batches of a tenth."""
 
     @classmethod
     def none(cls, channels: int) -> Self:
@@ -49,26 +57,34 @@ class Dependence:
         References
         ----------
         Politis and White, "Automatic Block-Length Selection for the Dependent Bootstrap", Econometric Reviews 2004 (the lag
-        beyond which correlations are noise).
+        beyond which correlations are noise). Long-run variances are raised to what batch means show, where that is more.
         """
         n, lags = len(rows), len(rows) // 8
-        channels = block_diag(weights, np.diag(1 / np.maximum(rows[:, weights.shape[1] :].var(0), _LEAST_VARIANCE)))
+        own = rows[:, weights.shape[1] :].var(0)
+        constant = own < _LEAST_VARIANCE
+        channels = block_diag(weights, np.diag(np.where(constant, 0.0, 1 / np.maximum(own, _LEAST_VARIANCE))))
         pairs = n - np.arange(lags + 1)
         g = np.stack([np.fft.irfft(power)[: lags + 1] for power in _power(rows, channels)]) / pairs
+        g[len(weights) :, 0] += constant  # of variance 1 and independent
         noise = np.sqrt(np.einsum("mi,ij,mj->m", channels, np.square(rows.T @ rows / n), channels) / n)  # (tr Σ² / n)^½, if independent
-        quiet = g[:, 1:] < 2 * noise[:, None]
-        last = np.where(quiet.any(1), np.minimum(2 * (quiet.argmax(1) + 1), lags), lags)
-        g[np.arange(lags + 1) > last[:, None]] = 0.0
+        last, quiet = _cut(g[:, 1:] <= 2 * noise[:, None])
+        length, batched, settled = _batched(rows, channels, noise * np.sqrt(n) / g[:, 0])
+        last = np.minimum(np.maximum(last, length), lags)
+        within = np.arange(1, lags + 1) <= last[:, None]
+        g[:, 1:][~within] = 0.0
         long_run = g[:, 0]
         for _ in range(6):  # centring by the sample mean took long_run / n from each lag
             long_run = 2 * g.sum(1) - g[:, 0] + (2 * last + 1) * long_run / n
-        g += np.where(np.arange(lags + 1) <= last[:, None], long_run[:, None] / n, 0.0)
-        depends = long_run >= _DEPENDS * g[:, 0]
+        g[:, 0] += long_run / n
+        more = np.maximum(batched - long_run, 0.0)
+        g[:, 1:] += np.where(within, (long_run / n + more / (2 * last))[:, None], 0.0)
+        long_run = long_run + more
+        depends = long_run >= g[:, 0] + np.maximum((_DEPENDS - 1) * g[:, 0], _SURE * 2 * np.sqrt(last) * noise) * (length == 0)
         if not depends.any():
             return cls.none(len(channels))
         longest = int(last[depends].max())
         block = min(n // _LEAST_BLOCKS, _BLOCK * longest)
-        return cls(g[:, : longest + 1], long_run, block, bool(quiet[depends].any(1).all()))
+        return cls(g[:, : longest + 1], long_run, block, bool((quiet & settled)[depends].all()))
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """All that `from_arrays` needs."""
@@ -124,6 +140,42 @@ class Dependence:
         plug_in = float((gram**2).sum()) / count**2
         unbiased = float((gram**2).sum() - (np.diag(gram) ** 2).sum()) / (count * (count - 1))
         return min(max(unbiased / plug_in, 0.1), 1.0)
+
+
+def _cut(quiet: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(M, lags) quiet from lag 1 on → (M,) twice the last lag before enough quiet ones, at least 2; whether there are enough."""
+    lags = quiet.shape[1]
+    ends = np.lib.stride_tricks.sliding_window_view(quiet, min(_QUIET, lags), axis=1).all(2)
+    found = ends.any(1)
+    return np.where(found, np.clip(2 * ends.argmax(1), 2, lags), lags), found
+
+
+def _batched(
+    rows: NDArray[np.float32], channels: NDArray[np.float64], spread: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """(M,) length of the batches of neighbours whose sums vary most beyond independence, 0 where none do; that long-run variance; False
+    where the longest batches still show much more than those of half their length.
+
+    A correlation too weak to stand out at any lag, as of many users who come in turn, still adds up over a batch.
+
+    spread : (M,) (tr Σ²)^½ / tr Σ of a row.
+
+    References
+    ----------
+    Conway, "Some tactical problems in digital simulation", Management Science 1963 (batch means).
+    """
+    n = len(rows)
+    own = (np.square(rows) @ channels.T.astype(np.float32)).mean(0, dtype=np.float64)
+    length, found, settled = np.zeros(len(channels), np.int64), np.zeros(len(channels)), np.ones(len(channels), np.bool_)
+    for batch in 2 ** np.arange(2, int(np.log2(n / _LEAST_BATCHES)) + 1):
+        count = n // batch
+        sums = rows[: count * batch].reshape(count, batch, -1).sum(1, dtype=np.float64)
+        variance = (np.square(sums) @ channels.T).mean(0) / (batch * (1 - batch / n))
+        stands_out = variance > own * np.maximum(_DEPENDS, 1 + _SURE * np.sqrt(2 / count) * spread)
+        larger = stands_out & (variance > found)
+        settled = ~stands_out | (variance < _GROWS * found)
+        length[larger], found[larger] = batch, variance[larger]
+    return length, found, settled
 
 
 def _power(rows: NDArray[np.float32], channels: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -31,6 +31,44 @@ def test_independent_rows_have_blocks_of_one() -> None:
     assert [Dependence.measure(carried(2000, 0.0, seed, columns=8), WEIGHTS).block for seed in range(10)] == [1] * 10
 
 
+def interleaved(n: int, users: NDArray[np.int64], seed: int, *, stay: int = 10) -> NDArray[np.float32]:
+    """Rows of users who each keep to a topic for `stay` of their own rows in the mean; half of a row's variance is the topic."""
+    rng = np.random.default_rng(seed)
+    topic, rows = rng.standard_normal((users.max() + 1, 12)), rng.standard_normal((n, 12))
+    for i, user in enumerate(users):
+        if rng.random() < 1 / stay:
+            topic[user] = rng.standard_normal(12)
+        rows[i] += topic[user]
+    return np.asarray(rows - rows.mean(0), np.float32)
+
+
+@pytest.mark.parametrize("users", [3, 5, 8])
+def test_users_who_take_turns_are_no_independent_rows(users: int) -> None:
+    found = [Dependence.measure(interleaved(4000, np.arange(4000) % users, seed), np.ones((1, 12), np.float32)) for seed in range(3)]
+    assert all(each.block > 1 for each in found)
+    assert np.mean([each.whitened for each in found]) == pytest.approx(10, rel=0.4)
+
+
+def test_dependence_too_weak_for_any_lag_is_found_in_batches() -> None:
+    users = np.random.default_rng(1).integers(0, 30, 4000)
+    found = [Dependence.measure(interleaved(4000, users, seed), np.ones((1, 12), np.float32)) for seed in range(3)]
+    assert min(each.whitened for each in found) > 3
+
+
+def test_few_independent_rows_are_hardly_ever_taken_for_dependent() -> None:
+    rng, dependent = np.random.default_rng(2), 0
+    for _ in range(200):
+        rows = np.hstack([rng.standard_normal((100, 12)), rng.random((100, 5))]).astype(np.float32)
+        dependent += Dependence.measure(rows - rows.mean(0), np.ones((1, 12), np.float32)).block > 1
+    assert dependent <= 4
+
+
+def test_a_constant_scalar_is_no_dependence() -> None:
+    rows = np.hstack([carried(400, 0.0, 1), np.zeros((400, 1), np.float32)])
+    assert Dependence.measure(rows, WEIGHTS).block == 1
+    assert Dependence.measure(np.hstack([carried(400, 0.8, 1), rows[:, -1:]]), WEIGHTS).inflation < 30
+
+
 def test_dependence_longer_than_can_be_measured_is_said_to_be() -> None:
     rows = np.repeat(np.random.default_rng(3).standard_normal((6, 6)), 200, axis=0) + 0.1 * carried(1200, 0.0, 4)
     assert not Dependence.measure(rows.astype(np.float32), WEIGHTS).measured
