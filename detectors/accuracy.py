@@ -39,7 +39,9 @@ class AccuracyCalibration:
     An estimate for a window is the mean of it over the window's samples (confidence-based performance estimation). It stands on one
     assumption: *traffic may change, but a given confidence goes on meaning what it meant in the reference*. New classes, changed
     labels or inputs on which the model is sure and wrong break it, and no interval here can show that: only labels can.
-    The interval counts the samples of the window, the calibration's own uncertainty, and where the curve does not fit.
+    The interval counts the samples of the window, the calibration's own uncertainty, and where the curve does not fit, as far as
+    tenths of the labelled rows can show it: 1,500 rows show a gap of .1 in a tenth of the confidences, 300 one of .25; neither shows
+    what is wrong in a fiftieth of them.
 
     References
     ----------

@@ -130,7 +130,7 @@ def _by_permutation(pooled: Pooled, likeness: NDArray[np.float32], permutations:
     scale = 1 / pooled.m + 1 / pooled.n
 
     def squared(splits: Splits) -> NDArray[np.float64]:
-        return np.asarray(np.einsum("bi,bi->b", mean_differences(splits, likeness), splits), np.float64) * scale
+        return np.asarray((mean_differences(splits, likeness) * splits).sum(1, dtype=np.float64) * scale)
 
     statistic, p_value = permutation_test(squared, pooled.window, permutations=permutations, rng=rng)
     return pooled.result(max(statistic, 0.0), p_value, law=f"{permutations} permutations")

@@ -99,6 +99,26 @@ def test_what_can_not_be_tested_is_refused(name: str, reference: Rows, window: R
         TESTS[name]()(reference, window, rng=np.random.default_rng(0))
 
 
+def tail_of_counts(n: int, m: int, ones: int, found: int) -> float:
+    """Probability that a window of m among n + m rows, `ones` of one kind, has a share as far from the reference's as `found` gives."""
+    counts = np.arange(max(0, ones - n), min(ones, m) + 1)
+    apart = np.abs(counts / m - (ones - counts) / n)
+    far = apart >= abs(found / m - (ones - found) / n) - 1e-9
+    return float(stats.hypergeom(n + m, ones, m).pmf(counts)[far].sum())
+
+
+@pytest.mark.parametrize("name", ["ks", "cvm", "energy", "lsdd"])
+@pytest.mark.parametrize(("n", "m", "ones", "found"), [(30, 20, 25, 13), (60, 40, 50, 20), (300, 200, 250, 108)])
+def test_rows_of_two_kinds_have_the_p_value_of_their_counts(name: str, n: int, m: int, ones: int, found: int) -> None:
+    """Every statistic then is a function of one count, and most splits tie with the one that was found."""
+    kinds = normal(2, 16, 1)
+    window = kinds[(np.arange(m) < found).astype(int)]
+    reference = kinds[(np.arange(n) < ones - found).astype(int)]
+    exact = tail_of_counts(n, m, ones, found)
+    p_value = TESTS[name](permutations=1999)(reference, window, rng=np.random.default_rng(3)).p_value
+    assert p_value == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 1999) + 1e-9)
+
+
 def test_permutations_must_be_some() -> None:
     with pytest.raises(ValueError, match="permutations: at least 1, found 0"):
         EnergyDistance(permutations=0)(normal(20, 2, 1), normal(20, 2, 2), rng=np.random.default_rng(0))
