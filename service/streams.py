@@ -189,17 +189,15 @@ class MonitorStreams:
         stream.episodes[family], over = calm(stream.episodes[family], upper, samples=stream.samples, now=pane.last_time, rules=self.rules)
         if over:
             return self._close(stream, step(alarm, AlarmState.RESOLVED, Reason.CALM, time=pane.last_time))
-        changed = self._spoken(alarm, stream, pane) or _renamed(alarm, stream, pane) or _worse(alarm, evidence, self.rules, pane)
+        changed = (
+            _spoken(alarm, pane, quiet=self.tuning.quiet(stream.segment))
+            or _renamed(alarm, stream, pane)
+            or _worse(alarm, evidence, self.rules, pane)
+        )
         if changed is None:
             return Outcome()
         self.alarms[alarm.id] = changed
         return Outcome((changed,))
-
-    def _spoken(self, alarm: Alarm, stream: Stream, pane: Pane) -> Alarm | None:
-        """An alarm that opened in silence, once its stream may be heard: nobody has been told of it yet."""
-        if not alarm.quiet or self.tuning.quiet(stream.segment):
-            return None
-        return replace(step(alarm, alarm.state, Reason.TOLD, time=pane.last_time), quiet=False)
 
     def _close(self, stream: Stream, alarm: Alarm, held_back: HeldBack | None = None) -> Outcome:
         """Only a resolution, a verdict or a rebase makes a detector forget."""
@@ -269,6 +267,13 @@ class MonitorStreams:
         self.exposures, self.times = head.exposures, head.times
         self._tune(head.allocation)
         return True
+
+
+def _spoken(alarm: Alarm, pane: Pane, *, quiet: bool) -> Alarm | None:
+    """An alarm that opened in silence, once its stream may be heard: nobody has been told of it yet."""
+    if not alarm.quiet or quiet:
+        return None
+    return replace(step(alarm, alarm.state, Reason.TOLD, time=pane.last_time), quiet=False)
 
 
 def _renamed(alarm: Alarm, stream: Stream, pane: Pane) -> Alarm | None:
