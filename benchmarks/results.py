@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.figures import Figure
 
 RESULTS = Path("benchmarks/RESULTS.md")
-_TITLE = "# Results\n\nWritten by the benchmarks themselves; [README.md](README.md) says what each measures and how.\n"
+_TITLE = "# Results\n\nWritten by the benchmarks themselves; [README.md](README.md) says what each measures and how.\n\n"
 _SIZES = re.compile(r"[A-Z_]+_(STREAMS|RUNS|SECONDS|SETS)|RIVALS")
 """Environment variables that make a benchmark smaller."""
 
