@@ -18,7 +18,7 @@ from service.explanation import Recent, explain
 from service.figures import describe_status
 from service.observe import Observer, Reading
 from service.ports import Store
-from service.records import Alarm, AlarmState, Decision, Event, Measured, Pane, stable_id
+from service.records import Alarm, AlarmState, Decision, Event, Pane, stable_id
 from service.reference import Reference
 from service.settings import MonitorSettings
 from service.streams import MonitorStreams
@@ -232,15 +232,14 @@ class Controller:
 
 
 def _reading(stream: Stream, *, crossed: bool) -> Reading:
-    evidence, effect = stream.evidence, stream.evidence.effect
-    novel, accuracy = stream.scan.novel_share(), stream.accuracy()
+    evidence, shown = stream.evidence, stream.shown()
     return Reading(
         evidence.surprise,
         evidence.threshold,
-        Measured(effect.estimate, effect.low, effect.high),
-        Measured(novel.estimate, novel.low, novel.high),
+        shown.effect,
+        shown.novel_share,
         stream.segment,
         stream.family,
         crossed=crossed,
-        accuracy=None if accuracy is None else accuracy.window,
+        accuracy=None if shown.accuracy is None else shown.accuracy.window,
     )

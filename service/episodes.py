@@ -67,6 +67,15 @@ class Traffic:
         return self.samples / self.seconds if self.seconds > 0 else None
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a stream's most surprising window shows: figures that take longer than to weigh a pane."""
+
+    effect: Measured
+    novel_share: Measured
+    accuracy: Accuracy | None
+
+
 @dataclass(slots=True, eq=False)
 class Stream:
     """One monitor × segment."""
@@ -80,6 +89,8 @@ class Stream:
     samples: int = 0
     """Taken since the reference came into force, however often the detector has started anew."""
     episodes: dict[Family, Episode] = field(default_factory=dict)
+    _shown: tuple[NDArray[np.float64], Shown] | None = field(default=None, init=False, repr=False)
+    """Of which surprises, and what."""
     _channels: Mapping[Family, NDArray[np.bool_]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -118,6 +129,14 @@ class Stream:
     def evidence_of(self, family: Family) -> Evidence:
         """Of the channels of one family alone."""
         return self.scan.among(self._channels[family])
+
+    def shown(self) -> Shown:
+        """Measured once for as long as no window moves: most streams have no pane in most decisions."""
+        if self._shown is None or self._shown[0] is not self.scan.surprises:
+            effect, novel = self.evidence.effect, self.scan.novel_share()
+            found, share = Measured(effect.estimate, effect.low, effect.high), Measured(novel.estimate, novel.low, novel.high)
+            self._shown = self.scan.surprises, Shown(found, share, self.accuracy())
+        return self._shown[1]
 
     def accuracy(self) -> Accuracy | None:
         """Of the model over the most surprising window; None where the reference could not calibrate its confidence."""

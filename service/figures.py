@@ -38,12 +38,15 @@ def describe_status(streams: MonitorStreams) -> Mapping[str, Any]:
         "exposures": [{"week": week, **asdict(spent)} for week, spent in streams.exposures.weeks.items()],
         "other_versions": streams.other_versions,
         "untimed": streams.times.untimed,
+        "untimed_share": streams.times.recent,
     }
 
 
 def _state(streams: MonitorStreams) -> str:
     if streams.alarms:
         return "drifting"
+    if streams.times.blind:
+        return "untimed"
     return "watching" if streams.samples >= streams.reference.model.pane else "warming up"
 
 
@@ -60,8 +63,7 @@ def _longest(samples: int, pane: int, rate: float | None) -> Mapping[str, float 
 
 
 def _stream_status(stream: Stream, tuning: Tuning) -> Mapping[str, Any]:
-    evidence, episodes = stream.evidence, stream.episodes.values()
-    novel, accuracy = stream.scan.novel_share(), stream.accuracy()
+    evidence, episodes, shown = stream.evidence, stream.episodes.values(), stream.shown()
     return {
         "segment": stream.segment,
         "samples": evidence.samples,
@@ -74,10 +76,10 @@ def _stream_status(stream: Stream, tuning: Tuning) -> Mapping[str, Any]:
         "e_log10": stream.detector.log10 if evidence.samples else None,
         "channel": evidence.channel,
         "window_samples": evidence.scale,
-        "effect": {"estimate": evidence.effect.estimate, "low": evidence.effect.low, "high": evidence.effect.high},
+        "effect": asdict(shown.effect),
         "effect_channel": evidence.effect_channel,
-        "novel_share": {"estimate": novel.estimate, "low": novel.low, "high": novel.high},
-        "accuracy": None if accuracy is None else asdict(accuracy),
+        "novel_share": asdict(shown.novel_share),
+        "accuracy": None if shown.accuracy is None else asdict(shown.accuracy),
         "alarm": next((episode.alarm for episode in episodes if episode.alarm), None),
         "crossings": sum(episode.crossings for episode in episodes),
         "opened": sum(episode.opened for episode in episodes),

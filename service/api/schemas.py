@@ -145,7 +145,10 @@ class MonitorView(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     monitor: str
-    state: str = Field(description="`warming up` until it can decide.", examples=["watching"])
+    state: str = Field(
+        description="`warming up` until it can decide; `untimed` while most samples come at no hour that the reference could go by.",
+        examples=["watching"],
+    )
     samples: int = Field(description="Taken so far.")
     undecided: Undecided
 

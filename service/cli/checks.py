@@ -177,6 +177,10 @@ def _budgeted(installation: Installation, monitor: MonitorSettings) -> Iterator[
         says = f"{len(advisory)} streams are advisory: the reference supports {supported:,.0f} samples, their share asks {asked:,.0f}"
         remedy = "add reference rows, raise budget.alarms, set detection.run_length, or hear of them with detection.advisory: notify"
         yield Finding(Level.WARN, subject, says, remedy)
+    if status.get("untimed_share", 0.0) > 0.5:
+        says = "most samples of late came at no known hour, and this reference goes by the hour: they are counted, not weighed"
+        remedy = "send samples when they happen or with their times, or build a reference from rows without times"
+        yield Finding(Level.FAIL, subject, says, remedy)
     longest = status.get("longest_window", {})
     if longest.get("pane_samples"):
         days, needed = longest["seconds"] / 86_400.0, longest["pane_samples"]

@@ -27,6 +27,7 @@ STYLES = {
     "rejected": "bold red",
     "warning": "yellow",
     "acknowledged": "yellow",
+    "untimed": "bold red",
     "warming up": "yellow",
     "watching": "green",
     "resolved": "green",

@@ -207,3 +207,18 @@ def test_samples_of_an_alarm_are_counted_on_when_another_family_closes(world: Wo
     assert streams.samples_since(staying) == 960 - staying.at_sample
     again = next(alarm for alarm in streams.alarms.values() if alarm.family is closing.family)
     assert again.at_sample > 640
+
+
+def test_what_a_window_shows_is_measured_once_while_none_moves(world: World) -> None:
+    streams = MonitorStreams(world.settings, world.reference)
+    stream, log = streams.streams[WHOLE], world.panes(world.drifted(320, 2))
+    decided(streams, log)
+    shown = stream.shown()
+    assert stream.shown() is shown
+    assert shown.effect.estimate == stream.evidence.effect.estimate
+    decided(streams, world.panes(world.drifted(320, 2), after=20, segment="locale=de"))
+    assert stream.shown() is shown
+    decided(streams, world.panes(world.ordinary(16, 3), after=40))
+    assert stream.shown() is not shown
+    stream.forget()
+    assert stream.shown().novel_share != shown.novel_share

@@ -325,7 +325,7 @@ def test_the_status_names_what_people_look_for(streams: MonitorStreams) -> None:
     assert set(status) == {
         "state", "mode", "reference_version", "run_length", "inflation", "supported_run_length", "tolerance", "samples",
         "missing_samples", "sequence", "traffic_per_second", "traffic_seconds", "last_time", "expected_delay", "longest_window",
-        "streams", "allocation", "exposures", "other_versions", "untimed",
+        "streams", "allocation", "exposures", "other_versions", "untimed", "untimed_share",
     }  # fmt: skip
     delays = [delay["samples"] for delay in status["expected_delay"]]
     assert [delay["share"] for delay in status["expected_delay"]] == [0.05, 0.1, 0.2, 0.5]
@@ -373,7 +373,7 @@ def test_a_stream_that_was_given_no_share_stays_outside_whatever_its_reference_s
     """A new reference that supports the share asks for a new allocation first."""
     streams = MonitorStreams(budgeted(world), world.reference)
     streams.apply(allocation(LENGTHS, shares={"locale=de": 0.0}, sequence=1))
-    assert streams.streams["locale=de"].regime is Regime.ADVISORY
+    assert streams.tuning.regime("locale=de") is Regime.ADVISORY
     streams.apply(allocation(LENGTHS, name="r2", sequence=2))
     assert streams.streams["locale=de"].regime is Regime.ACTIVE
 
