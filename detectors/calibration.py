@@ -196,11 +196,18 @@ class NullWorld:
         return Law(mean, deviation, skewness)
 
     def _with_limit(self, law: Law, limit: Moments) -> Law:
-        """Long windows are a weighted chi-square (norms) and normal (scalars); their simulated moments would only add noise."""
+        """Long windows are a weighted chi-square (norms) and nearly normal (scalars, whose skewness falls with the root of their length);
+        their simulated moments would only add noise."""
         long = 2 ** np.arange(SCALES) * self.pane >= _LIMIT_LAW
+        n = mean_lengths()[long, None] * self.pane
+        skewed = self._scalar_skewness() / np.sqrt(n) / (1 + n / self.reference[1]) ** 1.5
         scalars = len(self.deviation)
         mean, deviation, skewness = law.mean.copy(), law.deviation.copy(), law.skewness.copy()
         mean[long] = np.concatenate([limit.t1, np.zeros(scalars)])
         deviation[long] = np.concatenate([np.sqrt(2 * limit.t2), np.ones(scalars)])
-        skewness[long] = np.concatenate([limit.skewness, np.zeros(scalars)])
+        skewness[long] = np.hstack([np.broadcast_to(limit.skewness, (long.sum(), len(limit.skewness))), skewed])
         return Law(mean, deviation, skewness)
+
+    def _scalar_skewness(self) -> NDArray[np.float64]:
+        """(S,) of a row."""
+        return np.asarray(((self.rows[:, self.weights.shape[1] :] / self.deviation) ** 3).mean(0), np.float64)

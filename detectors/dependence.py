@@ -116,20 +116,18 @@ class Dependence:
 
     def correct(self, law: Law, world: NullWorld) -> Law:
         """Undoes what cutting the timeline into blocks does to each window's law: the mean from the rows' own autocovariance, the
-        spread freed of the finite number of blocks."""
-        if self.block == 1:
-            return law
+        spread freed of the finite number of blocks. Only for blocks of more than one row."""
         norms = len(world.weights)
         mean, deviation = law.mean.copy(), law.deviation.copy()
         spread = np.array([self._block_spread(world.rows[:, : world.weights.shape[1]] * np.sqrt(w)) for w in world.weights])
         rows = (np.square(world.rows[:, : world.weights.shape[1]]) @ world.weights.T).mean(0, dtype=np.float64)
         for k, n in enumerate(mean_lengths() * world.pane):
-            expected = self.expected(n, world.reference[0])
             share = max(1.0, n / self.block)
-            ratio = rows * expected[:norms] / np.maximum(law.mean[k, :norms], 1e-12)
+            ratio = rows * self.expected(n, world.reference[0])[:norms] / np.maximum(law.mean[k, :norms], 1e-12)
             mean[k, :norms] *= ratio
             deviation[k, :norms] *= ratio * np.sqrt(spread * (1 - 1 / share) + 1 / share)
-            deviation[k, norms:] = np.sqrt(expected[norms:])
+            deviation[k, norms:] = np.sqrt(self.expected(n, world.reference[1])[norms:])
+        mean[:, norms:] = 0.0
         return Law(mean, deviation, law.skewness)
 
     def _block_spread(self, rows: NDArray[np.float32]) -> float:
@@ -145,9 +143,9 @@ class Dependence:
 def _cut(quiet: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """(M, lags) quiet from lag 1 on → (M,) twice the last lag before enough quiet ones, at least 2; whether there are enough."""
     lags = quiet.shape[1]
-    ends = np.lib.stride_tricks.sliding_window_view(quiet, min(_QUIET, lags), axis=1).all(2)
-    found = ends.any(1)
-    return np.where(found, np.clip(2 * ends.argmax(1), 2, lags), lags), found
+    ends = np.asarray(np.lib.stride_tricks.sliding_window_view(quiet, min(_QUIET, lags), axis=1).all(2), np.bool_)
+    found = np.asarray(ends.any(1), np.bool_)
+    return np.where(found, np.clip(2 * ends.argmax(1), 2, lags), lags).astype(np.int64), found
 
 
 def _batched(

@@ -203,8 +203,7 @@ class ScanModel:
         The slice's rows depend on each other as the monitor's do, at most: a session may lie wholly within the slice.
         """
         law, whole, dependence = self.calibration.law, self.calibration.moments, self.dependence
-        n = mean_lengths() * self.pane
-        longer = np.array([dependence.expected(v, rows) / dependence.expected(v, self.calibration.rows) for v in n])
+        longer = self._lengthened(rows, self.calibration.rows)
         norms = np.square(rest) @ self.spectrum.weights.T.astype(np.float64)
         unsure = norms.var(0) / (len(rest) / dependence.whitened) / moments.t1**2
         g = len(moments.t1)
@@ -212,9 +211,14 @@ class ScanModel:
         mean[:, :g] *= longer[:, :g] * moments.t1 / whole.t1
         deviation[:, :g] *= longer[:, :g] * np.sqrt(moments.t2 / whole.t2)
         deviation[:, :g] = np.sqrt(deviation[:, :g] ** 2 + unsure * mean[:, :g] ** 2)
-        deviation[:, g:] *= np.sqrt(longer[:, g:])
+        deviation[:, g:] *= np.sqrt(self._lengthened(len(rest), self.calibration.scalar_rows)[:, g:])
         skewness[:, :g] *= moments.skewness / whole.skewness
         return Law(mean, deviation, skewness)
+
+    def _lengthened(self, rows: int, whole: int) -> NDArray[np.float64]:
+        """(K, M) what dependence adds to a window's mean square against a mean of `rows`, over what it adds against one of `whole`."""
+        n = mean_lengths() * self.pane
+        return np.array([self.dependence.expected(v, rows) / self.dependence.expected(v, whole) for v in n])
 
     def expected_delay(self, share: float, run_length: float) -> float:
         """Samples until the mean evidence crosses when `share` of the traffic becomes new content; infinity beyond the longest window.
@@ -289,7 +293,7 @@ def _calibrate(
     law, curves = world.simulate(rng, plug_in, progress)
     curve, slice_curve = (each.carrying(len(world.rows) / dependence.whitened) for each in curves)
     return Calibration(
-        law=dependence.correct(_freed(law, plug_in, moments, world.repetition()), world),
+        law=_freed(law, plug_in, moments, world.repetition()) if dependence.block == 1 else dependence.correct(law, world),
         curve=curve,
         slice_curve=slice_curve,
         moments=moments,

@@ -5,9 +5,13 @@ import pytest
 from numpy.typing import NDArray
 
 from detectors import DriftScan
+from detectors.calibration import NullWorld
 from detectors.dependence import Dependence
+from detectors.law import Law
 from detectors.model import fit_model, rows_needed, supported_run_length
+from detectors.spectrum import Moments
 from detectors.steadiness import repeated, steadiness
+from detectors.windows import SCALES, mean_lengths
 
 WEIGHTS = np.ones((1, 6), np.float32)
 
@@ -72,6 +76,33 @@ def test_a_constant_scalar_is_no_dependence() -> None:
 def test_dependence_longer_than_can_be_measured_is_said_to_be() -> None:
     rows = np.repeat(np.random.default_rng(3).standard_normal((6, 6)), 200, axis=0) + 0.1 * carried(1200, 0.0, 4)
     assert not Dependence.measure(rows.astype(np.float32), WEIGHTS).measured
+
+
+def world(rows: NDArray[np.float32], *, total: int, block: int) -> NullWorld:
+    """The last column is a scalar."""
+    return NullWorld.of(rows, weights=np.ones((1, rows.shape[1] - 1), np.float32), total=total, pane=8, block=block)
+
+
+def test_the_law_of_a_scalar_is_against_the_rows_behind_its_own_mean() -> None:
+    rows = carried(2000, 0.8, 7, columns=7)
+    found, drawn = Dependence.measure(rows - rows.mean(0), WEIGHTS), world(rows, total=20_000, block=100)
+    simulated = Law(np.full((SCALES, 2), 0.3), np.ones((SCALES, 2)), np.ones((SCALES, 2)))
+    law = found.correct(simulated, drawn)
+    np.testing.assert_array_equal(law.mean[:, 1], 0)
+    long = float(mean_lengths()[9] * 8)
+    assert law.deviation[9, 1] == pytest.approx(np.sqrt(found.expected(long, 2000)[1]))
+
+
+def test_long_windows_of_a_skewed_scalar_are_still_a_little_skewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detectors.calibration._STREAMS", 20)
+    rng = np.random.default_rng(8)
+    rows = np.hstack([rng.standard_normal((4000, 4)), rng.exponential(size=(4000, 1)) ** 2]).astype(np.float32)
+    drawn = world(rows - rows.mean(0), total=8000, block=1)
+    law, _ = drawn.simulate(rng, Moments.of(np.eye(4), drawn.weights), lambda _: None)
+    row = float((((rows[:, 4] - rows[:, 4].mean()) / rows[:, 4].std()) ** 3).mean())
+    independent = row / np.sqrt(mean_lengths()[7:] * 8)  # windows from 1,024 samples on, but for the reference's own error
+    assert 0.4 < law.skewness[7, 1] / independent[0] <= 1
+    assert (np.diff(law.skewness[7:, 1]) < 0).all()
 
 
 def test_a_reference_of_few_long_sessions_is_refused_with_the_rows_that_it_needs() -> None:
