@@ -132,7 +132,7 @@ def watches(arrays: Arrays, reference: NDArray[np.int64], setting: Setting, seed
     confidence = arrays.confidence[reference]
     rows = ReferenceRows(nothing, nothing, (None,) * len(reference), ({},) * len(reference), confidence, embedding)
     return {
-        "opened alarms": Episodes(arrays, Reference("bench", 1, {}, model, rows), settings),
+        "opened alarms": Episodes(arrays, Reference("bench", 1, {}, model, rows, np.empty(0, np.int64)), settings),
         "crossings": Crossings(arrays, model, min(setting.run_length, model.calibration.supported)),
         "DriftScan": Library(arrays, reference, setting.run_length, seed),
     }

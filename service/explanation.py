@@ -39,8 +39,7 @@ def explain(alarm: Alarm, stream: Stream, pane: Pane, recent: Recent, reference:
     window = slice(-alarm.window_samples, None)
     delivery = Delivery(rows[window], witness[window], _repeated(rows[window], described, reference), recent.loss(alarm))
     kind = name_kind(replace(stream.scan.signs(), repeated=delivery.repeated, lost=delivery.loss.news))
-    classes = set(reference.rows.predicted) - {""}
-    schema = Schema(reference.tagged(alarm.segment), sum(map(bool, reference.rows.predicted)) / len(reference.rows), classes)
+    schema = Schema(reference.tagged(alarm.segment), reference.answered, reference.classes)
     return replace(
         alarm,
         kind=kind,

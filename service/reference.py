@@ -1,18 +1,17 @@
 """References: versioned artefacts made from samples that the model is known to be good on.
 
 A version is a folder `references/<monitor>/v<N>/`: `model.npz` (what detection learned, with the gauge's counts) and `numeric.npz`
-(embeddings, labels, segments, confidences, predicted classes, quality, times) make its numeric part, `rows.jsonl` (ids and texts)
+(embeddings, labels, segments, confidences, predicted classes, quality, times, clusters) make its numeric part, `rows.jsonl` (ids and texts)
 its erasable row part, `manifest.json` counts, thresholds, warnings and checksums. Which version is in force is one line in `current`
 beside them, so that going back is as atomic as going on.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.accuracy import AccuracyCalibration
-from detectors.learning import chunks
 from detectors.model import ScanModel, Slice, fit_model, rows_needed
 from detectors.stream import StreamScan
 from detectors.summarizer import Summarizer
 from service.artefacts import publish, read_manifest, replace_text, versions
 from service.errors import ArtefactError, ConfigurationError, NotFoundError
-from service.quality import Gauge, gauge_of
+from service.quality import Gauge
 from service.records import WHOLE, segment_of
+from service.reference_files import FORMAT, read, write
 from service.reference_rows import ReferenceRows
 from service.reference_warnings import warnings_about
 from service.settings import MonitorSettings
@@ -39,8 +38,8 @@ SLICE_ROWS = 200
 """Reference rows from which a segment is tested against its own slice, if the fit part left enough of them; below it only counts
 are kept."""
 
-_SHARED_TAGS = 4096
-"""Combinations of tags of which rows share one mapping when they are read."""
+_MOST_NAMING = 1_000
+"""Rows of a cluster, evenly spread, that its name is found among."""
 
 _MOST_SLICE_ROWS = 40_000
 """Of a larger segment so many rows, evenly spread, make the slice: their features have to be held at once."""
@@ -69,6 +68,8 @@ class Reference:
     manifest: Mapping[str, Any]
     model: ScanModel
     rows: ReferenceRows
+    clusters: NDArray[np.int64]
+    """(n,) each row's reference cluster."""
     segment_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -90,7 +91,7 @@ class Reference:
     def slices(self) -> Mapping[str, Slice]:
         """Every stream that can be tested: the whole, and each segment with rows enough of its own."""
         found = {WHOLE: self.model.whole()}
-        for segment, at in self._members().items():
+        for segment, at in self._members.items():
             spread = at[np.linspace(0, len(at) - 1, min(len(at), _MOST_SLICE_ROWS)).astype(np.int64)]
             if len(at) >= SLICE_ROWS and self.model.held_out[spread].sum() >= self.model.least_held_out:
                 found[segment] = self._slice(spread)
@@ -99,29 +100,44 @@ class Reference:
     @cached_property
     def segment_shares(self) -> Mapping[str, float]:
         """Each segment's share of the reference rows."""
-        return {segment: len(at) / len(self.rows) for segment, at in self._members().items()}
+        return {segment: len(at) / len(self.rows) for segment, at in self._members.items()}
 
     @cached_property
     def cluster_names(self) -> tuple[str, ...]:
         """A name for each reference cluster: its commonest label where half of its rows carry it, else its most central text."""
-        return tuple(self._name(np.flatnonzero(self._cluster == c), c) for c in range(self.summarizer.clusters))
+        return tuple(self._name(np.flatnonzero(self.clusters == c), c) for c in range(self.summarizer.clusters))
+
+    @cached_property
+    def classes(self) -> frozenset[str]:
+        """That the model named."""
+        return frozenset(self.rows.predicted) - {""}
+
+    @cached_property
+    def answered(self) -> float:
+        """Share of the rows with a class that the model gave."""
+        return sum(map(bool, self.rows.predicted)) / len(self.rows)
 
     def cluster_counts(self, segment: str) -> NDArray[np.int64]:
         """(C + 1,) rows of a segment in each cluster, the novel ones last; of those only that the clusters were not fitted on."""
-        at = np.arange(len(self.rows)) if segment == WHOLE else self._members()[segment]
-        return np.bincount(self._cluster[at[self.model.held_out[at]]], minlength=self.summarizer.clusters + 1)
+        at = np.arange(len(self.rows)) if segment == WHOLE else self._members[segment]
+        return np.bincount(self.clusters[at[self.model.held_out[at]]], minlength=self.summarizer.clusters + 1)
 
     def tagged(self, segment: str) -> Mapping[str, float]:
         """Tag, declared or found → share of a segment's rows that carry it."""
-        at = range(len(self.rows)) if segment == WHOLE else self._members()[segment].tolist()
-        carried = Counter(tag for i in at for tag in self.rows.segments[i])
-        return {tag: carried[tag] / max(len(at), 1) for tag in {**self.segment_values, **carried}}
+        inside = np.full(len(self.rows), segment == WHOLE)
+        if segment != WHOLE:
+            inside[self._members[segment]] = True
+        carried = dict.fromkeys(self.segment_values, 0) | {tag: int(inside[at].sum()) for tag, at in self._carriers.items()}
+        return {tag: count / max(int(inside.sum()), 1) for tag, count in carried.items() if count or tag in self.segment_values}
 
     @cached_property
-    def _cluster(self) -> NDArray[np.int64]:
-        """(n,) each row's reference cluster."""
-        embeddings = self.rows.embeddings
-        return np.concatenate([self.summarizer.describe(embeddings[part]).cluster for part in chunks(embeddings)])
+    def _carriers(self) -> Mapping[str, NDArray[np.int64]]:
+        """Tag → the rows that carry it."""
+        carriers: dict[str, list[int]] = {}
+        for at, tags in enumerate(self.rows.segments):
+            for tag in tags:
+                carriers.setdefault(tag, []).append(at)
+        return {tag: np.array(at) for tag, at in carriers.items()}
 
     def _slice(self, at: NDArray[np.int64]) -> Slice:
         known, times = self.rows.extras.take(at), self.model.times
@@ -130,6 +146,7 @@ class Reference:
         )
         return self.model.slice(described, self.model.held_out[at], times=times[at] if len(times) else None)
 
+    @cached_property
     def _members(self) -> dict[str, NDArray[np.int64]]:
         """Of each segment; a tag that no row carries has none, since its one segment would be the whole."""
         members: dict[str, list[int]] = {}
@@ -140,6 +157,7 @@ class Reference:
         return {segment: np.array(at) for segment, at in sorted(members.items())}
 
     def _name(self, members: NDArray[np.int64], cluster: int) -> str:
+        members = members[np.linspace(0, len(members) - 1, min(len(members), _MOST_NAMING)).astype(np.int64)]
         labels: list[str] = [label for i in members if (label := self.rows.labels[i])]
         if labels:
             commonest, count = Counter(labels).most_common(1)[0]
@@ -189,7 +207,7 @@ class References:
         progress("looking for drift within", 0.0)
         manifest = _manifest(settings, rows, model) | {"version": version, **asdict(origin), "warnings": warnings_about(rows, model)}
         progress("writing", 0.0)
-        publish(folder / f"v{version}", manifest, lambda draft: _write(draft, rows, model))
+        publish(folder / f"v{version}", manifest, lambda draft: write(draft, rows, model))
         if not origin.provisional:
             self.activate(settings.name, version)
         return self.load(settings.name, version)
@@ -205,12 +223,14 @@ class References:
         if not folder.is_dir():
             raise NotFoundError(f"monitor {monitor}: no reference version {number}; there are {versions(self._folder(monitor)) or 'none'}")
         manifest = read_manifest(folder)
-        with np.load(folder / "model.npz", allow_pickle=False) as arrays:
-            learned = dict(arrays)
-        model = ScanModel.from_arrays(learned)
-        gauge = gauge_of({name.removeprefix("gauge."): value for name, value in learned.items() if name.startswith("gauge.")})
+        if manifest.get("format") != FORMAT:
+            raise ArtefactError(
+                f"monitor {monitor}: reference version {number} is of another format than this driftgate reads; rebuild the reference: "
+                "`driftgate reference build`, from the files that it was made of or --from-stream"
+            )
         values = {tag: tuple(found) for tag, found in manifest["segments"].items()}
-        reference = self._loaded[monitor] = Reference(monitor, number, manifest, model, _read(folder, gauge), values)
+        model, rows, clusters = read(folder)
+        reference = self._loaded[monitor] = Reference(monitor, number, manifest, model, rows, clusters, values)
         return reference
 
     def active(self, monitor: str) -> int | None:
@@ -305,6 +325,7 @@ def _manifest(settings: MonitorSettings, rows: ReferenceRows, model: ScanModel) 
     lengths = (500, 1000, 5000, 20_000, 100_000, 1_000_000, 10**8, 10**10)
     return {
         "kind": "reference",
+        "format": FORMAT,
         "monitor": settings.name,
         "rows": len(rows),
         "dimension": int(rows.embeddings.shape[1]),
@@ -336,43 +357,3 @@ def _learned(settings: MonitorSettings, rows: ReferenceRows, model: ScanModel) -
         "rows_needed": rows_needed(asked, inflation=dependence.inflation),
         "longest_window": {"samples": longest, "seconds": longest / len(rows) * seconds or None},
     }
-
-
-def _write(draft: Path, rows: ReferenceRows, model: ScanModel) -> None:
-    gauge = {} if rows.gauge is None else {f"gauge.{name}": value for name, value in rows.gauge.to_arrays().items()}
-    np.savez(draft / "model.npz", allow_pickle=False, **model.to_arrays(), **gauge)
-    numeric: dict[str, NDArray[np.generic]] = {
-        "embeddings": rows.embeddings,
-        "confidence": rows.confidence,
-        "labels": np.array(["" if label is None else label for label in rows.labels], str),
-        "predicted": np.array(rows.predicted, str),
-        "segments": np.array([json.dumps(dict(s), sort_keys=True) for s in rows.segments], str),
-    }
-    if rows.quality is not None:
-        numeric["quality"] = rows.quality
-    if rows.times is not None:
-        numeric["times"] = rows.times
-    np.savez(draft / "numeric.npz", allow_pickle=False, **numeric)
-    with (draft / "rows.jsonl").open("w", encoding="utf-8") as file:
-        for row in zip(rows.ids, rows.texts, strict=True):
-            file.write(json.dumps(dict(zip(("id", "text"), row, strict=True)), ensure_ascii=False) + "\n")
-
-
-def _read(folder: Path, gauge: Gauge | None) -> ReferenceRows:
-    with np.load(folder / "numeric.npz", allow_pickle=False) as arrays:
-        numeric = dict(arrays)
-    with (folder / "rows.jsonl").open(encoding="utf-8") as file:
-        ids, texts = zip(*((row["id"], row["text"]) for row in map(json.loads, file)), strict=True)
-    tags = lru_cache(_SHARED_TAGS)(json.loads)
-    return ReferenceRows(
-        ids,
-        texts,
-        tuple(str(label) or None for label in numeric["labels"]),
-        tuple(tags(str(own)) for own in numeric["segments"]),
-        numeric["confidence"],
-        numeric["embeddings"],
-        tuple(str(answer) for answer in numeric.get("predicted", ())),
-        numeric.get("quality"),
-        gauge,
-        numeric.get("times"),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -69,6 +70,34 @@ def test_labels_and_texts_survive(world: World, references: References, monkeypa
     assert References(references._directory).load("chat").rows.labels == labels
     assert built.rows.texts == texts
     assert built.manifest["labelled"] == len(world.rows) // 2
+
+
+def test_one_long_tag_or_label_makes_no_wide_column(world: World, references: References, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.reference.fit_model", lambda *_, **__: world.reference.model)
+    segments = ({"product": "ö" * 10_000}, *world.rows.segments[1:])
+    labels = ("x" * 10_000, None, *["billing"] * (len(world.rows) - 2))
+    built = references.build(world.settings, replace(world.rows, segments=segments, labels=labels), origin())
+    assert (built.rows.segments, built.rows.labels) == (segments, labels)
+    assert len({id(tags) for tags in built.rows.segments}) == 4
+    with np.load(references._directory / "chat" / "v2" / "numeric.npz") as arrays:
+        assert sum(arrays[name].nbytes for name in arrays.files if name.startswith(("segments", "labels"))) < 100_000
+
+
+def test_a_version_of_another_format_is_to_be_built_anew(references: References) -> None:
+    path = references._directory / "chat" / "v1" / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    del manifest["format"]
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ArtefactError, match=r"monitor chat: reference version 1 is of another format .* rebuild the reference"):
+        references.load("chat")
+
+
+def test_tags_are_counted_over_a_segment_also_those_that_none_of_it_carries(world: World) -> None:
+    rows = replace(world.rows, segments=tuple({**tags, "beta": "1"} if tags["locale"] == "fr" else tags for tags in world.rows.segments))
+    reference = replace(world.reference, rows=rows, segment_values={"locale": ("en", "de", "fr"), "product": ()})
+    assert reference.tagged(WHOLE) == pytest.approx({"locale": 1.0, "product": 0.0, "beta": 0.1})
+    assert reference.tagged("locale=fr") == {"locale": 1.0, "product": 0.0, "beta": 1.0}
+    assert reference.tagged("locale=en") == {"locale": 1.0, "product": 0.0}
 
 
 def test_arrays_hold_no_pickle(world: World) -> None:
