@@ -16,7 +16,7 @@ from detectors.learning import Order, Residuals, centred, check, check_times, re
 from detectors.panes import NOVELTY_BINS, RARE_BIN
 from detectors.spectrum import Moments, Spectrum
 from detectors.summarizer import Described, Extras, Summarizer
-from detectors.thresholds import ThresholdCurve
+from detectors.thresholds import ThresholdCurve, check_run_length
 from detectors.timeofday import Clock, Products, Profile
 from detectors.windows import SCALES, mean_lengths
 
@@ -171,6 +171,7 @@ class ScanModel:
 
     def require(self, run_length: float) -> None:
         """ValueError, saying how many rows are needed, for a run length that the reference does not support."""
+        check_run_length(run_length)
         rows, supported = self.calibration.rows, self.calibration.supported
         if run_length <= supported:
             return

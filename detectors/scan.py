@@ -14,6 +14,7 @@ from detectors.learning import Order
 from detectors.model import ScanModel, fit_model
 from detectors.stream import StreamScan
 from detectors.summarizer import require_finite
+from detectors.thresholds import check_run_length
 
 _CHUNK = 4096
 """Rows described at once, so that a large batch costs no more memory than a small one."""
@@ -69,6 +70,7 @@ class DriftScan:
         times: (n,) Unix seconds of the rows; where they cover three whole days or two weeks, a daily or weekly cycle is learned, and
         `update` takes times too.
         """
+        check_run_length(run_length)
         model = fit_model(np.asarray(reference, np.float32), seed=seed, order=order, times=times)
         if not accept_supported:
             model.require(run_length)

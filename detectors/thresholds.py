@@ -10,6 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 _UNCERTAIN_ROWS = 600.0
+_LEAST_FITTED, _LEAST_SEEN = 12, 20
+"""False alarms behind a point of the line's slope, and behind the point that it goes on from."""
+
+
+def check_run_length(run_length: float) -> None:
+    """ValueError for what is no number of samples."""
+    if not 1 <= run_length < math.inf:
+        raise ValueError(f"run_length is the samples between false alarms, at least 1 and finite, found {run_length}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,17 +29,22 @@ class ThresholdCurve:
     thresholds: NDArray[np.float64]
     log_run_length: NDArray[np.float64]
     alarms: NDArray[np.float64]
-    _tail: tuple[float, float] = field(init=False)
-    """Slope and offset of log10 run length over threshold, where 12 to 70 % of the streams have crossed."""
+    _slope: float = field(init=False)
+    """Of log10 run length over threshold, where 12 simulated false alarms to 70 % of the streams have crossed."""
     _seen: tuple[NDArray[np.float64], NDArray[np.float64]] = field(init=False)
-    """(log10 run lengths, thresholds) with at least 12 simulated false alarms."""
+    """(log10 run lengths, thresholds) with at least 20 simulated false alarms, the lengths ascending; the line goes on from the last."""
 
     def __post_init__(self) -> None:
-        use = (self.alarms >= 12) & (self.alarms <= max(0.7 * self.alarms.max(), 13))
-        slope, offset = np.polyfit(self.thresholds[use], self.log_run_length[use], 1, w=np.sqrt(self.alarms[use]))
-        object.__setattr__(self, "_tail", (max(float(slope), 0.3), float(offset)))
-        enough = self.alarms >= 12
-        object.__setattr__(self, "_seen", (np.maximum.accumulate(self.log_run_length[enough]), self.thresholds[enough]))
+        use = (self.alarms >= _LEAST_FITTED) & (self.alarms <= max(0.7 * self.alarms.max(), _LEAST_FITTED + 1))
+        seen = self.alarms >= _LEAST_SEEN
+        if use.sum() < 2 or not seen.any():
+            raise ValueError(
+                f"no threshold can be told: {use.sum()} of the {len(use)} simulated have {_LEAST_FITTED} false alarms or more and few "
+                f"enough, at most {self.alarms.max():g} at one; 2 are needed, and one with {_LEAST_SEEN}: the reference's rows hardly vary"
+            )
+        slope = float(np.polyfit(self.thresholds[use], self.log_run_length[use], 1, w=np.sqrt(self.alarms[use]))[0])
+        object.__setattr__(self, "_slope", max(slope, 0.3))
+        object.__setattr__(self, "_seen", (np.maximum.accumulate(self.log_run_length[seen]), self.thresholds[seen]))
 
     def to_array(self) -> NDArray[np.float64]:
         """(3, T): what makes the curve anew."""
@@ -60,18 +73,15 @@ class ThresholdCurve:
         return type(self)(self.thresholds, self.log_run_length - cut, self.alarms)
 
     def threshold(self, run_length: float) -> float:
-        """The threshold whose run length is the one asked for."""
-        asked, (slope, offset), (lengths, thresholds) = math.log10(run_length), self._tail, self._seen
-        if asked >= lengths[-1]:
-            return (asked - offset) / slope
-        return float(np.interp(asked, lengths, thresholds))
+        """The threshold whose run length is the one asked for, at least the lowest simulated; ascending in the run length."""
+        check_run_length(run_length)
+        asked, (lengths, thresholds) = math.log10(run_length), self._seen
+        return float(np.interp(asked, lengths, thresholds) + max(asked - lengths[-1], 0.0) / self._slope)
 
     def run_length(self, threshold: float) -> float:
-        """The run length of a threshold."""
-        slope, offset = self._tail
-        if threshold > self._seen[1][-1]:
-            return float(10 ** (offset + slope * threshold))
-        return float(10 ** np.interp(threshold, self.thresholds, self.log_run_length))
+        """The run length of a threshold: the inverse of `threshold`."""
+        lengths, thresholds = self._seen
+        return float(10 ** (np.interp(threshold, thresholds, lengths) + max(threshold - thresholds[-1], 0.0) * self._slope))
 
     def uncertainty(self, threshold: float) -> float:
         """Relative standard error of the run length there, from the number of simulated false alarms."""

@@ -10,6 +10,7 @@ from detectors import DriftScan
 from detectors.base import Detector
 from detectors.model import ScanModel, fit_model
 from detectors.stream import StreamScan
+from detectors.thresholds import ThresholdCurve
 
 
 def draw(n: int, seed: int) -> NDArray[np.float32]:
@@ -105,7 +106,29 @@ def test_longer_run_lengths_have_higher_thresholds(fitted: DriftScan) -> None:
     curve = fitted.model.calibration.curve
     thresholds = [curve.threshold(length) for length in (500, 5e3, 2e4, 1e6, 1e8, 1e10)]
     assert thresholds == sorted(thresholds)
-    assert curve.run_length(curve.threshold(5000)) == pytest.approx(5000, rel=0.3)
+
+
+@given(logs=st.lists(st.floats(3, 10), min_size=2, max_size=20))
+def test_thresholds_rise_with_the_run_length_and_give_it_back(fitted: DriftScan, logs: list[float]) -> None:
+    for curve in (fitted.model.calibration.curve, fitted.model.calibration.slice_curve):
+        lengths = [10**log for log in sorted(logs)]
+        thresholds = [curve.threshold(length) for length in lengths]
+        assert thresholds == sorted(thresholds)
+        assert [curve.run_length(threshold) for threshold in thresholds] == pytest.approx(lengths, rel=1e-6)
+
+
+@pytest.mark.parametrize("run_length", [np.nan, 0.0, -5.0, np.inf])
+def test_a_run_length_that_is_none_is_refused(fitted: DriftScan, run_length: float) -> None:
+    for refused in (fitted.model.calibration.curve.threshold, fitted.model.require):
+        with pytest.raises(ValueError, match=r"run_length is .* at least 1 and finite, found"):
+            refused(run_length)
+    with pytest.raises(ValueError, match="run_length"):
+        DriftScan.fit(draw(400, seed=1), run_length=run_length, seed=0)
+
+
+def test_too_few_simulated_alarms_are_no_curve() -> None:
+    with pytest.raises(ValueError, match="no threshold can be told"):
+        ThresholdCurve.simulate(np.zeros((80, 100)), 8)
 
 
 def test_expected_delay_falls_with_the_share_of_new_content(fitted: DriftScan) -> None:
