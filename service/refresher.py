@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import structlog
 
+from detectors.model import rows_needed
 from service import refresh, selection
 from service.annotation import agreed
 from service.datasets import DataSet, DataSets
@@ -18,6 +19,7 @@ from service.errors import ConflictError, DriftgateError, InputError, NotFoundEr
 from service.labelled import LabelledSets, sample_of, whole
 from service.ports import Embedder, Store
 from service.records import (
+    WHOLE,
     Alarm,
     AlarmState,
     AnnotationBatch,
@@ -191,7 +193,9 @@ class Refresher:
         """The model is kept beside its reference, so that going back restores both."""
         kept = _kept(model, self._models / cycle.monitor / cycle.id)
         reference = self._rebased(cycle.monitor, self._since(cycle), kept, classes, now, progress)
-        cycle = refresh.conclude(self._store, cycle.id, {**found, "reference_version": reference.version}, model=model.name, now=now)
+        short = self._short(reference)
+        outcome = {**found, "reference_version": reference.version, **({"warning": short} if short else {})}
+        cycle = refresh.conclude(self._store, cycle.id, outcome, model=model.name, now=now)
         log.info("promoted", monitor=cycle.monitor, cycle=cycle.id, reference=reference.version)
         return self._in_force(cycle)
 
@@ -207,7 +211,15 @@ class Refresher:
         model, classes = self._references.model(monitor)
         reference = self._rebased(monitor, since, Path(model) if model else None, classes, now, progress)
         self._references.activate(monitor, reference.version)
+        self._short(reference)
         return reference
+
+    def _short(self, reference: Reference) -> str | None:
+        """Says so where the pool held too little for the run length that the monitor is asked for; it comes into force all the same."""
+        short = shortfall(reference, self._monitors.effective(reference.monitor), self._store.status(reference.monitor))
+        if short:
+            log.warning("reference too small", monitor=reference.monitor, reason=short)
+        return short
 
     def _rebased(
         self, monitor: str, since: float, model: Path | None, classes: tuple[str, ...], now: float, progress: Progress
@@ -239,6 +251,21 @@ class Refresher:
             return self._store.get(Alarm, cycle.opened_by).window_start
         except NotFoundError:
             return 0.0
+
+
+def shortfall(reference: Reference, settings: MonitorSettings, status: Mapping[str, Any]) -> str | None:
+    """What a reference of recent samples can't hold to, and how many it needs; None where it holds to all that is asked.
+
+    `status`: the monitor's last decision, which knows the stream's share of the budget.
+    """
+    shares = [stream["asked_run_length"] for stream in status.get("streams", ()) if stream["segment"] == WHOLE]
+    own, supported = settings.detection.run_length, reference.model.calibration.supported
+    asked = own if own is not None else max([settings.detection.first_run_length, *shares])
+    if supported >= asked:
+        return None
+    needed = rows_needed(asked, inflation=reference.model.dependence.inflation)
+    small = f"reference {reference.version} of {len(reference.rows):,} recent samples supports a run length of {supported:,.0f}"
+    return f"{small}, not the {asked:,.0f} asked for: it takes {needed:,} rows; set pool.rows so, or build a reference from files"
 
 
 def _kept(model: Path, folder: Path) -> Path:

@@ -34,7 +34,7 @@ from service.records import (
     Sample,
 )
 from service.reference import References
-from service.refresher import CHALLENGE, Refresher
+from service.refresher import CHALLENGE, Refresher, shortfall
 from service.settings import EmbedderSettings, MonitorSettings
 
 if TYPE_CHECKING:
@@ -506,3 +506,21 @@ def test_vectors_are_their_own_payload(make_bench: Callable[..., Bench], refitte
     kept = bench.data_sets.load("chat", "train").samples[0]
     assert np.asarray(kept.payload).shape == (6,)
     assert bench.refresher.rebase("chat", since=0.0, now=5_000.0).rows.embeddings.shape == (1_280, 6)
+
+
+@pytest.mark.parametrize(
+    ("run_length", "share", "says"),
+    [
+        (2_000, None, None),
+        (None, 1e6, "not the 1,000,000 asked for: it takes "),
+        (50_000, 1e6, "not the 50,000 asked for"),
+    ],
+)
+def test_a_reference_too_small_for_what_is_asked_says_how_many_rows_it_takes(
+    world: World, run_length: int | None, share: float | None, says: str | None
+) -> None:
+    detection = world.settings.detection.model_copy(update={"run_length": run_length})
+    status = {"streams": [{"segment": "all", "asked_run_length": share}]} if share else {}
+    found = shortfall(world.reference, world.settings.model_copy(update={"detection": detection}), status)
+    assert (found is None) == (says is None)
+    assert says is None or says in str(found)
