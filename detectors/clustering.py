@@ -15,13 +15,18 @@ def squared_distances(rows: NDArray[np.float32], centres: NDArray[np.float32]) -
 
 
 def kmeans(rows: NDArray[np.float32], k: int, *, rng: np.random.Generator, iterations: int = 12) -> NDArray[np.float32]:
-    """At most k centres (k, d) of (n, d) rows, started at distinct random rows; empty clusters are dropped.
+    """At most k centres (k, d) of (n, d) rows, started at random rows of different values; empty clusters are dropped.
 
     References
     ----------
     Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory, 1982.
+
+    Examples
+    --------
+    >>> kmeans(np.float32([[0], [0], [0], [0], [9]]), 2, rng=np.random.default_rng(0)).ravel().tolist()
+    [0.0, 9.0]
     """
-    centres = np.unique(rows[rng.choice(len(rows), min(k, len(rows)), replace=False)], axis=0)
+    centres = _distinct(rows, k, rng)
     for _ in range(iterations):
         nearest = squared_distances(rows, centres).argmin(1)
         _, starts, counts = np.unique(nearest[order := nearest.argsort(kind="stable")], return_index=True, return_counts=True)
@@ -31,3 +36,12 @@ def kmeans(rows: NDArray[np.float32], k: int, *, rng: np.random.Generator, itera
             break
         centres = moved
     return centres
+
+
+def _distinct(rows: NDArray[np.float32], k: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """At most k random rows, no two alike, in ascending order: where most are copies of one, the others still are centres."""
+    drawn = np.unique(rows[rng.choice(len(rows), min(k, len(rows)), replace=False)], axis=0)
+    if len(drawn) == min(k, len(rows)):
+        return drawn
+    different = np.unique(rows, axis=0)
+    return different[np.sort(rng.choice(len(different), min(k, len(different)), replace=False))]
