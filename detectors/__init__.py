@@ -1,20 +1,41 @@
-"""Drift detection on embeddings: calibrated, sequential, mergeable. Pure numpy and scipy, usable without the service."""
+"""Drift detection on embeddings: calibrated, sequential, mergeable. Pure numpy and scipy, usable without the service.
+
+Most need one class: `DriftScan`, rows in and evidence out. What it is made of, each usable alone:
+
+- **describing** `summarizer` (rows to what is kept of them), with `features`, `clustering`, `ranks`, `predictions`, `accuracy`;
+  `panes` (sums that merge)
+- **learning** `model` (what a reference teaches), with `learning`, `spectrum`, `dependence`, `timeofday`, `steadiness`
+- **calibrating** `calibration` (streams resampled from the reference), `law` (tails of one window), `thresholds` (of all together)
+- **scanning** `scan` (rows), `stream` (summaries), `windows` and `rows` (what is summed), `effects` and `bounds` (how far, with
+  intervals), `kinds` (which kind of drift)
+- **many streams** `fleet` (e-detectors)
+- **beside the scan** `classical` (two-sample tests), `selection` (what to annotate), `comparison` (a new model against the old one)
+"""
 
 from detectors.base import Effect, Evidence
 from detectors.classical import TestResult, TwoSampleTest, benjamini_hochberg, holm
+from detectors.fleet import EDetector, e_benjamini_hochberg
+from detectors.model import ScanModel, fit_model
 from detectors.panes import Summary
 from detectors.scan import DriftScan
-from detectors.summarizer import Described, Summarizer
+from detectors.stream import StreamScan
+from detectors.summarizer import Described, Extras, Summarizer
 
 __all__ = [
     "Described",
     "DriftScan",
+    "EDetector",
     "Effect",
     "Evidence",
+    "Extras",
+    "ScanModel",
+    "StreamScan",
     "Summarizer",
     "Summary",
     "TestResult",
     "TwoSampleTest",
     "benjamini_hochberg",
+    "e_benjamini_hochberg",
+    "fit_model",
     "holm",
 ]

@@ -112,12 +112,12 @@ def upper_bound(count: int, rows: int, *, confidence: float) -> float:
     return 1.0 if count == rows else float(betaincinv(count + 1, rows - count, confidence))
 
 
-def rows_needed(rate: float, *, confidence: float, count: int = 0) -> int:
+def least_rows(rate: float, *, confidence: float, count: int = 0) -> int:
     """Fewest rows with which `count` flips still show a rate of at most `rate`; with none: ⌈log(1 - confidence) / log(1 - rate)⌉.
 
     Examples
     --------
-    >>> rows_needed(0.01, confidence=0.9), rows_needed(0.01, confidence=0.95), rows_needed(0.005, confidence=0.95)
+    >>> least_rows(0.01, confidence=0.9), least_rows(0.01, confidence=0.95), least_rows(0.005, confidence=0.95)
     (230, 299, 598)
     """
     _check(0, 1, confidence)

@@ -71,7 +71,7 @@ class EffectMeter:
         squared -= self.slice.law.mean[means.scales[k], :norms] * width
         return np.asarray(np.concatenate([np.sqrt(np.maximum(squared, 0.0)), means.scalars[k]]) / self.model.units)
 
-    def effect(self, window: WindowMeans, at: int, *, among: NDArray[np.bool_], selection: Selection) -> tuple[Effect, str]:
+    def effect(self, window: WindowMeans, at: int, *, among: NDArray[np.bool_], choice: Choice) -> tuple[Effect, str]:
         """Of one window, and the channel that it is measured in: of those `among` which to choose, (M,) marked, the one whose lower
         bound is largest, `at` where none is above 0. Wholly new content is 1 in each of them.
 
@@ -79,7 +79,7 @@ class EffectMeter:
         so that the upper bound needs no allowance.
         """
         found = self._estimates(window)
-        values = np.maximum([found.value[0], found.low(selection, self._law(window)), found.high()[0]], 0.0)
+        values = np.maximum([found.value[0], found.low(choice, self._law(window)), found.high()[0]], 0.0)
         values[:, : len(self.model.spectrum.weights)] **= 0.5
         shares = values / self.model.units
         low = np.where(among, shares[1], 0.0)
@@ -147,7 +147,7 @@ class EffectMeter:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class Choice:
     """What led to the choice of a window, in tail surprise."""
 
     scanned: float
@@ -177,16 +177,16 @@ class Estimates:
         """Upper bounds. The choice of a window overstates its effect, so it needs no allowance for the choice."""
         return score_bound(self.value, noise=z * self.noise, slope=z * z * self.slope)[1]
 
-    def low(self, selection: Selection, law: Law) -> NDArray[np.float64]:
+    def low(self, choice: Choice, law: Law) -> NDArray[np.float64]:
         """(M,) lower bounds of one window that was chosen among all, and at an alarm; its `law` is of (1, M)."""
-        z = tail_z(selection.scanned)
-        quantile = np.maximum(law.quantile(selection.scanned), z)
+        z = tail_z(choice.scanned)
+        quantile = np.maximum(law.quantile(choice.scanned), z)
         bounds = np.asarray(score_bound(self.value, noise=quantile * self.noise, slope=z * z * self.slope)[0][0])
-        if selection.crossed is None:
+        if choice.crossed is None:
             return bounds
-        crossing = law.quantile(selection.crossed)[0] * self.noise[0]
+        crossing = law.quantile(choice.crossed)[0] * self.noise[0]
         for m in np.flatnonzero(bounds > 0).tolist():
-            bounds[m] = min(bounds[m], self._given_crossing(m, float(crossing[m]), float(law.skewness[0, m]), selection.gap))
+            bounds[m] = min(bounds[m], self._given_crossing(m, float(crossing[m]), float(law.skewness[0, m]), choice.gap))
         return bounds
 
     def _given_crossing(self, m: int, crossing: float, skewness: float, gap: float) -> float:

@@ -62,7 +62,7 @@ def name_kind(signs: Signs) -> str:
 
     Examples
     --------
-    >>> name_kind(Signs({"mmd": 9.0, "novelty": 7.0, "length low": 0.3}, {"mmd": 0.3, "novelty": 0.4, "length low": 0.01}))
+    >>> str(name_kind(Signs({"mmd": 9.0, "novelty": 7.0, "length low": 0.3}, {"mmd": 0.3, "novelty": 0.4, "length low": 0.01})))
     'new content'
     >>> name_kind(Signs({"mmd": 9.0, "novelty": 2.0, "length low": 8.0}, {"mmd": 0.3, "novelty": 0.1, "length low": 0.4}))
     'quality loss: length low'

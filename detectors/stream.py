@@ -1,4 +1,16 @@
-"""The scan of one stream: pane summaries in, evidence out."""
+"""The scan of one stream: pane summaries in, evidence out. `DriftScan` does the same for rows, and names the sources.
+
+>>> from detectors.model import fit_model
+>>> rng = np.random.default_rng(0)
+>>> model = fit_model(rng.standard_normal((2000, 8)).astype(np.float32), seed=1)
+>>> scan = StreamScan(model, run_length=5000)
+>>> described = model.summarizer.describe(rng.standard_normal((320, 8)).astype(np.float32) + 1)
+>>> panes = [model.summarizer.summarize(described, slice(at, at + 16)) for at in range(0, 320, 16)]
+>>> [scan.update(pane).alarm for pane in panes].count(True)
+1
+>>> scan.evidence.above, scan.evidence.effect.low > 0.1
+(True, True)
+"""
 
 from __future__ import annotations
 
@@ -11,7 +23,7 @@ from numpy.typing import NDArray
 
 from detectors.accuracy import Estimated
 from detectors.base import Effect, Evidence
-from detectors.effects import ClusterShift, EffectMeter, Selection, WindowMeans, cluster_shift, novel_share
+from detectors.effects import Choice, ClusterShift, EffectMeter, WindowMeans, cluster_shift, novel_share
 from detectors.kinds import Signs
 from detectors.model import ScanModel, Slice
 from detectors.panes import Summary
@@ -109,13 +121,13 @@ class StreamScan:
 
     def novel_share(self) -> Effect:
         """Share of new content in the most surprising window, with an interval that holds over all windows scanned so far."""
-        surprise, inflation = self._selection(self._crossed).surprise, self.model.dependence.inflation
+        surprise, inflation = self._choice(self._crossed).surprise, self.model.dependence.inflation
         return novel_share(self.window().novelty, self.slice, surprise=surprise, inflation=inflation)
 
     def cluster_shift(self, reference: NDArray[np.int64]) -> ClusterShift:
         """Clusters that gained and lost in the most surprising window, against (C + 1,) counts of the slice's rows that the fit part
         does not hold; intervals hold over all clusters and all windows scanned so far."""
-        surprise, inflation = self._selection(self._crossed).surprise, self.model.dependence.inflation
+        surprise, inflation = self._choice(self._crossed).surprise, self.model.dependence.inflation
         return cluster_shift(self.window().clusters, reference, surprise=surprise, inflation=inflation)
 
     def accuracy(self) -> Estimated | None:
@@ -132,8 +144,11 @@ class StreamScan:
         return Signs(surprise, dict(zip(model.channels, self._meter.shares(means, k).tolist(), strict=True)))
 
     def resolved_effect(self) -> float:
-        """Upper bound (level .95) of the present effect, in the unwhitened norm and from the longest window that is calm, or the
-        longest there is: below the tolerance means that nothing beyond it is left."""
+        """Upper bound of a window's mean effect, in the unwhitened norm: the smallest over the windows, which hold together (level .95).
+
+        A window that begins after the drift ended soon shows that it has; one that reaches back mixes both. It holds at one look, not
+        at the best of many: whoever asks after each pane and stops at the first low answer errs more often than once in twenty.
+        """
         return self._meter.resolved(self._means()) if self._windows.filled else float("inf")
 
     @property
@@ -163,7 +178,7 @@ class StreamScan:
         return arrays
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Takes up where `state` was taken, thresholds included; a state of another model's shape is refused."""
+        """Takes up where `state` was taken, thresholds included; ValueError for a state of another model's shape."""
         self._windows.restore(state)
         self.samples, latched = (int(v) for v in np.asarray(state["head"], np.int64))
         self._latched = bool(latched)
@@ -196,7 +211,7 @@ class StreamScan:
         margin = np.where(channels, self.surprises - self._levels[0, : len(self.surprises), None], -np.inf)
         k, channel = (int(v) for v in np.unravel_index(int(margin.argmax()), margin.shape))
         above, level = bool(margin[k, channel] > 0), float(self._levels[0, k])
-        selection = self._selection(level if above else None)
+        choice = self._choice(level if above else None)
         return k, Evidence(
             False,
             above,
@@ -205,15 +220,15 @@ class StreamScan:
             level,
             int(means.samples[k]),
             self.model.channels[channel],
-            partial(self._meter.effect, means.only(k), channel, among=channels, selection=selection),
+            partial(self._meter.effect, means.only(k), channel, among=channels, choice=choice),
         )
 
     @property
     def _crossed(self) -> float | None:
         return self.evidence.threshold if self.evidence.above else None
 
-    def _selection(self, crossed: float | None) -> Selection:
+    def _choice(self, crossed: float | None) -> Choice:
         """What an interval of the most surprising window must allow for to hold (level .95) over all scanned so far, and at an alarm:
         there the evidence had `crossed` a threshold."""
         scanned = self.samples - (self._partial.count if self._partial else 0)
-        return Selection(self.slice.curve.threshold(20.0 * max(scanned, 50)), crossed, self._gap)
+        return Choice(self.slice.curve.threshold(20.0 * max(scanned, 50)), crossed, self._gap)

@@ -1,4 +1,14 @@
-"""From embeddings to summaries: everything that the fit part of a reference teaches about describing a sample."""
+"""From embeddings to summaries: everything that the fit part of a reference teaches about describing a sample.
+
+>>> rng = np.random.default_rng(0)
+>>> fit, calibration, fresh = rng.standard_normal((3, 500, 8)).astype(np.float32)
+>>> summarizer = Summarizer.fit(fit, calibration, rng=rng)
+>>> summarizer.scalar_names, round(float(summarizer.describe(fresh).novelty.mean()), 1)
+(('novelty', 'residual'), 0.5)
+>>> far = summarizer.describe(fresh + 5)
+>>> int(summarizer.summarize(far, slice(0, 16)).clusters[-1])  # near none of the reference's
+16
+"""
 
 from __future__ import annotations
 
@@ -85,6 +95,11 @@ class Summarizer:
     leading components); where the model gives them *confidence* (one minus the largest probability) and *prediction* (surprise of
     the predicted class in its cluster); and two for each quality measure, *<measure> high* and *<measure> low*. Each is the
     exceedance of its percentile among the calibration part's own.
+
+    References
+    ----------
+    Rahimi and Recht, "Random features for large-scale kernel machines", NeurIPS 2007. Jackson and Mudholkar, "Control procedures for
+    residuals associated with principal component analysis", Technometrics 1979 (residual).
     """
 
     random_features: RandomFeatures

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from detectors.comparison import Comparison, compare, gain_interval, mcnemar, rows_needed, upper_bound
+from detectors.comparison import Comparison, compare, gain_interval, least_rows, mcnemar, upper_bound
 from service.errors import InputError
 from service.ports import Embedder, Store
 from service.records import Payload, RefreshCycle
@@ -60,7 +60,7 @@ class Gate:
     @property
     def rows_needed(self) -> int:
         """Golden rows below which no model can pass, not even one without a flip."""
-        return rows_needed(self.max_negative_flips, confidence=1 - self.spent)
+        return least_rows(self.max_negative_flips, confidence=1 - self.spent)
 
 
 def gate(store: Store, monitor: str, golden: str, settings: RefreshSettings) -> Gate:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.comparison import Comparison, compare, gain_interval, mcnemar, rows_needed, upper_bound
+from detectors.comparison import Comparison, compare, gain_interval, least_rows, mcnemar, upper_bound
 
 
 def paired(rows: int, negative: float, positive: float, rng: np.random.Generator) -> Comparison:
@@ -47,8 +47,8 @@ def test_the_upper_bound_solves_the_binomial_equation() -> None:
 
 
 @given(st.floats(0.002, 0.3), st.floats(0.6, 0.99), st.integers(0, 5))
-def test_rows_needed_is_the_fewest_that_pass(rate: float, confidence: float, count: int) -> None:
-    rows = rows_needed(rate, confidence=confidence, count=count)
+def test_least_rows_are_the_fewest_that_pass(rate: float, confidence: float, count: int) -> None:
+    rows = least_rows(rate, confidence=confidence, count=count)
     assert upper_bound(count, rows, confidence=confidence) <= rate
     assert rows - 1 < max(count, 1) or upper_bound(count, rows - 1, confidence=confidence) > rate
 
@@ -86,4 +86,4 @@ def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="confidence: between 0 and 1, found 1"):
         upper_bound(1, 3, confidence=1)
     with pytest.raises(ValueError, match="rate: between 0 and 1"):
-        rows_needed(0, confidence=0.9)
+        least_rows(0, confidence=0.9)

@@ -1,8 +1,5 @@
 """What every classical test keeps to, and what each measures against scipy or by hand."""
 
-import doctest
-import importlib
-import pkgutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-import detectors.classical
 from detectors.classical import (
     TESTS,
     ClusterCounts,
@@ -122,15 +118,6 @@ def test_rows_of_two_kinds_have_the_p_value_of_their_counts(name: str, n: int, m
 def test_permutations_must_be_some() -> None:
     with pytest.raises(ValueError, match="permutations: at least 1, found 0"):
         EnergyDistance(permutations=0)(normal(20, 2, 1), normal(20, 2, 2), rng=np.random.default_rng(0))
-
-
-def modules() -> list[str]:
-    return [f"detectors.classical.{module.name}" for module in pkgutil.iter_modules(detectors.classical.__path__)]
-
-
-@pytest.mark.parametrize("name", modules())
-def test_examples_are_true(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 # --- permutation -----------------------------------------------------------------------------------------------------
