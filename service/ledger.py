@@ -34,7 +34,9 @@ def keep(store: Store, monitors: Sequence[str], budget: BudgetSettings, *, weeks
     total = _sum(tallies)
     events = [event for name in monitors for event in store.events(name) if week_of(event.time) >= first]
     entries = sorted([*_of_alarms(alarms), *_of_events(events)], key=lambda entry: entry.time)
-    proposals = tuple(propose(alarm) for alarm in reversed(alarms) if alarm.verdict is Verdict.SEASONAL)
+    seasonal = [alarm for alarm in reversed(alarms) if alarm.verdict is Verdict.SEASONAL]
+    begins = {name: store.pool_begins(name) for name in {alarm.monitor for alarm in seasonal}}
+    proposals = tuple(propose(alarm, pool_begins=begins[alarm.monitor]) for alarm in seasonal)
     return Ledger(tallies, total, measure(total, budget.days), tuple(entries), proposals)
 
 
@@ -57,15 +59,18 @@ def measure(total: Tally, days: float) -> FalseAlarms:
     return FalseAlarms(days, covered, total.false, total.unjudged, measured, worst * per, total.allowed * per)
 
 
-def propose(alarm: Alarm) -> Proposal:
-    """A reference over the week that holds the alarm's hours beside all others, so that its profile learns when they come round."""
+def propose(alarm: Alarm, *, pool_begins: float = 0.0) -> Proposal:
+    """A reference over the week that holds the alarm's hours beside all others, so that its profile learns when they come round: from
+    the kept samples, where they hold the whole week."""
     start, end = (datetime.fromtimestamp(time, UTC) for time in (alarm.window_start, alarm.opened))
     steps = int(min(alarm.opened - alarm.window_start, WEEK) // 3_600) + 1
     moments = [datetime.fromtimestamp(alarm.window_start + 3_600 * n, UTC) for n in range(steps)] + [end]
     days = tuple(_WEEKDAYS[day] for day in sorted({moment.weekday() for moment in (start, *moments)}))
-    since = alarm.opened - WEEK
+    since, until = _written(alarm.opened - WEEK), _written(alarm.opened + 1)
+    build = f"driftgate reference build --monitor {alarm.monitor}"
+    whole = pool_begins <= alarm.opened - WEEK
     command = (
-        f"driftgate reference build --monitor {alarm.monitor} --from-stream --since {_written(since)} --until {_written(alarm.opened + 1)}"
+        f"{build} --from-stream --since {since} --until {until}" if whole else f"{build} --input FILE  # samples of {since} to {until}"
     )
     hours = tuple(sorted({moment.hour for moment in (start, *moments)}))
     return Proposal(alarm.id, alarm.monitor, days, hours, alarm.window_start, alarm.opened, command)

@@ -153,6 +153,9 @@ class Store(Protocol):
     def pool(self, monitor: str, *, since: float = 0.0, limit: int = 100_000) -> Sequence[Pooled]:
         """The kept samples with time ≥ since, oldest first."""
 
+    def pool_begins(self, monitor: str) -> float:
+        """The time from which on every sample is kept; 0 where none has gone yet."""
+
     def add_labels(self, labels: Sequence[Label]) -> int:
         """Idempotent by (batch, sample, annotator): the newest answer wins; returns how many were new or changed."""
 

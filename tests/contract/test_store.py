@@ -488,6 +488,14 @@ def test_the_pool_keeps_the_newest_of_each_monitor(open_store: Opener) -> None:
     assert ids("chat", since=4.0) == ["s4", "s5", "s6"]
     assert ids("chat", limit=2) == ["s5", "s6"]
     assert ids("unknown") == []
+    begins = {name: store.pool_begins(name) for name in ("chat", "search", "unknown")}
+    assert begins == {"chat": store.pool("chat")[0].time, "search": store.pool("search")[0].time, "unknown": 0.0}
+
+
+def test_a_pool_that_lost_nothing_begins_before_all(open_store: Opener) -> None:
+    store = open_store(pool_rows={"chat": 5})
+    store.commit(step(store.assign(PARTITION), pooled=tuple(pooled(n) for n in range(5))))
+    assert store.pool_begins("chat") == 0.0
 
 
 def test_one_batch_may_be_larger_than_the_pool(open_store: Opener) -> None:

@@ -145,6 +145,13 @@ def test_seasonal_proposes_a_reference_over_the_week_that_holds_its_hours(store:
     )
 
 
+def test_a_week_that_the_kept_samples_do_not_hold_is_proposed_from_files() -> None:
+    raised = alarm("a", MONDAY + 5 * DAY + 9.5 * 3_600, verdict="seasonal")
+    assert "--from-stream" in ledger.propose(raised, pool_begins=raised.opened - WEEK).command
+    proposed = ledger.propose(raised, pool_begins=raised.opened - WEEK + 1).command
+    assert proposed.endswith("--monitor chat --input FILE  # samples of 2026-02-28T09:30:00 to 2026-03-07T09:30:01")
+
+
 def test_a_season_over_midnight_names_both_days() -> None:
     proposal = ledger.propose(alarm("a", MONDAY + DAY + 1_800.0))
     assert (proposal.days, proposal.hours) == (("Mon", "Tue"), (0, 22, 23))

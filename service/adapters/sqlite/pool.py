@@ -101,6 +101,16 @@ def read(connection: Connection, monitor: str, since: float, limit: int) -> Sequ
     return [_pooled(monitor, row[1:]) for row in sorted(found, key=lambda row: int(row[0]))]
 
 
+def begins(connection: Connection, monitor: str) -> float:
+    """The oldest kept sample's time where older ones have gone, else 0."""
+    known = single(connection, "SELECT id, pooled FROM monitors WHERE name = ?", (monitor,))
+    if known is None:
+        return 0.0
+    ring = "SELECT count(*), min(time) FROM pool WHERE place >= :id << 32 AND place < (:id + 1) << 32"
+    count, oldest = connection.execute(ring, {"id": known[0]}).fetchone()
+    return float(oldest) if 0 < count < known[1] else 0.0
+
+
 def _pooled(monitor: str, row: rows.Row) -> Pooled:
     sample, time, topic, topic_id, number, offset, payload, shape, facts, embedding, novelty, version = row
     segments, output, label = rows.unpack_facts(facts)

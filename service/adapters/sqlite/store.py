@@ -126,6 +126,11 @@ class SqliteStore:
         with self._database.read() as connection:
             return pool.read(connection, monitor, since, limit)
 
+    def pool_begins(self, monitor: str) -> float:
+        """The time from which on every sample is kept; 0 where none has gone yet."""
+        with self._database.read() as connection:
+            return pool.begins(connection, monitor)
+
     def add_labels(self, labels: Sequence[Label]) -> int:
         """Idempotent by (batch, sample, annotator): the newest answer wins; returns how many were new or changed."""
         with self._database.write() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from service.app import opened
 from service.cli.pooled import Span, pooled_rows
 from service.errors import InputError
+from service.records import Output
 from service.settings import load
 
 if TYPE_CHECKING:
@@ -74,6 +76,28 @@ def test_without_payloads_the_embeddings_are_taken_as_they_are(watching: Desk) -
     watching.configure(lambda document: document["monitors"][0]["embedder"].update(normalize=True))
     with opened(load(watching.folder / "driftgate.yaml")) as installation, pytest.raises(InputError, match="another model"):
         pooled_rows(installation, "chat", Span(), lambda *_: None)
+
+
+def test_a_few_samples_without_payload_are_left_out_and_the_rest_embedded(watching: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One old row must not cost the reference its texts; where most are bare, classes are still known."""
+    watching.play(watching.folder / "traffic.jsonl")
+    with opened(load(watching.folder / "driftgate.yaml")) as installation:
+        pool = installation.store.pool("chat")
+        kept = [replace(row, output=Output("yes"), payload=row.embedding.astype(np.float32)) for row in pool]
+        for bare, rows in ((10, len(kept) - 10), (100, len(kept))):
+            samples = [replace(row, payload=None) if at < bare else row for at, row in enumerate(kept)]
+            monkeypatch.setattr(installation.store, "pool", lambda *_, rows=samples, **__: rows)
+            found = pooled_rows(installation, "chat", Span(), lambda *_: None)
+            assert (len(found), set(found.predicted)) == (rows, {"yes"})
+
+
+def test_a_span_that_the_kept_samples_do_not_hold_is_refused(watching: Desk) -> None:
+    watching.configure(lambda document: document["monitors"][0].update(pool={"rows": 500}))
+    watching.play(watching.folder / "traffic.jsonl")
+    said = " ".join(watching.run("reference", "build", "--from-stream", "--since", "2026-03-01T00:10:00", code=2).stderr.split())
+    assert "begin at 2026-03-01T00:16:40, after --since 2026-03-01T00:10:00" in said
+    assert "pool.rows 901 would hold" in said
+    assert "--input FILE" in said
 
 
 def test_a_reference_of_another_embedder_is_not_accepted(watching: Desk) -> None:
