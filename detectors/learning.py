@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,10 @@ Order: TypeAlias = Literal["iid", "time"]
 
 _CHUNK = 4096
 _MOST_FIT, _MOST_CALIBRATION = 10_000, 30_000
+MOST_COUNTED = 2 * _MOST_CALIBRATION
+"""Rows of a reference that count towards its run length: half of them calibrate."""
+_LEAST_VARIED = 20
+"""Rows of a half that are not its commonest. By simulation references of 500 rows with fewer alarm at traffic like their own."""
 _RUNS = 15
 """Runs of neighbours that calibration rows are thinned to, where there are too many; odd, so that hours of the day take turns."""
 
@@ -39,10 +44,33 @@ def check(reference: NDArray[np.float32], least: int) -> None:
         raise ValueError("the reference's rows are all the same: nothing could be told from them")
 
 
-def check_times(times: NDArray[np.float64], rows: int) -> None:
-    """ValueError for times that are not one finite number of seconds for each row."""
+def check_asked(order: str, pane: int) -> None:
+    """ValueError for an order or a pane that there is none of."""
+    if order not in get_args(Order):
+        raise ValueError(f"order is one of {', '.join(map(repr, get_args(Order)))}, found {order!r}")
+    if pane < 1:
+        raise ValueError(f"pane is a number of samples, at least 1, found {pane}")
+
+
+def check_varied(part: NDArray[np.float32], name: str) -> None:
+    """ValueError for a part of the reference whose rows are nearly all the same: a handful of others tells nothing of how often such
+    come."""
+    counts = Counter(row.tobytes() for row in part)
+    others = len(part) - counts.most_common(1)[0][1]
+    if others < _LEAST_VARIED:
+        raise ValueError(
+            f"the {name} part of the reference, {len(part)} rows, has {others} that differ from its commonest row; {_LEAST_VARIED} are "
+            "needed: add rows that vary as traffic does"
+        )
+
+
+def check_times(times: NDArray[np.float64], rows: int, order: Order) -> None:
+    """ValueError for times that are not one finite number of seconds for each row, or that fall where rows stand in order of time."""
     if times.shape != (rows,) or not np.isfinite(times).all():
         raise ValueError(f"times are a finite number of seconds for each of the reference's {rows} rows, found shape {times.shape}")
+    falls = np.flatnonzero(np.diff(times) < 0)
+    if order == "time" and len(falls):
+        raise ValueError(f'order="time" takes rows in order of time: row {falls[0] + 1} is earlier than the one before it, sort them')
 
 
 def split(n: int, order: Order, times: NDArray[np.float64] | None, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detectors.calibration import LEAST_SLICE_WINDOW, Calibration, NullWorld, Progress
 from detectors.dependence import Dependence
 from detectors.law import Law
-from detectors.learning import Order, Residuals, centred, check, check_times, regress, split
+from detectors.learning import MOST_COUNTED, Order, Residuals, centred, check, check_asked, check_times, check_varied, regress, split
 from detectors.panes import NOVELTY_BINS, RARE_BIN
 from detectors.spectrum import Moments, Spectrum
 from detectors.summarizer import Described, Extras, Summarizer
@@ -176,6 +176,12 @@ class ScanModel:
         if run_length <= supported:
             return
         need = rows_needed(run_length, inflation=self.dependence.inflation)
+        if need > MOST_COUNTED:
+            most = supported_run_length(MOST_COUNTED, inflation=self.dependence.inflation)
+            raise ValueError(
+                f"a run length of {run_length:g} is more than any reference supports: {MOST_COUNTED} rows count at most, which if like "
+                f"these support {most:.0f}, and the {rows} given support {supported:.0f}; ask for less, or take what they support (accept_supported)"
+            )
         why = "" if self.dependence.block == 1 else f"; neighbours depend on each other, {self.dependence.inflation:.3g} are worth one"
         at_least = "about" if self.dependence.measured else "more than"
         raise ValueError(
@@ -255,14 +261,17 @@ def fit_model(  # noqa: PLR0913 - each says something of the same rows
     extras : what else is known of each row; each part becomes scalar channels.
     times : (n,) Unix seconds of the rows; where they cover three days or two weeks, what is expected follows the time of day and week.
     """
+    check_asked(order, pane)
     check(reference, _LEAST_ROWS)
     if times is not None:
-        check_times(times, len(reference))
+        check_times(times, len(reference), order)
     clock = Clock.covering(times)
     stamps = np.zeros(len(reference)) if times is None or clock.size == 1 else times
     rng = np.random.default_rng(seed)
     fit_rows, calibration_rows = split(len(reference), order, stamps if clock.size > 1 else None, rng)
     fit, calibration = reference[fit_rows], reference[calibration_rows]
+    check_varied(fit, "fit")
+    check_varied(calibration, "calibration")
     own = extras.take(calibration_rows)
     answers = None if own.predicted is None or extras.predicted is None else (extras.predicted[fit_rows], own.predicted)
     summarizer = Summarizer.fit(fit, calibration, rng=rng, confidence=own.confidence, predicted=answers, quality=own.quality)
@@ -302,7 +311,7 @@ def _calibrate(
         rows=world.reference[0],
         scalar_rows=world.reference[1],
         block=dependence.block,
-        supported=supported_run_length(world.reference[0], inflation=dependence.inflation),
+        supported=supported_run_length(min(world.reference[0], 2 * world.reference[1]), inflation=dependence.inflation),
     )
 
 

@@ -102,6 +102,32 @@ def test_an_unusable_reference_is_refused(rows: NDArray[np.float32]) -> None:
         DriftScan.fit(rows, run_length=1000, seed=0)
 
 
+def nearly_constant(odd: int) -> NDArray[np.float32]:
+    rows = np.tile(draw(1, seed=1), (500, 1))
+    rows[np.linspace(0, 499, odd).astype(int)] = draw(odd, seed=2)
+    return rows
+
+
+@pytest.mark.parametrize("odd", [1, 2, 20])
+def test_a_nearly_constant_reference_is_refused(odd: int) -> None:
+    with pytest.raises(ValueError, match=r"part of the reference, 250 rows, has \d+ that differ from its commonest row; 20 are needed"):
+        fit_model(nearly_constant(odd), seed=0)
+
+
+def test_an_order_or_a_pane_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"order is one of 'iid', 'time', found 'times'"):
+        fit_model(draw(400, seed=1), seed=0, order="times")  # type: ignore[arg-type] # what an untyped caller may write
+    with pytest.raises(ValueError, match=r"pane is .* at least 1, found 0"):
+        fit_model(draw(400, seed=1), seed=0, pane=0)
+
+
+def test_rows_that_do_not_calibrate_support_no_run_length(fitted: DriftScan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detectors.learning._MOST_CALIBRATION", 300)
+    assert fit_model(draw(1000, seed=1), seed=0).calibration.supported == 5 * 600
+    with pytest.raises(ValueError, match=r"more than any reference supports: 60000 rows count at most, .* support 300000"):
+        fitted.model.require(1e6)
+
+
 def test_longer_run_lengths_have_higher_thresholds(fitted: DriftScan) -> None:
     curve = fitted.model.calibration.curve
     thresholds = [curve.threshold(length) for length in (500, 5e3, 2e4, 1e6, 1e8, 1e10)]

@@ -126,6 +126,13 @@ def test_state_keeps_times_of_rows_that_fill_no_pane(scan: DriftScan) -> None:
     assert sum(value.nbytes for name, value in scan.state().items() if name.startswith("stream.")) <= 128 * 1024
 
 
+def test_times_that_fall_are_no_order_of_time() -> None:
+    times = np.arange(300, dtype=np.float64)
+    times[[41, 42]] = times[[42, 41]]
+    with pytest.raises(ValueError, match=r'order="time" .* row 42 is earlier'):
+        DriftScan.fit(cycle(times, 6), run_length=500, seed=0, times=times, order="time")
+
+
 @pytest.mark.parametrize("times", [np.zeros(10), np.full(300, np.nan)], ids=["too few", "not finite"])
 def test_times_that_are_none_are_refused(times: NDArray[np.float64]) -> None:
     with pytest.raises(ValueError, match="times"):
