@@ -175,18 +175,21 @@ class ScanModel:
         rows, supported = self.calibration.rows, self.calibration.supported
         if run_length <= supported:
             return
-        need = rows_needed(run_length, inflation=self.dependence.inflation)
+        inflation = self.dependence.inflation
+        need = rows_needed(run_length, inflation=inflation)
+        ways = "ask for less, or take what they support (accept_supported)"
         if need > MOST_COUNTED:
-            most = supported_run_length(MOST_COUNTED, inflation=self.dependence.inflation)
+            most = supported_run_length(MOST_COUNTED, inflation=inflation)
             raise ValueError(
                 f"a run length of {run_length:g} is more than any reference supports: {MOST_COUNTED} rows count at most, which if like "
-                f"these support {most:.0f}, and the {rows} given support {supported:.0f}; ask for less, or take what they support (accept_supported)"
+                f"these support {most:.0f}, and the {rows} given support {supported:.0f}; {ways}"
             )
-        why = "" if self.dependence.block == 1 else f"; neighbours depend on each other, {self.dependence.inflation:.3g} are worth one"
+        need = int(np.ceil(need * max(rows / (2 * self.calibration.scalar_rows), 1.0)))  # where fewer than half of the rows calibrate
+        why = "" if self.dependence.block == 1 else f"; neighbours depend on each other, {inflation:.3g} are worth one"
         at_least = "about" if self.dependence.measured else "more than"
         raise ValueError(
             f"a run length of {run_length:g} needs {at_least} {need} rows like these: {rows} were given{why}, which support "
-            f"{supported:.0f}; add rows, ask for less, or take what they support (accept_supported)"
+            f"{supported:.0f}; add rows, {ways}"
         )
 
     def whole(self) -> Slice:
