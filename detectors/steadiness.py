@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.learning import chunks
 from detectors.model import ScanModel
 
 _STRETCHES = 128
@@ -15,7 +16,6 @@ _LEAST_RUN = 4
 _PERMUTATIONS = 399
 _LEVEL = 0.005
 """Of a false warning about a steady reference."""
-_CHUNK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def repeated(rows: NDArray[np.float32]) -> float:
     """Share of the (n, d) rows that an earlier row equals exactly. Traffic that repeats itself less than its reference does, or more,
     is drift to the scan, so a reference should repeat itself as traffic will."""
     direction = np.random.default_rng(0).standard_normal(rows.shape[1])
-    marks = np.concatenate([rows[at : at + _CHUNK] @ direction for at in range(0, len(rows), _CHUNK)])
+    marks = np.concatenate([rows[part] @ direction for part in chunks(rows)])
     return float(1 - len(np.unique(marks.round(9))) / len(rows))  # equal rows may differ in the last digit of a sum
 
 
@@ -85,12 +85,11 @@ def _sums(model: ScanModel, rows: NDArray[np.float32], length: int, times: NDArr
     clock, features = model.profile.clock, len(model.eigenvalues)
     stamps = np.zeros(len(rows)) if times is None else times
     total = np.zeros((len(rows) // length, features))
-    for start in range(0, len(rows), _CHUNK):
-        part = slice(start, min(start + _CHUNK, len(rows)))
+    for part in chunks(rows):
         found = (model.summarizer.random_features(rows[part]) - model.summarizer.mean) @ model.spectrum.basis
         if times is not None or clock.size == 1:
             found = found - clock.basis(stamps[part]) @ model.profile.coefficients[:, :features]
-        stretch = np.arange(part.start, part.stop) // length
+        stretch = (part.start + np.arange(len(found))) // length
         first, starts = np.unique(stretch, return_index=True)
         total[first] += np.add.reduceat(found, starts, axis=0, dtype=np.float64)
     return np.asarray(total - total.mean(0))

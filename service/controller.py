@@ -67,7 +67,8 @@ class Controller:
         """A step failed half-way: what it applied may not have been written."""
         self._changes = Changes()
         """Of alarms, not written yet."""
-        self.streams = MonitorStreams(settings, reference)
+        self._reference = reference
+        self.streams: MonitorStreams
         if not self._restore():
             self._take_over()
 
@@ -153,7 +154,7 @@ class Controller:
         What they change all the same, as the settings have changed since, is written with the next decision. False if another
         reference decided last: then nothing is known but how far.
         """
-        streams = MonitorStreams(self._settings, self.streams.reference)
+        streams = MonitorStreams(self._settings, self._reference)
         decided, covered, checkpoint = self._store.decided(self.monitor)
         known = checkpoint is not None and streams.restore(checkpoint)
         self.streams, self._changes = streams, Changes()
@@ -167,7 +168,7 @@ class Controller:
 
     def _take_over(self) -> None:
         """The log is this reference's from here on: the alarms of another are over. An event tells those who replay the log."""
-        after, version = self.streams.sequence, self.streams.reference.version
+        after, version = self.streams.sequence, self._reference.version
         told = float(self._store.status(self.monitor).get("last_time", 0.0))
         _, _, checkpoint = self._store.decided(self.monitor)
         if checkpoint is not None:
@@ -185,7 +186,7 @@ class Controller:
         self._commit(self.streams.sequence, now)
 
     def _explained(self, alarm: Alarm, stream: Stream, pane: Pane) -> Alarm:
-        explained = explain(alarm, stream, pane, Recent.of(self._store, alarm), self.streams.reference)
+        explained = explain(alarm, stream, pane, Recent.of(self._store, alarm), self._reference)
         self.streams.alarms[alarm.id] = explained
         return explained
 

@@ -8,24 +8,29 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import Evidence, Summary
+from detectors import Effect, Evidence, Summary
+from detectors.accuracy import Estimated
 from detectors.fleet import EDetector
+from detectors.kinds import OUTPUTS, is_quality
 from detectors.stream import StreamScan
 from service.alarms import Episode
 from service.budget import DAY, WEEK
 from service.records import Accuracy, Family, Measured, Regime
 
-_OUTPUT = frozenset({"confidence", "prediction"})
-_QUALITY = (" high", " low")
 _SILENCE = 3_600.0
 """Seconds without a pane that are a pause."""
 
 
 def family_of(channel: str) -> Family:
     """Which family a channel belongs to, by its name."""
-    if channel in _OUTPUT:
+    if channel in OUTPUTS:
         return Family.OUTPUT
-    return Family.QUALITY if channel.endswith(_QUALITY) else Family.INPUT
+    return Family.QUALITY if is_quality(channel) else Family.INPUT
+
+
+def measured(found: Effect | Estimated) -> Measured:
+    """As an alarm and the status keep what the detector tells."""
+    return Measured(found.estimate, found.low, found.high)
 
 
 @dataclass(slots=True)
@@ -133,9 +138,8 @@ class Stream:
     def shown(self) -> Shown:
         """Measured once for as long as no window moves: most streams have no pane in most decisions."""
         if self._shown is None or self._shown[0] is not self.scan.surprises:
-            effect, novel = self.evidence.effect, self.scan.novel_share()
-            found, share = Measured(effect.estimate, effect.low, effect.high), Measured(novel.estimate, novel.low, novel.high)
-            self._shown = self.scan.surprises, Shown(found, share, self.accuracy())
+            shown = Shown(measured(self.evidence.effect), measured(self.scan.novel_share()), self.accuracy())
+            self._shown = self.scan.surprises, shown
         return self._shown[1]
 
     def accuracy(self) -> Accuracy | None:
@@ -143,8 +147,7 @@ class Stream:
         found, calibration = self.scan.accuracy(), self.scan.model.summarizer.accuracy
         if found is None or calibration is None:
             return None
-        parts = (found, calibration.reference, *calibration.reliability)
-        return Accuracy(*(Measured(part.estimate, part.low, part.high) for part in parts))
+        return Accuracy(*map(measured, (found, calibration.reference, *calibration.reliability)))
 
     def calm_bound(self, family: Family) -> float:
         """Upper bound of the family's present effect: of the whole mean for inputs, else of its own strongest channel."""

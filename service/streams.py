@@ -31,7 +31,7 @@ from service.alarms import (
     withhold,
 )
 from service.budget import ALLOCATION, Allocation, Exposures
-from service.episodes import Stream, Traffic
+from service.episodes import Stream, Traffic, measured
 from service.errors import ArtefactError
 from service.hours import LogTimes
 from service.records import (
@@ -40,7 +40,6 @@ from service.records import (
     AlarmState,
     Event,
     Family,
-    Measured,
     Pane,
     Regime,
     Severity,
@@ -296,7 +295,6 @@ def _worse(alarm: Alarm, evidence: Evidence, rules: Rules, pane: Pane) -> Alarm 
 
 def _alarm(streams: MonitorStreams, stream: Stream, family: Family, evidence: Evidence, pane: Pane) -> Alarm:
     """A new episode, as the pane that opens it shows it."""
-    novel = stream.scan.novel_share()
     where = (streams.settings.name, stream.segment, family, streams.reference.version, str(pane.key.partition), pane.key.first_offset)
     return Alarm(
         id=stable_id(*where),
@@ -312,8 +310,8 @@ def _alarm(streams: MonitorStreams, stream: Stream, family: Family, evidence: Ev
         opened=pane.last_time,
         window_samples=evidence.scale,
         window_start=stream.scan.window_start(evidence),
-        effect=Measured(evidence.effect.estimate, evidence.effect.low, evidence.effect.high),
-        novel_share=Measured(novel.estimate, novel.low, novel.high),
+        effect=measured(evidence.effect),
+        novel_share=measured(stream.scan.novel_share()),
         channel=evidence.channel,
         effect_channel=evidence.effect_channel,
         accuracy=stream.accuracy(),
