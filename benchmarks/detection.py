@@ -5,13 +5,9 @@ Rows are drawn without replacement: streams drawn with replacement from a finite
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.figures import Figure, Progress
 from benchmarks.public_sets import Embedded
 from benchmarks.replaying import Split
+from benchmarks.trials import run_length, spread
 from detectors import DriftScan
 from detectors.model import ScanModel, fit_model
 from detectors.stream import StreamScan
@@ -37,8 +34,6 @@ DELAY_BAR = 400.0
 NULL_ROWS, NULL_RUN_LENGTH = 4_000, 5_000.0
 LOW, HIGH = 0.5, 2.0
 """What the measured run length over the asked one may be."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +156,7 @@ def null_alarms(path: Embedded, held_out: NDArray[np.bool_], seed: int) -> dict[
 
 def delay_figures(path: Embedded, held_out: NDArray[np.bool_], progress: Progress) -> list[Figure]:
     """The mean delay of each way to decide; the bar is on what the service opens."""
-    results = _spread(partial(delays, path, held_out), DELAY_STREAMS, lambda text: progress(f"delay: {text}"))
+    results = spread(partial(delays, path, held_out), range(DELAY_STREAMS), lambda text: progress(f"delay: {text}"), unit="streams")
     figures = []
     for name in results[0]:
         late = np.array([result[name][1] for result in results])
@@ -177,34 +172,18 @@ def delay_figures(path: Embedded, held_out: NDArray[np.bool_], progress: Progres
 
 def run_length_figures(path: Embedded, held_out: NDArray[np.bool_], progress: Progress) -> list[Figure]:
     """Samples ÷ alarms over what was asked; alarms of one stream share a reference, so the interval resamples streams."""
-    results = _spread(partial(null_alarms, path, held_out), NULL_STREAMS, lambda text: progress(f"run length: {text}"))
+    trial = partial(null_alarms, path, held_out)
+    results = spread(trial, range(NULL_STREAMS), lambda text: progress(f"run length: {text}"), unit="streams")
     figures = []
     for name in results[0]:
         samples, alarms = np.array([result[name] for result in results]).T
-        ratio, low, high = _ratio(samples, alarms)
-        value = f"{ratio:.2f} [{low:.2f}, {high:.2f}] of {NULL_RUN_LENGTH:,.0f}: {alarms.sum()} alarms in {samples.sum():,} samples"
-        holds = (high >= LOW) if name == "opened alarms" else (high >= LOW and low <= HIGH)  # fewer open than cross, by design
+        ratio = run_length(samples, alarms, NULL_RUN_LENGTH)
+        interval = f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+        value = f"{interval} of {NULL_RUN_LENGTH:,.0f}: {alarms.sum()} alarms in {samples.sum():,} samples"
+        holds = ratio.high >= LOW and (name == "opened alarms" or ratio.low <= HIGH)  # fewer open than cross, by design
         bar = f"not below {LOW:g}" if name == "opened alarms" else f"meets {LOW:g}–{HIGH:g}"
-        figures.append(Figure(f"run length of {name}, measured over asked", value, bar, bool(holds)))
+        figures.append(Figure(f"run length of {name}, measured over asked", value, bar, holds))
     return figures
-
-
-def _ratio(samples: NDArray[np.int64], alarms: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Measured over asked run length with the 95 % interval of a bootstrap over streams; without an alarm half a one is taken."""
-    drawn = np.random.default_rng(0).integers(0, len(samples), (10_000, len(samples)))
-    ratios = samples[drawn].sum(1) / np.maximum(alarms[drawn].sum(1), 0.5) / NULL_RUN_LENGTH
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    return float(samples.sum() / max(alarms.sum(), 0.5) / NULL_RUN_LENGTH), float(low), float(high)
-
-
-def _spread(trial: Callable[[int], T], count: int, progress: Progress) -> Sequence[T]:
-    """One trial per seed, on every core; the results do not depend on how many there are."""
-    found = []
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        for result in pool.map(trial, range(count)):
-            found.append(result)
-            progress(f"{len(found)} of {count} streams")
-    return found
 
 
 def _taken(values: NDArray[np.float32] | None, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:

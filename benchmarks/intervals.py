@@ -8,17 +8,15 @@ so that a stream without drift alarms soon.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.figures import Figure, Progress
+from benchmarks.trials import spread
 from detectors import Effect
 from detectors.model import ScanModel, fit_model
 from detectors.panes import NOVELTY_BINS, RARE_BIN
@@ -218,11 +216,7 @@ def _figure(name: str, chosen: Sequence[Interval], *, bar: bool) -> Figure:
 
 def run(progress: Progress) -> list[Figure]:
     """A line per traffic, moment, true effect and kind of effect."""
-    found: list[Interval] = []
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        for done, part in enumerate(pool.map(intervals, range(REFERENCES + SESSION_REFERENCES)), 1):
-            found += part
-            progress(f"{done} of {REFERENCES + SESSION_REFERENCES} references")
+    found = list(chain.from_iterable(spread(intervals, range(REFERENCES + SESSION_REFERENCES), progress, unit="references")))
     cells = [(sessions, at, times) for sessions in (False, True) for at in ("alarm", *map(str, TIMES)) for times in TIMES_TOLERANCE]
     return list(chain.from_iterable(_figures(found, *cell) for cell in cells))
 

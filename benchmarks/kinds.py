@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from multiprocessing import get_context
+from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,6 +16,7 @@ from benchmarks.figures import Figure, Progress
 from benchmarks.grid.perturbations import IMAGES, encoded, mistyped, translated
 from benchmarks.grid.worlds import HWU_HELD_OUT
 from benchmarks.public_sets import CACHE, Requests, column, garments, public_sets, requests
+from benchmarks.trials import spread
 from detectors.kinds import Kind, name_kind
 from detectors.model import ScanModel, fit_model
 from detectors.stream import StreamScan
@@ -108,16 +107,13 @@ def run(progress: Progress) -> Sequence[Figure]:
     jobs = [(world, split) for world in WORLDS for split in SPLITS]
     for world in WORLDS:
         WORLDS[world](progress)  # embeds, before several processes would
-    named: list[Named] = []
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        for done, found in enumerate(pool.map(against, *zip(*jobs, strict=True)), start=1):
-            named += found
-            progress(f"{done} of {len(jobs)} references")
+    named = list(chain.from_iterable(spread(against, jobs, progress, unit="references")))
     return [*_bars(named), *_confusion(named)]
 
 
-def against(world: str, seed: int) -> list[Named]:
-    """Every drift's streams against a fresh reference."""
+def against(job: tuple[str, int]) -> list[Named]:
+    """Every drift's streams of a world against a fresh reference; a job is the world and the reference's seed."""
+    world, seed = job
     ordinary, cases = WORLDS[world](lambda _: None)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(ordinary))

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.figures import Figure, Progress
+from benchmarks.trials import spread
 from detectors.fleet import EDetector, e_benjamini_hochberg
 from detectors.model import ScanModel, Slice, fit_model
 from detectors.panes import Summary
@@ -156,11 +155,7 @@ def _by_share(marked: NDArray[np.bool_]) -> tuple[int, ...]:
 
 def run(progress: Progress) -> list[Figure]:
     """False alarms against the budget, false ones among those opened, drift found; then what stands together by e-BH."""
-    found: list[list[Epoch]] = []
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        for epochs in pool.map(world, range(WORLDS)):
-            found.append(epochs)
-            progress(f"{len(found)} of {WORLDS} worlds")
+    found = spread(world, range(WORLDS), progress, unit="worlds")
     epochs = [epoch for each in found for epoch in each]
     return [
         _false_alarms(epochs),

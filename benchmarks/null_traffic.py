@@ -4,15 +4,14 @@ smallest segment. `NULL_TRAFFIC_STREAMS` sets how many streams, 100 by default; 
 from __future__ import annotations
 
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.figures import Figure, Progress
+from benchmarks.trials import run_length, spread
 from detectors.model import ScanModel, Slice, fit_model
 from detectors.stream import StreamScan
 from service.reference import SLICE_ROWS
@@ -80,25 +79,22 @@ class World:
 
 def run(progress: Progress) -> list[Figure]:
     """A figure for each kind of traffic and stream."""
-    figures = []
-    for traffic in KINDS:
-        found = []
-        with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-            for counts in pool.map(partial(trial, traffic), range(STREAMS)):
-                found.append(counts)
-                progress(f"{traffic.name}: {len(found)} of {STREAMS} streams")
-        figures += [_figure(traffic, name, [one[name] for one in found if name in one]) for name in ("monitor", "smallest segment")]
-    return figures
+    return [figure for traffic in KINDS for figure in _figures(traffic, progress)]
+
+
+def _figures(traffic: Traffic, progress: Progress) -> list[Figure]:
+    found = spread(partial(trial, traffic), range(STREAMS), lambda text: progress(f"{traffic.name}: {text}"), unit="streams")
+    return [_figure(traffic, name, [one[name] for one in found if name in one]) for name in ("monitor", "smallest segment")]
 
 
 def _figure(traffic: Traffic, name: str, found: list[tuple[float, int]]) -> Figure:
     if not found:
         return Figure(f"{traffic.name}, {name}: run length measured/asked", "no stream with rows enough")
-    counts = np.array(found, np.float64)
-    ratio, low, high = measured(counts)
-    asked = LENGTH * len(counts) / counts[:, 0].sum()
-    value = f"{ratio:.2f} [{low:.2f}, {high:.2f}] of {asked:,.0f}: {counts[:, 1].sum():.0f} alarms in {len(counts)} streams"
-    holds = bool(high >= traffic.low and low <= HIGH)
+    expected, counted = zip(*found, strict=True)
+    ratio = run_length(expected, counted, 1.0)
+    asked = LENGTH * len(found) / sum(expected)
+    value = f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}] of {asked:,.0f}: {sum(counted)} alarms in {len(found)} streams"
+    holds = ratio.high >= traffic.low and ratio.low <= HIGH
     return Figure(f"{traffic.name}, {name}: run length measured/asked", value, f"meets {traffic.low:g}-{HIGH:g}", holds)
 
 
@@ -136,13 +132,6 @@ def alarms(model: ScanModel, tested: Slice, stream: tuple[NDArray[np.float32], N
             count += 1
             scan.reset()
     return count
-
-
-def measured(counts: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Alarms expected over alarms seen of (streams, 2), with the 95 % interval of a bootstrap over streams; no alarm counts as half."""
-    drawn = counts[np.random.default_rng(0).integers(0, len(counts), (10_000, len(counts)))].sum(1)
-    low, high = np.quantile(drawn[:, 0] / np.maximum(drawn[:, 1], 0.5), [0.025, 0.975])
-    return float(counts[:, 0].sum() / max(counts[:, 1].sum(), 0.5)), float(low), float(high)
 
 
 def _chosen(odds: NDArray[np.float64], uniform: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from benchmarks.figures import Figure
 from benchmarks.grid import verdicts
-from benchmarks.grid.methods import OURS
+from benchmarks.grid.methods import OURS, Shipped
 from benchmarks.grid.scenarios import WARM_UP
-from benchmarks.grid.verdicts import Comparison, Estimate, Streams
+from benchmarks.grid.verdicts import Comparison, Streams
 from benchmarks.grid.worlds import SESSIONS
 from benchmarks.results import table
+from benchmarks.trials import Estimate, run_length
 from detectors.windows import STATE_BYTES
 
 ALIBI = "alibi MMDDriftOnline"
@@ -94,7 +95,7 @@ class Grid:
     def _alarm_figures(self) -> Iterable[Figure]:
         for name, streams in self._sets.items():
             shipped = [kept.shipped for kept in streams.methods[OURS].kept.values() if kept.shipped is not None]
-            ratio = verdicts.run_length(*zip(*((s.samples, s.alarms, s.run_length) for s in shipped), strict=True))
+            ratio = _run_length(shipped, [s.run_length for s in shipped])
             value = f"{_interval(ratio, 2)}: {sum(s.alarms for s in shipped)} alarms in {sum(s.samples for s in shipped):,} samples"
             low = SESSIONS_LOW if name in SESSIONS else LOW
             yield Figure(f"{name}: run length over what was asked", value, f"meets {low}-{HIGH}", ratio.high >= low and ratio.low <= HIGH)
@@ -143,7 +144,7 @@ class Grid:
                 shipped = [kept.shipped for kept in measured.kept.values() if kept.shipped is not None]
                 if shipped:
                     samples, alarms = sum(s.samples for s in shipped), sum(s.alarms for s in shipped)
-                    each = verdicts.run_length([s.samples for s in shipped], [s.alarms for s in shipped], [1.0] * len(shipped))
+                    each = _run_length(shipped, 1.0)
                     once = np.mean([s.alarms > 0 for s in shipped])
                     asked = f"{shipped[0].run_length:,.0f}" if shipped[0].run_length else ""
                     length = _interval(each, 0) if alarms else "none came"
@@ -183,6 +184,10 @@ def _head() -> str:
         f"{verdicts.RUN_LENGTH:,.0f}; {WARM_UP} rows without drift come first. In brackets 95 % intervals over streams; then how many "
         "missed the drift (m), and how many crossed before it and are left out (x)."
     )
+
+
+def _run_length(shipped: Sequence[Shipped], asked: Sequence[float] | float) -> Estimate:
+    return run_length([s.samples for s in shipped], [s.alarms for s in shipped], asked, resamples=verdicts.RESAMPLES)
 
 
 def _cost(streams: Streams, method: str) -> tuple[float, float, float]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,26 +20,11 @@ from scipy import special
 from benchmarks.grid.methods import Path
 from benchmarks.grid.paths import Kept
 from benchmarks.grid.scenarios import WARM_UP
+from benchmarks.trials import Estimate
 
 RUN_LENGTH, CAP = 10_000.0, 5_000.0
 RESAMPLES = 2_000
 _THRESHOLDS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, value: float, resampled: NDArray[np.float64]) -> Self:
-        """Percentiles of the resampled values, those left out that no stream was drawn for."""
-        known = resampled[np.isfinite(resampled)]
-        low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-        return cls(value, float(low), float(high))
 
 
 def first_crossings(path: Path, thresholds: NDArray[np.float64], *, after: int = 0) -> NDArray[np.float64]:
@@ -182,11 +166,3 @@ def geometric_mean(logs: Sequence[NDArray[np.float64]]) -> Estimate:
     """Of ratios given as (1 + RESAMPLES,) logarithms, one per cell."""
     mean = np.exp(np.mean(logs, axis=0))
     return Estimate.of(float(mean[0]), mean[1:])
-
-
-def run_length(samples: Sequence[int], alarms: Sequence[int], asked: Sequence[float]) -> Estimate:
-    """Samples ÷ alarms over what was asked; alarms of one stream share a reference, so the interval resamples streams."""
-    expected, counted = np.array(samples) / np.array(asked), np.array(alarms, np.float64)
-    drawn = np.random.default_rng(0).integers(0, len(counted), (RESAMPLES, len(counted)))
-    ratios = expected[drawn].sum(1) / np.maximum(counted[drawn].sum(1), 0.5)
-    return Estimate.of(float(expected.sum() / max(counted.sum(), 0.5)), ratios)

@@ -8,13 +8,14 @@ import numpy as np
 
 from benchmarks.figures import Figure
 from benchmarks.grid import verdicts
+from benchmarks.results import table
 from benchmarks.rivals import environments
 from benchmarks.rivals.pieces import Pieces
 from benchmarks.rivals.roster import ROSTER
+from benchmarks.trials import run_length
 
-_HEAD = (
-    "| set | rival | streams | samples | alarms | samples ÷ alarms | streams with one | asked | streams for the delay | arrays held, MB |"
-)
+_FOUND = ("streams", "samples", "alarms", "samples ÷ alarms", "streams with one", "asked", "streams for the delay", "arrays held, MB")
+_HEADS = ("set", "rival", *_FOUND)
 
 
 def cells(pieces: Pieces) -> tuple[str, ...]:
@@ -27,7 +28,7 @@ def cells(pieces: Pieces) -> tuple[str, ...]:
     if not shipped:
         return ("0", "0", "0", _why_not(pieces), "", "", *last)
     samples, alarms = [run.samples for run in shipped], [run.alarms for run in shipped]
-    apart = verdicts.run_length(samples, alarms, [1.0] * len(shipped))
+    apart = run_length(samples, alarms, 1.0, resamples=verdicts.RESAMPLES)
     most = "none" if not sum(alarms) else f"{apart.value:,.0f} [{apart.low:,.0f}, {apart.high:,.0f}]"
     asked = f"{pieces.rival.run_length:,.0f}" if pieces.rival.run_length else ""
     share = f"{np.mean([count > 0 for count in alarms]):.2f}"
@@ -54,7 +55,6 @@ def section(sets: Sequence[str]) -> str:
     settings = "\n".join(f"- {rival.name}: {rival.setting}." for rival in ROSTER)
     followed = [name for name in sets if (environments.FOLDER / "found" / name).exists()]
     found = [(name, rival.name, *cells(Pieces(name, rival))) for name in followed for rival in ROSTER]
-    lines = [_HEAD, "|---" * 10 + "|", *("| " + " | ".join(line) + " |" for line in found)]
     others = [name for name in sets if name not in followed]
     end = f"\n\nNot followed on {', '.join(others)}." if others else ""
-    return f"### Installed rivals as shipped, without drift\n\n{settings}\n\n" + "\n".join(lines) + end
+    return f"### Installed rivals as shipped, without drift\n\n{settings}\n\n" + table(_HEADS, found) + end

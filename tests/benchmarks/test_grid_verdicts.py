@@ -15,6 +15,7 @@ from benchmarks.grid.methods import Averages, DyadicMmd, Path, Shipped, newma_we
 from benchmarks.grid.paths import Cost, Kept, code_version
 from benchmarks.grid.scenarios import WARM_UP
 from benchmarks.grid.verdicts import CAP, Measured, Streams, compare, delays, first_crossings, geometric_mean, holm
+from benchmarks.trials import run_length
 
 COST = Cost(1e-6, 0.1, 1000)
 
@@ -101,9 +102,9 @@ def test_holm_steps_down() -> None:
 
 
 def test_a_run_length_without_alarms_counts_half_a_one() -> None:
-    found = verdicts.run_length([1000] * 10, [0] * 10, [5000.0] * 10)
+    found = run_length([1000] * 10, [0] * 10, [5000.0] * 10)
     assert found.value == pytest.approx(4.0)
-    found = verdicts.run_length([1000] * 10, [1] * 10, [500.0] * 10)
+    found = run_length([1000] * 10, [1] * 10, 500.0)
     assert (found.value, found.low, found.high) == pytest.approx((2.0, 2.0, 2.0))
 
 
