@@ -13,7 +13,7 @@ Schema: TypeAlias = Mapping[str, Any]
 PAGE = Path(__file__).with_suffix(".md")
 
 INTRODUCTION = """\
-<!-- Written by docs/configuration.py from service/settings.py; edit those. -->
+<!-- Written by docs/configuration.py from service/settings; edit those. -->
 # Configuration
 
 One YAML file, validated as a whole: every mistake is reported with its field, the value found and what is allowed.

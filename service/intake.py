@@ -97,11 +97,16 @@ class Intake:
             recent_ids=self._recent.added(),
             dead_letters=tuple(self._letters),
             counts={name: len(taken) for name, taken in self._taken.items()},
+            shapes=self._shapes(),
         )
         outcome = Outcome(commit, self._duplicates, self._unanswered)
         self._committed = self._next
         self._begin()
         return outcome
+
+    def _shapes(self) -> dict[str, int]:
+        """Of every monitor: a batch may close panes of one that it takes no sample of."""
+        return {name: monitor.shape for name, monitor in self._monitors.items() if monitor.shape}
 
     def _begin(self) -> None:
         """What a batch gathers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -22,16 +22,32 @@ from service.records import (
     Partition,
     Payload,
     Pooled,
+    Position,
     Record,
 )
 
 E = TypeVar("E", bound=Entity)
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a log holds of a partition: offsets from `first` to before `end`; one that was never read is read from `start`."""
+
+    first: int = 0
+    end: int = 2**63 - 1
+    start: int = 0
+    succeeds: bool = False
+    """A topic of the same name but another id was this one before it was deleted: a person says where to go on."""
+
+
 class Source(Protocol):
     """Ordered partitions of records."""
 
-    def partitions(self) -> Sequence[Partition]: ...
+    def partitions(self) -> Sequence[Partition]:
+        """Those to be read by this process now. One that was taken away and given back meanwhile is missing once, so that whoever
+        reads takes it up anew. To ask says that the batch before is done."""
+
+    def bounds(self, partition: Partition) -> Bounds: ...
 
     def seek(self, partition: Partition, offset: int) -> None:
         """The next `poll` of the partition starts at `offset` (the first record is 0)."""
@@ -41,6 +57,9 @@ class Source(Protocol):
 
     def committed(self, partition: Partition, offset: int) -> None:
         """Everything before `offset` is in the store: the source may let go of it, and tell those who measure lag."""
+
+    def alive(self) -> None:
+        """Called now and then while a batch is worked on, so that whoever gives partitions out knows that they are not forgotten."""
 
     @property
     def ended(self) -> bool:
@@ -85,6 +104,13 @@ class LogEntry:
     body: bytes
 
 
+class Sink(Protocol):
+    """Where ingest puts what it took."""
+
+    def append(self, bodies: Sequence[bytes], *, now: float, keys: Sequence[str] = ()) -> object:
+        """Durable when it returns. `keys`, one per body: equal ones share a partition. BacklogFullError while nothing can be taken."""
+
+
 class Log(Protocol):
     """The embedded log behind HTTP ingest: durable before the answer, bounded in bytes."""
 
@@ -94,7 +120,7 @@ class Log(Protocol):
     def decided(self, offset: int) -> None:
         """Everything before `offset` is in the store: it leaves the backlog and goes once it exceeds the retention."""
 
-    def append(self, bodies: Sequence[bytes], *, now: float) -> int:
+    def append(self, bodies: Sequence[bytes], *, now: float, keys: Sequence[str] = ()) -> int:
         """Durable when it returns (the first offset given); BacklogFullError when the undecided backlog would pass its cap."""
 
     def read(self, offset: int, limit: int) -> Sequence[LogEntry]: ...
@@ -107,11 +133,21 @@ class Store(Protocol):
     """Exact state. Every method is one transaction; a failed comparison raises ConflictError and changes nothing."""
 
     # partitions
-    def assign(self, partition: Partition) -> Assignment:
-        """Raises the partition's epoch, so that whoever held it before can't commit any more."""
+    def assign(self, partition: Partition, *, start: int = 0) -> Assignment:
+        """Raises the partition's epoch, so that whoever held it before can't commit any more. One never seen begins at `start`."""
 
     def commit(self, commit: Commit) -> Sequence[Pane]:
-        """Compares epoch and expected offset; returns the closed panes with their sequence numbers."""
+        """Compares epoch, expected offset and shapes; returns the closed panes with their sequence numbers."""
+
+    def positions(self) -> Sequence[Position]:
+        """Every partition that was ever assigned, by topic, id and number."""
+
+    def halt(self, partition: Partition, epoch: int, reason: str) -> None:
+        """Stops the partition until it is reset; ConflictError if another epoch holds it."""
+
+    def reset(self, partition: Partition, offset: int, events: Sequence[Event] = ()) -> None:
+        """A person's word on where to read on, recorded by `events`: whoever holds the partition loses it, its open panes close as they
+        stand, what waits and the recent ids go. It need not have been seen; others of its topic and number retire, with theirs."""
 
     # the log of panes and events, one sequence per monitor
     def entries(self, monitor: str, after: int, limit: int) -> Sequence[Pane | Event]:
@@ -129,7 +165,18 @@ class Store(Protocol):
     def decided(self, monitor: str) -> tuple[int, int, bytes | None]:
         """(last decided sequence number, sequence number of the checkpoint, checkpoint)."""
 
-    def decide(self, decision: Decision) -> None: ...
+    def decide(self, decision: Decision) -> None:
+        """Compares fence and last decided sequence number; writes everything or nothing."""
+
+    def undecided(self) -> Sequence[str]:
+        """Monitors whose log has entries beyond the last decided one."""
+
+    # the right to decide
+    def lease(self, name: str, holder: str, seconds: float) -> int | None:
+        """Takes or renews the lease by the store's clock: its fencing token, higher for each new holder; None while another has it."""
+
+    def release(self, name: str, holder: str) -> None:
+        """Gives it up, if it is the holder's."""
 
     def open_panes(self, monitor: str) -> Sequence[Pane]:
         """Committed and not yet closed: shown as undecided."""
@@ -139,7 +186,7 @@ class Store(Protocol):
 
     def samples_taken(self, monitor: str) -> int: ...
 
-    # entities: alarms, annotation batches, refresh cycles
+    # entities: alarms, annotation batches, refresh cycles, declarations
     def get(self, kind: type[E], id: str) -> E:
         """NotFoundError when there is none."""
 
@@ -172,7 +219,42 @@ class Store(Protocol):
     # dead letters
     def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None: ...
 
-    def dead_letters(self, *, monitor: str | None = None, limit: int = 100) -> Sequence[DeadLetter]: ...
+    def dead_letters(self, *, monitor: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
+        """Newest first."""
+
+    def dead_letter(self, id: str) -> DeadLetter:
+        """NotFoundError when there is none."""
+
+    def unsent(self, limit: int) -> Sequence[DeadLetter]:
+        """Dead letters that wait for their topic, oldest first."""
+
+    def mark_sent(self, ids: Sequence[str]) -> None:
+        """They have arrived in their topic."""
+
+    def tidy(self, *, now: float) -> None:
+        """Upkeep that belongs to no transaction: lets go of what nothing refers to any more."""
+
+    def close(self) -> None: ...
+
+
+class Blobs(Protocol):
+    """Bytes by their content's address, under a cap."""
+
+    def put(self, content: bytes) -> str | None:
+        """The address; None where the cap is reached: then it is counted, and the sample goes on without its payload."""
+
+    def get(self, address: str) -> bytes | None:
+        """None where it is gone or damaged."""
+
+    def collect(self, referred: Collection[str], *, now: float) -> int:
+        """Removes what nothing refers to and is not brand-new, oldest first; returns how many bytes went."""
+
+
+class DeadLetterTopic(Protocol):
+    """Where dead letters go besides the store."""
+
+    def send(self, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
+        """Returns those that have not arrived."""
 
     def close(self) -> None: ...
 

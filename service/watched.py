@@ -41,6 +41,8 @@ class WatchedMonitor:
     settings: MonitorSettings
     embedder: Embedder
     reference: KnownGood | None = None
+    shape: int = 0
+    """Version of what shapes the panes."""
     rules: PaneRules | None = field(init=False)
 
     def __post_init__(self) -> None:

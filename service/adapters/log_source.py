@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from service.errors import InputError
-from service.ports import Log, LogEntry
+from service.ports import Bounds, Log, LogEntry
 from service.records import KEPT_BYTES, Item, Partition, Record, Rejected, Request, Sample
 
 
@@ -40,6 +40,13 @@ class LogSource:
     def committed(self, partition: Partition, offset: int) -> None:  # noqa: ARG002 - a log is one partition
         """Leaves the backlog."""
         self._log.decided(offset)
+
+    def bounds(self, partition: Partition) -> Bounds:  # noqa: ARG002 - all begin and end alike
+        """Unknown: what lies outside is told by reading it."""
+        return Bounds()
+
+    def alive(self) -> None:
+        """Nobody else gives the partitions out."""
 
     @property
     def ended(self) -> bool:

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
+from service.ports import Bounds
 from service.records import Partition, Record
 
 
@@ -67,6 +68,13 @@ class ListSource:
 
     def committed(self, partition: Partition, offset: int) -> None:
         """Nothing is let go of."""
+
+    def bounds(self, partition: Partition) -> Bounds:  # noqa: ARG002 - all begin and end alike
+        """Unknown: what lies outside is told by reading it."""
+        return Bounds()
+
+    def alive(self) -> None:
+        """Nobody else gives the partitions out."""
 
     @property
     def ended(self) -> bool:

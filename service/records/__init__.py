@@ -1,8 +1,8 @@
 """What flows through the service: frozen records, from a sample on arrival to the outbox.
 
 A sample's way: `Record` (one entry of a partition, decoded) → `Sample` → `Pane` (closed, numbered) → `Alarm` →
-`AnnotationBatch` of `Candidate`s → `Label`s → `RefreshCycle`. `Alarm`, `AnnotationBatch` and `RefreshCycle` are *entities*:
-they have an id, a version that every change raises, and a history that names the reason of each step.
+`AnnotationBatch` of `Candidate`s → `Label`s → `RefreshCycle`. `Alarm`, `AnnotationBatch`, `RefreshCycle` and a monitor's
+`Declaration` are *entities*: they have an id, a version that every change raises, and a history that names each step's reason.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from service.records.alarms import (
     Step,
     Verdict,
 )
-from service.records.decisions import Decision, Entity, Event, OutboxItem
+from service.records.decisions import Decision, Entity, Event, Fence, OutboxItem
+from service.records.declarations import Declaration, DeclarationState
 from service.records.ids import stable_id
 from service.records.partitions import (
     OTHER,
@@ -32,12 +33,13 @@ from service.records.partitions import (
     Pane,
     PaneKey,
     Pooled,
+    Position,
     Waiting,
     belongs,
     segment_of,
 )
 from service.records.refresh import AnnotationBatch, BatchState, Candidate, CycleState, Label, RefreshCycle
-from service.records.samples import KEPT_BYTES, Item, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
+from service.records.samples import KEPT_BYTES, Item, Original, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
 
 __all__ = [
     "KEPT_BYTES",
@@ -55,14 +57,18 @@ __all__ = [
     "CycleState",
     "DeadLetter",
     "Decision",
+    "Declaration",
+    "DeclarationState",
     "Entity",
     "Event",
     "Exemplar",
     "Family",
+    "Fence",
     "Finding",
     "Item",
     "Label",
     "Measured",
+    "Original",
     "OutboxItem",
     "Output",
     "Pane",
@@ -70,6 +76,7 @@ __all__ = [
     "Partition",
     "Payload",
     "Pooled",
+    "Position",
     "Record",
     "RefreshCycle",
     "Regime",

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from service.records.alarms import Alarm
+from service.records.declarations import Declaration
 from service.records.refresh import AnnotationBatch, RefreshCycle
 
-Entity: TypeAlias = Alarm | AnnotationBatch | RefreshCycle
+Entity: TypeAlias = Alarm | AnnotationBatch | RefreshCycle | Declaration
 """What has an id, a version that every change raises, and a history."""
 
 
@@ -44,6 +45,14 @@ class OutboxItem:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """The right to decide: the lease of this name, as long as nobody has taken it with a higher token."""
+
+    lease: str
+    token: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
     """All that deciding a run of panes changes, written in one transaction that compares and raises the last decided sequence number."""
@@ -57,3 +66,5 @@ class Decision:
     """Detector state up to `decided_sequence`; None keeps the one before."""
     state: bytes | None = None
     """The monitor's figures as `driftgate status` shows them (JSON)."""
+    fence: Fence | None = None
+    """Compared: one who has lost the lease decides nothing."""

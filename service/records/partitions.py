@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors import Summary
 from service.records.ids import stable_id
-from service.records.samples import Output, Partition, Payload, Rejected, Sample
+from service.records.samples import Original, Output, Partition, Payload, Rejected, Sample
 
 WHOLE = "all"
 """The segment of a monitor's undivided stream; every other segment is `tag=value`."""
@@ -52,6 +52,9 @@ class Pane:
     last_time: float
     summary: Summary
     sequence: int = 0
+    losses: Mapping[str, int] = field(default_factory=dict)
+    """Only of the undivided stream: what of the monitor's input could not be used while the pane was open (reason → samples). A pane
+    may hold nothing but losses."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +97,10 @@ class DeadLetter:
     offset: int
     time: float
     rejected: Rejected
+    original: Original | None = None
+    """The record that held it, where its log has keys and headers."""
+    sent: bool = True
+    """False while it waits in the store for a dead-letter topic that could not be reached."""
 
     @property
     def id(self) -> str:
@@ -113,6 +120,29 @@ class Assignment:
     waiting: tuple[Waiting, ...]
     recent_ids: NDArray[np.uint64]
     """64-bit hashes of the last ids, oldest first."""
+    shapes: Mapping[str, int] = field(default_factory=dict)
+    """Monitor → the version of what shapes its panes in this partition: whoever knows only an older one must not go on."""
+    stopped: str = ""
+    """Why the partition must not be read on before a person has reset its offset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a partition is read, as `driftgate offsets show` tells it."""
+
+    partition: Partition
+    start: int
+    """The first offset that was ever to be read."""
+    offset: int
+    epoch: int
+    time: float
+    lost: int = 0
+    """Offsets that the log had let go of before they were read."""
+    stopped: str = ""
+    retired: bool = False
+    """Of a topic that was deleted: its successor is read instead."""
+    shapes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Monitor → (version of what shapes its panes, the offset from which on it counts)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,3 +167,7 @@ class Commit:
     dead_letters: tuple[DeadLetter, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     """Per monitor: samples taken (`monitor` → n)."""
+    shapes: Mapping[str, int] = field(default_factory=dict)
+    """Monitor → the version of what shaped its panes; refused where the partition has seen a later one."""
+    lost: int = 0
+    """Offsets passed over because the log had let go of them."""

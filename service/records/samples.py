@@ -91,6 +91,16 @@ class Response:
 Item: TypeAlias = Sample | Request | Response | Rejected
 
 
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A record as its log held it. `time` is the log's, in seconds; `value` None is a tombstone."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    time: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
     """One entry of a partition, decoded. `time` is the log's (append time; the sample's own in files)."""
@@ -99,3 +109,5 @@ class Record:
     offset: int
     time: float
     items: tuple[Item, ...]
+    original: Original | None = None
+    """Where the log has keys and headers, for the dead letters made of it."""

@@ -13,6 +13,7 @@ from service.adapters.file_source.npy import check_npy, read_npy
 from service.adapters.file_source.parquet import check_parquet, read_parquet
 from service.decoding.options import SampleOptions
 from service.errors import InputError
+from service.ports import Bounds
 from service.records import Partition, Record
 
 
@@ -66,6 +67,13 @@ class FileSource:
 
     def committed(self, partition: Partition, offset: int) -> None:
         """Nothing is let go of."""
+
+    def bounds(self, partition: Partition) -> Bounds:  # noqa: ARG002 - all begin and end alike
+        """Unknown: what lies outside is told by reading it."""
+        return Bounds()
+
+    def alive(self) -> None:
+        """Nobody else gives the partitions out."""
 
     @property
     def ended(self) -> bool:

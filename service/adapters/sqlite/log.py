@@ -98,7 +98,7 @@ class SqliteLog:
         """Entries that wait for a decision."""
         return self._next - self._decided
 
-    def append(self, bodies: Sequence[bytes], *, now: float) -> int:
+    def append(self, bodies: Sequence[bytes], *, now: float, keys: Sequence[str] = ()) -> int:  # noqa: ARG002 - one partition needs none
         """Durable when it returns (the first offset given); callers that come at once share one transaction."""
         size = sum(map(len, bodies))
         if size > self._backlog_bytes:

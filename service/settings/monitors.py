@@ -1,33 +1,14 @@
-"""The configuration: one YAML file, environment overrides, validated as a whole.
-
-`DRIFTGATE__SERVER__PORT=9000` overrides `server.port`; lists (monitors, destinations) come from the file.
-Relative paths are taken from the folder of the file.
-"""
+"""The settings of one monitor."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, model_validator
 
-from service.errors import ConfigurationError
-
-Name = Annotated[
-    str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", description="Lower-case letters, digits and hyphens; at most 63.")
-]
-Tag = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,62}$")]
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown fields are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from service.settings.section import Name, Section, Tag
 
 
 class EmbedderSettings(Section):
@@ -189,6 +170,23 @@ class PoolSettings(Section):
     keep_payloads: bool = Field(True, description="Without payloads there is no text in exemplars, candidates and batches.")
 
 
+class TopicSettings(Section):
+    """The Kafka topic that brings the monitor's samples."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$", description="The topic; several monitors may read the same one.")
+    format: Literal["auto", "json", "cloudevents"] = Field(
+        "auto", description="`auto`: CloudEvents where a record's headers say so, else JSON; the others dead-letter what is not theirs."
+    )
+    fields: dict[Literal["id", "time", "text", "image", "vector", "segments", "output", "label"], str] = Field(
+        {},
+        description="Where a field of the sample stands in a JSON record, as a JSONPath: `text: $.message.body`; else under its name.",
+    )
+    tags: dict[Tag, str] = Field({}, max_length=16, description="Where a tag's value stands, as a JSONPath: `locale: $.user.locale`.")
+    start: Literal["earliest", "latest"] | datetime = Field(
+        "earliest", description="Where a partition is read from that was never read before; a time: from the first record at or after it."
+    )
+
+
 class MonitorSettings(Section):
     """One watched model input stream."""
 
@@ -199,201 +197,8 @@ class MonitorSettings(Section):
     segments: SegmentSettings = SegmentSettings()
     detection: DetectionSettings = DetectionSettings()
     kserve: KserveSettings | None = Field(None, description="Routing of KServe inference-logger events; without it none are taken.")
+    topic: TopicSettings | None = Field(None, description="Kafka topic that brings samples, besides HTTP.")
     annotation: AnnotationSettings = AnnotationSettings()
     refresh: RefreshSettings = RefreshSettings()
     pool: PoolSettings = PoolSettings()
     notify: tuple[Name, ...] = Field((), description="Destinations that hear of alarms.")
-
-
-class WebhookDestination(Section):
-    """Signed Standard Webhooks over HTTP."""
-
-    type: Literal["webhook"]
-    name: Name
-    url: str = Field(pattern=r"^https?://", description="Where deliveries are posted.")
-    secret_file: Path | None = Field(None, description="File with the secret, `whsec_…`.")
-    secret_env: str | None = Field(None, description="Environment variable with the secret.")
-    timeout: float = Field(20.0, gt=0, le=60, description="Seconds that a delivery may take.")
-    allow_private: bool = Field(False, description="Allow addresses inside the network (loopback, private ranges).")
-
-    @model_validator(mode="after")
-    def _one_secret(self) -> Self:
-        if (self.secret_file is None) == (self.secret_env is None):
-            raise ValueError("give either secret_file or secret_env: every webhook is signed")
-        return self
-
-
-def read_secret(destination: WebhookDestination) -> str:
-    """The destination's secret, from its file or environment variable."""
-    if destination.secret_env is not None:
-        value = os.environ.get(destination.secret_env, "")
-        origin = f"environment variable {destination.secret_env}"
-    else:
-        path = destination.secret_file or Path()
-        origin = f"file {path}"
-        value = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if not value.strip():
-        raise ConfigurationError(f"destination {destination.name}: no secret in {origin}; it holds `whsec_` and 24 to 64 bytes in base64")
-    return value.strip()
-
-
-class FolderDestination(Section):
-    """JSONL files in a folder."""
-
-    type: Literal["folder"]
-    name: Name
-    path: Path = Field(description="Made where it is missing.")
-
-
-Destination = Annotated[WebhookDestination | FolderDestination, Field(discriminator="type")]
-
-
-class ServerSettings(Section):
-    """HTTP."""
-
-    host: str = Field("127.0.0.1", description="Address to listen on; one that others can reach requires a token.")
-    port: int = Field(8080, ge=0, le=65535, description="0: a free one.")
-    ingest_token_file: Path | None = Field(
-        None, description="File with the token for ingest and queries; required off loopback (or DRIFTGATE__INGEST_TOKEN)."
-    )
-    max_body_bytes: int = Field(16_000_000, ge=1_000, description="Larger requests are refused.")
-    max_items: int = Field(10_000, ge=1, description="Samples in one request.")
-
-
-class BudgetSettings(Section):
-    """How many false alarms are acceptable over all monitors and segments together, at the traffic there is."""
-
-    alarms: float = Field(1.0, gt=0, le=10_000, description="False alarms in `days` when nothing has changed.")
-    days: float = Field(30.0, gt=0, le=3_650, description="Days that `alarms` counts for.")
-    error_over_patience: float = Field(0.1, gt=0, le=1, description="Share of false ones in `driftgate fleet`, per `days` watched.")
-
-    @property
-    def per_second(self) -> float:
-        """False alarms a second."""
-        return self.alarms / (self.days * 86_400.0)
-
-
-class LogSettings(Section):
-    """The embedded log behind HTTP ingest."""
-
-    backlog_bytes: int = Field(1_000_000_000, ge=100_000, description="Undecided bytes at which ingest answers 429.")
-    retention_bytes: int = Field(200_000_000, ge=0, description="Decided bytes that are kept.")
-
-
-class PaneLogSettings(Section):
-    """The decided panes of each monitor, kept so that `driftgate backtest` can try another configuration on them."""
-
-    retention_bytes: int = Field(500_000_000, ge=0, description="Bytes kept per monitor; a pane of any of its streams takes about 3 kB.")
-    retention_days: float = Field(90.0, gt=0, le=3_650, description="Days of log time kept.")
-
-
-class Settings(BaseSettings):
-    """Everything that one configuration file says."""
-
-    model_config = SettingsConfigDict(env_prefix="DRIFTGATE__", env_nested_delimiter="__", extra="forbid", frozen=True)
-    overridable: ClassVar[bool] = True
-
-    directory: Path = Field(Path("driftgate-data"), description="Where state, references and data sets live.")
-    server: ServerSettings = ServerSettings()
-    log: LogSettings = LogSettings()
-    pane_log: PaneLogSettings = PaneLogSettings()
-    budget: BudgetSettings = BudgetSettings()
-    ingest_token: SecretStr | None = Field(None, exclude=True, description="Set by DRIFTGATE__INGEST_TOKEN only.")
-    webhook_secret: SecretStr | None = Field(None, exclude=True, description="Of `POST /v1/annotations`; DRIFTGATE__WEBHOOK_SECRET only.")
-    destinations: tuple[Destination, ...] = ()
-    monitors: tuple[MonitorSettings, ...] = Field((), max_length=1000)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic passes it by name
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not read, as nothing else beside the file and the environment
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not read either
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (env_settings, init_settings) if cls.overridable else (init_settings,)
-
-    @model_validator(mode="after")
-    def _names(self) -> Self:
-        _unique("monitors", [m.name for m in self.monitors])
-        _unique("destinations", [d.name for d in self.destinations])
-        known = {d.name for d in self.destinations}
-        for monitor in self.monitors:
-            for name in (*monitor.notify, monitor.annotation.destination, monitor.refresh.destination):
-                if name is not None and name not in known:
-                    raise ValueError(
-                        f"monitor {monitor.name}: destination {name!r} is not declared; known: {', '.join(sorted(known)) or 'none'}"
-                    )
-        return self
-
-    def monitor(self, name: str) -> MonitorSettings:
-        """The monitor of that name; ConfigurationError lists those there are."""
-        for monitor in self.monitors:
-            if monitor.name == name:
-                return monitor
-        known = ", ".join(m.name for m in self.monitors) or "none"
-        raise ConfigurationError(f"no monitor {name!r} in the configuration; declared: {known}")
-
-
-class _Given(Settings):
-    """What the document says, whatever the environment."""
-
-    overridable = False
-
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def _unique(field: str, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{field}: declared twice: {', '.join(twice)}")
-
-
-def load(path: Path) -> Settings:
-    """Reads and validates the file; every error names field, value and remedy, all of them at once."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}. `driftgate init` writes a commented configuration.") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: not YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise ConfigurationError(f"{path}: expected a mapping at the top, found {type(document).__name__}")
-    return parse(document, base=path.resolve().parent, origin=str(path))
-
-
-def parse(document: Mapping[str, Any], *, base: Path, origin: str = "configuration", environment: bool = True) -> Settings:
-    """Validates a document; relative paths are taken from `base`. `environment`: whether DRIFTGATE__… variables override it."""
-    try:
-        settings = (Settings if environment else _Given)(**document)
-    except ValidationError as error:
-        raise ConfigurationError(f"{origin}:\n" + "\n".join(_explain(dict(e)) for e in error.errors())) from error
-    return _absolute(settings, base)
-
-
-def _explain(error: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in error["loc"]) or "(whole file)"
-    value = error.get("input")
-    shown = "" if isinstance(value, Mapping) or error["type"] == "missing" else f" (found {value!r:.80})"
-    return f"  {where}: {error['msg']}{shown}"
-
-
-def _absolute(section: M, base: Path) -> M:
-    """A copy in which every relative path stands below `base`."""
-
-    def mend(value: Any) -> Any:
-        if isinstance(value, Path):
-            return base / value.expanduser()
-        if isinstance(value, BaseModel):
-            return _absolute(value, base)
-        if isinstance(value, tuple):
-            return tuple(mend(v) for v in value)
-        return value
-
-    return section.model_copy(update={name: mend(getattr(section, name)) for name in type(section).model_fields})
-
-
-TOKEN = re.compile(r"^[\x21-\x7e]{16,512}$")
-"""What an ingest token may look like: printable, at least 16 characters."""

@@ -1,0 +1,67 @@
+"""The configuration: one YAML file, environment overrides, validated as a whole.
+
+`DRIFTGATE__SERVER__PORT=9000` overrides `server.port`; lists (monitors, destinations) come from the file.
+Relative paths are taken from the folder of the file.
+"""
+
+from __future__ import annotations
+
+from service.settings.destinations import Destination, FolderDestination, WebhookDestination, read_secret
+from service.settings.installation import TOKEN, Settings, load, parse
+from service.settings.monitors import (
+    AnnotationSettings,
+    DetectionSettings,
+    EmbedderSettings,
+    KserveSettings,
+    MonitorSettings,
+    PoolSettings,
+    RefreshSettings,
+    SegmentSettings,
+    TopicSettings,
+)
+from service.settings.parts import (
+    BlobSettings,
+    BudgetSettings,
+    KafkaSettings,
+    LogSettings,
+    PaneLogSettings,
+    RedisSettings,
+    RoleSettings,
+    SaslSettings,
+    ServerSettings,
+    TlsSettings,
+)
+from service.settings.section import Name, Section, Tag
+
+__all__ = [
+    "TOKEN",
+    "AnnotationSettings",
+    "BlobSettings",
+    "BudgetSettings",
+    "Destination",
+    "DetectionSettings",
+    "EmbedderSettings",
+    "FolderDestination",
+    "KafkaSettings",
+    "KserveSettings",
+    "LogSettings",
+    "MonitorSettings",
+    "Name",
+    "PaneLogSettings",
+    "PoolSettings",
+    "RedisSettings",
+    "RefreshSettings",
+    "RoleSettings",
+    "SaslSettings",
+    "Section",
+    "SegmentSettings",
+    "ServerSettings",
+    "Settings",
+    "Tag",
+    "TlsSettings",
+    "TopicSettings",
+    "WebhookDestination",
+    "load",
+    "parse",
+    "read_secret",
+]

@@ -1,0 +1,144 @@
+"""The configuration as a whole: read, validated, relative paths made absolute."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from service.errors import ConfigurationError
+from service.settings.destinations import Destination
+from service.settings.monitors import MonitorSettings
+from service.settings.parts import (
+    BlobSettings,
+    BudgetSettings,
+    KafkaSettings,
+    LogSettings,
+    PaneLogSettings,
+    RedisSettings,
+    RoleSettings,
+    ServerSettings,
+)
+
+
+class Settings(BaseSettings):
+    """Everything that one configuration file says."""
+
+    model_config = SettingsConfigDict(env_prefix="DRIFTGATE__", env_nested_delimiter="__", extra="forbid", frozen=True)
+    overridable: ClassVar[bool] = True
+
+    directory: Path = Field(Path("driftgate-data"), description="Where state, references and data sets live.")
+    server: ServerSettings = ServerSettings()
+    log: LogSettings = LogSettings()
+    pane_log: PaneLogSettings = PaneLogSettings()
+    kafka: KafkaSettings | None = None
+    redis: RedisSettings | None = None
+    blobs: BlobSettings = BlobSettings()
+    roles: RoleSettings = RoleSettings()
+    budget: BudgetSettings = BudgetSettings()
+    ingest_token: SecretStr | None = Field(None, exclude=True, description="Set by DRIFTGATE__INGEST_TOKEN only.")
+    webhook_secret: SecretStr | None = Field(None, exclude=True, description="Of `POST /v1/annotations`; DRIFTGATE__WEBHOOK_SECRET only.")
+    kafka_password: SecretStr | None = Field(None, exclude=True, description="Of `kafka.sasl`; DRIFTGATE__KAFKA_PASSWORD only.")
+    redis_password: SecretStr | None = Field(None, exclude=True, description="Of Redis; DRIFTGATE__REDIS_PASSWORD only.")
+    destinations: tuple[Destination, ...] = ()
+    monitors: tuple[MonitorSettings, ...] = Field((), max_length=1000)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic passes it by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not read, as nothing else beside the file and the environment
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not read either
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (env_settings, init_settings) if cls.overridable else (init_settings,)
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        _unique("monitors", [m.name for m in self.monitors])
+        _unique("destinations", [d.name for d in self.destinations])
+        known = {d.name for d in self.destinations}
+        for monitor in self.monitors:
+            for name in (*monitor.notify, monitor.annotation.destination, monitor.refresh.destination):
+                if name is not None and name not in known:
+                    raise ValueError(
+                        f"monitor {monitor.name}: destination {name!r} is not declared; known: {', '.join(sorted(known)) or 'none'}"
+                    )
+        return self
+
+    def monitor(self, name: str) -> MonitorSettings:
+        """The monitor of that name; ConfigurationError lists those there are."""
+        for monitor in self.monitors:
+            if monitor.name == name:
+                return monitor
+        known = ", ".join(m.name for m in self.monitors) or "none"
+        raise ConfigurationError(f"no monitor {name!r} in the configuration; declared: {known}")
+
+
+class _Given(Settings):
+    """What the document says, whatever the environment."""
+
+    overridable = False
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _unique(field: str, names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{field}: declared twice: {', '.join(twice)}")
+
+
+def load(path: Path) -> Settings:
+    """Reads and validates the file; every error names field, value and remedy, all of them at once."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}. `driftgate init` writes a commented configuration.") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: not YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{path}: expected a mapping at the top, found {type(document).__name__}")
+    return parse(document, base=path.resolve().parent, origin=str(path))
+
+
+def parse(document: Mapping[str, Any], *, base: Path, origin: str = "configuration", environment: bool = True) -> Settings:
+    """Validates a document; relative paths are taken from `base`. `environment`: whether DRIFTGATE__… variables override it."""
+    try:
+        settings = (Settings if environment else _Given)(**document)
+    except ValidationError as error:
+        raise ConfigurationError(f"{origin}:\n" + "\n".join(_explain(dict(e)) for e in error.errors())) from error
+    return _absolute(settings, base)
+
+
+def _explain(error: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "(whole file)"
+    value = error.get("input")
+    shown = "" if isinstance(value, Mapping) or error["type"] == "missing" else f" (found {value!r:.80})"
+    return f"  {where}: {error['msg']}{shown}"
+
+
+def _absolute(section: M, base: Path) -> M:
+    """A copy in which every relative path stands below `base`."""
+
+    def mend(value: Any) -> Any:
+        if isinstance(value, Path):
+            return base / value.expanduser()
+        if isinstance(value, BaseModel):
+            return _absolute(value, base)
+        if isinstance(value, tuple):
+            return tuple(mend(v) for v in value)
+        return value
+
+    return section.model_copy(update={name: mend(getattr(section, name)) for name in type(section).model_fields})
+
+
+TOKEN = re.compile(r"^[\x21-\x7e]{16,512}$")
+"""What an ingest token may look like: printable, at least 16 characters."""
