@@ -21,10 +21,10 @@ export UV_SYSTEM_CERTS ?= 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers run test unit check format bench clean
+.PHONY: help install servers run test unit check format chaos e2e bench clean
 
 help:            ## what there is
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z0-9]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## */  make \1\t/' | expand -t 18
 
 $(UV):
 	$(if $(PYTHON),,$(error No Python 3.11 or newer found. Install one, or name it: make PYTHON=/path/to/python3))
@@ -35,8 +35,8 @@ $(UV):
 install: $(UV)   ## the locked environment with every extra and the development tools
 	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --all-extras
 
-servers:         ## the real servers that tests use: none are needed yet
-	@echo "servers: the embedded default needs none"
+servers:         ## the real servers that tests use: Redis and Java from Debian, Kafka below .cache
+	@tests/servers/install
 
 # --inexact: what `make test` installed stays, so that the two can alternate without reinstalling.
 run: $(UV)       ## the demo: the whole loop in one process (ARGS=--exit ends by itself)
@@ -44,7 +44,7 @@ run: $(UV)       ## the demo: the whole loop in one process (ARGS=--exit ends by
 	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --inexact --no-dev --extra parquet --extra demo --extra model
 	@XDG_CACHE_HOME='$(CURDIR)/.cache' .venv/bin/driftgate demo $(ARGS)
 
-test: install    ## all tests
+test: install    ## all tests; those that need a server are skipped until make servers
 	@$(PYTEST) $(ARGS)
 
 unit: install    ## the quick ones: no server, no simulation, few random examples
@@ -60,8 +60,14 @@ format: install  ## format and mend what ruff can
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
+# In one process: each scenario wants both cores for the processes that it kills.
+chaos: install servers  ## Kafka, Redis and driftgate killed, stopped and starved at random, in the long form
+	@CHAOS=long .venv/bin/pytest tests/chaos $(ARGS)
+
+e2e: chaos       ## what takes too long for make test
+
 bench: install   ## figures: speed and memory; with DRIFTGATE_DATA also delay and false alarms on real data
 	@.venv/bin/python -m benchmarks $(ARGS)
 
-clean:           ## everything that make installed or tests left (not driftgate-data)
+clean:           ## everything that make installed or tests left (not driftgate-data, not Debian's packages)
 	@rm -rf .tools .venv .cache .pytest_cache .mypy_cache .ruff_cache .grimp_cache .hypothesis .import_linter_cache

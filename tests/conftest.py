@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+pytest_plugins = ["tests.servers.fixtures"]
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -39,8 +40,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A test marked `server("redis-server")` needs that program: without it the test is skipped, and fails in CI."""
-    missing = [name for mark in item.iter_markers("server") for name in mark.args if shutil.which(name) is None]
+    """A test marked `server("redis-server")` or `server("kafka")` needs that: without it the test is skipped, and fails in CI."""
+    from tests.servers.needed import present  # after the threads are set
+
+    missing = [name for mark in item.iter_markers("server") for name in mark.args if not present(name)]
     if missing:
         give_up = pytest.fail if IN_CI else pytest.skip
         give_up(f"needs {', '.join(missing)}: `make servers` installs it")

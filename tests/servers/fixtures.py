@@ -1,0 +1,71 @@
+"""Servers for tests: one of each shared by a process's tests, and as many of its own as a test asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from tests.servers.certificates import Certificate, certify
+from tests.servers.kafka_server import KafkaServer
+from tests.servers.redis_server import RedisServer
+
+StartRedis: TypeAlias = Callable[..., RedisServer]
+"""Takes the options of `RedisServer`; returns it started."""
+StartKafka: TypeAlias = Callable[..., KafkaServer]
+"""Takes the options of `KafkaServer`; returns it started."""
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Shared: each test keeps to a key prefix of its own and changes no configuration."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """Shared: each test creates topics and groups of its own."""
+    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
+    yield server.start()
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """For servers with TLS."""
+    return certify(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def start_redis(tmp_path: Path) -> Iterator[StartRedis]:
+    """A Redis of the test's own, which it may kill, pause and configure."""
+    with ExitStack() as stack:
+
+        def start(**options: object) -> RedisServer:
+            server = RedisServer(_own_folder(tmp_path, "redis"), **options)  # type: ignore[arg-type]  # checked where they are named
+            stack.callback(server.kill)
+            return server.start()
+
+        yield start
+
+
+@pytest.fixture
+def start_kafka(tmp_path: Path) -> Iterator[StartKafka]:
+    """A broker of the test's own: about 8 seconds, and 13 after a kill."""
+    with ExitStack() as stack:
+
+        def start(**options: object) -> KafkaServer:
+            server = KafkaServer(_own_folder(tmp_path, "kafka"), **options)  # type: ignore[arg-type]  # checked where they are named
+            stack.callback(server.kill)
+            return server.start()
+
+        yield start
+
+
+def _own_folder(folder: Path, name: str) -> Path:
+    return folder / f"{name}-{len(list(folder.glob(f'{name}-*')))}"
