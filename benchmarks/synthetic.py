@@ -14,7 +14,7 @@ from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.adapters.sqlite import SqliteStore
 from service.controller import Controller
 from service.observe import Silent
-from service.ports import Source
+from service.ports import Bounds, Source
 from service.records import Partition, Record, Sample
 from service.reference import Origin, References
 from service.reference_rows import embed_rows
@@ -66,6 +66,9 @@ class Stream:
     def partitions(self) -> Sequence[Partition]:
         return [_LOG]
 
+    def bounds(self, partition: Partition) -> Bounds:  # noqa: ARG002 - there is one
+        return Bounds(end=self._length)
+
     def seek(self, partition: Partition, offset: int) -> None:  # noqa: ARG002 - there is one
         self._next = offset
 
@@ -76,6 +79,9 @@ class Stream:
 
     def committed(self, partition: Partition, offset: int) -> None:
         """Nothing is kept for a second reading."""
+
+    def alive(self) -> None:
+        """Nobody else waits for these records."""
 
     @property
     def ended(self) -> bool:

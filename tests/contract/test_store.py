@@ -591,7 +591,7 @@ def test_dead_letters_are_kept_once_newest_first(store: Store) -> None:
 
 
 def test_dead_letters_are_bounded(open_store: Opener) -> None:
-    store = open_store(retain_dead_letters=3)
+    store = open_store(dead_letters=(3, 10**9))
     store.commit(step(store.assign(PARTITION), dead_letters=tuple(letter(n) for n in range(5))))
     store.add_dead_letters([letter(5)])
 
@@ -600,7 +600,7 @@ def test_dead_letters_are_bounded(open_store: Opener) -> None:
 
 def test_dead_letters_are_bounded_in_bytes(open_store: Opener) -> None:
     large = [replace(letter(n), rejected=Rejected("text", "too long", bytes(1_000))) for n in range(6)]
-    store = open_store(dead_letter_bytes=3_500)
+    store = open_store(dead_letters=(100, 3_500))
     store.commit(step(store.assign(PARTITION), dead_letters=tuple(large[:5])))
     store.add_dead_letters(large[5:])
     assert [x.offset for x in store.dead_letters()] == [5, 4, 3]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ WAL_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What a file must hold: `name` keeps a log from being opened as a store."""
+    """What a file must hold: `name` keeps a log from being opened as a store, `upgrades` lead from a version to the one above it."""
 
     name: str
     version: int
     statements: tuple[str, ...]
+    upgrades: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Database:
@@ -103,7 +104,7 @@ class Database:
         with self.write() as connection:
             if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 _create(connection, schema)
-            _check(connection, schema, self.path)
+            _upgrade(connection, schema, self.path)
 
 
 @contextmanager
@@ -124,7 +125,25 @@ def _create(connection: sqlite3.Connection, schema: Schema) -> None:
     connection.execute("INSERT INTO driftgate_schema VALUES (?, ?)", (schema.name, schema.version))
 
 
-def _check(connection: sqlite3.Connection, schema: Schema, path: Path | str) -> None:
+def _upgrade(connection: sqlite3.Connection, schema: Schema, path: Path | str) -> None:
+    """Leads an older file up to this schema, version by version."""
+    version = found = _version(connection, schema, path)
+    while version in schema.upgrades:
+        for statement in schema.upgrades[version]:
+            connection.execute(statement)
+        version += 1
+    if version != schema.version:
+        age = "a newer" if found > schema.version else "an older"
+        raise ArtefactError(
+            f"{path}: schema {found} was written by {age} driftgate, this one reads schema {schema.version}; "
+            "run the version that wrote it, or start with another directory"
+        )
+    if version != found:
+        connection.execute("UPDATE driftgate_schema SET version = ?", (version,))
+
+
+def _version(connection: sqlite3.Connection, schema: Schema, path: Path | str) -> int:
+    """Which version of the schema a file has that holds what it should."""
     if single(connection, "SELECT 1 FROM sqlite_master WHERE name = 'driftgate_schema'") is None:
         raise ArtefactError(f"{path}: a SQLite file, but not driftgate's; choose another path")
     found = single(connection, "SELECT name, version FROM driftgate_schema")
@@ -132,12 +151,7 @@ def _check(connection: sqlite3.Connection, schema: Schema, path: Path | str) -> 
         raise ArtefactError(
             f"{path}: holds driftgate's {found[0] if found else 'nothing'}, expected its {schema.name}; choose another path"
         )
-    if found[1] != schema.version:
-        age = "a newer" if found[1] > schema.version else "an older"
-        raise ArtefactError(
-            f"{path}: schema {found[1]} was written by {age} driftgate, this one reads schema {schema.version}; "
-            "run the version that wrote it, or start with another directory"
-        )
+    return int(found[1])
 
 
 def single(connection: sqlite3.Connection, sql: str, parameters: Any = ()) -> Any:

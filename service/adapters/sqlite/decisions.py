@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from service.adapters.sqlite import entities, pane_log, partitions, rows
+from service.adapters.sqlite import entities, leases, pane_log, panes, rows
 from service.adapters.sqlite.database import single
 from service.errors import ConflictError
 from service.records import Decision, Event, Pane
@@ -58,8 +58,8 @@ def record_event(connection: Connection, event: Event) -> Event:
     stored = single(connection, "SELECT document FROM events WHERE id = ?", (event.id,))
     if stored is not None:
         return _event.decode(stored[0])
-    monitor = partitions.monitor_id(connection, event.monitor)
-    numbered = replace(event, sequence=partitions.next_sequence(connection, monitor))
+    monitor = panes.monitor_id(connection, event.monitor)
+    numbered = replace(event, sequence=panes.next_sequence(connection, monitor))
     document = msgspec.json.encode(numbered)
     connection.execute("INSERT INTO events VALUES (?, ?, ?, ?)", (event.id, monitor, numbered.sequence, document))
     return numbered
@@ -79,7 +79,9 @@ def decided(connection: Connection, monitor: str) -> tuple[int, int, bytes | Non
 
 def decide(connection: Connection, decision: Decision, kept: pane_log.Retention) -> None:
     """Writes all that deciding changed if nobody decided meanwhile, and drops panes that the checkpoint made unnecessary."""
-    monitor = partitions.monitor_id(connection, decision.monitor)
+    monitor = panes.monitor_id(connection, decision.monitor)
+    if decision.fence is not None:
+        leases.compare(connection, decision.fence)
     _compare(connection, monitor, decision)
     connection.execute(
         """INSERT INTO decisions VALUES (?, ?, ?)
@@ -91,6 +93,15 @@ def decide(connection: Connection, decision: Decision, kept: pane_log.Retention)
         covered = decision.decided_sequence
         connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)", (monitor, covered, decision.checkpoint))
         pane_log.shorten(connection, monitor, covered, decision.checkpoint, kept)
+
+
+def undecided(connection: Connection) -> Sequence[str]:
+    """Monitors whose log goes on behind the last decision."""
+    found = connection.execute(
+        """SELECT m.name FROM monitors m LEFT JOIN decisions d ON d.monitor = m.id
+           WHERE m.sequence > coalesce(d.sequence, 0) ORDER BY m.name"""
+    )
+    return [name for (name,) in found]
 
 
 def _compare(connection: Connection, monitor: int, decision: Decision) -> None:

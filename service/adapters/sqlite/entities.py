@@ -1,4 +1,4 @@
-"""Alarms, annotation batches and refresh cycles: documents whose version is compared at every change."""
+"""Alarms, annotation batches, refresh cycles and declarations: documents whose version is compared at every change."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from service.adapters.sqlite import outbox, rows
 from service.adapters.sqlite.database import single
 from service.errors import ConflictError, NotFoundError
 from service.ports import E
-from service.records import Alarm, AnnotationBatch, Entity, OutboxItem, RefreshCycle
+from service.records import Alarm, AnnotationBatch, Declaration, Entity, OutboxItem, RefreshCycle
 
-_NAMES: dict[type, str] = {Alarm: "alarm", AnnotationBatch: "annotation batch", RefreshCycle: "refresh cycle"}
+_NAMES: dict[type, str] = {
+    Alarm: "alarm",
+    AnnotationBatch: "annotation batch",
+    RefreshCycle: "refresh cycle",
+    Declaration: "declaration",
+}
 
 
 def get(connection: Connection, kind: type[E], id: str) -> E:

@@ -14,9 +14,10 @@ from service.records import Output, Pane, PaneKey, Partition, Payload, Sample
 
 Row: TypeAlias = tuple[Any, ...]
 
-PANE_COLUMNS = "q.topic, q.topic_id, q.number, p.first_offset, p.last_offset, p.first_time, p.last_time, p.summary"
+PANE_COLUMNS = "q.topic, q.topic_id, q.number, p.first_offset, p.last_offset, p.first_time, p.last_time, p.losses, p.summary"
 """What `pane` reads after monitor, segment and reference version; `p` are panes, `q` their partitions."""
 
+_losses = msgspec.msgpack.Decoder(dict[str, int])
 _facts = msgspec.msgpack.Decoder(tuple[dict[str, str], Output | None, str | None])
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -69,12 +70,14 @@ def pane_values(pane: Pane) -> Row:
         pane.last_offset,
         pane.first_time,
         pane.last_time,
+        _pack(pane.losses) if pane.losses else None,
         pane.summary.to_bytes(),
     )
 
 
 def pane(monitor: str, segment: str, version: int, rest: Row, sequence: int = 0) -> Pane:
     """`rest` are the PANE_COLUMNS."""
-    topic, topic_id, number, first_offset, last_offset, first_time, last_time, summary = rest
+    topic, topic_id, number, first_offset, last_offset, first_time, last_time, losses, summary = rest
     key = PaneKey(monitor, segment, version, Partition(topic, topic_id, number), first_offset)
-    return Pane(key, last_offset, first_time, last_time, Summary.from_bytes(summary), sequence)
+    lost = _losses.decode(losses) if losses else {}
+    return Pane(key, last_offset, first_time, last_time, Summary.from_bytes(summary), sequence, lost)

@@ -23,11 +23,33 @@ _NUMBERS = (
         next_offset INTEGER NOT NULL DEFAULT 0,
         time REAL NOT NULL DEFAULT 0,
         ids INTEGER NOT NULL DEFAULT 0,       -- recent ids that were ever added
+        start INTEGER NOT NULL DEFAULT 0,     -- the first offset that was ever to be read
+        lost INTEGER NOT NULL DEFAULT 0,      -- offsets that the log had let go of
+        stopped TEXT NOT NULL DEFAULT '',     -- why it must not be read on
+        retired INTEGER NOT NULL DEFAULT 0,   -- another topic of the same name is read instead
         UNIQUE (topic, topic_id, number)
     ) STRICT""",
 )
 
+_SHAPES = """CREATE TABLE shapes (
+    partition INTEGER NOT NULL,
+    monitor TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    since INTEGER NOT NULL,                   -- the offset from which on it counts
+    PRIMARY KEY (partition, monitor)
+) STRICT, WITHOUT ROWID"""
+
+_LEASES = """CREATE TABLE leases (
+    name TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    token INTEGER NOT NULL,
+    until REAL NOT NULL
+) STRICT"""
+
+_UNSENT = "CREATE INDEX unsent_letters ON dead_letters (number) WHERE NOT sent"
+
 _PARTITION_STATE = (
+    _SHAPES,
     """CREATE TABLE open_panes (
         partition INTEGER NOT NULL,
         monitor INTEGER NOT NULL,
@@ -38,6 +60,7 @@ _PARTITION_STATE = (
         first_time REAL NOT NULL,
         last_time REAL NOT NULL,
         summary BLOB NOT NULL,
+        losses BLOB,                          -- reason → samples; NULL: none
         UNIQUE (partition, monitor, segment, reference_version, first_offset)
     ) STRICT""",
     """CREATE TABLE waiting (
@@ -64,6 +87,7 @@ _PARTITION_STATE = (
 )
 
 _DECISIONS = (
+    _LEASES,
     """CREATE TABLE panes (
         monitor INTEGER NOT NULL,
         sequence INTEGER NOT NULL,
@@ -76,6 +100,7 @@ _DECISIONS = (
         last_time REAL NOT NULL,
         summary BLOB NOT NULL,
         ends INTEGER NOT NULL,                -- bytes of all panes that were ever numbered, up to the end of this one
+        losses BLOB,
         PRIMARY KEY (monitor, sequence)
     ) STRICT""",
     """CREATE TABLE events (
@@ -161,8 +186,26 @@ _LEAVING = (
         id TEXT NOT NULL UNIQUE,
         monitor TEXT,
         ends INTEGER NOT NULL,                -- bytes of all letters that were ever added, up to the end of this one
-        document BLOB NOT NULL
+        document BLOB NOT NULL,
+        sent INTEGER NOT NULL DEFAULT 1       -- 0: waits for the dead-letter topic
     ) STRICT""",
+    _UNSENT,
 )
 
-STORE = Schema("store", 6, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING))
+_UPGRADES = {
+    6: (
+        "ALTER TABLE partitions ADD COLUMN start INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE partitions ADD COLUMN lost INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE partitions ADD COLUMN stopped TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE partitions ADD COLUMN retired INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE open_panes ADD COLUMN losses BLOB",
+        "ALTER TABLE panes ADD COLUMN losses BLOB",
+        "ALTER TABLE dead_letters ADD COLUMN sent INTEGER NOT NULL DEFAULT 1",
+        _SHAPES,
+        _LEASES,
+        _UNSENT,
+    ),
+}
+"""What leads from a version to the one above it."""
+
+STORE = Schema("store", 7, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING), _UPGRADES)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from service.adapters.sqlite import answers, dead_letters, decisions, entities, outbox, pane_log, partitions, pool
+from service.adapters.sqlite import answers, decisions, entities, leases, pane_log, panes, partitions, pool, resets
 from service.adapters.sqlite.database import Database, single
+from service.adapters.sqlite.leaving import Leaving
 from service.adapters.sqlite.schema import STORE
 from service.ports import E
-from service.records import Assignment, Commit, DeadLetter, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Pooled
+from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Pooled, Position
 
 
-class SqliteStore:
+class SqliteStore(Leaving):
     """Exact state in the file at `path`, or in memory with ":memory:".
 
     `pool_rows` gives the pool's capacity per monitor (8,000 for others), `pool_bytes` how much of their payloads is kept
-    for each, `panes` what stays of each monitor's decided panes for backtests, `retain_dead_letters` and `dead_letter_bytes`
-    how many of the newest dead letters.
+    for each, `panes` what stays of each monitor's decided panes for backtests, `dead_letters` how many of the newest dead
+    letters, and how many bytes of them; leases run by `clock`, which all processes on the file share.
     """
 
     def __init__(
@@ -28,31 +30,47 @@ class SqliteStore:
         pool_rows: Mapping[str, int] | None = None,
         pool_bytes: int = 200_000_000,
         panes: pane_log.Retention = pane_log.USUAL,
-        retain_dead_letters: int = 100_000,
-        dead_letter_bytes: int = 500_000_000,
+        dead_letters: tuple[int, int] = (100_000, 500_000_000),
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._pool_rows = dict(pool_rows or {})
         self._pool_bytes = pool_bytes
-        self._panes = panes
-        self._dead_letters = retain_dead_letters, dead_letter_bytes
+        self._kept_panes = panes
+        self._clock = clock
         self._database = Database(path, STORE)
+        super().__init__(self._database, dead_letters)
         with self._database.write() as connection:
             pool.fit(connection, self._pool_rows)
 
     # partitions
 
-    def assign(self, partition: Partition) -> Assignment:
-        """Raises the partition's epoch, so that whoever held it before can't commit any more."""
+    def assign(self, partition: Partition, *, start: int = 0) -> Assignment:
+        """Raises the partition's epoch, so that whoever held it before can't commit any more. One never seen begins at `start`."""
         with self._database.write() as connection:
-            return partitions.assign(connection, partition)
+            return partitions.assign(connection, partition, start=start)
 
     def commit(self, commit: Commit) -> Sequence[Pane]:
-        """Compares epoch and expected offset; returns the closed panes with their sequence numbers."""
+        """Compares epoch, expected offset and shapes; returns the closed panes with their sequence numbers."""
         with self._database.write() as connection:
-            closed = partitions.commit(connection, commit, self._pool_rows, pool_bytes=self._pool_bytes)
-            if commit.dead_letters:
-                dead_letters.trim(connection, *self._dead_letters)
-            return closed
+            self._add_letters(connection, commit.dead_letters)
+            return partitions.commit(connection, commit, self._pool_rows, pool_bytes=self._pool_bytes)
+
+    def positions(self) -> Sequence[Position]:
+        """Every partition that was ever assigned, by topic, id and number."""
+        with self._database.read() as connection:
+            return partitions.positions(connection)
+
+    def halt(self, partition: Partition, epoch: int, reason: str) -> None:
+        """Stops the partition until it is reset; ConflictError if another epoch holds it."""
+        with self._database.write() as connection:
+            partitions.halt(connection, partition, epoch, reason)
+
+    def reset(self, partition: Partition, offset: int, events: Sequence[Event] = ()) -> None:
+        """Sets where to read on: whoever holds the partition loses it, its open panes close; other topics of its name retire."""
+        with self._database.write() as connection:
+            resets.reset(connection, partition, offset)
+            for event in events:
+                decisions.record_event(connection, event)
 
     # the log of panes and events
 
@@ -82,14 +100,34 @@ class SqliteStore:
             return decisions.decided(connection, monitor)
 
     def decide(self, decision: Decision) -> None:
-        """Compares and raises the last decided sequence number, and writes all that the decision changes."""
+        """Compares fence and last decided sequence number; writes everything or nothing."""
         with self._database.write() as connection:
-            decisions.decide(connection, decision, self._panes)
+            decisions.decide(connection, decision, self._kept_panes)
+
+    def undecided(self) -> Sequence[str]:
+        """Monitors whose log has entries beyond the last decided one."""
+        with self._database.read() as connection:
+            return decisions.undecided(connection)
+
+    # the right to decide
+
+    def lease(self, name: str, holder: str, seconds: float) -> int | None:
+        """Takes or renews the lease: its fencing token, higher for each new holder; None while another has it."""
+        with self._database.write() as connection:
+            now = self._clock()
+            return leases.take(connection, name, holder, now=now, until=now + seconds)
+
+    def release(self, name: str, holder: str) -> None:
+        """Gives it up, if it is the holder's."""
+        with self._database.write() as connection:
+            leases.release(connection, name, holder)
+
+    # what a monitor has come to
 
     def open_panes(self, monitor: str) -> Sequence[Pane]:
         """Committed and not yet closed: shown as undecided."""
         with self._database.read() as connection:
-            return partitions.open_panes(connection, monitor)
+            return panes.open_of(connection, monitor)
 
     def status(self, monitor: str) -> Mapping[str, Any]:
         """The state document of the last decision that brought one, {} before the first."""
@@ -141,35 +179,8 @@ class SqliteStore:
         with self._database.read() as connection:
             return answers.read(connection, monitor, batch)
 
-    # outbox
-
-    def due(self, now: float, limit: int) -> Sequence[OutboxItem]:
-        """Pending items whose time has come, the longest due first."""
-        with self._database.read() as connection:
-            return outbox.due(connection, now, limit)
-
-    def settle(self, item: OutboxItem) -> None:
-        """Stores the item's new state after an attempt."""
-        with self._database.write() as connection:
-            outbox.settle(connection, item)
-
-    def outbox(self, *, states: Iterable[str] = (), limit: int = 100) -> Sequence[OutboxItem]:
-        """Newest first."""
-        with self._database.read() as connection:
-            return outbox.read(connection, states, limit)
-
-    # dead letters
-
-    def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Idempotent by id; the oldest make room."""
-        with self._database.write() as connection:
-            dead_letters.add(connection, letters)
-            dead_letters.trim(connection, *self._dead_letters)
-
-    def dead_letters(self, *, monitor: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
-        """Newest first."""
-        with self._database.read() as connection:
-            return dead_letters.read(connection, monitor, limit)
+    def tidy(self, *, now: float) -> None:
+        """Nothing is left over: each transaction lets go of what it makes unnecessary."""
 
     def close(self) -> None:
         """Waits for the writer; later calls fail."""

@@ -1,0 +1,68 @@
+"""What leaves the store, or waits to: the outbox and the dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from sqlite3 import Connection
+
+from service.adapters.sqlite import dead_letters, outbox
+from service.adapters.sqlite.database import Database
+from service.records import DeadLetter, OutboxItem
+
+
+class Leaving:
+    """The part of the store that others take things from."""
+
+    def __init__(self, database: Database, kept_letters: tuple[int, int]) -> None:
+        self._database = database
+        self._kept_letters = kept_letters
+
+    # outbox
+
+    def due(self, now: float, limit: int) -> Sequence[OutboxItem]:
+        """Pending items whose time has come, the longest due first."""
+        with self._database.read() as connection:
+            return outbox.due(connection, now, limit)
+
+    def settle(self, item: OutboxItem) -> None:
+        """Stores the item's new state after an attempt."""
+        with self._database.write() as connection:
+            outbox.settle(connection, item)
+
+    def outbox(self, *, states: Iterable[str] = (), limit: int = 100) -> Sequence[OutboxItem]:
+        """Newest first."""
+        with self._database.read() as connection:
+            return outbox.read(connection, states, limit)
+
+    # dead letters
+
+    def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Idempotent by id; the oldest make room."""
+        with self._database.write() as connection:
+            self._add_letters(connection, letters)
+
+    def _add_letters(self, connection: Connection, letters: Sequence[DeadLetter]) -> None:
+        if letters:
+            dead_letters.add(connection, letters)
+            dead_letters.trim(connection, *self._kept_letters)
+
+    def dead_letters(self, *, monitor: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
+        """Newest first."""
+        with self._database.read() as connection:
+            return dead_letters.read(connection, monitor, limit)
+
+    def dead_letter(self, id: str) -> DeadLetter:
+        """NotFoundError when there is none."""
+        with self._database.read() as connection:
+            return dead_letters.get(connection, id)
+
+    def unsent(self, limit: int) -> Sequence[DeadLetter]:
+        """Dead letters that wait for their topic, oldest first."""
+        with self._database.read() as connection:
+            return dead_letters.unsent(connection, limit)
+
+    def mark_sent(self, ids: Sequence[str]) -> None:
+        """They have arrived in their topic."""
+        with self._database.write() as connection:
+            dead_letters.mark_sent(connection, ids)
+            dead_letters.trim(connection, *self._kept_letters)
