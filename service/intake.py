@@ -20,7 +20,21 @@ from service.errors import InputError
 from service.folding import Folder
 from service.joining import Join, event_key
 from service.recent_ids import RecentIds
-from service.records import KEPT_BYTES, Assignment, Commit, DeadLetter, Output, Pooled, Record, Rejected, Request, Response, Sample, Waiting
+from service.records import (
+    KEPT_BYTES,
+    Assignment,
+    Commit,
+    DeadLetter,
+    Original,
+    Output,
+    Pooled,
+    Record,
+    Rejected,
+    Request,
+    Response,
+    Sample,
+    Waiting,
+)
 from service.watched import WatchedMonitor
 
 
@@ -42,6 +56,8 @@ class Intake:
         self._monitors = monitors
         self._epoch = assignment.epoch
         self._committed = self._next = assignment.offset
+        self._original: Original | None = None
+        """Of the record in hand."""
         self._folder = Folder(assignment.partition, time=assignment.time)
         self._recent = RecentIds(assignment.recent_ids)
         self._join = Join(assignment.waiting)
@@ -57,6 +73,11 @@ class Intake:
             if record.offset >= self._next:
                 self._take_record(record, vectors)
                 self._next = record.offset + 1
+
+    def pass_over(self, offset: int) -> None:
+        """The log has let go of everything before `offset`."""
+        self._lost += offset - self._next
+        self._next = offset
 
     def release(self, monitor: str, *, waiting: bool) -> None:
         """Closes a monitor's open panes, before its reference is replaced; before its embedder is, takes what waits as it is."""
@@ -98,6 +119,7 @@ class Intake:
             dead_letters=tuple(self._letters),
             counts={name: len(taken) for name, taken in self._taken.items()},
             shapes=self._shapes(),
+            lost=self._lost,
         )
         outcome = Outcome(commit, self._duplicates, self._unanswered)
         self._committed = self._next
@@ -114,6 +136,7 @@ class Intake:
         self._letters: list[DeadLetter] = []
         self._duplicates: Counter[str] = Counter()
         self._unanswered: Counter[tuple[str, str]] = Counter()
+        self._lost = 0
 
     def _drop_foreign(self) -> None:
         """What waits for a monitor that is gone, or with a vector of another embedder, can't become a sample."""
@@ -125,6 +148,7 @@ class Intake:
                 self._refuse(waiting.sample, -number, "JOIN", error)  # below 0: it stands in no record
 
     def _take_record(self, record: Record, vectors: Vectors) -> None:
+        self._original = record.original
         self._folder.advance(record.offset, record.time)
         self._give_up(self._join.expired(self._folder.time), "timeout")
         index = 0
@@ -139,6 +163,7 @@ class Intake:
                 self._letter(item)
             index += len(item.samples) if isinstance(item, Request) else 1
         self._folder.settle()
+        self._original = None
 
     def _take_sample(self, sample: Sample, index: int, vectors: Vectors) -> None:
         vector = self._vector(sample, index, vectors)
@@ -206,7 +231,7 @@ class Intake:
         self._letter(Rejected(error.reason, str(error), encode(item)[:KEPT_BYTES], index, item.monitor, stage))
 
     def _letter(self, rejected: Rejected) -> None:
-        self._letters.append(DeadLetter(self.partition, self._folder.offset, self._folder.time, rejected))
+        self._letters.append(DeadLetter(self.partition, self._folder.offset, self._folder.time, rejected, self._original))
 
 
 def _with_output(sample: Sample, output: Output | None) -> Sample:

@@ -129,10 +129,9 @@ class Log(Protocol):
         """True as soon as an entry at or after `offset` exists."""
 
 
-class Store(Protocol):
-    """Exact state. Every method is one transaction; a failed comparison raises ConflictError and changes nothing."""
+class Progress(Protocol):
+    """How far partitions are read, with all that belongs to them."""
 
-    # partitions
     def assign(self, partition: Partition, *, start: int = 0) -> Assignment:
         """Raises the partition's epoch, so that whoever held it before can't commit any more. One never seen begins at `start`."""
 
@@ -144,6 +143,10 @@ class Store(Protocol):
 
     def halt(self, partition: Partition, epoch: int, reason: str) -> None:
         """Stops the partition until it is reset; ConflictError if another epoch holds it."""
+
+
+class Store(Progress, Protocol):
+    """Exact state. Every method is one transaction; a failed comparison raises ConflictError and changes nothing."""
 
     def reset(self, partition: Partition, offset: int, events: Sequence[Event] = ()) -> None:
         """A person's word on where to read on, recorded by `events`: whoever holds the partition loses it, its open panes close as they
@@ -248,6 +251,34 @@ class Blobs(Protocol):
 
     def collect(self, referred: Collection[str], *, now: float) -> int:
         """Removes what nothing refers to and is not brand-new, oldest first; returns how many bytes went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What one checkpoint covers of a monitor's log: panes with numbers above `after` up to `until`; those between are events."""
+
+    monitor: str
+    after: int
+    until: int
+    time: float
+    """Of its newest pane, by the log."""
+    weight: int
+    """How many of the retention's bytes it takes."""
+    panes: Sequence[tuple[int, bytes]]
+    """(sequence number, encoded pane), in order."""
+
+
+class Archive(Protocol):
+    """Decided panes that a store has let go of, under a retention of their own."""
+
+    def append(self, stretch: Stretch, checkpoint: bytes) -> None:
+        """Durable when it returns; ArtefactError where it can't be, and nothing has changed. `checkpoint` is the one at `until`."""
+
+    def read(self, monitor: str, after: int, until: int, limit: int) -> Sequence[tuple[int, bytes]]:
+        """Panes with numbers above `after` up to `until`, in order; fewer than `limit` only where none is left."""
+
+    def start(self, monitor: str, until: int) -> tuple[int, bytes | None] | None:
+        """The number before the first pane from which on all are kept up to `until`, and the checkpoint there; None while there is none."""
 
 
 class DeadLetterTopic(Protocol):

@@ -12,12 +12,15 @@ from service.embedding import embed_records
 from service.errors import ConflictError
 from service.intake import Intake, Outcome
 from service.observe import Observer
-from service.ports import Source, Store
-from service.records import Partition, Record
+from service.ports import Bounds, Progress, Source
+from service.records import Assignment, Partition, Record
 from service.watched import WatchedMonitor
 
 BATCH = 512
 """Records per poll: large enough that numpy's calls cost little, small enough to be committed within a second."""
+
+LOOK_AGAIN = 2.0
+"""Seconds until a partition that can't be read on is looked at again."""
 
 log = structlog.get_logger()
 
@@ -32,7 +35,7 @@ class Worker:
     def __init__(
         self,
         source: Source,
-        store: Store,
+        store: Progress,
         monitors: Mapping[str, WatchedMonitor],
         observer: Observer,
         *,
@@ -46,7 +49,11 @@ class Worker:
         self._batch = batch
         self._beat = beat
         self._intakes: dict[Partition, Intake] = {}
-        self._replacements: SimpleQueue[tuple[str, WatchedMonitor]] = SimpleQueue()
+        self._waiting: dict[Partition, float] = {}
+        """Those that can't be read on now, and when to look again."""
+        self._replacements: SimpleQueue[tuple[str, WatchedMonitor | None]] = SimpleQueue()
+        self.stopped: Mapping[Partition, str] = {}
+        """Why a partition waits for a person; replaced as a whole, so that other threads may read it."""
         self.ended = False
         """True once a finite source has been taken to its end and all panes are closed."""
 
@@ -62,7 +69,7 @@ class Worker:
         by_partition: dict[Partition, list[Record]] = {}
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)
-        vectors = embed_records(records, self._monitors, self._observer, beat=self._beat)
+        vectors = embed_records(records, self._monitors, self._observer, beat=self._alive)
         for partition, its_records in by_partition.items():
             intake = self._intakes.get(partition)
             if intake is not None:  # one that has just appeared is taken up first, by the next step
@@ -79,20 +86,83 @@ class Worker:
             self._commit(intake)
         self.ended = self._intakes.keys() >= set(self._source.partitions())
 
-    def replace(self, name: str, monitor: WatchedMonitor) -> None:
-        """From the next batch on the monitor is this one; the panes of its old reference close where the batch before ended."""
+    def replace(self, name: str, monitor: WatchedMonitor | None) -> None:
+        """From the next batch on the monitor is this one (None: there is none of that name); its open panes close where the batch
+        before ended."""
         self._replacements.put((name, monitor))
 
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """Those that are carried forward; other threads may ask."""
+        return tuple(self._intakes.copy())
+
+    def _alive(self) -> None:
+        self._beat()
+        self._source.alive()
+
     def _take_up(self) -> None:
-        """Assigns what the worker does not hold: at the start, after a failure, and when the source shows a new partition."""
-        for partition in self._source.partitions():
-            if partition not in self._intakes:
-                assignment = self._store.assign(partition)
-                self._source.seek(partition, assignment.offset)
-                self._source.committed(partition, assignment.offset)
-                self._intakes[partition] = intake = Intake(assignment, self._monitors)
-                log.info("worker.assigned", partition=str(partition), offset=assignment.offset, epoch=assignment.epoch)
-                self._commit(intake)
+        """Lets go of what the source has given away, all of which is committed, and assigns what the worker does not hold: at the
+        start, after a failure, and when the source shows another partition."""
+        given = self._source.partitions()
+        for gone in (self._intakes.keys() | self._waiting.keys()).difference(given):
+            self._intakes.pop(gone, None)
+            self._waiting.pop(gone, None)
+            self._stop(gone, "")
+        now = time.monotonic()
+        for partition in given:
+            if partition not in self._intakes and self._waiting.get(partition, now) <= now:
+                self._waiting[partition] = now + LOOK_AGAIN
+                self._take(partition)
+
+    def _take(self, partition: Partition) -> None:
+        bounds = self._source.bounds(partition)
+        assignment = self._store.assign(partition, start=bounds.start)
+        reason = assignment.stopped or self._unreadable(assignment, bounds)
+        self._stop(partition, reason)
+        if reason:
+            if not assignment.stopped:
+                self._store.halt(partition, assignment.epoch, reason)
+            return
+        ahead = self._ahead(assignment)
+        if ahead:
+            log.info("worker.behind", partition=str(partition), monitors=ahead)
+            return
+        self._begin(assignment, bounds)
+
+    def _begin(self, assignment: Assignment, bounds: Bounds) -> None:
+        partition, offset = assignment.partition, max(assignment.offset, bounds.first)
+        self._source.seek(partition, offset)
+        self._source.committed(partition, assignment.offset)
+        self._intakes[partition] = intake = Intake(assignment, self._monitors)
+        self._waiting.pop(partition, None)
+        log.info("worker.assigned", partition=str(partition), offset=offset, epoch=assignment.epoch)
+        if offset > assignment.offset:
+            log.error("worker.records_lost", partition=str(partition), first=assignment.offset, records=offset - assignment.offset)
+            intake.pass_over(offset)
+        self._commit(intake)
+
+    def _unreadable(self, assignment: Assignment, bounds: Bounds) -> str:
+        """Why nobody can tell where to read on; empty where all is well."""
+        partition = assignment.partition
+        if assignment.offset > bounds.end:
+            return f"offset {assignment.offset} is stored, the log ends at {bounds.end}: it was cut or replaced; say where to read on"
+        if bounds.succeeds:
+            for held in self._store.positions():
+                same = (held.partition.topic, held.partition.number) == (partition.topic, partition.number)
+                if same and held.partition.topic_id != partition.topic_id and not held.retired:
+                    return f"topic {partition.topic} was deleted and made anew since offset {held.offset} was read; say where to read on"
+        return ""
+
+    def _ahead(self, assignment: Assignment) -> tuple[str, ...]:
+        """Monitors that another worker has taken further in this partition than this one knows them: it will hear of it soon."""
+        return tuple(sorted(name for name, known in self._monitors.items() if known.shape < assignment.shapes.get(name, 0)))
+
+    def _stop(self, partition: Partition, reason: str) -> None:
+        if reason != self.stopped.get(partition, ""):
+            others = {other: why for other, why in self.stopped.items() if other != partition}
+            self.stopped = {**others, partition: reason} if reason else others
+            if reason:
+                log.error("worker.partition_stopped", partition=str(partition), reason=reason, remedy="driftgate offsets reset")
 
     def _replace_monitors(self) -> None:
         while True:
@@ -102,9 +172,14 @@ class Worker:
                 return
             try:
                 if name in self._monitors:
-                    self._release(name, waiting=self._monitors[name].embedder.fingerprint != monitor.embedder.fingerprint)
+                    known = self._monitors[name]
+                    same = monitor is not None and monitor.embedder.fingerprint == known.embedder.fingerprint
+                    self._release(name, waiting=not same)
             finally:  # nobody replaces it a second time; what a failed commit left open closes when it is taken up again
-                self._monitors[name] = monitor
+                if monitor is None:
+                    self._monitors.pop(name, None)
+                else:
+                    self._monitors[name] = monitor
 
     def _release(self, name: str, *, waiting: bool) -> None:
         for intake in list(self._intakes.values()):

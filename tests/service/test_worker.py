@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from service.adapters.memory import ListSource
 from service.adapters.sqlite import SqliteStore
 from service.errors import ArtefactError
 from service.observe import Silent
+from service.ports import Bounds
 from service.records import WHOLE, Commit, Item, Output, Pane, Partition, Record, Rejected, Request, Response, Sample
 from service.watched import WatchedMonitor
 from service.worker import Worker
@@ -298,6 +300,130 @@ def test_a_partition_that_appears_later_is_taken_from_its_start(store: SqliteSto
     while not worker.ended:
         worker.step(NO_TIME)
     assert store.samples_taken("chat") == 11
+
+
+class Shared(ListSource):
+    """Partitions that come and go, of a log whose bounds can be set."""
+
+    def __init__(self, log: Iterable[Record]) -> None:
+        super().__init__(log, growing=True)
+        self.given: list[Partition] = [LOG]
+        self.known = Bounds()
+
+    def partitions(self) -> Sequence[Partition]:
+        return tuple(self.given)
+
+    def bounds(self, partition: Partition) -> Bounds:  # noqa: ARG002 - of all alike
+        return self.known
+
+
+def test_a_partition_that_is_given_away_is_let_go_of_and_taken_up_where_the_other_left_it(
+    store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample
+) -> None:
+    log, monitors = records(sample(n) for n in range(20)), {"chat": make_monitor()}
+    mine, other = Shared(log), ListSource(log)
+    worker = Worker(mine, store, monitors, Silent(), batch=5)
+    worker.step(NO_TIME)
+    mine.given = []
+    worker.step(NO_TIME)
+    assert worker.partitions == ()
+    Worker(other, store, monitors, Silent(), batch=6).step(NO_TIME)
+    mine.given = [LOG]
+    worker.step(NO_TIME)
+    assert store.samples_taken("chat") == 16
+    [position] = store.positions()
+    assert (position.offset, position.epoch) == (16, 3)
+
+
+def test_a_partition_never_read_begins_where_its_source_says(store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample) -> None:
+    source = Shared(records(sample(n) for n in range(20)))
+    source.known = Bounds(end=20, start=15)
+    Worker(source, store, {"chat": make_monitor()}, Silent()).step(NO_TIME)
+    assert store.samples_taken("chat") == 5
+    assert store.positions()[0].start == 15
+
+
+def test_what_the_log_let_go_of_is_counted_and_reading_goes_on(store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample) -> None:
+    log = records(sample(n) for n in range(20))
+    Worker(Shared(log[:4]), store, {"chat": make_monitor()}, Silent()).step(NO_TIME)
+    later = Shared(log)
+    later.known = Bounds(first=10, end=20)
+    Worker(later, store, {"chat": make_monitor()}, Silent()).step(NO_TIME)
+    assert store.samples_taken("chat") == 14
+    [position] = store.positions()
+    assert (position.offset, position.lost) == (20, 6)
+
+
+def test_an_offset_beyond_the_log_stops_the_partition_until_a_person_says_where_to_read_on(
+    store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.worker.LOOK_AGAIN", 0.0)
+    log = records(sample(n) for n in range(20))
+    Worker(Shared(log), store, {"chat": make_monitor()}, Silent()).step(NO_TIME)
+    cut = Shared(log[:5])
+    cut.known = Bounds(end=5)
+    worker = Worker(cut, store, {"chat": make_monitor()}, Silent())
+    worker.step(NO_TIME)
+    assert "the log ends at 5" in worker.stopped[LOG]
+    assert store.positions()[0].stopped == worker.stopped[LOG]
+    store.reset(LOG, 5)
+    cut.push(*log[5:7])
+    cut.known = Bounds(end=7)
+    worker.step(NO_TIME)
+    worker.step(NO_TIME)
+    assert worker.stopped == {}
+    assert store.samples_taken("chat") == 22
+
+
+def test_a_topic_made_anew_stops_until_a_person_says_where_to_read_on(
+    store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.worker.LOOK_AGAIN", 0.0)
+    Worker(Shared(records(sample(n) for n in range(20))), store, {"chat": make_monitor()}, Silent()).step(NO_TIME)
+    anew = Partition(LOG.topic, "beef")
+    source = Shared(records((sample(n) for n in range(20, 30)), partition=anew))
+    source.given, source.known = [anew], Bounds(succeeds=True)
+    worker = Worker(source, store, {"chat": make_monitor()}, Silent())
+    worker.step(NO_TIME)
+    assert "made anew" in worker.stopped[anew]
+    store.reset(anew, 2)
+    worker.step(NO_TIME)
+    assert store.samples_taken("chat") == 28
+    assert {position.partition.topic_id: position.retired for position in store.positions()} == {"f00d": True, "beef": False}
+
+
+def test_a_worker_that_knows_an_older_shape_leaves_the_partition_alone(
+    store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.worker.LOOK_AGAIN", 0.0)
+    log = records(sample(n) for n in range(20))
+    older, newer = make_monitor(), replace(make_monitor(version=2), shape=2)
+    behind = Worker(Shared(log), store, {"chat": replace(older, shape=1)}, Silent(), batch=5)
+    behind.step(NO_TIME)
+    Worker(Shared(log), store, {"chat": newer}, Silent(), batch=5).step(NO_TIME)
+    for _ in range(3):
+        behind.step(NO_TIME)
+    assert behind.partitions == ()
+    assert store.samples_taken("chat") == 10
+    behind.replace("chat", newer)
+    for _ in range(3):
+        behind.step(NO_TIME)
+    assert store.samples_taken("chat") == 20
+    assert store.positions()[0].shapes == {"chat": (2, 5)}
+
+
+def test_a_monitor_that_is_withdrawn_closes_its_panes_and_its_samples_are_dead_letters(
+    store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample
+) -> None:
+    source = ListSource(records(sample(n) for n in range(5)), growing=True)
+    worker = Worker(source, store, {"chat": make_monitor()}, Silent())
+    worker.step(NO_TIME)
+    worker.replace("chat", None)
+    source.push(*records(sample(n) for n in range(7))[5:])
+    worker.step(NO_TIME)
+    worker.step(NO_TIME)
+    assert [pane.summary.count for pane in closed(store)] == [5]
+    assert [letter.rejected.reason for letter in store.dead_letters()] == ["unknown_monitor"] * 2
 
 
 def test_a_replaced_reference_starts_where_the_batch_before_ended(
