@@ -1,4 +1,4 @@
-"""CloudEvents over HTTP: binary (`ce-` headers), structured and batched. Attributes are checked by the SDK, bodies stay untouched.
+"""CloudEvents over HTTP and Kafka: binary (`ce-`, `ce_` headers), structured and batched. The SDK checks attributes, bodies stay untouched.
 
 Two things are stricter than the SDK, which would invent a missing id and time: without an id nothing can be joined or repeated
 harmlessly, and a missing time is the log's. The Content-Type of a binary event is not believed: a logged response carries its request's.
@@ -7,9 +7,10 @@ harmlessly, and a missing time is the log's. The Content-Type of a binary event 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,6 +26,11 @@ from service.errors import InputError
 from service.records import Rejected
 
 BATCH = "application/cloudevents-batch+json"
+EVENT_FORMATS = b"application/cloudevents"
+"""Begins the content type of a record that holds an event as a whole."""
+
+RECORD_PREFIX = "ce_"
+"""Begins an attribute's header in a Kafka record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,21 @@ def read_events(headers: Mapping[str, str], body: bytes, *, max_events: int = 1_
     return [_read_event(bytes(text), index=i) for i, text in enumerate(texts)]
 
 
+def read_record_events(headers: Mapping[str, bytes], body: bytes, *, max_events: int = 1_000) -> list[Event | Rejected]:
+    """Every event of a Kafka record; header names in lower case. A content type of a format outranks `ce_` headers."""
+    content = headers.get("content-type", b"").strip()
+    if content.lower().startswith(EVENT_FORMATS):
+        return read_events({"content-type": content.decode(errors="replace")}, body, max_events=max_events)
+    return [_read(body, partial(_from_record, headers))]
+
+
 def _read_event(text: bytes, headers: Mapping[str, str] | None = None, *, index: int = 0) -> Event | Rejected:
+    return _read(text, _from_document if headers is None else partial(_from_headers, headers), index=index)
+
+
+def _read(text: bytes, parse: Callable[[bytes], BaseCloudEvent], *, index: int = 0) -> Event | Rejected:
     try:
-        event = _from_document(text) if headers is None else _from_headers(text, headers)
+        event = parse(text)
     except BaseCloudEventException as error:
         return Rejected("cloudevent", str(error), original_of(text), index)
     except InputError as error:
@@ -66,26 +84,42 @@ def _read_event(text: bytes, headers: Mapping[str, str] | None = None, *, index:
     return Event(event.get_id(), event.get_type(), event.get_time(), attributes, event.get_data(), text)
 
 
-def _from_headers(body: bytes, headers: Mapping[str, str]) -> BaseCloudEvent:
+def _from_headers(headers: Mapping[str, str], body: bytes) -> BaseCloudEvent:
     try:
         return from_binary(HTTPMessage(dict(headers), body), _Untouched(), _checked)
     except (ValueError, OverflowError) as error:
         raise InputError("time", f"ce-time {headers.get('ce-time')!r:.60}: expected RFC 3339: {error}") from error
 
 
+def _from_record(headers: Mapping[str, bytes], body: bytes) -> BaseCloudEvent:
+    """Kafka's attributes are UTF-8 as they stand, where HTTP's are percent-encoded."""
+    names = {name: name.removeprefix(RECORD_PREFIX) for name in headers if name.startswith(RECORD_PREFIX)}
+    try:
+        attributes: dict[str, Any] = {attribute: headers[name].decode() for name, attribute in names.items()}
+    except UnicodeDecodeError as error:
+        raise InputError("cloudevent", f"a {RECORD_PREFIX} header that is not UTF-8: {error}") from error
+    return _checked(_timed(attributes), body)
+
+
 def _from_document(text: bytes) -> BaseCloudEvent:
     document = {name: value for name, value in parse_object(text).items() if value is not None}
     content, encoded = document.pop("data", None), document.pop("data_base64", None)
-    try:
-        if "time" in document:
-            document["time"] = msgspec.convert(document["time"], datetime)
-    except ValueError as error:
-        raise InputError("time", f"time {document['time']!r:.60}: expected RFC 3339: {error}") from error
+    document = _timed(document)
     try:
         body = content if encoded is None else base64.b64decode(encoded, validate=True)
     except (ValueError, TypeError) as error:
         raise InputError("cloudevent", f"data_base64: {error}") from error
     return _checked(document, body)
+
+
+def _timed(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes with their time read."""
+    if "time" not in attributes:
+        return attributes
+    try:
+        return {**attributes, "time": msgspec.convert(attributes["time"], datetime)}
+    except ValueError as error:
+        raise InputError("time", f"time {attributes['time']!r:.60}: expected RFC 3339: {error}") from error
 
 
 def _checked(attributes: dict[str, Any], body: Any) -> BaseCloudEvent:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from service.records import KEPT_BYTES, Item, Output, Rejected, Request, Response, Sample
 
+CONTENT_TYPE = "application/vnd.driftgate.item"
+"""Of a record that holds one, in a log that holds others too."""
+
 VERSION = 1
 _VECTOR = 1
 """The extension code of a float32 array: number of axes (uint8), their lengths (uint32), the values, all little-endian."""

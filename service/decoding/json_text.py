@@ -18,7 +18,7 @@ def parse(text: bytes) -> Any:
     range, a repeated key, deep nesting."""
     try:
         document = msgspec.json.decode(text)
-        if len(_KEY.findall(text)) != _count_keys(document):
+        if _keys_in(text) != _count_keys(document):
             json.loads(text, object_pairs_hook=_once)
     except ValueError as error:
         _refuse_constants(text)
@@ -71,6 +71,15 @@ def type_name(value: object) -> str:
         type(None): "null",
     }
     return names.get(type(value), type(value).__name__)
+
+
+def _keys_in(text: bytes) -> int:
+    """Strings before a colon: at least as many as the objects have keys. A first array without a string, a vector, is passed over."""
+    start = text.find(b"[")
+    end = text.find(b"]", start)
+    if start < 0 or text.find(b'"', start, end) >= 0:
+        return len(_KEY.findall(text))
+    return len(_KEY.findall(text, 0, start)) + len(_KEY.findall(text, end))
 
 
 def _count_keys(document: object) -> int:

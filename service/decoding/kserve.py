@@ -15,7 +15,10 @@ from service.decoding.options import SampleOptions
 from service.decoding.sample_json import decode_sample, original_of, time_of
 from service.errors import InputError
 from service.records import KEPT_BYTES, Item, Output, Rejected, Request, Response, Sample
-from service.settings import MonitorSettings
+from service.settings import KserveSettings, MonitorSettings
+
+MAX_EVENT_ID = 200
+_REQUEST, _RESPONSE = "inference.request", "inference.response"
 
 
 def decode_events(
@@ -29,23 +32,56 @@ def decode_events(
     """All items of one HTTP request with CloudEvents, in order; what is unusable is rejected item by item."""
     items: list[Item] = []
     for event in read_events(headers, body):
-        items.extend([event] if isinstance(event, Rejected) else _decode(event, monitors, now=now, options=options))
+        items.extend([event] if isinstance(event, Rejected) else routed(event, monitors, now=now, options=options))
     return items
+
+
+def is_inference(event: Event) -> bool:
+    """Whether the logger made it."""
+    return event.type.endswith((_REQUEST, _RESPONSE))
+
+
+def routed(
+    event: Event,
+    monitors: Sequence[MonitorSettings],
+    *,
+    now: float,
+    options: Callable[[MonitorSettings], SampleOptions] = SampleOptions.of,
+) -> Sequence[Item]:
+    """What the event holds for its monitor, or a rejection."""
+    monitor = route(event.attributes, monitors)
+    return [unrouted(event)] if monitor is None else decode_event(event, monitor, now=now, options=options(monitor))
 
 
 def route(attributes: Mapping[str, str], monitors: Sequence[MonitorSettings]) -> MonitorSettings | None:
     """The first monitor in declared order whose `kserve` fields all match; one without `kserve` takes no events."""
+    return next((monitor for monitor in monitors if monitor.kserve is not None and matches(attributes, monitor.kserve)), None)
+
+
+def matches(attributes: Mapping[str, str], wanted: KserveSettings) -> bool:
+    """Whether all fields agree that are given."""
     found = {
         "namespace": attributes.get("namespace"),
         "service": attributes.get("inferenceservicename"),
         "endpoint": _endpoint(attributes),
         "source": attributes.get("source"),
     }
-    for monitor in monitors:
-        wanted = monitor.kserve
-        if wanted is not None and all(getattr(wanted, name) in (None, "", value) for name, value in found.items()):
-            return monitor
-    return None
+    return all(getattr(wanted, name) in (None, "", value) for name, value in found.items())
+
+
+def unrouted(event: Event) -> Rejected:
+    """For an event that no monitor takes."""
+    names = ("namespace", "inferenceservicename", "endpoint", "source")
+    shown = ", ".join(f"{name} {event.attributes.get(name)!r:.80}" for name in names)
+    return Rejected("unrouted", f"no monitor's kserve section matches an event of {shown}", original_of(event.original))
+
+
+def decode_event(event: Event, monitor: MonitorSettings, *, now: float, options: SampleOptions) -> Sequence[Item]:
+    """What an event that was routed to the monitor holds."""
+    try:
+        return _decoded(event, monitor, now=now, options=options)
+    except InputError as error:
+        return [Rejected(error.reason, str(error), original_of(event.original), monitor=monitor.name)]
 
 
 def _endpoint(attributes: Mapping[str, str]) -> str:
@@ -53,26 +89,12 @@ def _endpoint(attributes: Mapping[str, str]) -> str:
     return attributes.get("endpoint") or "default"
 
 
-def _decode(
-    event: Event, monitors: Sequence[MonitorSettings], *, now: float, options: Callable[[MonitorSettings], SampleOptions]
-) -> Sequence[Item]:
-    monitor = route(event.attributes, monitors)
-    if monitor is None:
-        names = ("namespace", "inferenceservicename", "endpoint", "source")
-        shown = ", ".join(f"{name} {event.attributes.get(name)!r:.80}" for name in names)
-        return [Rejected("unrouted", f"no monitor's kserve section matches an event of {shown}", original_of(event.original))]
-    try:
-        return _routed(event, monitor, now=now, options=options(monitor))
-    except InputError as error:
-        return [Rejected(error.reason, str(error), original_of(event.original), monitor=monitor.name)]
-
-
-def _routed(event: Event, monitor: MonitorSettings, *, now: float, options: SampleOptions) -> Sequence[Item]:
-    if len(event.id) > 200:
-        raise InputError("field", f"ce-id of {len(event.id)} characters; at most 200 are taken")
-    if event.type.endswith("inference.request"):
+def _decoded(event: Event, monitor: MonitorSettings, *, now: float, options: SampleOptions) -> Sequence[Item]:
+    if len(event.id) > MAX_EVENT_ID:
+        raise InputError("field", f"ce-id of {len(event.id)} characters; at most {MAX_EVENT_ID} are taken")
+    if event.type.endswith(_REQUEST):
         return _request(event, monitor, now=now, options=options)
-    if event.type.endswith("inference.response"):
+    if event.type.endswith(_RESPONSE):
         return _response(event, monitor)
     raise InputError("event_type", f"type {event.type!r:.100}: expected org.kubeflow.serving.inference.request or .response")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from service.records import Payload
 from service.settings import MonitorSettings
@@ -23,6 +23,8 @@ class SampleOptions:
     max_ahead: float | None = DAY
     max_bytes: int = 16_000_000
     max_text_bytes: int = 1_000_000
+    document: Callable[[Any], Mapping[str, Any]] | None = None
+    """Reads JSON of another shape as a sample."""
 
     @classmethod
     def of(cls, monitor: MonitorSettings, check: Callable[[Payload], None] | None = None) -> Self:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from service.decoding.fields import output_of, segments_of, string_of
-from service.decoding.json_text import parse_array, parse_object
+from service.decoding.json_text import parse, parse_array, parse_object
 from service.decoding.options import SampleOptions
 from service.decoding.payloads import payload_of
 from service.errors import InputError
@@ -34,7 +34,7 @@ def decode_sample(
 ) -> Sample | Rejected:
     """One sample from JSON text or from a document already read; the defaults (empty, NaN) are what the log replaces."""
     try:
-        document = _document(item, options.max_bytes)
+        document = _document(item, options)
         payload = payload_of(document, options)
         if options.check is not None:
             options.check(payload)
@@ -95,9 +95,9 @@ def _shown(value: object) -> str:
     return repr(value)
 
 
-def _document(item: bytes | Mapping[str, Any], max_bytes: int) -> Mapping[str, Any]:
-    if not isinstance(item, bytes):
-        return item
-    if len(item) > max_bytes:
-        raise InputError("too_large", f"a sample of {len(item)} bytes; at most {max_bytes} are taken")
-    return parse_object(item)
+def _document(item: bytes | Mapping[str, Any], options: SampleOptions) -> Mapping[str, Any]:
+    if isinstance(item, bytes) and len(item) > options.max_bytes:
+        raise InputError("too_large", f"a sample of {len(item)} bytes; at most {options.max_bytes} are taken")
+    if options.document is not None:
+        return options.document(parse(item) if isinstance(item, bytes) else item)
+    return parse_object(item) if isinstance(item, bytes) else item

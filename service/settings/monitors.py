@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from service.settings.json_path import JsonPath
 from service.settings.section import Name, Section, Tag
+
+_SHAPING: dict[str, Any] = {
+    "embedder": True,
+    "classes": True,
+    "kserve": True,
+    "topic": {"name", "format", "fields", "tags"},
+    "segments": {"tags", "max_values"},
+    "detection": {"pane_samples", "pane_seconds"},
+}
+_LEARNING = frozenset({"pane_samples", "pane_seconds", "order", "seed", "accept_supported"})
+"""Of detection: what panes and references are made with."""
 
 
 class EmbedderSettings(Section):
@@ -186,6 +199,16 @@ class TopicSettings(Section):
         "earliest", description="Where a partition is read from that was never read before; a time: from the first record at or after it."
     )
 
+    @field_validator("fields", "tags")
+    @classmethod
+    def _paths(cls, given: dict[str, str]) -> dict[str, str]:
+        for name, path in given.items():
+            try:
+                JsonPath.parse(path)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
+        return given
+
 
 class MonitorSettings(Section):
     """One watched model input stream."""
@@ -202,3 +225,21 @@ class MonitorSettings(Section):
     refresh: RefreshSettings = RefreshSettings()
     pool: PoolSettings = PoolSettings()
     notify: tuple[Name, ...] = Field((), description="Destinations that hear of alarms.")
+
+    @property
+    def shaping(self) -> Mapping[str, Any]:
+        """What makes panes what they are, as JSON: a change takes effect at an offset of each partition."""
+        return self.model_dump(mode="json", include=_SHAPING)
+
+    @property
+    def deciding(self) -> Mapping[str, Any]:
+        """What only decides, as JSON: a change takes effect at a sequence number of the monitor's log."""
+        detection = self.detection.model_dump(mode="json", exclude=set(_LEARNING))
+        return {"importance": self.importance, "segment_importance": dict(self.segments.importance), "detection": detection}
+
+    def deciding_as(self, document: Mapping[str, Any]) -> Self:
+        """These settings with what decides from a document that `deciding` gave, perhaps that of another version of driftgate."""
+        known = {name: value for name, value in document["detection"].items() if name in DetectionSettings.model_fields}
+        detection = DetectionSettings.model_validate({**self.detection.model_dump(), **known})
+        segments = self.segments.model_copy(update={"importance": dict(document["segment_importance"])})
+        return self.model_copy(update={"importance": document["importance"], "segments": segments, "detection": detection})
