@@ -1,0 +1,160 @@
+"""Payloads by their content's address: a directory that several processes share, under a cap of bytes."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+import structlog
+
+_ADDRESS = re.compile(r"[0-9a-f]{40}")
+_ACCOUNT = "bytes"
+"""The file that holds how much there is, as a decimal number."""
+
+GRACE_SECONDS = 3_600.0
+"""What was put so lately may be of a batch that is not committed yet."""
+
+log = structlog.get_logger()
+
+
+class BlobDirectory:
+    """A file per content, named by its hash.
+
+    Nothing is synced to the disk: what reads back wrong after a power cut is gone, as what was collected is. `refused` counts, since
+    the process began, what did not fit.
+    """
+
+    def __init__(self, path: Path, *, cap_bytes: int, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._cap = cap_bytes
+        self._clock = clock
+        self.refused = 0
+        for number in range(256):
+            (path / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+        self._booking = threading.Lock()
+        self._account = os.open(path / _ACCOUNT, os.O_RDWR | os.O_CREAT, 0o644)
+
+    @property
+    def stored_bytes(self) -> int:
+        """What all processes have put; a crash may leave it a little wrong until the next `collect`."""
+        return int(os.pread(self._account, 20, 0) or b"0")
+
+    def put(self, content: bytes) -> str | None:
+        """The address; None beyond the cap or on a full disk."""
+        address = hashlib.blake2b(content, digest_size=20).hexdigest()
+        path = self._place(address)
+        if self._touched(path, len(content)):
+            return address
+        if not self._book(len(content), self._cap):
+            self._refuse("cap", len(content))
+            return None
+        try:
+            _publish(path, content)
+            self._touched(path, len(content))
+        except OSError as error:
+            self._book(-len(content))
+            self._refuse(error.strerror or str(error), len(content))
+            return None
+        return address
+
+    def get(self, address: str) -> bytes | None:
+        """None where it is gone; one that is damaged goes, so that it can be put again."""
+        if not _ADDRESS.fullmatch(address):
+            return None
+        path = self._place(address)
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        if hashlib.blake2b(content, digest_size=20).hexdigest() == address:
+            return content
+        log.warning("blob_damaged", address=address)
+        self._remove(path, len(content))
+        return None
+
+    def collect(self, referred: Collection[str], *, now: float) -> int:
+        """Removes what nothing refers to and was not put lately, oldest first, and sets the account right."""
+        booked, there, loose = self.stored_bytes, 0, list[tuple[float, int, Path]]()
+        for path, status in self._files():
+            there += status.st_size
+            if status.st_mtime <= now - GRACE_SECONDS and path.parent.name + path.name not in referred:
+                loose.append((status.st_mtime, status.st_size, path))
+        self._book(there - booked)
+        return sum(self._remove(path, size) for put, size, path in sorted(loose) if not _since(path, put))
+
+    def close(self) -> None:
+        """Lets go of the account."""
+        os.close(self._account)
+
+    def _place(self, address: str) -> Path:
+        return self._path / address[:2] / address[2:]
+
+    def _touched(self, path: Path, size: int) -> bool:
+        """Whether it is there; it then counts as put now, as somebody is about to refer to it."""
+        now = self._clock()
+        try:
+            os.utime(path, (now, now))
+            return path.stat().st_size == size
+        except FileNotFoundError:
+            return False
+
+    def _book(self, size: int, cap: int | None = None) -> bool:
+        """Changes the account, which all processes share, unless it would pass the cap."""
+        with self._booking:
+            fcntl.flock(self._account, fcntl.LOCK_EX)
+            try:
+                stands = self.stored_bytes + size
+                fits = cap is None or stands <= cap
+                if fits:
+                    os.pwrite(self._account, b"%020d" % max(stands, 0), 0)
+                return fits
+            finally:
+                fcntl.flock(self._account, fcntl.LOCK_UN)
+
+    def _refuse(self, why: str, size: int) -> None:
+        if not self.refused:
+            log.warning("blob_refused", why=why, bytes=size, cap=self._cap)
+        self.refused += 1
+
+    def _remove(self, path: Path, size: int) -> int:
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return 0
+        self._book(-size)
+        return size
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """All that is stored, drafts that a crash has left among it."""
+        for number in range(256):
+            with os.scandir(self._path / f"{number:02x}") as entries:
+                for entry in entries:
+                    try:
+                        yield Path(entry.path), entry.stat()
+                    except FileNotFoundError:  # collected by another process
+                        continue
+
+
+def _publish(path: Path, content: bytes) -> None:
+    """Appears whole."""
+    draft = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}")
+    try:
+        draft.write_bytes(content)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _since(path: Path, listed: float) -> bool:
+    """Whether it was put again since it was listed."""
+    try:
+        return path.stat().st_mtime > listed
+    except FileNotFoundError:
+        return False
