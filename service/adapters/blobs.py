@@ -132,13 +132,11 @@ class BlobDirectory:
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         """All that is stored, drafts that a crash has left among it."""
-        for number in range(256):
-            with os.scandir(self._path / f"{number:02x}") as entries:
-                for entry in entries:
-                    try:
-                        yield Path(entry.path), entry.stat()
-                    except FileNotFoundError:  # collected by another process
-                        continue
+        for path in self._path.glob("??/*"):
+            try:
+                yield path, path.stat()
+            except FileNotFoundError:  # collected by another process
+                continue
 
 
 def _publish(path: Path, content: bytes) -> None:
