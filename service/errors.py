@@ -8,6 +8,7 @@
     ├── ConflictError               somebody else changed the thing first: stale version, epoch, offset or sequence
     ├── NotFoundError               no such monitor, alarm, batch or cycle
     ├── BacklogFullError            the bounded queue is full (retryable, after `retry_after` seconds)
+    ├── UnavailableError            a server that state or samples live on can't be reached or takes nothing now (retryable)
     └── DeliveryError               the other side did not take what was sent; retryable unless it refused for good
 
 Messages are written for the person who runs driftgate.
@@ -58,6 +59,12 @@ class BacklogFullError(DriftgateError):
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class UnavailableError(DriftgateError):
+    """A server that state or samples live on can't be reached or takes nothing now."""
+
+    retryable = True
 
 
 class DeliveryError(DriftgateError):
