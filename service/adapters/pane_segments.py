@@ -17,6 +17,7 @@ from typing import BinaryIO
 import msgspec
 
 from service.errors import ArtefactError
+from service.ports import Stretch
 
 _FORMAT = b"driftgate panes 1\n"
 """What a file begins with; a reader that does not know the number refuses it."""
@@ -30,21 +31,6 @@ _STEPS = 8
 """A file holds about this fraction of what may be kept: each begins with a checkpoint, which costs its size."""
 
 _unpack = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """What one checkpoint covers: panes with numbers above `after` up to `until`; the numbers between are events."""
-
-    monitor: str
-    after: int
-    until: int
-    time: float
-    """Of its newest pane, by the log."""
-    weight: int
-    """How many of the retention's bytes it takes."""
-    panes: Sequence[tuple[int, bytes]]
-    """(sequence number, encoded pane), in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.adapters.pane_segments import PaneSegments, Stretch
+from service.adapters.pane_segments import PaneSegments
 from service.errors import ArtefactError
+from service.ports import Archive, Stretch
 
 FOR_EVER = 1e15
 SIZE = 100
@@ -36,7 +37,7 @@ def opened(path: Path, *, retain_bytes: int = 10**9, retain_seconds: float = FOR
     return PaneSegments(path, retain_bytes=retain_bytes, retain_seconds=retain_seconds)
 
 
-def append(segments: PaneSegments, *bounds: int) -> None:
+def append(segments: Archive, *bounds: int) -> None:
     for after, until in pairwise(bounds):
         segments.append(stretch(after, until), checkpoint(until))
 
