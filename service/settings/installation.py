@@ -63,14 +63,18 @@ class Settings(BaseSettings):
     def _names(self) -> Self:
         _unique("monitors", [m.name for m in self.monitors])
         _unique("destinations", [d.name for d in self.destinations])
-        known = {d.name for d in self.destinations}
         for monitor in self.monitors:
-            for name in (*monitor.notify, monitor.annotation.destination, monitor.refresh.destination):
-                if name is not None and name not in known:
-                    raise ValueError(
-                        f"monitor {monitor.name}: destination {name!r} is not declared; known: {', '.join(sorted(known)) or 'none'}"
-                    )
+            self.require_destinations(monitor)
         return self
+
+    def require_destinations(self, monitor: MonitorSettings) -> None:
+        """ValueError where the monitor names a destination that is not declared."""
+        known = {d.name for d in self.destinations}
+        for name in (*monitor.notify, monitor.annotation.destination, monitor.refresh.destination):
+            if name is not None and name not in known:
+                raise ValueError(
+                    f"monitor {monitor.name}: destination {name!r} is not declared; known: {', '.join(sorted(known)) or 'none'}"
+                )
 
     def monitor(self, name: str) -> MonitorSettings:
         """The monitor of that name; ConfigurationError lists those there are."""

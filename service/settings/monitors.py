@@ -110,6 +110,18 @@ class DetectionSettings(Section):
     critical: float = Field(0.25, gt=0, le=1, description="Effect from which an alarm is critical.")
     pane_samples: int = Field(32, ge=8, le=4096, description="Samples that fill a pane.")
     pane_seconds: float = Field(60.0, gt=0, description="Log time after which an unfilled pane closes.")
+    blind_share: float = Field(
+        0.2,
+        ge=0.01,
+        le=1,
+        description="Share of the input that a window may have lost; beyond it no drift is told, but that the monitor is blind.",
+    )
+    silence_seconds: float | None = Field(
+        None,
+        ge=1,
+        description="Seconds without a sample that are told as no traffic; unset: 30 times the mean gap, a minute or more, and longer "
+        "where pauses are usual.",
+    )
     order: Literal["iid", "time"] = Field(
         "iid",
         description="`time`: neighbouring samples depend on each other (sessions, bursts), so its own timeline's blocks calibrate.",
