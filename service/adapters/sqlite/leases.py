@@ -29,6 +29,6 @@ def release(connection: Connection, name: str, holder: str) -> None:
 def compare(connection: Connection, fence: Fence) -> None:
     """Refuses whoever has been overtaken."""
     row = single(connection, "SELECT token FROM leases WHERE name = ?", (fence.lease,))
-    stands = row[0] if row else 0
-    if fence.token != stands:
-        raise ConflictError(f"lease {fence.lease}: token {fence.token} is over, {stands} was given since; only its holder decides")
+    if row is None or fence.token != row[0]:
+        stands = f"{row[0]} was given since" if row else "the store has given none"
+        raise ConflictError(f"lease {fence.lease}: token {fence.token} does not hold, {stands}; only the lease's holder decides")
