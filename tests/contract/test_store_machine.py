@@ -91,7 +91,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.losses = {monitor: Counter[str]() for monitor in MONITORS}
         self.decided = dict.fromkeys(MONITORS, 0)
         self.covered = dict.fromkeys(MONITORS, 0)
-        self.holder, self.token = "", 0
+        self.holder, self.last, self.token = "", "", 0
         self.resets = 0
         self.lease(HOLDERS[0], leaves=False)
 
@@ -222,8 +222,10 @@ class StoreMachine(RuleBasedStateMachine):
         token = self.store.lease("decide", holder, LONG)
         if self.holder in ("", holder):
             assert token is not None
-            assert token == self.token if self.holder else token >= max(self.token, 1)
-            self.holder, self.token = holder, token
+            assert token > self.token if holder != self.last else token >= self.token
+            assert token == self.token or not self.holder
+            self.holder = self.last = holder
+            self.token = token
         else:
             assert token is None
         if leaves:
