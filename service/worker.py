@@ -87,8 +87,8 @@ class Worker:
         self.ended = self._intakes.keys() >= set(self._source.partitions())
 
     def replace(self, name: str, monitor: WatchedMonitor | None) -> None:
-        """From the next batch on the monitor is this one (None: there is none of that name); its open panes close where the batch
-        before ended."""
+        """From the next batch on the monitor is this one (None: there is none of that name). If its panes take another shape, the open
+        ones close where the batch before ended."""
         self._replacements.put((name, monitor))
 
     @property
@@ -171,10 +171,9 @@ class Worker:
             except Empty:
                 return
             try:
-                if name in self._monitors:
-                    known = self._monitors[name]
-                    same = monitor is not None and monitor.embedder.fingerprint == known.embedder.fingerprint
-                    self._release(name, waiting=not same)
+                known = self._monitors.get(name)
+                if known is not None and not _folds_alike(known, monitor):
+                    self._release(name, waiting=monitor is None or monitor.embedder.fingerprint != known.embedder.fingerprint)
             finally:  # nobody replaces it a second time; what a failed commit left open closes when it is taken up again
                 if monitor is None:
                     self._monitors.pop(name, None)
@@ -210,3 +209,10 @@ class Worker:
             self._observer.dead_letter(letter.rejected.monitor, letter.rejected.reason)
         for (monitor, why), samples in outcome.unanswered.items():
             self._observer.unanswered(monitor, why, samples)
+
+
+def _folds_alike(known: WatchedMonitor, other: WatchedMonitor | None) -> bool:
+    """Whether open panes can be filled on."""
+    if other is None or known.shape != other.shape or known.embedder.fingerprint != other.embedder.fingerprint:
+        return False
+    return (known.rules and known.rules.reference_version) == (other.rules and other.rules.reference_version)
