@@ -1,0 +1,62 @@
+"""A client for what the settings name: one server or a primary behind Sentinels, in clear or over TLS."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from service.adapters.redis_store.server import Server
+from service.errors import ConfigurationError
+from service.settings import RedisSettings
+from service.settings.parts import TlsSettings
+
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 10.0
+"""Longer than any script takes: a server that is silent for so long is hung or gone."""
+
+
+def connect(settings: RedisSettings, password: str | None = None) -> Server:
+    """Asks the server nothing yet. The client repeats nothing by itself: whoever sent a commit must know that it may be in."""
+    options: dict[str, Any] = {
+        "username": settings.user,
+        "password": password,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": ANSWER_SECONDS,
+        "socket_keepalive": True,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    if settings.url is None:
+        return Server(_behind_sentinels(settings, options | ({"ssl": True, **_tls(settings.tls)} if settings.tls else {})), settings.prefix)
+    parts = urlsplit(settings.url)
+    if parts.password is not None:
+        raise ConfigurationError("redis.url holds a password: put it into DRIFTGATE__REDIS_PASSWORD or redis.password_file")
+    if settings.tls and parts.scheme != "rediss":
+        raise ConfigurationError("redis.tls is given, but redis.url begins with redis://: write rediss://")
+    client = redis.Redis.from_url(settings.url, **options, **(_tls(settings.tls) if settings.tls else {}))
+    return Server(client, settings.prefix)
+
+
+def _behind_sentinels(settings: RedisSettings, options: dict[str, Any]) -> redis.Redis:
+    addresses = [_address(sentinel) for sentinel in settings.sentinels]
+    asked = {name: value for name, value in options.items() if name not in ("username", "password")}
+    sentinel: Any = Sentinel
+    primary: redis.Redis = sentinel(addresses, sentinel_kwargs=asked, **options).master_for(settings.service)
+    return primary
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit():
+        raise ConfigurationError(f"redis.sentinels: expected host:port, found {text!r}")
+    return host.strip("[]"), int(port)
+
+
+def _tls(settings: TlsSettings) -> dict[str, Any]:
+    files = {"ssl_ca_certs": settings.ca_file, "ssl_certfile": settings.certificate_file, "ssl_keyfile": settings.key_file}
+    return {"ssl_check_hostname": settings.verify_name, **{name: str(path) for name, path in files.items() if path is not None}}

@@ -1,0 +1,135 @@
+"""Alarms, annotation batches, refresh cycles and declarations by version; the outbox; annotators' answers."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from service.adapters.redis_store.codec import pack
+from service.adapters.redis_store.server import Server
+from service.errors import NotFoundError
+from service.ports import E
+from service.records import Alarm, AnnotationBatch, Declaration, Entity, Label, OutboxItem, RefreshCycle
+
+_NAMES: dict[type, str] = {
+    Alarm: "alarm",
+    AnnotationBatch: "annotation batch",
+    RefreshCycle: "refresh cycle",
+    Declaration: "declaration",
+}
+
+KEEP_DELIVERED = 30 * 86_400
+"""Seconds for which an item is kept after it was delivered."""
+
+_PAGE = 500
+
+_item = msgspec.json.Decoder(OutboxItem)
+_answer_time = struct.Struct("<d")
+
+
+def packed(entity: Entity) -> Mapping[str, Any]:
+    """As the scripts take it: JSON that has been read back, so that a number that JSON can't hold is refused now."""
+    document = msgspec.json.encode(entity)
+    msgspec.json.decode(document, type=type(entity))
+    return {
+        "kind": _key(type(entity)),
+        "name": _NAMES[type(entity)],
+        "id": entity.id,
+        "monitor": entity.monitor,
+        "state": str(entity.state),
+        "version": entity.version,
+        "created": entity.opened if isinstance(entity, Alarm) else entity.created,
+        "body": document,
+    }
+
+
+def packed_item(item: OutboxItem) -> Mapping[str, Any]:
+    """As the scripts take it."""
+    return {"id": item.id, "state": item.state, "due": item.due, "body": msgspec.json.encode(item)}
+
+
+def _key(kind: type) -> str:
+    return _NAMES[kind].replace(" ", "-")
+
+
+def get(server: Server, kind: type[E], id: str) -> E:
+    """The entity as it stands; NotFoundError when there is none."""
+    document = server.ask("HGET", server.key("entity", _key(kind), id), "document")
+    if document is None:
+        raise NotFoundError(f"no {_NAMES[kind]} {id!r}")
+    return msgspec.json.decode(document, type=kind)
+
+
+def find(server: Server, kind: type[E], *, monitor: str | None, states: Iterable[str], limit: int) -> Sequence[E]:
+    """Newest first; no states means all."""
+    index = f":entities:{_key(kind)}" if monitor is None else f":entities:{_key(kind)}:of:{monitor}"
+    return [msgspec.json.decode(document, type=kind) for document in _newest(server, index, states, f":entity:{_key(kind)}:", limit)]
+
+
+def save(server: Server, entities: Iterable[Entity], items: Iterable[OutboxItem]) -> None:
+    """Each version must be one above the stored one; what leaves because of the change goes into the same transaction."""
+    server.run("save", {"entities": [packed(entity) for entity in entities], "outbox": [packed_item(item) for item in items]})
+
+
+# --- outbox
+
+
+def due(server: Server, now: float, limit: int) -> Sequence[OutboxItem]:
+    """Pending items whose time has come, the longest due first."""
+    return [_item.decode(document) for document in server.run("due", {"now": now, "limit": limit})]
+
+
+def settle(server: Server, item: OutboxItem) -> None:
+    """Replaces an item that is there."""
+    server.run("settle", {**packed_item(item), "keep": KEEP_DELIVERED})
+
+
+def outbox(server: Server, states: Iterable[str], limit: int) -> Sequence[OutboxItem]:
+    """Newest first; no states means all."""
+    return [_item.decode(document) for document in _newest(server, ":outbox", states, ":outbox:item:", limit)]
+
+
+def forget_delivered(server: Server) -> None:
+    """Expired items leave the indexes."""
+    while server.run("forget_delivered", {"limit": _PAGE}):
+        pass
+
+
+def _newest(server: Server, index: str, states: Iterable[str], hashes: str, limit: int) -> Sequence[bytes]:
+    indexes = [f"{index}:in:{state}" for state in states] or [index]
+    found: Sequence[bytes] = server.run("find", {"indexes": indexes, "hashes": hashes, "limit": limit})
+    return found
+
+
+# --- labels
+
+
+def add_labels(server: Server, labels: Sequence[Label]) -> int:
+    """The newest answer per batch, sample and annotator wins; returns how many say something new."""
+    return int(server.run("add_labels", {"labels": [_packed_label(label) for label in labels]}))
+
+
+def _packed_label(label: Label) -> Mapping[str, Any]:
+    return {
+        "monitor": label.monitor,
+        "batch": label.batch,
+        "field": msgspec.json.encode((label.sample, label.annotator)).decode(),
+        "body": _answer_time.pack(label.time) + pack((label.label, label.unusable)),
+    }
+
+
+def labels(server: Server, monitor: str, batch: str | None) -> Sequence[Label]:
+    """In order of time."""
+    found = server.run("labels", {"monitor": monitor} | ({} if batch is None else {"batch": batch}))
+    read = [label for name, flat in found for label in _labels(monitor, name.decode(), flat)]
+    return sorted(read, key=lambda label: (label.time, label.batch, label.sample, label.annotator))
+
+
+def _labels(monitor: str, batch: str, flat: Sequence[bytes]) -> Iterator[Label]:
+    for field, body in zip(flat[::2], flat[1::2], strict=True):
+        sample, annotator = msgspec.json.decode(field, type=tuple[str, str])
+        answer, unusable = msgspec.msgpack.decode(body[_answer_time.size :], type=tuple[str | None, bool])
+        yield Label(monitor, batch, sample, answer, _answer_time.unpack_from(body)[0], annotator, unusable=unusable)

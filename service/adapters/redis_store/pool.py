@@ -1,0 +1,166 @@
+"""The recent samples of each monitor: a chunk of columns and one of vectors per commit, the oldest going as a whole."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.adapters.redis_store import payloads
+from service.adapters.redis_store.codec import Place, pack, place
+from service.adapters.redis_store.payloads import Kept
+from service.adapters.redis_store.server import Server
+from service.ports import Blobs
+from service.records import Output, Partition, Payload, Pooled
+
+DEFAULT_ROWS = 8_000
+
+Facts: TypeAlias = tuple[dict[str, str], Output | None, str | None]
+"""What a sample says of itself: segments, output, label."""
+
+_HEAD = struct.Struct("<Id")
+"""Rows and newest time of a chunk, for the scripts."""
+
+
+class _Columns(msgspec.Struct, array_like=True, frozen=True):
+    """Rows of one partition and batch; arrays are numpy's bytes. What no row has is an empty column."""
+
+    partition: Place
+    ids: list[str]
+    times: bytes
+    offsets: bytes
+    novelty: bytes
+    versions: bytes
+    facts: list[Facts]
+    payloads: list[Kept | None]
+
+
+_NO_FACTS: Facts = ({}, None, None)
+_decoder = msgspec.msgpack.Decoder(_Columns)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolBounds:
+    """How many rows a monitor's pool has, and how many bytes of their payloads."""
+
+    rows: int
+    payload_bytes: int
+
+
+def chunks(samples: Sequence[Pooled], capacity: Mapping[str, int], blobs: Blobs) -> Iterator[Mapping[str, Any]]:
+    """What a commit adds to the pools: no more of a monitor than its pool holds."""
+    for name in dict.fromkeys(sample.monitor for sample in samples):
+        mine, size = [sample for sample in samples if sample.monitor == name], capacity.get(name, DEFAULT_ROWS)
+        before = len(mine) - len(mine[-size:])
+        for _, same in groupby(mine[-size:], key=lambda sample: (sample.partition, sample.embedding.size)):
+            rows = list(same)
+            kept = [None if sample.payload is None else payloads.keep(blobs, sample.payload) for sample in rows]
+            yield {
+                "monitor": name,
+                "capacity": size,
+                "rows": len(rows),
+                "pooled": len(rows) + before,
+                "columns": _pack_columns(rows, kept),
+                "vectors": np.stack([sample.embedding for sample in rows]).astype("<f2", copy=False).tobytes(),
+                "payloads": any(kept),
+            }
+            before = 0
+
+
+def _pack_columns(rows: Sequence[Pooled], kept: list[Kept | None]) -> bytes:
+    times = np.array([sample.time for sample in rows], "<f8")
+    facts: list[Facts] = [(dict(sample.segments), sample.output, sample.label) for sample in rows]
+    columns = _Columns(
+        place(rows[0].partition),
+        [sample.id for sample in rows],
+        times.tobytes(),
+        np.array([sample.offset for sample in rows], "<i8").tobytes(),
+        np.array([sample.novelty for sample in rows], "<f8").tobytes(),
+        np.array([sample.reference_version for sample in rows], "<u4").tobytes(),
+        facts if any(fact != _NO_FACTS for fact in facts) else [],
+        kept if any(kept) else [],
+    )
+    return _HEAD.pack(len(rows), times.max()) + pack(columns)
+
+
+def read(server: Server, blobs: Blobs, monitor: str, since: float, limit: int, bounds: PoolBounds) -> Sequence[Pooled]:
+    """The newest `limit` of the kept samples with time ≥ since, oldest first. Beyond the bytes the oldest are without payload."""
+    found = server.run("pool", {"monitor": monitor, "since": since})
+    kept = [sample for columns, vectors in zip(*found, strict=True) for sample in _unpack(columns, vectors)][-bounds.rows :]
+    wanted = [row for row in zip(kept, _within(kept, bounds.payload_bytes), strict=True) if row[0].time >= since][-limit:]
+    return [sample.pooled(monitor, None if payload is None else payloads.fetch(blobs, payload)) for sample, payload in wanted]
+
+
+def begins(server: Server, monitor: str, bounds: PoolBounds) -> float:
+    """The oldest kept sample's time where older ones have gone, else 0."""
+    pooled, columns = server.together(("HGET", server.key("monitor", monitor), "pooled"), ("LRANGE", server.key("pool", monitor), 0, -1))
+    times = np.concatenate([np.empty(0), *(np.frombuffer(_columns(chunk).times, "<f8") for chunk in columns)])[-bounds.rows :]
+    return float(times.min()) if 0 < len(times) < int(pooled or 0) else 0.0
+
+
+def addresses(server: Server, monitor: str, bounds: PoolBounds) -> set[str]:
+    """Where the payloads lie that `read` would still give."""
+    chunks: Iterable[bytes] = server.ask("LRANGE", server.key("pool", monitor), 0, -1)
+    kept = [sample for chunk in chunks for sample in _unpack(chunk, b"")][-bounds.rows :]
+    return {payload.address for payload in _within(kept, bounds.payload_bytes) if payload is not None}
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """A sample as it lies in a chunk."""
+
+    partition: Partition
+    id: str
+    time: float
+    offset: int
+    novelty: float
+    version: int
+    facts: Facts
+    payload: Kept | None
+    embedding: NDArray[np.float16]
+
+    def pooled(self, monitor: str, payload: Payload | None) -> Pooled:
+        segments, output, label = self.facts
+        return Pooled(
+            monitor=monitor,
+            id=self.id,
+            time=self.time,
+            partition=self.partition,
+            offset=self.offset,
+            payload=payload,
+            segments=segments,
+            output=output,
+            label=label,
+            embedding=self.embedding,
+            novelty=self.novelty,
+            reference_version=self.version,
+        )
+
+
+def _columns(chunk: bytes) -> _Columns:
+    return _decoder.decode(memoryview(chunk)[_HEAD.size :])
+
+
+def _unpack(chunk: bytes, vectors: bytes) -> Iterator[_Row]:
+    found = _columns(chunk)
+    partition, none = Partition(*found.partition), [None] * len(found.ids)
+    matrix = np.frombuffer(vectors, "<f2").reshape(len(found.ids), -1)
+    numbers = ((found.times, "<f8"), (found.offsets, "<i8"), (found.novelty, "<f8"), (found.versions, "<u4"))
+    columns = (np.frombuffer(column, kind).tolist() for column, kind in numbers)
+    facts = found.facts or [_NO_FACTS] * len(found.ids)
+    for row in zip(found.ids, *columns, facts, found.payloads or none, matrix, strict=True):
+        yield _Row(partition, *row)
+
+
+def _within(rows: Sequence[_Row], most: int) -> list[Kept | None]:
+    """Each row's payload, as long as it and all younger ones are no larger than `most`."""
+    kept, size = list[Kept | None](), 0
+    for row in reversed(rows):
+        size += row.payload.size if row.payload else 0
+        kept.append(row.payload if size <= most else None)
+    return kept[::-1]

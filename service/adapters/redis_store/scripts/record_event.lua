@@ -1,0 +1,3 @@
+#!lua flags=allow-oom
+-- use: log
+return record_event(given)

@@ -1,0 +1,152 @@
+"""The one place that talks to Redis: scripts and reads, and every answer that is none as an error that says what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+import msgspec
+import redis
+from redis.exceptions import NoScriptError, RedisError
+
+from service.errors import ArtefactError, ConflictError, DriftgateError, NotFoundError, UnavailableError
+
+SCHEMA = 1
+"""Version of the keys and of what they hold."""
+
+Given: TypeAlias = Mapping[str, Any]
+
+_OURS: Mapping[str, type[DriftgateError]] = {"CONFLICT": ConflictError, "NOTFOUND": NotFoundError}
+"""Codes of the scripts' own refusals."""
+
+_REMEDIES: Mapping[type[RedisError], str] = {
+    redis.AuthenticationError: "check redis.user and the password (DRIFTGATE__REDIS_PASSWORD or redis.password_file)",
+    redis.exceptions.NoPermissionError: "give the ACL user the rights that docs/redis.md lists",
+    redis.exceptions.OutOfMemoryError: "raise maxmemory, or keep less; nothing is lost, samples wait in their log",
+    redis.ReadOnlyError: "this is a replica: connect to the primary, or through Sentinel",
+    redis.BusyLoadingError: "it is reading its file after a start: wait",
+    redis.TimeoutError: "it does not answer in time: see what keeps it",
+    redis.ConnectionError: "see whether it runs and can be reached",
+}
+"""The most special first."""
+
+_ARGUMENTS = 3
+"""Of every script, before the bytes: prefix, schema, document."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_WHERE = re.compile(r" script: [0-9a-f]{40}, on @user_script:\d+\.$")
+
+
+class Server:
+    """A Redis client under a key prefix."""
+
+    def __init__(self, client: redis.Redis, prefix: str) -> None:
+        self._client: Any = client  # its answers are typed as those of the asynchronous one, too
+        self._prefix = prefix
+
+    def key(self, *parts: str) -> str:
+        """As `key` in the scripts makes it."""
+        return ":".join((self._prefix, *parts))
+
+    def run(self, name: str, given: Given | None = None) -> Any:
+        """Runs a script of this package. It is never repeated here: a commit whose answer was lost may be in."""
+        text, digest = script(name)
+        raw = list[bytes]()
+        document = _encode(_apart(given or {}, raw))
+        arguments = (0, self._prefix, SCHEMA, document, *raw)
+        with answered():
+            try:
+                return self._client.execute_command("EVALSHA", digest, *arguments)
+            except NoScriptError:  # a server that has been restarted knows none
+                return self._client.execute_command("EVAL", text, *arguments)
+
+    def upgrade(self, version: int, body: str) -> None:
+        """Turns the keys of a version into those of the next, by a script that another process may have run meanwhile."""
+        text = "\n".join(("#!lua flags=allow-oom", _read("common"), body, "redis.call('SET', key('schema'), schema + 1)"))
+        with answered():
+            self._client.execute_command("EVAL", text, 0, self._prefix, version, _encode({}))
+
+    def ask(self, *command: str | int) -> Any:
+        """One command that reads."""
+        with answered():
+            return self._client.execute_command(*command)
+
+    def together(self, *commands: tuple[str | int, ...]) -> list[Any]:
+        """Several commands that read, at one moment."""
+        with answered():
+            pipeline = self._client.pipeline(transaction=True)
+            for command in commands:
+                pipeline.execute_command(*command)
+            return list(pipeline.execute())
+
+    def close(self) -> None:
+        """Later calls fail."""
+        self._client.close()
+
+
+def _apart(value: Any, raw: list[bytes]) -> Any:
+    """The value with its bytes moved to `raw`, for Redis's msgpack knows none: each is replaced by its place among the arguments."""
+    if isinstance(value, bytes):
+        raw.append(value)
+        return _ARGUMENTS + len(raw)
+    if isinstance(value, Mapping):
+        return {name: _apart(each, raw) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_apart(each, raw) for each in value]
+    return value
+
+
+@cache
+def script(name: str) -> tuple[str, str]:
+    """A script's text with what it uses, and the digest by which the server knows it."""
+    shebang, *body = _read(name).splitlines()
+    used = [part for line in body if line.startswith("-- use: ") for part in line.removeprefix("-- use: ").split()]
+    before = [] if "-- alone" in body else [_read(part) for part in ("common", *used)]
+    text = "\n".join((shebang, *before, *body))
+    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _read(name: str) -> str:
+    return files(__package__).joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """Redis's errors as ours."""
+    try:
+        yield
+    except RedisError as error:
+        raise explained(error) from error
+
+
+def explained(error: RedisError) -> DriftgateError:
+    """What it means, and what to do."""
+    code, _, text = _WHERE.sub("", str(error)).partition(" ")
+    if code in _OURS:
+        return _OURS[code](text)
+    if code == "SCHEMA":
+        return unreadable(int(text))
+    if code == "MISCONF":
+        return UnavailableError("Redis can't write to its disk and takes nothing: free space there, or see its log")
+    for kind, remedy in _REMEDIES.items():
+        if isinstance(error, kind):
+            return UnavailableError(f"Redis: {error}; {remedy}")
+    return ArtefactError(
+        f"Redis: {error}; its keys are not what this driftgate wrote, or the server is of an unknown kind: see docs/redis.md"
+    )
+
+
+def unreadable(version: int) -> ArtefactError:
+    """Keys of another schema: nothing is touched."""
+    if not version:
+        return ArtefactError("Redis no longer holds this installation's keys: it was emptied, or restored from nothing; restart driftgate")
+    age = "a newer" if version > SCHEMA else "an older"
+    return ArtefactError(
+        f"Redis: its keys are of schema {version}, written by {age} driftgate, this one works with schema {SCHEMA}; "
+        "run the version that wrote them, or start with another redis.prefix"
+    )
