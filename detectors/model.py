@@ -203,7 +203,7 @@ class ScanModel:
     def _sliced_moments(self, rest: NDArray[np.float64]) -> Moments:
         """Of the slice's rows, freed of what so few of them add, and of what centring at their own mean takes away."""
         independent = len(rest) / self.dependence.whitened
-        own = Moments.of(np.cov(rest, rowvar=False), self.spectrum.weights).unbiased(independent)
+        own = Moments.of_rows(rest, self.spectrum.weights).unbiased(independent)
         lost = 1 - min((self.dependence.whitened - 1) / len(rest), 0.5)
         return Moments(own.t1 / lost, own.t2 / lost**2, own.t3 / lost**3)
 

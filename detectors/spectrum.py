@@ -56,6 +56,20 @@ class Moments:
             traces.append([np.trace(whitened), np.trace(square), np.vdot(square, whitened)])
         return cls(*np.array(traces).T)
 
+    @classmethod
+    def of_rows(cls, rows: NDArray[np.float64], weights: NDArray[np.float32]) -> Self:
+        """The same from (n, D) rows; of few, their (n, n) inner products have the same traces at a tenth of the cost."""
+        centred = (rows - rows.mean(0)) / np.sqrt(len(rows) - 1)
+        if len(rows) >= rows.shape[1]:
+            return cls.of(centred.T @ centred, weights)
+        traces = []
+        for w in weights:
+            whitened = centred * np.sqrt(w.astype(np.float64))
+            inner = whitened @ whitened.T
+            square = inner @ inner
+            traces.append([np.trace(inner), np.trace(square), np.vdot(square, inner)])
+        return cls(*np.array(traces).T)
+
     def unbiased(self, n: float) -> Moments:
         """Removes what n independent rows add to the plug-in traces: E tr Σ̂² ≈ tr Σ² + (tr Σ)² / n, and likewise for the third."""
         t2 = np.maximum(self.t2 - self.t1**2 / n, 0.1 * self.t2)
