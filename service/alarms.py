@@ -24,6 +24,10 @@ class Reason(StrEnum):
     TRUE_ALARM = "a person confirmed it"
     SEASONAL = "a person called it seasonal"
     REBASED = "the reference was replaced"
+    BLIND = "a window lost more of its input than detection.blind_share"
+    SEEING = "the loss stayed below detection.blind_share for a window"
+    SILENT = "no sample came for longer than is usual"
+    RESUMED = "samples come again"
 
 
 VERDICT = "verdict"

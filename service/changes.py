@@ -8,7 +8,8 @@ from typing import Any
 from service.alarms import Reason
 from service.records import Alarm, AlarmState, OutboxItem, stable_id
 
-_TOLD = {Reason.DRIFT.value: "alarm.opened", Reason.TOLD.value: "alarm.opened", Reason.WORSE.value: "alarm.worse"}
+_OPENED = (Reason.DRIFT, Reason.BLIND, Reason.SILENT, Reason.TOLD)
+_TOLD = {**{reason.value: "alarm.opened" for reason in _OPENED}, Reason.WORSE.value: "alarm.worse"}
 
 
 @dataclass(slots=True)

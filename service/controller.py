@@ -186,12 +186,12 @@ class Controller:
         self._commit(self.streams.sequence, now)
 
     def _explained(self, alarm: Alarm, stream: Stream, pane: Pane) -> Alarm:
-        explained = explain(alarm, stream, pane, Recent.of(self._store, alarm), self._reference)
+        explained = explain(alarm, stream, pane, Recent.of(self._store, alarm, self.streams.lost(alarm)), self._reference)
         self.streams.alarms[alarm.id] = explained
         return explained
 
     def _crossed(self, entry: Pane | Event) -> set[str]:
-        if isinstance(entry, Event) or entry.key.segment not in self.streams.streams:
+        if isinstance(entry, Event) or not entry.summary.count or entry.key.segment not in self.streams.streams:
             return set()
         return {entry.key.segment} if self.streams.streams[entry.key.segment].evidence.alarm else set()
 

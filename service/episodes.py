@@ -20,6 +20,9 @@ from service.records import Accuracy, Family, Measured, Regime
 _SILENCE = 3_600.0
 """Seconds without a pane that are a pause."""
 
+_SLOWER = "e."
+"""Before the names of the second detector's arrays."""
+
 
 def family_of(channel: str) -> Family:
     """Which family a channel belongs to, by its name."""
@@ -155,6 +158,15 @@ class Stream:
             return self.scan.resolved_effect()
         evidence = self.evidence_of(family)
         return np.inf if evidence.above or not evidence.scale else evidence.effect.high
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Both detectors', as arrays."""
+        return {**self.scan.state(), **{_SLOWER + name: value for name, value in self.detector.state().items()}}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Takes up where `state` was taken."""
+        self.scan.restore(state)
+        self.detector.restore({name.removeprefix(_SLOWER): value for name, value in state.items() if name.startswith(_SLOWER)})
 
     def forget(self) -> None:
         """The detector starts anew, for all families: they share its windows."""

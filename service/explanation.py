@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +12,15 @@ from detectors import Described
 from detectors.kinds import name_kind
 from detectors.summarizer import spoilt
 from service.episodes import Stream
-from service.feed import Delivery, Loss, Schema, findings, repeated
+from service.feed import Delivery, Schema, findings, news, repeated
+from service.losses import Loss
 from service.ports import Store
-from service.records import Alarm, ClusterChange, DeadLetter, Exemplar, Pane, Pooled, belongs
+from service.records import Alarm, ClusterChange, Exemplar, Pane, Pooled, belongs
 from service.reference import Reference
 
 _CLUSTERS, _EXEMPLARS, _PER_CLUSTER, _CUT, _LEAST_ROWS = 8, 5, 2, 200, 50
 _MOST_ROWS = 2_000
 """Samples that an alarm is explained by, the newest of its window: measuring an image means decoding it."""
-_LETTERS = 1_000
 NOVEL = "novel"
 """The cluster of samples that lie near no reference cluster."""
 
@@ -37,8 +35,8 @@ def explain(alarm: Alarm, stream: Stream, pane: Pane, recent: Recent, reference:
     witness = (described.features - reference.summarizer.mean) @ stream.scan.direction
     order = np.argsort(-witness, kind="stable")
     window = slice(-alarm.window_samples, None)
-    delivery = Delivery(rows[window], witness[window], _repeated(rows[window], described, reference), recent.loss(alarm))
-    kind = name_kind(replace(stream.scan.signs(), repeated=delivery.repeated, lost=delivery.loss.news))
+    delivery = Delivery(rows[window], witness[window], _repeated(rows[window], described, reference), recent.loss)
+    kind = name_kind(replace(stream.scan.signs(), repeated=delivery.repeated, lost=news(delivery.loss)))
     schema = Schema(reference.tagged(alarm.segment), reference.answered, reference.classes)
     return replace(
         alarm,
@@ -51,34 +49,15 @@ def explain(alarm: Alarm, stream: Stream, pane: Pane, recent: Recent, reference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recent:
-    """What the store keeps of the recent past of a monitor: samples of any segment, oldest first, and what was refused."""
+    """What is known of the recent past of a monitor: kept samples of any segment, oldest first, and what the alarm's window lost."""
 
     pool: Sequence[Pooled]
-    refused: Sequence[DeadLetter] = ()
-    begins: float = -np.inf
-    """From when on both are whole."""
+    loss: Loss = field(default_factory=Loss)
 
     @classmethod
-    def of(cls, store: Store, alarm: Alarm) -> Recent:
-        """Twice the time of the alarm's window, so that there is something before it."""
-        pool = store.pool(alarm.monitor, since=2 * alarm.window_start - alarm.opened)
-        letters = store.dead_letters(monitor=alarm.monitor, limit=_LETTERS)
-        cut = min(letter.time for letter in letters) if len(letters) == _LETTERS else -np.inf
-        return cls(pool, letters, max(cut, pool[0].time if pool else -np.inf))
-
-    def loss(self, alarm: Alarm) -> Loss:
-        """Over the alarm's window, of all that came in for the monitor: what was refused is of no segment."""
-        start = max(alarm.window_start, self.begins)
-        refused, taken = self._between(start, math.nextafter(alarm.opened, math.inf))
-        refused_before, taken_before = self._between(self.begins, start)
-        known = taken_before >= _LEAST_ROWS
-        before = refused_before.total() / (refused_before.total() + taken_before) if known else 0.0
-        return Loss(refused, taken, before)
-
-    def _between(self, start: float, end: float) -> tuple[Counter[str], int]:
-        """Items refused by reason, and samples taken, from one moment to before the other."""
-        refused = Counter(letter.rejected.reason for letter in self.refused if start <= letter.time < end)
-        return refused, sum(start <= row.time < end for row in self.pool)
+    def of(cls, store: Store, alarm: Alarm, loss: Loss) -> Recent:
+        """Since the alarm's window began."""
+        return cls(store.pool(alarm.monitor, since=alarm.window_start), loss)
 
 
 def _described(rows: Sequence[Pooled], reference: Reference) -> Described:

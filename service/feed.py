@@ -13,10 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.clustering import squared_distances
+from service.losses import LATE, RETENTION, UNMATCHED, Loss, is_input
 from service.records import Finding, Pooled
 
 _COPY = 1e-5
 """Squared distance of two copies, as a share of the typical one: float16 and another batch make no more of it."""
+NOT_KEYED = 0.01
+"""Share of unmatched responses from which a topic is taken not to be keyed by the event's id."""
+_MOST_REASONS = 5
 _MOST_ROWS = 2_000
 _NOTABLE = 0.05
 """Share of the window from which something is told."""
@@ -24,30 +28,6 @@ _ERRORS = 3.0
 """Standard errors beyond which a share differs from the reference's."""
 _DRIFTED = 0.1
 """Share of the window's rows, the most drifted, whose source is looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """What of a monitor's whole input could not be used while a window came in."""
-
-    refused: Mapping[str, int] = field(default_factory=dict)
-    """Reason → samples refused for it."""
-    taken: int = 0
-    """Samples that were not."""
-    before: float = 0.0
-    """Share that was refused before the window, 0 where that is not known."""
-
-    @property
-    def share(self) -> float:
-        """Of what came in, 0 to 1."""
-        refused = sum(self.refused.values())
-        return refused / max(refused + self.taken, 1)
-
-    @property
-    def news(self) -> float:
-        """The share, if it is surely more than before the window: what is always lost explains no change."""
-        count = sum(self.refused.values()) + self.taken
-        return self.share if count and _beyond(self.share, self.before, count) else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,10 +63,15 @@ def _arrivals(delivery: Delivery) -> Iterator[Finding]:
         advice = "the same samples came again under other ids: look for retries or a loop in the client"
         yield Finding("repeated samples", delivery.repeated, 0.0, advice)
     loss = delivery.loss
-    if loss.news:
-        reason = max(loss.refused, key=lambda why: loss.refused[why])
-        advice = f"part of the input could not be used, mostly for `{reason}`: `driftgate dlq list` says more"
-        yield Finding("refused samples", loss.share, loss.before, advice)
+    if news(loss):
+        yield Finding(
+            "lost samples",
+            loss.share,
+            loss.before,
+            f"part of the input is missing, most of it as `{loss.worst()}`: {_advice(loss.worst())}",
+        )
+    if loss.unmatched > NOT_KEYED:
+        yield Finding("unmatched responses", loss.unmatched, 0.0, _advice(UNMATCHED))
     times = np.array([row.time for row in delivery.rows])
     if len(times) > 2 and times[-1] > times[0]:
         gap = float(np.diff(times).max() / (times[-1] - times[0]))
@@ -94,6 +79,28 @@ def _arrivals(delivery: Delivery) -> Iterator[Finding]:
             yield Finding(
                 "gap in time", gap, 0.0, "nothing arrived for most of the window: see whether the source or the network stood still"
             )
+
+
+def news(loss: Loss) -> float:
+    """The share that was lost, if it is surely more than before the window: what is always lost explains no change."""
+    return loss.share if loss.items and _beyond(loss.share, loss.before, loss.items) else 0.0
+
+
+def lost(loss: Loss) -> Iterator[Finding]:
+    """The reasons that count most, each with its share of what came."""
+    for reason in sorted(loss.reasons, key=lambda reason: (-loss.reasons[reason], reason))[:_MOST_REASONS]:
+        yield Finding(reason, min(loss.reasons[reason] / max(loss.items, 1), 1.0), 0.0, _advice(reason))
+
+
+def _advice(reason: str) -> str:
+    """What to do about a loss."""
+    if reason == RETENTION:
+        return "the log let go of records before they were read: add workers, or keep its records for longer"
+    if reason == UNMATCHED:
+        return "answers that no request waits for: key the topic by the event's id, or raise kserve.response_timeout"
+    if reason == LATE:
+        return "samples came more than an hour behind the log; they were taken: see the sender's clock and queue"
+    return "`driftgate dlq list` shows them" if is_input(reason) else "see whether the model answers, and its logger logs the answers"
 
 
 def _changed(rows: Sequence[Pooled], schema: Schema) -> Iterator[Finding]:

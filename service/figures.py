@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from service.budget import WEEK
+from service.budget import DAY, WEEK
 from service.episodes import Stream
+from service.losses import Loss
+from service.silence import silence_after
 from service.streams import MonitorStreams
 from service.tuning import Tuning
 
@@ -39,10 +41,35 @@ def describe_status(streams: MonitorStreams) -> Mapping[str, Any]:
         "other_versions": streams.other_versions,
         "untimed": streams.times.untimed,
         "untimed_share": streams.times.recent,
+        "feed": _feed(streams),
     }
 
 
+def _feed(streams: MonitorStreams) -> Mapping[str, Any]:
+    """What the input has lost, and how long it may be silent."""
+    sight, latest = streams.feed.sight, streams.feed.latest
+    return {
+        "blind": sight.blind,
+        "silent": bool(sight.silent),
+        "lost_share": latest.share,
+        "unanswered_share": latest.unanswered / max(latest.taken, 1),
+        "unmatched_share": latest.unmatched,
+        "window": _lost(latest),
+        "day": _lost(sight.losses.over(sight.losses.now - DAY)),
+        "total": sight.losses.total,
+        "silence_after": silence_after(streams.settings.detection.silence_seconds, streams.traffic, sight.rhythm),
+    }
+
+
+def _lost(loss: Loss) -> Mapping[str, Any]:
+    return {"samples": loss.taken, "lost": loss.lost, "reasons": loss.reasons}
+
+
 def _state(streams: MonitorStreams) -> str:
+    if streams.feed.sight.blind:
+        return "blind"
+    if streams.feed.sight.silent:
+        return "silent"
     if streams.alarms:
         return "drifting"
     if streams.times.blind:

@@ -2,6 +2,9 @@
 
 A pane closes after the record that fills it. Before a record's samples are added, every open pane of the partition whose time
 limit the log's time (a running maximum) has passed closes, in order of monitor and segment. Nothing looks at a clock.
+
+What could not be taken is counted in the pane of the undivided stream, which opens for it where none is: so what a monitor has lost is
+a function of the log as well, and stands at the place where it was lost.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.summarizer import Described, Summarizer
+from service.losses import is_input
 from service.quality import Gauge
 from service.records import OTHER, WHOLE, Pane, PaneKey, Partition
 
@@ -45,18 +49,28 @@ class PaneRules:
 class _OpenPane:
     """A pane that still takes samples: what earlier batches left in `summary`, this batch's as rows. Mutable, for the inner loop."""
 
-    __slots__ = ("count", "expires", "first_time", "key", "last_offset", "last_time", "limit", "rows", "rules", "summary")
+    __slots__ = (
+        "count", "expires", "first_time", "key", "last_offset", "last_time", "limit",
+        "losses", "lost", "rows", "rules", "summary", "touched",
+    )  # fmt: skip
 
     def __init__(self, key: PaneKey, rules: PaneRules, time: float) -> None:
         self.key = key
         self.rules = rules
         self.limit = rules.samples
-        self.first_time = self.last_time = time
-        self.expires = time + rules.seconds
         self.last_offset = key.first_offset
         self.count = 0
         self.summary = rules.summarizer.empty()
         self.rows: list[int] = []
+        self.losses: dict[str, int] = {}
+        self.lost = 0
+        self.touched = False
+        self.begin(time)
+
+    def begin(self, time: float) -> None:
+        """Time starts with the first sample: what was lost before it may be long ago."""
+        self.first_time = self.last_time = time
+        self.expires = time + self.rules.seconds
 
     @classmethod
     def of(cls, pane: Pane, rules: PaneRules) -> _OpenPane:
@@ -64,7 +78,14 @@ class _OpenPane:
         open_pane = cls(pane.key, rules, pane.first_time)
         open_pane.last_time, open_pane.last_offset = pane.last_time, pane.last_offset
         open_pane.count, open_pane.summary = pane.summary.count, pane.summary
+        open_pane.losses, open_pane.lost = dict(pane.losses), sum(count for reason, count in pane.losses.items() if is_input(reason))
         return open_pane
+
+    def lose(self, reason: str, samples: int) -> None:
+        """Counts samples that are not there."""
+        self.losses[reason] = self.losses.get(reason, 0) + samples
+        self.lost += samples if is_input(reason) else 0
+        self.touched = True
 
     def reduced(self, described: Mapping[str, Described]) -> Pane:
         """The pane with this batch's rows summed in."""
@@ -72,19 +93,20 @@ class _OpenPane:
             new = self.rules.summarizer.summarize(described[self.key.monitor], _selector(self.rows))
             self.summary = self.summary.merge(new) if self.summary.count else new
             self.rows = []
-        return Pane(self.key, self.last_offset, self.first_time, self.last_time, self.summary)
+        self.touched = False
+        return Pane(self.key, self.last_offset, self.first_time, self.last_time, self.summary, losses=dict(self.losses))
 
 
 class Folder:
     """The open panes of one partition.
 
-    Per record: `advance`, `add` for each sample, `settle`. Per batch: `collect`, with the batch's samples described, gives what
-    closed and what was touched.
+    Per record: `advance`, `add` for each sample and `lose` for what is none, `settle`. Per batch: `collect`, with the batch's samples
+    described, gives what closed and what was touched.
     """
 
-    def __init__(self, partition: Partition, *, time: float) -> None:
+    def __init__(self, partition: Partition, *, time: float, offset: int = 0) -> None:
         self.time = time
-        self.offset = -1
+        self.offset = offset
         self._partition = partition
         self._open: dict[tuple[str, str], _OpenPane] = {}
         self._full: dict[tuple[str, str], _OpenPane] = {}
@@ -113,12 +135,24 @@ class Folder:
             pane = self._open.get(at)
             if pane is None:
                 pane = self._start(rules, segment)
+            elif not pane.count:
+                pane.begin(self.time)
+                self._next_expiry = min(self._next_expiry, pane.expires)
             pane.rows.append(row)
             pane.count += 1
             pane.last_offset = self.offset
             pane.last_time = self.time
             if pane.count >= pane.limit:
                 self._full[at] = pane
+
+    def lose(self, rules: PaneRules, reason: str, samples: int = 1) -> None:
+        """Counts samples of the record that could not be taken. As many as fill a pane close it: time may stand still."""
+        at = (rules.monitor, WHOLE)
+        pane = self._open.get(at) or self._start(rules, WHOLE)
+        pane.lose(reason, samples)
+        pane.last_offset, pane.last_time = self.offset, self.time
+        if pane.lost >= pane.limit:
+            self._full[at] = pane
 
     def settle(self) -> None:
         """Ends the record: closes what it filled."""
@@ -135,7 +169,7 @@ class Folder:
         """(closed, touched) since the last call; `described` holds the batch's samples of each monitor, in the order of their rows."""
         closed = [*self._left, *(pane.reduced(described) for pane in self._closed)]
         self._left, self._closed = [], []
-        return tuple(closed), tuple(pane.reduced(described) for pane in self._open.values() if pane.rows)
+        return tuple(closed), tuple(pane.reduced(described) for pane in self._open.values() if pane.rows or pane.touched)
 
     def _start(self, rules: PaneRules, segment: str) -> _OpenPane:
         key = PaneKey(rules.monitor, segment, rules.reference_version, self._partition, self.offset)
@@ -144,7 +178,8 @@ class Folder:
         return pane
 
     def _close_late(self) -> None:
-        self._close([at for at, pane in self._open.items() if self.time > pane.expires])
+        """One that opened for what was lost just before this record stays for it: no two panes have one key."""
+        self._close([at for at, pane in self._open.items() if self.time > pane.expires and pane.key.first_offset != self.offset])
         self._next_expiry = min((pane.expires for pane in self._open.values()), default=math.inf)
 
     def _close(self, which: Iterable[tuple[str, str]]) -> None:

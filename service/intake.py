@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from service import losses
 from service.decoding.envelope import encode
 from service.describing import Taken, describe, pool_rows
 from service.embedding import Vectors
@@ -58,7 +59,7 @@ class Intake:
         self._committed = self._next = assignment.offset
         self._original: Original | None = None
         """Of the record in hand."""
-        self._folder = Folder(assignment.partition, time=assignment.time)
+        self._folder = Folder(assignment.partition, time=assignment.time, offset=assignment.offset)
         self._recent = RecentIds(assignment.recent_ids)
         self._join = Join(assignment.waiting)
         self._begin()
@@ -75,8 +76,12 @@ class Intake:
                 self._next = record.offset + 1
 
     def pass_over(self, offset: int) -> None:
-        """The log has let go of everything before `offset`."""
-        self._lost += offset - self._next
+        """The log has let go of everything before `offset`: a loss of every monitor that reads it."""
+        gone, self._folder.offset = offset - self._next, self._next
+        for name in self._readers():
+            self._lose(name, losses.RETENTION, gone)
+        self._folder.settle()
+        self._lost += gone
         self._next = offset
 
     def release(self, monitor: str, *, waiting: bool) -> None:
@@ -168,6 +173,7 @@ class Intake:
     def _take_sample(self, sample: Sample, index: int, vectors: Vectors) -> None:
         vector = self._vector(sample, index, vectors)
         if vector is not None and self._is_new("sample", sample.monitor, sample.id):
+            self._note_late(sample)
             self._take(sample, vector, sample.output or vectors.outputs.get(sample))
 
     def _take_request(self, request: Request, index: int, vectors: Vectors) -> None:
@@ -175,6 +181,7 @@ class Intake:
             vector = self._vector(sample, number, vectors)
             if vector is None or not self._is_new("request", request.monitor, f"{request.event_id}/{place}"):
                 continue
+            self._note_late(sample)
             output, monitor = sample.output or vectors.outputs.get(sample), self._monitors[request.monitor]
             if monitor.joins:
                 key, expires = event_key(request.monitor, request.event_id), self._folder.time + monitor.response_timeout
@@ -205,6 +212,23 @@ class Intake:
         for waiting in unanswered:
             self._unanswered[waiting.sample.monitor, why] += 1
             self._take(waiting.sample, waiting.embedding, waiting.sample.output)
+            self._lose(waiting.sample.monitor, losses.unanswered(why))
+
+    def _note_late(self, sample: Sample) -> None:
+        if sample.time < self._folder.time - losses.LATE_SECONDS:
+            self._lose(sample.monitor, losses.LATE)
+
+    def _readers(self) -> Iterable[str]:
+        """Those that name the topic; what ingest fills is of any."""
+        declared = {name: monitor.settings.topic for name, monitor in self._monitors.items()}
+        named = [name for name, topic in declared.items() if topic is not None and topic.name == self.partition.topic]
+        return named or declared
+
+    def _lose(self, monitor: str | None, reason: str, samples: int = 1) -> None:
+        """Counts what can't be used beside the samples of its monitor, where that makes panes."""
+        watched = self._monitors.get(monitor or "")
+        if watched is not None and watched.rules is not None:
+            self._folder.lose(watched.rules, reason, samples)
 
     def _take(self, sample: Sample, vector: NDArray[np.float32], output: Output | None) -> None:
         taken = self._taken.setdefault(sample.monitor, [])
@@ -232,6 +256,7 @@ class Intake:
 
     def _letter(self, rejected: Rejected) -> None:
         self._letters.append(DeadLetter(self.partition, self._folder.offset, self._folder.time, rejected, self._original))
+        self._lose(rejected.monitor, losses.of_letter(rejected))
 
 
 def _with_output(sample: Sample, output: Output | None) -> Sample:
@@ -244,6 +269,6 @@ def _unknown(monitor: str) -> InputError:
 
 def _unmatched(event_id: str) -> InputError:
     return InputError(
-        "unmatched_response",
+        losses.UNMATCHED,
         f"no request {event_id!r:.80} waits in this partition: it came too late, twice, or the topic is not keyed by the event's id",
     )

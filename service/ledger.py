@@ -13,7 +13,7 @@ from scipy.special import gammaincinv
 from service.alarms import HOLD_BACK_GROWTH, HOLD_BACK_SECONDS, Reason
 from service.budget import ALLOCATION, DAY, WEEK, week_of, week_start
 from service.ports import Store
-from service.records import Alarm, AlarmState, Event, Measured, Regime, Step, Verdict
+from service.records import Alarm, AlarmState, Event, Family, Measured, Regime, Step, Verdict
 from service.records.ledger import Entry, FalseAlarms, Ledger, Proposal, Tally
 from service.settings import BudgetSettings
 
@@ -34,7 +34,7 @@ def keep(store: Store, monitors: Sequence[str], budget: BudgetSettings, *, weeks
     total = _sum(tallies)
     events = [event for name in monitors for event in store.events(name) if week_of(event.time) >= first]
     entries = sorted([*_of_alarms(alarms), *_of_events(events)], key=lambda entry: entry.time)
-    seasonal = [alarm for alarm in reversed(alarms) if alarm.verdict is Verdict.SEASONAL]
+    seasonal = [alarm for alarm in reversed(alarms) if alarm.verdict is Verdict.SEASONAL and alarm.family is not Family.FEED]
     begins = {name: store.pool_begins(name) for name in {alarm.monitor for alarm in seasonal}}
     proposals = tuple(propose(alarm, pool_begins=begins[alarm.monitor]) for alarm in seasonal)
     return Ledger(tallies, total, measure(total, budget.days), tuple(entries), proposals)
@@ -103,6 +103,7 @@ def _weeks(alarms: Iterable[Alarm], spent: Iterable[Mapping[str, Any]]) -> Itera
 
 
 def _tally(start: float, alarms: Sequence[Alarm]) -> Tally:
+    alarms = [alarm for alarm in alarms if alarm.family is not Family.FEED]  # of drift alone the budget speaks
     inside = Counter(alarm.verdict for alarm in alarms if alarm.regime is Regime.ACTIVE)
     outside = sum(alarm.regime is not Regime.ACTIVE for alarm in alarms)
     return Tally(
@@ -126,11 +127,13 @@ def _sum(weeks: Sequence[Tally]) -> Tally:
 
 def _of_alarms(alarms: Iterable[Alarm]) -> Iterator[Entry]:
     for alarm in alarms:
-        opened = f"{alarm.kind}, effect {100 * alarm.effect.estimate:.1f} % ({alarm.family}, {alarm.severity}, {alarm.regime})"
+        fed = alarm.family is Family.FEED
+        effect = "" if fed else f", effect {100 * alarm.effect.estimate:.1f} %"
+        opened = f"{alarm.kind}{effect} ({alarm.family}, {alarm.severity}, {alarm.regime})"
         over = False
         for number, step in enumerate(alarm.history):
             yield Entry(step.time, alarm.monitor, *_said(step, opened if number == 0 else ""), alarm.segment, alarm.id)
-            if step.reason in {Reason.FALSE_ALARM, Reason.SEASONAL} and not over:
+            if step.reason in {Reason.FALSE_ALARM, Reason.SEASONAL} and not over and not fed:
                 yield Entry(step.time, alarm.monitor, "held back", _hold_back(alarm), alarm.segment, alarm.id)
             over = over or step.state == AlarmState.RESOLVED
 

@@ -55,6 +55,9 @@ class Observer(Protocol):
     def alarm(self, alarm: Alarm) -> None:
         """An alarm took a step: opened, acknowledged, resolved."""
 
+    def silent(self, monitor: str, seconds: float) -> None:
+        """How long nothing of the monitor has come."""
+
     # outbox
     def delivery(self, kind: str, outcome: str) -> None:
         """An attempt to deliver: `delivered`, `retry` or `dead`."""
@@ -88,6 +91,9 @@ class Silent:
         pass
 
     def alarm(self, alarm: Alarm) -> None:
+        pass
+
+    def silent(self, monitor: str, seconds: float) -> None:
         pass
 
     def delivery(self, kind: str, outcome: str) -> None:

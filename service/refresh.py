@@ -21,6 +21,7 @@ from service.records import (
     BatchState,
     Candidate,
     CycleState,
+    Family,
     Label,
     OutboxItem,
     RefreshCycle,
@@ -62,9 +63,10 @@ class Opening:
 
 
 def wanted(alarm: Alarm, settings: RefreshSettings, cycles: Sequence[RefreshCycle]) -> bool:
-    """Whether the alarm opens a cycle by itself: allowed, unresolved, on the whole stream, its first, and no other is under way."""
+    """Whether the alarm opens a cycle by itself: allowed, unresolved, of drift on the whole stream, its first, no other under way."""
     idle = all(cycle.state in ENDED and cycle.opened_by != alarm.id for cycle in cycles)
-    return settings.automatic and idle and alarm.segment == WHOLE and alarm.state is not AlarmState.RESOLVED
+    drifted = alarm.segment == WHOLE and alarm.family is not Family.FEED
+    return settings.automatic and idle and drifted and alarm.state is not AlarmState.RESOLVED
 
 
 # --- pure steps ---------------------------------------------------------------------------------------------------

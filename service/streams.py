@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from detectors import Evidence
 from detectors.fleet import EDetector
@@ -18,7 +14,6 @@ from detectors.stream import StreamScan
 from service.alarms import (
     HOLD_BACK_GROWTH,
     HOLD_BACK_SECONDS,
-    Episode,
     HeldBack,
     Reason,
     Rules,
@@ -30,10 +25,13 @@ from service.alarms import (
     step,
     withhold,
 )
+from service.blindness import Feed
 from service.budget import ALLOCATION, Allocation, Exposures
+from service.checkpoints import REMEDY, Head, Kept, below, read, write
 from service.episodes import Stream, Traffic, measured
 from service.errors import ArtefactError
 from service.hours import LogTimes
+from service.losses import Loss
 from service.records import (
     WHOLE,
     Alarm,
@@ -49,11 +47,9 @@ from service.records import (
 )
 from service.reference import Reference, effective_tolerance
 from service.settings import MonitorSettings
+from service.silence import SILENCE
 from service.tuning import Tuning
 
-_FORMAT = 2
-"""Of checkpoints; goes up with every change to what they hold."""
-_REMEDY = "run the version that wrote it, or start with another directory: the alarms that it holds open would be lost"
 _DRIFTS = (0.05, 0.1, 0.2, 0.5)
 """Shares of new content whose expected delay is shown."""
 
@@ -64,6 +60,8 @@ class Outcome:
 
     alarms: tuple[Alarm, ...] = ()
     opened: Mapping[str, Stream] = field(default_factory=dict)
+    hidden: Loss | None = None
+    """What the window of an alarm has lost that did not open for it."""
 
 
 class MonitorStreams:
@@ -77,6 +75,7 @@ class MonitorStreams:
         self.other_versions = 0
         self.exposures = Exposures()
         self.times = LogTimes()
+        self.feed = Feed(settings, reference.version)
         self.tuning = Tuning(settings, reference)
         tolerance = effective_tolerance(settings, reference.model)
         self.alarms: dict[str, Alarm] = {}
@@ -103,6 +102,10 @@ class MonitorStreams:
         """Samples that an open alarm's stream has taken since it opened."""
         return self.streams[alarm.segment].samples - alarm.at_sample
 
+    def lost(self, alarm: Alarm) -> Loss:
+        """What the alarm's window has lost of the monitor's whole input, asked when it opens."""
+        return _lost(self, self.streams[alarm.segment], alarm.window_start, alarm.window_samples)
+
     def apply(self, entry: Pane | Event) -> Outcome:
         """Decides one entry of the log, in sequence order."""
         self.sequence = entry.sequence
@@ -110,8 +113,9 @@ class MonitorStreams:
 
     def inherit(self, checkpoint: bytes) -> None:
         """Takes over what outlives a reference: how much traffic there is, the last allocation, and what the budget has seen."""
-        head = _parts(checkpoint)[0]
+        head = read(checkpoint)[0]
         self.exposures = head.exposures
+        self.feed.inherit(head.sight)
         for kept in head.streams:
             if kept.segment in self.streams:
                 self.streams[kept.segment].traffic = kept.traffic
@@ -140,29 +144,26 @@ class MonitorStreams:
             return Outcome()
         if pane.key.segment == WHOLE:
             self.samples += pane.summary.count
+            self.feed.take(pane)
         stream = self.streams.get(pane.key.segment)
-        if stream is None:
-            return Outcome()
-        self._expose(stream, pane)
-        stream.take(pane.summary, self._span(pane))
-        outcomes = [self._weigh(stream, family, evidence, pane) for family, evidence in stream.weighed()]
+        outcomes = self._weighed(stream, pane) if stream is not None and pane.summary.count else []
+        hidden = next((outcome.hidden for outcome in outcomes if outcome.hidden), None)
+        fed = self._stand(*self.feed.judge(pane, hidden, self.alarms, at_sample=self.streams[WHOLE].samples))
         opened = {alarm: stream for outcome in outcomes for alarm, stream in outcome.opened.items()}
-        return Outcome(tuple(alarm for outcome in outcomes for alarm in outcome.alarms), opened)
+        return Outcome((*(alarm for outcome in outcomes for alarm in outcome.alarms), *fed.alarms), opened)
 
-    def _span(self, pane: Pane) -> tuple[float, float]:
-        """Where the reference goes by the hour, only of a pane whose hour is known."""
-        if self.reference.model.profile.clock.size == 1:
-            return pane.first_time, pane.last_time
-        return self.times.span(pane, full=pane.summary.count >= self.settings.detection.pane_samples)
+    def _weighed(self, stream: Stream, pane: Pane) -> list[Outcome]:
+        _expose(self, stream, pane)
+        stream.take(pane.summary, _span(self, pane))
+        return [self._weigh(stream, family, evidence, pane) for family, evidence in stream.weighed()]
 
-    def _expose(self, stream: Stream, pane: Pane) -> None:
-        """Counts what the pane could have cost."""
-        count, whole = pane.summary.count, stream.segment == WHOLE
-        gone = stream.traffic.add(count, pane.last_time)
-        if stream.regime is Regime.SHADOW:
-            return
-        allowed = count / stream.run_length if stream.regime is Regime.ACTIVE else 0.0
-        self.exposures.add(pane.last_time, seconds=gone if whole else 0.0, samples=count if whole else 0, allowed=allowed)
+    def _stand(self, *changed: Alarm) -> Outcome:
+        """Alarms as they are now; what is resolved stands no more."""
+        self.alarms |= {alarm.id: alarm for alarm in changed}
+        for alarm in changed:
+            if alarm.state is AlarmState.RESOLVED:
+                del self.alarms[alarm.id]
+        return Outcome(changed)
 
     def _weigh(self, stream: Stream, family: Family, evidence: Evidence, pane: Pane) -> Outcome:
         """What a pane's evidence in one family means for the family's episode."""
@@ -170,7 +171,10 @@ class MonitorStreams:
         if episode.alarm:
             return self._follow(stream, family, evidence, pane)
         if should_open(episode, evidence, self.rules, pane.last_time):
-            return self._open(stream, family, evidence, pane)
+            loss = _lost(self, stream, stream.scan.window_start(evidence), evidence.scale)
+            if not self.feed.hides(family, loss):
+                return self._open(stream, family, evidence, pane)
+            return Outcome(hidden=loss)
         stream.episodes[family] = withhold(episode, evidence, self.rules, pane.last_time)
         return Outcome()
 
@@ -184,7 +188,7 @@ class MonitorStreams:
     def _follow(self, stream: Stream, family: Family, evidence: Evidence, pane: Pane) -> Outcome:
         """An open episode grows critical or, after long calm, resolves."""
         alarm = self.alarms[stream.episodes[family].alarm]
-        upper = stream.calm_bound(family)
+        upper = np.inf if self.feed.sight.blind else stream.calm_bound(family)
         stream.episodes[family], over = calm(stream.episodes[family], upper, samples=stream.samples, now=pane.last_time, rules=self.rules)
         if over:
             return self._close(stream, step(alarm, AlarmState.RESOLVED, Reason.CALM, time=pane.last_time))
@@ -193,18 +197,14 @@ class MonitorStreams:
             or _renamed(alarm, stream, pane)
             or _worse(alarm, evidence, self.rules, pane)
         )
-        if changed is None:
-            return Outcome()
-        self.alarms[alarm.id] = changed
-        return Outcome((changed,))
+        return self._stand(changed) if changed else Outcome()
 
     def _close(self, stream: Stream, alarm: Alarm, held_back: HeldBack | None = None) -> Outcome:
         """Only a resolution, a verdict or a rebase makes a detector forget."""
         stream.forget()
         episode = stream.episodes[alarm.family]
         stream.episodes[alarm.family] = replace(episode, alarm="", calm_since=None, held_back=held_back)
-        self.alarms.pop(alarm.id, None)
-        return Outcome((alarm,))
+        return self._stand(alarm)
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -212,13 +212,17 @@ class MonitorStreams:
         if event.kind == ALLOCATION:
             self._tune(Allocation.of(event))
             return Outcome()
+        if event.kind == SILENCE:
+            return self._stand(*self.feed.silence(event, at_sample=self.streams[WHOLE].samples))
         alarm = self.alarms.get(event.subject)
         if alarm is None:
             return Outcome()
         changed = apply_event(alarm, event)
         if changed.state is not AlarmState.RESOLVED:
-            self.alarms[alarm.id] = changed
-            return Outcome((changed,) if changed is not alarm else ())
+            return self._stand(changed) if changed is not alarm else Outcome()
+        if alarm.family is Family.FEED:
+            self.feed.close(alarm.id)
+            return self._stand(changed)
         stream = self.streams[alarm.segment]
         held_back = HeldBack(HOLD_BACK_GROWTH * alarm.effect.estimate, self.traffic.last + HOLD_BACK_SECONDS)
         return self._close(stream, changed, held_back if changed.verdict in {Verdict.FALSE, Verdict.SEASONAL} else None)
@@ -227,45 +231,62 @@ class MonitorStreams:
 
     def checkpoint(self) -> bytes:
         """Everything decided so far, as an .npz without pickle."""
-        arrays: dict[str, NDArray[np.generic]] = {}
-        for number, stream in enumerate(self.streams.values()):
-            arrays |= {f"{number}.{name}": value for name, value in stream.scan.state().items()}
-            arrays |= {f"{number}.e.{name}": value for name, value in stream.detector.state().items()}
-        head = _Head(
-            format=_FORMAT,
+        kept = [(f"{number}.", stream.state()) for number, stream in enumerate(self.streams.values())]
+        arrays = {prefix + name: value for prefix, state in kept for name, value in state.items()}
+        head = Head(
             version=self.reference.version,
             sequence=self.sequence,
             samples=self.samples,
             other_versions=self.other_versions,
-            streams=[_Kept(s.segment, s.episodes, s.traffic, s.samples) for s in self.streams.values()],
+            streams=[Kept(s.segment, s.episodes, s.traffic, s.samples) for s in self.streams.values()],
             alarms=list(self.alarms.values()),
             exposures=self.exposures,
             times=self.times,
+            sight=self.feed.sight,
             allocation=self.tuning.allocation,
         )
-        arrays["head"] = np.frombuffer(msgspec.json.encode(head), np.uint8)
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
-        return buffer.getvalue()
+        return write(head, arrays)
 
     def restore(self, checkpoint: bytes) -> bool:
         """Takes up a checkpoint of the same reference version; False (and nothing changed) for another's."""
-        head, arrays = _parts(checkpoint)
+        head, arrays = read(checkpoint)
         if head.version != self.reference.version or [kept.segment for kept in head.streams] != list(self.streams):
             return False
         streams = {segment: self._stream(segment, self.rules.tolerance) for segment in self.streams}
         try:
             for number, (stream, kept) in enumerate(zip(streams.values(), head.streams, strict=True)):
-                stream.scan.restore(_below(f"{number}.", arrays))
-                stream.detector.restore(_below(f"{number}.e.", arrays))
+                stream.restore(below(f"{number}.", arrays))
                 stream.episodes, stream.traffic, stream.samples = kept.episodes, kept.traffic, kept.samples
         except (KeyError, ValueError) as error:
-            raise ArtefactError(f"monitor {self.settings.name}: the checkpoint does not fit its reference ({error}); {_REMEDY}") from error
+            raise ArtefactError(f"monitor {self.settings.name}: the checkpoint does not fit its reference ({error}); {REMEDY}") from error
         self.streams, self.alarms = streams, {alarm.id: alarm for alarm in head.alarms}
         self.sequence, self.samples, self.other_versions = head.sequence, head.samples, head.other_versions
-        self.exposures, self.times = head.exposures, head.times
+        self.exposures, self.times, self.feed.sight = head.exposures, head.times, head.sight
         self._tune(head.allocation)
         return True
+
+
+def _lost(streams: MonitorStreams, stream: Stream, start: float, samples: int) -> Loss:
+    """Of the whole input, as what is lost is of no segment: since then, or as many samples as came while the stream took those."""
+    share = streams.streams[WHOLE].samples / max(stream.samples, 1)
+    return streams.feed.sight.losses.over(start, samples=samples * max(share, 1.0))
+
+
+def _span(streams: MonitorStreams, pane: Pane) -> tuple[float, float]:
+    """Where the reference goes by the hour, only of a pane whose hour is known."""
+    if streams.reference.model.profile.clock.size == 1:
+        return pane.first_time, pane.last_time
+    return streams.times.span(pane, full=pane.summary.count >= streams.settings.detection.pane_samples)
+
+
+def _expose(streams: MonitorStreams, stream: Stream, pane: Pane) -> None:
+    """Counts what the pane could have cost."""
+    count, whole = pane.summary.count, stream.segment == WHOLE
+    gone = stream.traffic.add(count, pane.last_time)
+    if stream.regime is Regime.SHADOW:
+        return
+    allowed = count / stream.run_length if stream.regime is Regime.ACTIVE else 0.0
+    streams.exposures.add(pane.last_time, seconds=gone if whole else 0.0, samples=count if whole else 0, allowed=allowed)
 
 
 def _spoken(alarm: Alarm, pane: Pane, *, quiet: bool) -> Alarm | None:
@@ -321,45 +342,3 @@ def _alarm(streams: MonitorStreams, stream: Stream, family: Family, evidence: Ev
         history=(Step(AlarmState.OPEN.value, Reason.DRIFT.value, pane.last_time),),
         version=1,
     )
-
-
-class _Format(msgspec.Struct):
-    format: int = 0
-
-
-class _Kept(msgspec.Struct):
-    segment: str
-    episodes: dict[Family, Episode]
-    traffic: Traffic
-    samples: int
-
-
-class _Head(_Format, kw_only=True):
-    version: int
-    sequence: int
-    samples: int
-    other_versions: int
-    streams: list[_Kept]
-    alarms: list[Alarm]
-    exposures: Exposures
-    allocation: Allocation | None
-    times: LogTimes
-
-
-def _parts(checkpoint: bytes) -> tuple[_Head, dict[str, NDArray[np.generic]]]:
-    """What a checkpoint says of the monitor, and its detectors' arrays."""
-    try:
-        with np.load(io.BytesIO(checkpoint), allow_pickle=False) as file:
-            arrays = dict(file)
-        head = arrays.pop("head").tobytes()
-        written = msgspec.json.decode(head, type=_Format).format
-        if written == _FORMAT:
-            return msgspec.json.decode(head, type=_Head), arrays
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
-        raise ArtefactError(f"a monitor's checkpoint in the store is damaged ({error}); {_REMEDY}") from error
-    raise ArtefactError(f"a monitor's checkpoint in the store has format {written}, this driftgate reads {_FORMAT}; {_REMEDY}")
-
-
-def _below(prefix: str, arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
-    """Those whose name begins so, under the rest of it."""
-    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}

@@ -14,6 +14,7 @@ from service.decoding.kserve_bodies import instances_of, outputs_of
 from service.decoding.options import SampleOptions
 from service.decoding.sample_json import decode_sample, original_of, time_of
 from service.errors import InputError
+from service.losses import RESPONSE
 from service.records import KEPT_BYTES, Item, Output, Rejected, Request, Response, Sample
 from service.settings import KserveSettings, MonitorSettings
 
@@ -81,7 +82,7 @@ def decode_event(event: Event, monitor: MonitorSettings, *, now: float, options:
     try:
         return _decoded(event, monitor, now=now, options=options)
     except InputError as error:
-        return [Rejected(error.reason, str(error), original_of(event.original), monitor=monitor.name)]
+        return [Rejected(error.reason, str(error), original_of(event.original), monitor=monitor.name, stage=_stage(event))]
 
 
 def _endpoint(attributes: Mapping[str, str]) -> str:
@@ -135,9 +136,14 @@ def _response(event: Event, monitor: MonitorSettings) -> Sequence[Item]:
 def _refused(event: Event, monitor: MonitorSettings, errors: Iterable[tuple[int, InputError]]) -> list[Rejected]:
     """The first carries the event: ten thousand copies of it would fill memory and disk."""
     return [
-        Rejected(error.reason, str(error), b"" if number else original_of(event.original), i, monitor.name)
+        Rejected(error.reason, str(error), b"" if number else original_of(event.original), i, monitor.name, _stage(event))
         for number, (i, error) in enumerate(errors)
     ]
+
+
+def _stage(event: Event) -> str:
+    """An answer that can't be read takes nothing from the input."""
+    return RESPONSE if event.type.endswith(_RESPONSE) else "DECODE"
 
 
 def _body(event: Event) -> Mapping[str, Any]:

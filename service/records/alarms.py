@@ -12,6 +12,8 @@ class Family(StrEnum):
     INPUT = "input"
     OUTPUT = "output"
     QUALITY = "quality"
+    FEED = "feed"
+    """None of them: the monitor does not see its input, or none comes."""
 
 
 class Severity(StrEnum):
@@ -106,7 +108,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """An episode of drift on one stream and channel family."""
+    """An episode of drift on one stream and channel family, or of a feed that brings no samples to see drift in."""
 
     id: str
     monitor: str
@@ -115,7 +117,8 @@ class Alarm:
     reference_version: int
     kind: str
     """The finer kind of drift, an annotation that is revised once the window has doubled: `new content`, `changed mix`,
-    `quality loss: spelling high`, `changed predictions`, `confidence`, `feed: repeated samples`."""
+    `quality loss: spelling high`, `changed predictions`, `confidence`, `feed: repeated samples`; of the feed's own family
+    `blind: 34 % lost (type)` and `no traffic for 3 min`."""
     severity: Severity
     state: AlarmState
     at_sample: int

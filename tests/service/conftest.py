@@ -147,9 +147,10 @@ class Log:
         self._vectors = vectors
         self._epoch = store.assign(PARTITION).epoch
 
-    def add(self, rows: NDArray[np.float32], *, version: int = 1) -> None:
-        """The rows, a multiple of the pane's size, one sample a second."""
+    def add(self, rows: NDArray[np.float32], *, version: int = 1, losses: Mapping[str, int] | None = None) -> None:
+        """The rows, a multiple of the pane's size, one sample a second; each pane lost so much."""
         panes = self._world.panes(rows, after=self.offset // PANE_SAMPLES, version=version)
+        panes = [replace(pane, losses=losses or {}) for pane in panes]
         novelty = self._world.reference.summarizer.describe(rows).novelty.tolist()
         pooled = [self._pooled(n, row, new, version) for n, (row, new) in enumerate(zip(rows, novelty, strict=True), self.offset)]
         commit = Commit(

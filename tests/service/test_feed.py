@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.feed import Delivery, Loss, Schema, findings, repeated
+from service.feed import Delivery, Schema, findings, lost, news, repeated
+from service.losses import LATE, RETENTION, UNMATCHED, Loss, unanswered
 from service.records import Output, Partition, Pooled
 
 ROWS = np.random.default_rng(1).standard_normal((400, 6)).astype(np.float32)
@@ -35,7 +36,7 @@ def test_ordinary_delivery_is_not_told(ordinary: Delivery) -> None:
 def test_what_may_be_ours_is_told(ordinary: Delivery) -> None:
     rows = ordinary.rows
     assert told(replace(ordinary, repeated=0.3)) == ["repeated samples"]
-    assert told(replace(ordinary, loss=Loss({"type": 50}, 200))) == ["refused samples"]
+    assert told(replace(ordinary, loss=Loss({"type": 50}, 200))) == ["lost samples"]
     assert told(replace(ordinary, rows=[replace(row, segments={}) for row in rows])) == ["no tag locale"]
     assert told(replace(ordinary, rows=[replace(row, output=None) for row in rows])) == ["no output"]
     assert told(replace(ordinary, rows=[replace(row, segments={"lang": "en"}) for row in rows])) == ["no tag locale", "new tag lang"]
@@ -55,21 +56,34 @@ def test_copies_are_counted_beyond_the_references_own() -> None:
 
 
 def test_what_was_refused_is_told_with_its_reason(ordinary: Delivery) -> None:
-    (finding,) = findings(replace(ordinary, loss=Loss({"time": 3, "type": 47}, 200, 0.01)), Schema({"locale": 1.0}, 1.0))
+    (finding,) = findings(replace(ordinary, loss=Loss({"time": 3, "type": 47}, 200, before=0.01)), Schema({"locale": 1.0}, 1.0))
     assert (finding.share, finding.expected) == (0.2, 0.01)
     assert "`type`" in finding.advice
 
 
 @pytest.mark.parametrize(
-    ("loss", "news"),
+    ("loss", "share"),
     [
         (Loss({"type": 50}, 200), 0.2),
         (Loss({"type": 50}, 200, before=0.2), 0.0),
         (Loss({"type": 50}, 200, before=0.1), 0.2),
         (Loss({"type": 50}, 10_000), 0.0),
+        (Loss({LATE: 50, unanswered("timeout"): 50}, 200), 0.0),
         (Loss({"type": 1}, 1), 0.0),
         (Loss(), 0.0),
     ],
 )
-def test_a_loss_is_news_where_there_was_less_before(loss: Loss, news: float) -> None:
-    assert loss.news == pytest.approx(news)
+def test_a_loss_is_news_where_there_was_less_before(loss: Loss, share: float) -> None:
+    assert news(loss) == pytest.approx(share)
+
+
+def test_a_topic_that_is_not_keyed_by_the_event_is_told(ordinary: Delivery) -> None:
+    assert told(replace(ordinary, loss=Loss({UNMATCHED: 3}, 200))) == ["unmatched responses"]
+    assert told(replace(ordinary, loss=Loss({UNMATCHED: 2}, 200))) == []
+
+
+def test_each_loss_says_what_to_do() -> None:
+    found = list(lost(Loss({"type": 9, RETENTION: 8, UNMATCHED: 7, LATE: 6, unanswered("timeout"): 5, "time": 1}, 82)))
+    assert [finding.what for finding in found] == ["type", RETENTION, UNMATCHED, LATE, "unanswered: timeout"]
+    assert len({finding.advice for finding in found}) == 5
+    assert found[0].share == pytest.approx(9 / 100)
