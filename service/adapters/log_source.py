@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
+from service.decoding.completing import completed
 from service.errors import InputError
 from service.ports import Bounds, Log, LogEntry
-from service.records import KEPT_BYTES, Item, Partition, Record, Rejected, Request, Sample
+from service.records import KEPT_BYTES, Item, Partition, Record, Rejected
 
 
 class LogSource:
@@ -61,15 +60,4 @@ class LogSource:
             item = self._decode(entry.body)
         except InputError as error:
             return Rejected(error.reason, str(error), entry.body[:KEPT_BYTES])
-        if isinstance(item, Sample):
-            return self._completed(item, entry, 0)
-        if isinstance(item, Request):
-            return replace(item, samples=tuple(self._completed(sample, entry, n) for n, sample in enumerate(item.samples)))
-        return item
-
-    def _completed(self, sample: Sample, entry: LogEntry, index: int) -> Sample:
-        """Gives a sample the id and the time that its sender left out."""
-        if not sample.id:
-            partition = self._log.partition
-            sample = replace(sample, id=f"{partition.topic}/{partition.number}/{entry.offset}/{index}")
-        return replace(sample, time=entry.time) if math.isnan(sample.time) else sample
+        return completed((item,), self._log.partition, entry.offset, entry.time)[0]

@@ -1,0 +1,9 @@
+"""Kafka: samples read with a consumer group, HTTP ingest and dead letters written, and what people ask of topics."""
+
+from __future__ import annotations
+
+from service.adapters.kafka.connection import Cluster
+from service.adapters.kafka.reading import Decode
+from service.adapters.kafka.source import KafkaSource, Start
+
+__all__ = ["Cluster", "Decode", "KafkaSource", "Start"]

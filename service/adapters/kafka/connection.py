@@ -1,0 +1,156 @@
+"""How every client of the configured brokers is opened, and what their errors mean to the person who runs driftgate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import errors as kafka_errors
+from pydantic import SecretStr
+
+from service.errors import ConfigurationError, DriftgateError, UnavailableError
+from service.settings import KafkaSettings, SaslSettings, TlsSettings
+
+ANSWER_MS = 10_000
+"""How long one question to the brokers may take."""
+
+
+class Cluster:
+    """The configured brokers. `password` is DRIFTGATE__KAFKA_PASSWORD, where the settings name no file."""
+
+    def __init__(self, settings: KafkaSettings, password: SecretStr | None = None) -> None:
+        self.settings = settings
+        self._options = {
+            "bootstrap_servers": list(settings.brokers),
+            "bootstrap_timeout_ms": ANSWER_MS,
+            "reconnect_backoff_max_ms": 2_000,
+            "retry_backoff_ms": 250,
+            **_security(settings.tls, settings.sasl, password),
+        }
+
+    def consumer(self, **options: Any) -> KafkaConsumer:
+        """A consumer that commits nothing by itself and counts what transactions have committed; topics are never made by reading."""
+        fixed = {"enable_auto_commit": False, "allow_auto_create_topics": False, "isolation_level": "read_committed"}
+        with self.explained():
+            consumer = KafkaConsumer(**self._options, **fixed, client_id="driftgate", **options)
+        if consumer.config["api_version"] < (2, 8):  # topic ids, without which a topic made anew looks like the one before
+            consumer.close(autocommit=False)
+            raise ConfigurationError(
+                f"kafka.brokers: {', '.join(self.settings.brokers)} are older than Kafka 2.8, the first with topic ids"
+            )
+        return consumer
+
+    def producer(self, **options: Any) -> KafkaProducer:
+        """An idempotent producer: what it says is written is written once, on all in-sync replicas."""
+        with self.explained():
+            return KafkaProducer(**self._options, acks="all", allow_auto_create_topics=False, client_id="driftgate", **options)
+
+    @contextmanager
+    def admin(self) -> Iterator[KafkaAdminClient]:
+        """For the questions and acts of people."""
+        with self.explained():
+            client = KafkaAdminClient(**self._options, request_timeout_ms=ANSWER_MS, client_id="driftgate")
+            try:
+                yield client
+            finally:
+                client.close()
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Within it the library's errors become ours."""
+        try:
+            yield
+        except kafka_errors.KafkaError as error:
+            raise self.explain(error) from error
+
+    def explain(self, error: kafka_errors.KafkaError) -> DriftgateError:
+        """What to do about it. Only what trying again may mend is an UnavailableError."""
+        refusal = self._refusal(error)
+        if refusal:
+            return ConfigurationError(refusal)
+        return UnavailableError(f"Kafka at {self._brokers}: {_shown(error)}; see that the brokers run and are those of kafka.brokers")
+
+    def absent(self, topic: str) -> str:
+        """What to say of a topic that there is none of, or none that we may see."""
+        create = f"kafka-topics.sh --bootstrap-server {self.settings.brokers[0]} --create --topic {topic} --partitions N"
+        return f"topic {topic!r} does not exist, or may not be described by {self._user}; create it: {create}"
+
+    @property
+    def _brokers(self) -> str:
+        return ", ".join(self.settings.brokers)
+
+    @property
+    def _user(self) -> str:
+        return f"user {self.settings.sasl.user!r}" if self.settings.sasl else "an anonymous user"
+
+    def _refusal(self, error: kafka_errors.KafkaError) -> str:
+        """For what only a person can mend."""
+        user, settings, shown = self._user, self.settings, _shown(error)
+        remedies = {
+            kafka_errors.SaslAuthenticationFailedError: f"the brokers refuse {user}: check kafka.sasl and its password: {shown}",
+            kafka_errors.UnsupportedSaslMechanismError: f"kafka.sasl.mechanism: this listener takes another one: {shown}",
+            kafka_errors.AuthorizationError: f"{user} needs Read, Write and Describe on the topics, and Read on the group: {shown}",
+            kafka_errors.FencedInstanceIdError: f"kafka.instance {settings.instance!r}: another worker has this name; give each its own",
+            kafka_errors.InvalidSessionTimeoutError: (
+                f"kafka.session_seconds {settings.session_seconds:g} is outside the brokers' group.min|max.session.timeout.ms"
+            ),
+            kafka_errors.InconsistentGroupProtocolError: f"kafka.group {settings.group!r} is used by others; choose another name",
+        }
+        return next((remedy for kind, remedy in remedies.items() if isinstance(error, kind)), "")
+
+
+def topic_id(consumer: KafkaConsumer, topic: str) -> str | None:
+    """The id of the topic of that name, as the last metadata had it; the consumer follows it, but has no public word for it."""
+    found: UUID | None = consumer._cluster.topic_id(topic)
+    return None if found is None or found.int == 0 else str(found)
+
+
+def reaches_group(consumer: KafkaConsumer) -> bool:
+    """Whether the broker that keeps the group answers; as above."""
+    return not consumer._coordinator.coordinator_unknown()
+
+
+def unreadable(consumer: KafkaConsumer, topics: Mapping[str, object]) -> tuple[str, ...]:
+    """Those of the topics that are not there, or that we may not see, by the last metadata; as above."""
+    metadata = consumer._cluster
+    return tuple(sorted(topic for topic in topics if topic in metadata.unauthorized_topics or not metadata.partitions_for_topic(topic)))
+
+
+def _security(tls: TlsSettings | None, sasl: SaslSettings | None, password: SecretStr | None) -> Mapping[str, Any]:
+    options: dict[str, Any] = {"security_protocol": f"{'SASL_' if sasl else ''}{'SSL' if tls else 'PLAINTEXT'}"}
+    if tls is not None:
+        options |= {
+            "ssl_cafile": _existing("ca_file", tls.ca_file),
+            "ssl_certfile": _existing("certificate_file", tls.certificate_file),
+            "ssl_keyfile": _existing("key_file", tls.key_file),
+            "ssl_check_hostname": tls.verify_name,
+        }
+    if sasl is not None:
+        options |= {"sasl_mechanism": sasl.mechanism, "sasl_plain_username": sasl.user, "sasl_plain_password": _password(sasl, password)}
+    return options
+
+
+def _existing(field: str, path: Path | None) -> str | None:
+    if path is not None and not path.is_file():
+        raise ConfigurationError(f"kafka.tls.{field}: no file {path}")
+    return None if path is None else str(path)
+
+
+def _password(sasl: SaslSettings, given: SecretStr | None) -> str:
+    if sasl.password_file is None:
+        found, origin = given.get_secret_value() if given else "", "environment variable DRIFTGATE__KAFKA_PASSWORD"
+    else:
+        origin = f"file {sasl.password_file}"
+        found = sasl.password_file.read_text(encoding="utf-8").strip() if sasl.password_file.is_file() else ""
+    if not found:
+        raise ConfigurationError(f"kafka.sasl: no password in {origin}")
+    return found
+
+
+def _shown(error: kafka_errors.KafkaError) -> str:
+    """The library's words, in a length that a log line bears."""
+    return f"{error!s:.300}"
