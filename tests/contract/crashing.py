@@ -1,4 +1,4 @@
-"""A program that is killed: commits or appends without end, and prints what was acknowledged."""
+"""A program that is killed: commits, resets or appends without end, and prints what was acknowledged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors import Summary
 from service.adapters.sqlite import SqliteLog, SqliteStore
-from service.records import Commit, Pane, PaneKey, Partition, Pooled
+from service.records import Commit, Event, Pane, PaneKey, Partition, Pooled
 
 PARTITION = Partition("http", "t")
 PER_COMMIT = 8
@@ -36,6 +36,17 @@ def commits(path: str) -> None:
         offset = following
 
 
+def resets(path: str) -> None:
+    """Each round opens a pane, and goes on behind it by a reset, which closes it and is recorded."""
+    store = SqliteStore(path)
+    while True:
+        held = store.assign(PARTITION)
+        following = held.offset + PER_COMMIT
+        store.commit(Commit(PARTITION, held.epoch, held.offset, following, 0.0, touched=(pane(held.offset),)))
+        store.reset(PARTITION, following, [Event(f"to {following}", "chat", "offsets", 0.0, "ana")])
+        acknowledge(following)
+
+
 def pane(first: int) -> Pane:
     return Pane(PaneKey("chat", "all", 1, PARTITION, first), first + PER_COMMIT - 1, 0.0, 0.0, Summary.empty(64, 2, 4))
 
@@ -56,5 +67,5 @@ def appends(path: str) -> None:
 
 
 if __name__ == "__main__":
-    programs: Mapping[str, Callable[[str], None]] = {"commits": commits, "appends": appends}
+    programs: Mapping[str, Callable[[str], None]] = {"commits": commits, "resets": resets, "appends": appends}
     programs[sys.argv[1]](sys.argv[2])

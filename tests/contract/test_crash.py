@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from service.adapters.sqlite import SqliteLog, SqliteStore
-from service.records import Pane, Partition
+from service.records import Event, Pane, Partition
 
 PROGRAM = Path(__file__).with_name("crashing.py")
 KILLED_AFTER = (40, 7)
@@ -42,6 +42,21 @@ def assert_whole(store: SqliteStore, acknowledged: int) -> None:
     panes = [(entry.sequence, entry.key.first_offset) for entry in entries if isinstance(entry, Pane)]
     assert panes == [(n + 1, 8 * n) for n in range(held.offset // 8)]
     assert [int(sample.id) for sample in store.pool("chat")] == list(range(max(0, held.offset - 100), held.offset))
+
+
+def test_resets_survive_kills(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    for number in KILLED_AFTER:
+        acknowledged = run_and_kill("resets", str(path), acknowledgements=number)
+        with closing(SqliteStore(path)) as store:
+            held = store.assign(Partition("http", "t"))
+            entries = store.entries("chat", 0, 100_000)
+            panes = [entry.key.first_offset for entry in entries if isinstance(entry, Pane)]
+            assert held.offset in (acknowledged, acknowledged + 8)
+            assert [*panes, *(pane.key.first_offset for pane in held.open_panes)] == list(range(0, held.offset, 8))
+            assert [entry.id for entry in entries if isinstance(entry, Event)] == [f"to {first + 8}" for first in panes]
+            if held.open_panes:  # killed between the two
+                store.reset(held.partition, held.offset, [Event(f"to {held.offset}", "chat", "offsets", 0.0, "ana")])
 
 
 def test_appends_survive_kills(tmp_path: Path) -> None:

@@ -37,8 +37,7 @@ class SqliteStore(Leaving):
         self._pool_bytes = pool_bytes
         self._kept_panes = panes
         self._clock = clock
-        self._database = Database(path, STORE)
-        super().__init__(self._database, dead_letters)
+        super().__init__(Database(path, STORE), dead_letters)
         with self._database.write() as connection:
             pool.fit(connection, self._pool_rows)
 

@@ -65,6 +65,18 @@ def test_writes_are_flushed_to_the_disk_before_they_are_acknowledged(tmp_path: P
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
+def test_a_lease_runs_out_by_the_clock_and_not_before(tmp_path: Path) -> None:
+    now = 100.0
+    with closing(SqliteStore(tmp_path / "state.db", clock=lambda: now)) as store:
+        assert store.lease("decide", "one", 10.0) == 1
+        now = 109.9
+        assert store.lease("decide", "other", 10.0) is None
+        now = 110.0
+        assert store.lease("decide", "other", 10.0) == 2
+        now = 120.0
+        assert store.lease("decide", "other", 10.0) == 2
+
+
 def test_callers_at_once_share_a_transaction(tmp_path: Path) -> None:
     with closing(open_log(tmp_path / "log.db")) as log:
         threads = [threading.Thread(target=log.append, args=([b"x"],), kwargs={"now": 1.0}) for _ in range(8)]
