@@ -57,6 +57,7 @@ class Intake:
         self._monitors = monitors
         self._epoch = assignment.epoch
         self._committed = self._next = assignment.offset
+        self._shapes = dict(assignment.shapes)
         self._original: Original | None = None
         """Of the record in hand."""
         self._folder = Folder(assignment.partition, time=assignment.time, offset=assignment.offset)
@@ -123,7 +124,7 @@ class Intake:
             recent_ids=self._recent.added(),
             dead_letters=tuple(self._letters),
             counts={name: len(taken) for name, taken in self._taken.items()},
-            shapes=self._shapes(),
+            shapes=self._new_shapes(),
             lost=self._lost,
         )
         outcome = Outcome(commit, self._duplicates, self._unanswered)
@@ -131,9 +132,11 @@ class Intake:
         self._begin()
         return outcome
 
-    def _shapes(self) -> dict[str, int]:
-        """Of every monitor: a batch may close panes of one that it takes no sample of."""
-        return {name: monitor.shape for name, monitor in self._monitors.items() if monitor.shape}
+    def _new_shapes(self) -> dict[str, int]:
+        """Of every monitor, taken or not: a batch may close panes of one that it takes no sample of. What the store has needs no word."""
+        new = {name: shape for name, monitor in self._monitors.items() if (shape := monitor.shape) != self._shapes.get(name, 0)}
+        self._shapes.update(new)
+        return new
 
     def _begin(self) -> None:
         """What a batch gathers."""
@@ -199,6 +202,7 @@ class Intake:
         answered = self._join.answer(event_key(response.monitor, response.event_id))
         if not answered:
             self._refuse(response, index, "JOIN", _unmatched(response.event_id))
+            self._lose(response.monitor, losses.UNMATCHED, len(response.outputs) - 1)  # one letter for all that it answers
         for waiting in answered:
             output = response.outputs[waiting.index] if waiting.index < len(response.outputs) else waiting.sample.output
             self._take(waiting.sample, waiting.embedding, output)
@@ -227,7 +231,7 @@ class Intake:
     def _lose(self, monitor: str | None, reason: str, samples: int = 1) -> None:
         """Counts what can't be used beside the samples of its monitor, where that makes panes."""
         watched = self._monitors.get(monitor or "")
-        if watched is not None and watched.rules is not None:
+        if samples > 0 and watched is not None and watched.rules is not None:
             self._folder.lose(watched.rules, reason, samples)
 
     def _take(self, sample: Sample, vector: NDArray[np.float32], output: Output | None) -> None:
