@@ -1,7 +1,7 @@
 """Exact state in Redis, shared by all processes: each change is one script that checks everything before it writes anything."""
 
 from service.adapters.redis_store.connecting import connect
-from service.adapters.redis_store.examining import Trouble, examine
+from service.adapters.redis_store.examining import Gravity, Trouble, examine
 from service.adapters.redis_store.store import RedisStore
 
-__all__ = ["RedisStore", "Trouble", "connect", "examine"]
+__all__ = ["Gravity", "RedisStore", "Trouble", "connect", "examine"]

@@ -1,4 +1,4 @@
-"""What is checked before a store is used: the server's kind, and that its keys are of this version."""
+"""What is done before a store is used: the server's kind is checked, and its keys are brought up to date."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 
 from service.adapters.redis_store import server as keys
-from service.adapters.redis_store.examining import examine
+from service.adapters.redis_store.examining import Gravity, examine, version_of
 from service.adapters.redis_store.server import Server, unreadable
 from service.errors import ArtefactError, ConfigurationError
 
@@ -15,15 +15,16 @@ UPGRADES: Mapping[int, str] = {}
 
 
 def check(server: Server) -> None:
-    """ConfigurationError for a server that can't hold exact state as it is set up; one that can't be asked is no such server yet."""
+    """ConfigurationError for a server that may not hold exact state as it is set up."""
     server.ask("PING")
-    fatal = [f"{trouble.says}: {trouble.remedy}" for trouble in examine(server) if trouble.fatal]
-    if fatal:
-        raise ConfigurationError(f"redis: {'; '.join(fatal)}")
+    refused = [f"{trouble.says}: {trouble.remedy}" for trouble in examine(server) if trouble.gravity is Gravity.REFUSED and trouble.remedy]
+    if refused:
+        raise ConfigurationError(f"redis: {'; '.join(refused)}")
 
 
 def prepare(server: Server) -> str:
     """The id of the state under the prefix, after what an older driftgate left was brought up to date."""
+    server.run("rights")
     while True:
         version, identity = server.run("open", {"id": secrets.token_hex(8)})
         if version == keys.SCHEMA:
@@ -35,3 +36,10 @@ def prepare(server: Server) -> str:
         except ArtefactError:
             if server.run("open", {"id": ""})[0] == version:  # else another process was quicker
                 raise
+
+
+def probe(server: Server) -> None:
+    """Raises the reason why the server would take no commit of this process now."""
+    version = version_of(server)
+    if version != keys.SCHEMA:
+        raise unreadable(version)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 import redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import MasterDownError, NoPermissionError, NoScriptError, OutOfMemoryError, RedisError
 
 from service.errors import ArtefactError, ConflictError, DriftgateError, NotFoundError, UnavailableError
 
@@ -24,16 +24,28 @@ Given: TypeAlias = Mapping[str, Any]
 _OURS: Mapping[str, type[DriftgateError]] = {"CONFLICT": ConflictError, "NOTFOUND": NotFoundError}
 """Codes of the scripts' own refusals."""
 
+_GIVE_RIGHTS = "give the ACL user the rights that docs/redis.md lists"
+
 _REMEDIES: Mapping[type[RedisError], str] = {
     redis.AuthenticationError: "check redis.user and the password (DRIFTGATE__REDIS_PASSWORD or redis.password_file)",
-    redis.exceptions.NoPermissionError: "give the ACL user the rights that docs/redis.md lists",
-    redis.exceptions.OutOfMemoryError: "raise maxmemory, or keep less; nothing is lost, samples wait in their log",
+    NoPermissionError: _GIVE_RIGHTS,
+    OutOfMemoryError: "raise maxmemory, or keep less; nothing is lost, samples wait in their log",
     redis.ReadOnlyError: "this is a replica: connect to the primary, or through Sentinel",
+    MasterDownError: "this is a replica that has lost its primary: connect to the primary, or through Sentinel",
     redis.BusyLoadingError: "it is reading its file after a start: wait",
     redis.TimeoutError: "it does not answer in time: see what keeps it",
     redis.ConnectionError: "see whether it runs and can be reached",
 }
 """The most special first."""
+
+_UNNAMED: Mapping[str, str] = {
+    "MISCONF": "it can't write to its disk: free space there, or see its log; nothing is lost, samples wait in their log",
+    "NOREPLICAS": "fewer replicas follow it than min-replicas-to-write asks for: see what keeps them",
+    "BUSY": "another script keeps it busy: wait, or see whose it is",
+    "The user executing the script": _GIVE_RIGHTS,  # Redis 7
+    "ACL failure in script": _GIVE_RIGHTS,  # Redis 8
+}
+"""How the messages begin that have no class of their own."""
 
 _ARGUMENTS = 3
 """Of every script, before the bytes: prefix, schema, document."""
@@ -126,18 +138,18 @@ def answered() -> Iterator[None]:
 
 def explained(error: RedisError) -> DriftgateError:
     """What it means, and what to do."""
-    code, _, text = _WHERE.sub("", str(error)).partition(" ")
+    said = _WHERE.sub("", str(error))
+    code, _, text = said.partition(" ")
     if code in _OURS:
         return _OURS[code](text)
     if code == "SCHEMA":
         return unreadable(int(text))
-    if code == "MISCONF":
-        return UnavailableError("Redis can't write to its disk and takes nothing: free space there, or see its log")
-    for kind, remedy in _REMEDIES.items():
-        if isinstance(error, kind):
-            return UnavailableError(f"Redis: {error}; {remedy}")
+    remedies = [remedy for kind, remedy in _REMEDIES.items() if isinstance(error, kind)]
+    remedies += [remedy for beginning, remedy in _UNNAMED.items() if said.startswith(beginning)]
+    if remedies:
+        return UnavailableError(f"Redis: {said.rstrip('.')}; {remedies[0]}")
     return ArtefactError(
-        f"Redis: {error}; its keys are not what this driftgate wrote, or the server is of an unknown kind: see docs/redis.md"
+        f"Redis: {said}; its keys are not what this driftgate wrote, or the server is of an unknown kind: see docs/redis.md"
     )
 
 

@@ -160,8 +160,8 @@ class RedisStore(Leaving):
         self._blobs.collect(referred, now=now)
 
     def probe(self) -> None:
-        """UnavailableError, with the reason, while the server would take no commit."""
-        self._server.run("probe")
+        """Raises the reason why the server would take no commit of this process now."""
+        opening.probe(self._server)
 
     def close(self) -> None:
         """Later calls fail."""
