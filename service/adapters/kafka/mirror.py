@@ -10,7 +10,7 @@ from kafka.structs import OffsetAndMetadata
 EVERY = 1.0
 """Seconds between two mirrored states: a request each batch would cost more than it tells."""
 
-FAREWELL_MS = 5_000
+FAREWELL_MS = 1_000
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 import structlog
@@ -221,7 +221,8 @@ class KafkaSource:
     def _start(self, consumer: KafkaConsumer, known: TopicPartition, first: int, end: int) -> int:
         start = self._watched[0].get(known.topic, "earliest")
         if isinstance(start, datetime):
-            found = consumer.offsets_for_times({known: int(start.timestamp() * 1000)}, timeout_ms=ANSWER_MS)[known]
+            moment = start if start.tzinfo else start.replace(tzinfo=UTC)
+            found = consumer.offsets_for_times({known: int(moment.timestamp() * 1000)}, timeout_ms=ANSWER_MS)[known]
             return end if found is None else int(found.offset)
         return first if start == "earliest" else end
 

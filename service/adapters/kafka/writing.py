@@ -1,0 +1,103 @@
+"""Records written to topics and acknowledged, whichever thread asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from service.adapters.kafka.connection import Cluster
+
+LINGER_MS = 5
+"""So that requests of several threads share one."""
+
+ROOM = 65_536
+"""For a record's key, headers and frame beside its value."""
+
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+"""What a record ends in that no trying again makes smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A record to be written. `time` in seconds; the moment of writing where it is 0."""
+
+    topic: str
+    value: bytes
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    time: float = 0.0
+
+
+class Writer:
+    """One idempotent producer, connected when it is first needed. Nothing takes longer than about `seconds`."""
+
+    def __init__(self, cluster: Cluster, *, seconds: float = 10.0) -> None:
+        self.cluster = cluster
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._producer: KafkaProducer | None = None
+
+    def write(self, messages: Iterable[Message]) -> list[KafkaError | None]:
+        """What became of each, in order: None once it is on all in-sync replicas. UnavailableError where no broker answers."""
+        producer = self._connected()
+        deadline = time.monotonic() + self._seconds
+        return [_outcome(sent, deadline) for sent in _sent(producer, messages)]
+
+    def close(self) -> None:
+        """What is under way is still waited for."""
+        with self._lock:
+            producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close(timeout=self._seconds)
+
+    def _connected(self) -> KafkaProducer:
+        with self._lock:
+            if self._producer is None:
+                milliseconds = int(self._seconds * 1000)
+                self._producer = self.cluster.producer(
+                    linger_ms=LINGER_MS,
+                    batch_size=2**18,
+                    max_request_size=self.cluster.settings.max_record_bytes + ROOM,
+                    max_block_ms=milliseconds // 2,
+                    request_timeout_ms=milliseconds // 2,
+                    delivery_timeout_ms=milliseconds,
+                    metrics_enabled=False,
+                )
+            return self._producer
+
+
+def _sent(producer: KafkaProducer, messages: Iterable[Message]) -> Sequence[Any]:
+    """Futures, or the errors that came at once; after the first message that found no broker the others are not tried."""
+    sent: list[Any] = []
+    silent: KafkaError | None = None
+    for message in messages:
+        if silent is not None:
+            sent.append(silent)
+            continue
+        try:
+            sent.append(_send(producer, message))
+        except KafkaError as error:
+            sent.append(error)
+            silent = error if isinstance(error, KafkaTimeoutError) else None
+    return sent
+
+
+def _send(producer: KafkaProducer, message: Message) -> Any:
+    timestamp = int(message.time * 1000) if message.time > 0 else None
+    return producer.send(message.topic, message.value, key=message.key, headers=list(message.headers), timestamp_ms=timestamp)
+
+
+def _outcome(sent: Any, deadline: float) -> KafkaError | None:
+    if isinstance(sent, KafkaError):
+        return sent
+    try:
+        sent.get(timeout=max(deadline - time.monotonic(), 0.001))
+    except KafkaError as error:
+        return error
+    return None
