@@ -160,6 +160,14 @@ class Log:
         self._store.commit(commit)
         self.offset += len(rows)
 
+    def lose(self, losses: Mapping[str, int]) -> None:
+        """A pane that holds nothing else."""
+        (shown,) = self._world.panes(np.zeros((1, DIMENSION), np.float32), after=self.offset // PANE_SAMPLES)
+        pane = replace(shown, summary=self._world.reference.summarizer.empty(), losses=losses)
+        end = self.offset + PANE_SAMPLES
+        self._store.commit(Commit(PARTITION, self._epoch, self.offset, end, pane.last_time, closed=(pane,)))
+        self.offset = end
+
     def _pooled(self, offset: int, row: NDArray[np.float32], novelty: float, version: int) -> Pooled:
         payload = row if self._vectors else f"text {offset}"
         return Pooled(

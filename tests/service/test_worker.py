@@ -540,7 +540,7 @@ def item_of(drawn: tuple[object, ...], vector: MakeVector) -> Item:
             return Request("chat", event, tuple(Sample("chat", f"{event}/{i}", 0.0, vector(i)) for i in range(n)))
         case ("response", str(event), int(n)):
             return Response("chat", event, tuple(Output(label=str(i)) for i in range(n)))
-    return Rejected("json", "not JSON", b"")
+    return Rejected("json", "not JSON", b"", monitor="chat")
 
 
 def log_of(steps: Sequence[tuple[float, list[tuple[object, ...]]]], vector: MakeVector) -> list[Record]:
@@ -576,7 +576,8 @@ def exact(store: SqliteStore) -> list[object]:
     panes = [entry for entry in store.entries("chat", 0, 10_000) if isinstance(entry, Pane)]
     left = store.assign(LOG)
     return [
-        [(p.sequence, p.key, p.last_offset, p.first_time, p.last_time, p.summary.count, p.summary.clusters.tolist()) for p in panes],
+        [(p.sequence, p.key, p.last_offset, p.first_time, p.last_time, p.losses) for p in panes],
+        [(p.summary.count, p.summary.clusters.tolist()) for p in panes],
         [(row.id, row.offset, row.time, row.output, dict(row.segments)) for row in store.pool("chat")],
         sorted((letter.id, letter.rejected.reason) for letter in store.dead_letters()),
         store.samples_taken("chat"),
