@@ -21,6 +21,7 @@ from service.records.alarms import (
     Step,
     Verdict,
 )
+from service.records.backfills import Backfill, BackfillState, Stretch
 from service.records.decisions import Decision, Entity, Event, Fence, OutboxItem
 from service.records.declarations import Declaration, DeclarationState
 from service.records.ids import stable_id
@@ -50,6 +51,8 @@ __all__ = [
     "AlarmState",
     "AnnotationBatch",
     "Assignment",
+    "Backfill",
+    "BackfillState",
     "BatchState",
     "Candidate",
     "ClusterChange",
@@ -86,6 +89,7 @@ __all__ = [
     "Sample",
     "Severity",
     "Step",
+    "Stretch",
     "Verdict",
     "Waiting",
     "belongs",

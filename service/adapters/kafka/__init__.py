@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from service.adapters.kafka.connection import Cluster
 from service.adapters.kafka.dead_letters import KafkaDeadLetters
+from service.adapters.kafka.range_source import RangeSource, stretches_between
 from service.adapters.kafka.reading import Decode
 from service.adapters.kafka.sink import KafkaSink
 from service.adapters.kafka.source import KafkaSource, Start
 from service.adapters.kafka.starting import starts
 
-__all__ = ["Cluster", "Decode", "KafkaDeadLetters", "KafkaSink", "KafkaSource", "Start", "starts"]
+__all__ = ["Cluster", "Decode", "KafkaDeadLetters", "KafkaSink", "KafkaSource", "RangeSource", "Start", "starts", "stretches_between"]
