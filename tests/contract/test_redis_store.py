@@ -1,0 +1,545 @@
+"""What the Redis store promises beyond every store's contract, against real servers."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import redis
+
+from detectors import Summary
+from service.adapters.blobs import GRACE_SECONDS, BlobDirectory
+from service.adapters.pane_segments import PaneSegments
+from service.adapters.redis_store import Gravity, RedisStore, connect, connecting, examine, opening
+from service.adapters.redis_store import server as keys
+from service.adapters.redis_store.server import Server
+from service.errors import ArtefactError, ConfigurationError, ConflictError, DriftgateError, UnavailableError
+from service.records import (
+    Alarm,
+    AlarmState,
+    Assignment,
+    Commit,
+    DeadLetter,
+    Decision,
+    Event,
+    Family,
+    Fence,
+    Label,
+    Measured,
+    Original,
+    OutboxItem,
+    Pane,
+    PaneKey,
+    Partition,
+    Payload,
+    Pooled,
+    Rejected,
+    Sample,
+    Severity,
+    Waiting,
+)
+from service.settings import RedisSettings
+from service.settings.parts import TlsSettings
+from tests.servers.certificates import Certificate
+from tests.servers.fixtures import StartRedis
+from tests.servers.redis_server import RedisServer, Sentinel
+
+pytestmark = pytest.mark.server("redis-server")
+
+PARTITION = Partition("samples", "topic-1")
+DOCUMENT = Path(__file__).parents[2] / "docs" / "redis.md"
+CAP = 10_000_000
+
+Open = Callable[..., RedisStore]
+
+
+@pytest.fixture
+def open_at(tmp_path: Path) -> Iterator[Open]:
+    """Opens a store at a server's URL, beside this test's blobs and segments."""
+    with ExitStack() as stack:
+
+        def opener(url: str, *, prefix: str = "dg", password: str | None = None, **options: Any) -> RedisStore:
+            settings = {name: options.pop(name) for name in ("user", "tls", "sentinels") if name in options}
+            address: dict[str, Any] = {} if "sentinels" in settings else {"url": url}
+            server = connect(RedisSettings(**address, prefix=prefix, **settings), password)
+            store = RedisStore(server, blobs=blobs(tmp_path), archive=lambda state: PaneSegments(tmp_path / "panes" / state), **options)
+            return stack.enter_context(closing(store))
+
+        yield opener
+
+
+@pytest.fixture
+def open_shared(open_at: Open, redis_server: RedisServer) -> Open:
+    """On the shared server, under a prefix of this test."""
+    prefix = f"t{secrets.token_hex(8)}"
+    return lambda **options: open_at(redis_server.url, prefix=prefix, **options)
+
+
+def blobs(folder: Path) -> BlobDirectory:
+    return BlobDirectory(folder / "blobs", cap_bytes=CAP)
+
+
+def admin(server: RedisServer) -> Any:
+    return redis.Redis(port=server.port, decode_responses=True)
+
+
+def step(held: Assignment, at: int, take: int = 8, **changes: Any) -> Commit:
+    return Commit(held.partition, held.epoch, at, at + take, float(at), **changes)
+
+
+def pane(first: int) -> Pane:
+    summary = Summary(8, np.arange(16.0), np.arange(3.0), np.arange(5), np.arange(100))
+    return Pane(PaneKey("chat", "all", 1, PARTITION, first), first + 7, 1.0, 2.0, summary)
+
+
+def pooled(number: int, payload: Payload | None = None) -> Pooled:
+    embedding = np.full(4, number, np.float16)
+    return Pooled("chat", f"s{number}", float(number), PARTITION, number, payload, {}, None, None, embedding, 0.5, 1)
+
+
+def alarm(version: int = 1) -> Alarm:
+    effect = Measured(0.1, 0.05, 0.2)
+    kind = ("all", Family.INPUT, 1, "new content", Severity.WARNING, AlarmState.OPEN)
+    return Alarm("a1", "chat", *kind, 8, 1, 5.0, 8, 4.0, effect, effect, "mmd", version=version)
+
+
+def letter(offset: int, **changes: Any) -> DeadLetter:
+    return replace(DeadLetter(PARTITION, offset, 3.0, Rejected("not_json", "line is not JSON", b"{", 0, "chat")), **changes)
+
+
+def item() -> OutboxItem:
+    return OutboxItem("o1", "alarm.opened", "hook", {}, created=5.0)
+
+
+# --- who may use what
+
+
+def documented_rights() -> list[str]:
+    """Of the ACL line in the document."""
+    (line,) = re.findall(r"^ACL SETUSER driftgate on (.*)$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    return [part for part in line.split() if part.startswith("+")]
+
+
+def run_everything(store: RedisStore) -> None:
+    """Every method that writes or reads, and with them every script."""
+    held = store.assign(PARTITION)
+    waiting = Waiting("ev", 0, Sample("chat", "ev/0", 1.0, "hello"), np.zeros(4, np.float32), "f", 60.0)
+    first = step(held, 0, closed=(pane(0),), touched=(pane(8),), pooled=tuple(pooled(n, "hello") for n in range(8)))
+    store.commit(replace(first, waiting=(waiting,), recent_ids=np.arange(9_990, dtype=np.uint64), shapes={"chat": 1}, lost=1))
+    letters = (letter(0), letter(1, sent=False))
+    store.commit(step(held, 8, closed=(pane(8),), pooled=(pooled(8),), answered=(("ev", 0),), dead_letters=letters, counts={"chat": 8}))
+    store.commit(step(held, 16, recent_ids=np.arange(20, dtype=np.uint64), touched=(pane(16),)))
+    token = store.lease("controller", "me", 5.0) or 0
+    store.record_event(Event("e1", "chat", "verdict", 1.0, "ana"))
+    store.record_event(Event("e1", "chat", "verdict", 1.0, "ana"))
+    store.decide(Decision("chat", 0, 2, (alarm(),), (item(),), b"checkpoint", b"{}", Fence("controller", token)))
+    store.decide(Decision("chat", 2, 3))
+    store.release("controller", "me")
+    store.save(replace(alarm(2), state=AlarmState.RESOLVED))
+    store.settle(replace(item(), state="delivered"))
+    store.settle(replace(item(), state="pending"))
+    store.add_labels([Label("chat", "b", "s0", "x", 1.0)])
+    store.add_dead_letters([letter(2)])
+    store.mark_sent([letter(1).id])
+    read_everything(store)
+    store.halt(PARTITION, held.epoch, "why")
+    store.reset(PARTITION, 4, [Event("e2", "chat", "reset", 2.0, "ana")])
+    store.tidy(now=0.0)
+    store.probe()
+
+
+def read_everything(store: RedisStore) -> None:
+    assert [entry.sequence for entry in store.entries("chat", 0, 10)] == [1, 2, 3]
+    assert [event.id for event in store.events("chat")] == ["e1"]
+    assert store.decided("chat") == (3, 2, b"checkpoint")
+    assert store.undecided() == []
+    assert len(store.open_panes("chat")) == 1
+    assert store.get(Alarm, "a1").version == 2
+    assert len(store.find(Alarm, monitor="chat", states=["open", "resolved"])) == 1
+    assert [row.payload for row in store.pool("chat")] == [*["hello"] * 8, None]
+    assert store.pool_begins("chat") == 0.0
+    assert len(store.labels("chat")) == len(store.due(9.0, 9)) == len(store.outbox()) == 1
+    assert len(store.dead_letters()) == 3
+    assert store.dead_letter(letter(1).id).sent
+    assert store.unsent(9) == []
+    assert store.positions()[0].lost == 1
+
+
+def test_the_documented_rights_are_enough_and_each_is_needed_from_the_start(
+    start_redis: StartRedis, open_at: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rights = documented_rights()
+    server = start_redis(users=[f"driftgate on >secret ~dg:* {' '.join(rights)}"])
+    ran, run = set[str](), Server.run
+
+    def noted(server: Server, name: str, given: Mapping[str, Any] | None = None) -> Any:
+        ran.add(name)
+        return run(server, name, given)
+
+    monkeypatch.setattr(Server, "run", noted)
+
+    store = open_at(server.url, user="driftgate", password="secret")
+    run_everything(store)
+
+    assert ran == set(scripts())
+    assert examine(store._server) == []
+    client = admin(server)
+    for right in rights:
+        client.execute_command("ACL", "SETUSER", "driftgate", right.replace("+", "-", 1))
+        refused = False
+        try:
+            found = examine(connect(RedisSettings(url=server.url, prefix="dg", user="driftgate"), "secret"))
+            open_at(server.url, user="driftgate", password="secret")
+        except DriftgateError:
+            refused = True
+        assert refused or found or right in OPTIONAL_AT_START, right
+        client.execute_command("ACL", "SETUSER", "driftgate", right)
+
+
+OPTIONAL_AT_START = {"+eval", "+multi", "+exec", "+select"}
+"""`eval` where scripts are known, a transaction of reads, another database than 0: none of them in mid-commit."""
+
+
+@cache
+def scripts() -> tuple[str, ...]:
+    folder = Path(keys.__file__).parent / "scripts"
+    return tuple(path.stem for path in folder.glob("*.lua") if path.read_text(encoding="utf-8").startswith("#!lua"))
+
+
+@pytest.mark.parametrize(("user", "password"), [(None, None), ("driftgate", None), ("driftgate", "wrong"), ("nobody", "secret")])
+def test_wrong_credentials_are_told_without_the_password(
+    start_redis: StartRedis, open_at: Open, user: str | None, password: str | None
+) -> None:
+    server = start_redis(users=["default off", "driftgate on >secret ~dg:* +@all"])
+    with pytest.raises(UnavailableError, match="DRIFTGATE__REDIS_PASSWORD") as refused:
+        open_at(server.url, user=user, password=password)
+    assert "secret" not in str(refused.value)
+    assert "wrong" not in str(refused.value)
+
+
+def test_a_key_of_another_prefix_is_out_of_reach(start_redis: StartRedis, open_at: Open) -> None:
+    server = start_redis(users=["driftgate on >secret ~dg:* +@all"])
+    with pytest.raises(UnavailableError, match=r"docs/redis\.md"):
+        open_at(server.url, prefix="other", user="driftgate", password="secret")
+
+
+def test_tls_trusts_its_authority_and_no_other(start_redis: StartRedis, open_at: Open, certificate: Certificate) -> None:
+    server = start_redis(certificate=certificate)
+    store = open_at(server.url, tls=TlsSettings(ca_file=certificate.certificate))
+    assert store.assign(PARTITION).epoch == 1
+    with pytest.raises(UnavailableError, match="certificate"):
+        open_at(server.url)
+
+
+# --- which servers
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"cluster-enabled": "yes"}, "Redis Cluster"), ({"maxmemory-policy": "allkeys-lru"}, "set maxmemory-policy noeviction")],
+)
+def test_a_server_that_can_not_hold_exact_state_is_refused(
+    start_redis: StartRedis, open_at: Open, options: dict[str, str], says: str
+) -> None:
+    server = start_redis(options=options)
+    with pytest.raises(ConfigurationError, match=says):
+        open_at(server.url)
+
+
+def test_less_durability_is_reported_and_served(start_redis: StartRedis, open_at: Open) -> None:
+    server = start_redis(options={"appendfsync": "everysec"})
+    open_at(server.url)
+    (trouble,) = examine(connect(RedisSettings(url=server.url)))
+    assert trouble.gravity is Gravity.WEAK
+    assert "everysec" in trouble.says
+
+
+def test_nobody_there_is_an_error_that_may_pass(open_at: Open) -> None:
+    with pytest.raises(UnavailableError, match="see whether it runs"):
+        open_at("redis://127.0.0.1:1/0")
+    (trouble,) = examine(connect(RedisSettings(url="redis://127.0.0.1:1/0")))
+    assert trouble.gravity is Gravity.FAILING
+
+
+def test_a_replica_takes_nothing(start_redis: StartRedis, open_at: Open) -> None:
+    primary = start_redis()
+    replica = start_redis(options={"replicaof": f"127.0.0.1 {primary.port}"})
+    with pytest.raises(UnavailableError, match="connect to the primary"):
+        open_at(replica.url)
+
+
+# --- versions of the keys
+
+
+def test_who_knows_only_older_keys_does_nothing(open_shared: Open) -> None:
+    store = open_shared()
+    held = store.assign(PARTITION)
+    server = store._server
+    server._client.set(server.key("schema"), keys.SCHEMA + 1)
+
+    for refused in (
+        lambda: store.commit(step(held, 0)),
+        lambda: store.assign(PARTITION),
+        lambda: store.lease("controller", "me", 5.0),
+        store.probe,
+        open_shared,
+    ):
+        with pytest.raises(ArtefactError, match=r"schema 2, written by a newer driftgate"):
+            refused()
+    assert examine(server)[0].gravity is Gravity.REFUSED
+    server._client.set(server.key("schema"), keys.SCHEMA)
+    assert store.assign(PARTITION).offset == 0
+
+
+def test_older_keys_are_brought_up_to_date_once(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = open_shared()
+    held = old.assign(PARTITION)
+    monkeypatch.setattr(keys, "SCHEMA", keys.SCHEMA + 1)
+    with pytest.raises(ArtefactError, match="older"):
+        open_shared()
+
+    monkeypatch.setattr(opening, "UPGRADES", {1: "redis.call('INCR', key('upgrades'))"})
+    new, server = open_shared(), open_shared()._server
+    assert server.ask("GET", server.key("upgrades")) == b"1"
+    assert new.assign(PARTITION).epoch == held.epoch + 1
+
+
+def test_a_server_that_was_emptied_is_not_begun_anew_by_a_worker(start_redis: StartRedis, open_at: Open) -> None:
+    server = start_redis()
+    store = open_at(server.url)
+    held = store.assign(PARTITION)
+    admin(server).flushall()
+    with pytest.raises(ArtefactError, match="emptied"):
+        store.commit(step(held, 0))
+    with pytest.raises(ArtefactError, match="emptied"):
+        store.assign(PARTITION)
+
+
+# --- under fire
+
+
+def test_acknowledged_commits_survive_a_kill_and_the_store_goes_on(start_redis: StartRedis, open_at: Open) -> None:
+    server = start_redis()
+    store = open_at(server.url)
+    held = store.assign(PARTITION)
+    for number in range(20):
+        store.commit(step(held, 8 * number, closed=(pane(8 * number),), counts={"chat": 8}))
+    server.kill()
+    with pytest.raises(UnavailableError):
+        store.commit(step(held, 160))
+    server.start()
+
+    store.commit(step(held, 160, closed=(pane(160),), counts={"chat": 8}))
+    assert store.samples_taken("chat") == 168
+    assert [entry.sequence for entry in store.entries("chat", 0, 100)] == list(range(1, 22))
+
+
+def test_a_commit_whose_answer_was_lost_is_not_doubled(start_redis: StartRedis, open_at: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "ANSWER_SECONDS", 0.3)
+    server = start_redis()
+    store = open_at(server.url)
+    held = store.assign(PARTITION)
+    store.commit(step(held, 0))
+    commit = step(held, 8, closed=(pane(8),), counts={"chat": 8})
+    server.pause()
+    with pytest.raises(UnavailableError, match="does not answer in time"):
+        store.commit(commit)
+    server.resume()
+    wait_for(lambda: store.samples_taken("chat") == 8)
+
+    with pytest.raises(ConflictError, match="offset 16"):
+        store.commit(commit)
+    assert store.assign(PARTITION).offset == 16
+    assert len(store.entries("chat", 0, 10)) == 1
+
+
+def test_while_memory_is_full_samples_wait_and_what_is_there_is_decided(start_redis: StartRedis, open_at: Open) -> None:
+    server = start_redis(options={"maxmemory": "4mb"})
+    store = open_at(server.url)
+    held = store.assign(PARTITION)
+    last = fill(store, held)
+    assert "nearly full" in examine(store._server)[-1].says
+
+    admin(server).config_set("maxmemory", "1mb")
+    assert any(trouble.gravity is Gravity.FAILING for trouble in examine(store._server))
+    with pytest.raises(UnavailableError, match="raise maxmemory"):
+        store.probe()
+    assert store.assign(PARTITION).offset == 8 * last
+    assert store.lease("controller", "me", 5.0) == 1
+    store.decide(Decision("chat", 0, last, (alarm(),), (item(),), b"checkpoint", b"{}"))
+    assert len(store.entries("chat", 0, 100_000)) == last
+
+    admin(server).config_set("maxmemory", 0)
+    again = store.assign(PARTITION)
+    store.commit(step(again, 8 * last, closed=(pane(8 * last),)))
+    assert [entry.sequence for entry in store.entries("chat", last, 10)] == [last + 1]
+
+
+def fill(store: RedisStore, held: Assignment) -> int:
+    """Commits until it is refused; returns how many were not."""
+    large = replace(pane(0).summary, sums=np.zeros(20_000))
+    for number in range(1_000):
+        try:
+            store.commit(step(held, 8 * number, closed=(replace(pane(8 * number), summary=large),)))
+        except UnavailableError as error:
+            assert "raise maxmemory" in str(error)  # noqa: PT017 - how often it worked is the point
+            return number
+    raise AssertionError("the memory was never full")
+
+
+def test_a_failover_behind_sentinel_is_followed(start_redis: StartRedis, open_at: Open, tmp_path: Path) -> None:
+    primary = start_redis()
+    replica = start_redis(options={"replicaof": f"127.0.0.1 {primary.port}"})
+    sentinel = Sentinel(tmp_path / "sentinel", primary).start()
+    try:
+        store = open_at("", sentinels=(f"127.0.0.1:{sentinel.port}",))
+        held = store.assign(PARTITION)
+        store.commit(step(held, 0, counts={"chat": 8}))
+        wait_for(lambda: admin(primary).execute_command("WAIT", 1, 1_000) == 1)
+        watched = redis.Redis(port=sentinel.port, decode_responses=True)
+        wait_for(lambda: len(watched.sentinel_slaves("driftgate")) == 1, seconds=30.0)
+
+        primary.kill()
+        wait_for(lambda: answers(store), seconds=60.0)
+
+        assert admin(replica).info("replication")["role"] == "master"
+        assert store.assign(PARTITION).offset == 8
+    finally:
+        sentinel.stop()
+
+
+def answers(store: RedisStore) -> bool:
+    try:
+        store.probe()
+    except UnavailableError:
+        return False
+    return True
+
+
+def wait_for(holds: Callable[[], bool], *, seconds: float = 10.0) -> None:
+    ends = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < ends, "it never came"
+        time.sleep(0.02)
+
+
+# --- payloads, bounds, upkeep
+
+
+def test_payloads_are_never_in_redis(start_redis: StartRedis, open_at: Open) -> None:
+    secret = "this is what a customer wrote"
+    server = start_redis()
+    store = open_at(server.url)
+    held = store.assign(PARTITION)
+    waiting = Waiting("ev", 0, Sample("chat", "ev/0", 1.0, secret), np.zeros(4, np.float32), "f", 60.0)
+    large = letter(3, original=Original(b"key", secret.encode() * 4_000))
+    store.commit(step(held, 0, pooled=(pooled(0, secret), pooled(1, secret.encode())), waiting=(waiting,), dead_letters=(large,)))
+
+    assert [row.payload for row in store.pool("chat")] == [secret, secret.encode()]
+    assert store.assign(PARTITION).waiting[0].sample.payload == secret
+    assert store.dead_letter(large.id).original == large.original
+    written = b"".join(path.read_bytes() for path in server.folder.rglob("*") if path.is_file())
+    assert b"chat" in written
+    assert secret.encode() not in written
+
+
+def test_payloads_that_are_gone_cost_nothing_but_themselves(open_shared: Open, tmp_path: Path) -> None:
+    store = open_shared()
+    waiting = Waiting("ev", 0, Sample("chat", "ev/0", 1.0, "hello"), np.zeros(4, np.float32), "f", 60.0)
+    large = letter(3, original=Original(None, bytes(70_000)))
+    store.commit(step(store.assign(PARTITION), 0, pooled=(pooled(0, "hi"),), waiting=(waiting,), dead_letters=(large,)))
+    blobs(tmp_path).collect((), now=time.time() + 2 * GRACE_SECONDS)
+
+    assert [row.payload for row in store.pool("chat")] == [None]
+    assert store.assign(PARTITION).waiting[0].sample.payload == ""
+    assert store.dead_letter(large.id).original is None
+
+
+def test_what_is_referred_to_stays_and_the_rest_is_collected(open_shared: Open, tmp_path: Path) -> None:
+    store = open_shared(pool_rows={"chat": 3}, pool_bytes=200)
+    waiting = tuple(Waiting("ev", n, Sample("chat", f"ev/{n}", 1.0, f"waits {n}"), np.zeros(4, np.float32), "f", 60.0) for n in range(2))
+    large = letter(3, original=Original(None, bytes(70_000)))
+    held = store.assign(PARTITION)
+    for number in range(6):
+        store.commit(step(held, 8 * number, pooled=(pooled(number, str(number) * 100),)))
+    store.commit(step(held, 48, waiting=waiting, dead_letters=(large,)))
+    store.commit(step(held, 56, answered=(("ev", 0),)))
+    drawer = blobs(tmp_path)
+    before = drawer.stored_bytes
+
+    store.tidy(now=time.time() + 2 * GRACE_SECONDS)
+
+    assert before - drawer.stored_bytes == 4 * 100 + len("waits 0")
+    assert [row.payload for row in store.pool("chat")] == [None, "4" * 100, "5" * 100]
+    assert [w.sample.payload for w in store.assign(PARTITION).waiting] == ["waits 1"]
+    assert store.dead_letter(large.id).original == large.original
+
+
+def test_delivered_items_go_after_a_while(open_shared: Open) -> None:
+    store = open_shared()
+    store.save(outbox=[item(), replace(item(), id="o2"), replace(item(), id="o3")])
+    store.settle(replace(item(), state="delivered"))
+    store.settle(replace(item(), id="o2", state="delivered"))
+    server = store._server
+    kept = server.ask("TTL", server.key("outbox", "item", "o1"))
+    assert 0.9 * 30 * 86_400 < kept <= 30 * 86_400
+    server._client.pexpire(server.key("outbox", "item", "o1"), 1)
+    wait_for(lambda: not server.ask("EXISTS", server.key("outbox", "item", "o1")))
+
+    assert [x.id for x in store.outbox()] == ["o3", "o2"]
+    store.tidy(now=0.0)
+    assert server.ask("ZCARD", server.key("outbox")) == 2
+    assert server.ask("TTL", server.key("outbox", "item", "o3")) == -1
+
+
+def test_the_pool_follows_a_size_that_changes(open_shared: Open) -> None:
+    rows = {"chat": 2}
+    store = open_shared(pool_rows=rows)
+    held = store.assign(PARTITION)
+    store.commit(step(held, 0, pooled=tuple(pooled(n) for n in range(4))))
+    assert len(store.pool("chat")) == 2
+    rows["chat"] = 3
+    store.commit(step(held, 8, pooled=(pooled(4),)))
+    assert [row.id for row in store.pool("chat")] == ["s2", "s3", "s4"]
+
+
+def test_embeddings_of_two_sizes_share_a_pool(open_shared: Open) -> None:
+    store = open_shared()
+    wide = replace(pooled(1), embedding=np.ones(6, np.float16))
+    store.commit(step(store.assign(PARTITION), 0, pooled=(pooled(0), wide, pooled(2))))
+    assert [row.embedding.size for row in store.pool("chat")] == [4, 6, 4]
+
+
+def test_what_waits_for_its_topic_is_not_trimmed(open_shared: Open) -> None:
+    store = open_shared(dead_letters=(2, 10_000_000))
+    held = store.assign(PARTITION)
+    store.commit(step(held, 0, dead_letters=tuple(letter(n, sent=n % 2 == 0) for n in range(6))))
+    assert [x.offset for x in store.unsent(10)] == [1, 3, 5]
+    store.mark_sent([letter(1).id, letter(3).id])
+    assert [x.offset for x in store.dead_letters()] == [5, 3]
+
+
+def test_a_commit_is_one_round_trip_of_known_size(open_shared: Open) -> None:
+    """docs/redis.md tells these figures."""
+    store = open_shared()
+    held = store.assign(PARTITION)
+    rows = tuple(replace(pooled(n), embedding=np.ones(384, np.float16)) for n in range(512))
+    commits = [step(held, 512 * n, 512, pooled=rows, recent_ids=np.arange(512, dtype=np.uint64)) for n in range(2)]
+    store.commit(commits[0])
+    with mock.patch.object(redis.Redis, "execute_command", autospec=True, side_effect=redis.Redis.execute_command) as sent:
+        store.commit(commits[1])
+
+    ((_, name, *arguments),) = [call.args for call in sent.call_args_list]
+    assert name == "EVALSHA"
+    size = sum(len(part) for part in arguments if isinstance(part, bytes))
+    assert 512 * 2 * 384 < size < 512 * (2 * 384 + 60)
