@@ -83,7 +83,7 @@ def repeated(rows: NDArray[np.float32]) -> float:
 def _sums(model: ScanModel, rows: NDArray[np.float32], length: int, times: NDArray[np.float64] | None) -> NDArray[np.float64]:
     """(stretches, D) sums of the features, freed of the profile and centred, in the spectrum's basis."""
     clock, features = model.profile.clock, len(model.eigenvalues)
-    stamps = np.zeros(len(rows)) if times is None else times
+    stamps = np.zeros(len(rows)) if times is None else times[: len(rows)]
     total = np.zeros((len(rows) // length, features))
     for part in chunks(rows):
         found = (model.summarizer.random_features(rows[part]) - model.summarizer.mean) @ model.spectrum.basis

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -10,7 +10,7 @@ import structlog
 from service.budget import ALLOCATION, KNOWN_SECONDS, Allocation, Demand, Share, allocate, due
 from service.ports import Store
 from service.records import Event, stable_id
-from service.settings import MonitorSettings, Settings
+from service.settings import BudgetSettings, MonitorSettings, Settings
 
 _PAUSE = 60.0
 """Seconds between two looks."""
@@ -26,10 +26,9 @@ class Allotment:
     A monitor takes part when it has no run length of its own and its traffic is known.
     """
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Callable[[], Settings]) -> None:
         self._store = store
-        self._budget = settings.budget
-        self._monitors = {monitor.name: monitor for monitor in settings.monitors if monitor.detection.run_length is None}
+        self._settings = settings
         self._looked = float("-inf")
 
     def step(self, *, now: float) -> int:
@@ -37,11 +36,13 @@ class Allotment:
         if now - self._looked < _PAUSE:
             return 0
         self._looked = now
-        figures = {name: status for name in self._monitors if _known(status := self._store.status(name))}
+        settings = self._settings()
+        budget, monitors = settings.budget, {m.name: m for m in settings.monitors if m.detection.run_length is None}
+        figures = {name: status for name in monitors if _known(status := self._store.status(name))}
         standing = {name: _standing(status) for name, status in figures.items()}
-        demands = [demand for name, status in figures.items() for demand in _demands(self._monitors[name], status)]
-        terms = {name: self._terms(self._monitors[name]) for name in figures}
-        shares = allocate(demands, self._budget.per_second)
+        demands = [demand for name, status in figures.items() for demand in _demands(monitors[name], status)]
+        terms = {name: _terms(budget, monitors[name]) for name in figures}
+        shares = allocate(demands, budget.per_second)
         reason = due(standing, shares, terms, now)
         if reason is None:
             return 0
@@ -52,10 +53,11 @@ class Allotment:
         log.info("budget allocated", reason=reason.value, monitors=len(events), streams=len(shares), advisory=advisory)
         return len(events)
 
-    def _terms(self, monitor: MonitorSettings) -> str:
-        """Changes with whatever a person may change about the monitor's share."""
-        weights = sorted(monitor.segments.importance.items())
-        return stable_id(self._budget.alarms, self._budget.days, monitor.importance, str(weights), monitor.detection.mode)
+
+def _terms(budget: BudgetSettings, monitor: MonitorSettings) -> str:
+    """Changes with whatever a person may change about the monitor's share."""
+    weights = sorted(monitor.segments.importance.items())
+    return stable_id(budget.alarms, budget.days, monitor.importance, str(weights), monitor.detection.mode)
 
 
 def _known(status: Figures) -> bool:

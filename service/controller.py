@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -18,7 +18,7 @@ from service.explanation import Recent, explain
 from service.figures import describe_status
 from service.observe import Observer, Reading
 from service.ports import Store
-from service.records import Alarm, AlarmState, Decision, Event, Pane, stable_id
+from service.records import Alarm, AlarmState, Decision, Event, Fence, Pane, stable_id
 from service.reference import Reference
 from service.settings import MonitorSettings
 from service.streams import MonitorStreams
@@ -53,9 +53,17 @@ class Controller:
     """
 
     def __init__(
-        self, settings: MonitorSettings, reference: Reference, store: Store, observer: Observer, *, follower: Follower | None = None
+        self,
+        settings: MonitorSettings,
+        reference: Reference,
+        store: Store,
+        observer: Observer,
+        *,
+        follower: Follower | None = None,
+        fence: Callable[[], Fence | None] = lambda: None,
     ) -> None:
         self._settings = settings
+        self._fence = fence
         self._store = store
         self._observer = observer
         self._follower = follower or _Nobody()
@@ -208,6 +216,7 @@ class Controller:
                 outbox=self._changes.outbox(self._settings.notify, now=now),
                 checkpoint=self.streams.checkpoint() if save else None,
                 state=msgspec.json.encode(describe_status(self.streams)),
+                fence=self._fence(),
             )
         )
         self._changes = Changes()

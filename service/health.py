@@ -26,13 +26,18 @@ class Heartbeats:
         return tuple(sorted(loop for loop, last in self._last.copy().items() if last < oldest))
 
 
-def missing(conditions: Mapping[str, Callable[[], bool]]) -> tuple[str, ...]:
-    """The names of the conditions that do not hold; one that fails to answer does not hold."""
-    return tuple(name for name, holds in conditions.items() if not _holds(holds))
+Condition = Callable[[], str]
+"""Why something does not hold, '' where it does."""
 
 
-def _holds(condition: Callable[[], bool]) -> bool:
+def missing(conditions: Mapping[str, Condition]) -> Mapping[str, str]:
+    """The names of the conditions that do not hold, with the reason; one that fails to answer does not hold."""
+    asked = ((name, _reason(condition)) for name, condition in conditions.items())
+    return {name: reason for name, reason in asked if reason}
+
+
+def _reason(condition: Condition) -> str:
     try:
         return condition()
-    except DriftgateError:
-        return False
+    except DriftgateError as error:
+        return str(error)

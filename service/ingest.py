@@ -13,7 +13,7 @@ from service.decoding.options import SampleOptions
 from service.decoding.sample_json import decode_sample, decode_samples
 from service.errors import InputError, NotFoundError
 from service.observe import Observer
-from service.ports import Log
+from service.ports import Sink
 from service.records import Item, Payload, Rejected, Request, Response, Sample
 from service.settings import MonitorSettings
 
@@ -40,40 +40,50 @@ class Answer:
         return "accepted" if self.reason is None else "rejected"
 
 
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """The monitors there are, replaced as a whole."""
+
+    settings: tuple[MonitorSettings, ...]
+    options: Mapping[str, SampleOptions]
+
+
 class Ingest:
     """Decodes, checks, appends, answers; the API above it is only HTTP. Safe to call from several threads.
 
-    `checks` gives each monitor's check in force, and is asked once per request.
+    `check` gives a monitor's check in force, None where samples are checked by the worker alone; it is asked once per request.
     """
 
     def __init__(
         self,
-        log: Log,
+        sink: Sink,
         monitors: Sequence[MonitorSettings],
-        checks: Mapping[str, Callable[[], Check]],
+        check: Callable[[str], Check | None],
         *,
         observer: Observer,
         max_items: int = 10_000,
     ) -> None:
-        self._log = log
-        self._settings = tuple(monitors)
-        self._options = {monitor.name: SampleOptions.of(monitor) for monitor in monitors}
-        self._checks = checks
+        self._sink = sink
+        self._check = check
         self._observer = observer
         self._max_items = max_items
+        self.declare(monitors)
+
+    def declare(self, monitors: Sequence[MonitorSettings]) -> None:
+        """From the next request on these are the monitors."""
+        self._declared = _Declared(tuple(monitors), {monitor.name: SampleOptions.of(monitor) for monitor in monitors})
 
     @property
     def monitors(self) -> tuple[str, ...]:
         """The monitors that samples can be sent to."""
-        return tuple(self._options)
+        return tuple(self._declared.options)
 
     def samples(self, monitor: str, body: bytes, *, lines: bool, now: float) -> tuple[Answer, ...]:
         """Takes the good samples of a body and refuses the others, each with its reason; returns once the good ones are durable."""
-        options = self._options.get(monitor)
+        options = self._declared.options.get(monitor)
         if options is None:
-            raise NotFoundError(f"no monitor {monitor!r:.80}; there are: {', '.join(self._options) or 'none'}")
-        if monitor in self._checks:
-            options = replace(options, check=self._checks[monitor]())
+            raise NotFoundError(f"no monitor {monitor!r:.80}; there are: {', '.join(self.monitors) or 'none'}")
+        options = replace(options, check=self._check(monitor))
         if lines:
             decoded = self._lines(body, monitor, options, now)
         else:
@@ -92,7 +102,7 @@ class Ingest:
 
         InputError when nothing in the body is a CloudEvent. Payloads are checked by the worker, whose dead letters these become.
         """
-        items = decode_events(headers, body, monitors=self._settings, now=now)
+        items = decode_events(headers, body, monitors=self._declared.settings, now=now)
         if items and all(_is_no_event(item) for item in items):
             self._refuse(items)
         for item in items:
@@ -114,7 +124,7 @@ class Ingest:
 
     def _append(self, items: Sequence[Item], now: float) -> None:
         if items:
-            self._log.append([envelope.encode(item) for item in items], now=now)
+            self._sink.append([envelope.encode(item) for item in items], now=now, keys=[_key(item) for item in items])
 
 
 def _inner(body: bytes) -> bytes:
@@ -125,6 +135,17 @@ def _inner(body: bytes) -> bytes:
 def _is_no_event(item: Item) -> bool:
     """Whether it failed before it could be routed."""
     return isinstance(item, Rejected) and item.monitor is None and item.reason != "unrouted"
+
+
+def _key(item: Item) -> str:
+    """Request and response of one event meet in one partition."""
+    match item:
+        case Request() | Response():
+            return item.event_id
+        case Sample():
+            return item.id
+        case Rejected():
+            return ""
 
 
 def _answer(index: int, item: Item) -> Answer:

@@ -108,10 +108,27 @@ class Metrics:
         self._effect_low = gauge("effect_low_ratio", "Lower bound of the effect.", whole)
         self._effect_high = gauge("effect_high_ratio", "Upper bound of the effect.", whole)
         self._novel = gauge("novel_share_ratio", "Share of the whole stream that lies near no reference cluster.", whole)
+        self._silent = gauge("monitor_silent_seconds", "How long nothing of the monitor has come, while this process looks.", ["monitor"])
         text = "Accuracy of the model on the whole stream, told from its calibrated confidence without labels"
         self._accuracy = gauge("accuracy_estimate_ratio", f"{text}.", ["monitor"])
         self._accuracy_low = gauge("accuracy_estimate_low_ratio", f"{text}: lower bound.", ["monitor"])
         self._accuracy_high = gauge("accuracy_estimate_high_ratio", f"{text}: upper bound.", ["monitor"])
+
+    def watch(self, monitors: Iterable[str]) -> None:
+        """These are the monitors from now on; the series of one that is gone end."""
+        declared = frozenset(monitors)
+        for name in declared - self._monitors:
+            self._segments[name] = Bounded(MAX_SEGMENTS)
+        gone, self._monitors = self._monitors - declared, declared
+        for name in gone:
+            self._end(name)
+
+    def _end(self, monitor: str) -> None:
+        del self._segments[monitor]
+        self._fingerprints.pop(monitor, None)
+        for metric in vars(self).values():
+            if isinstance(metric, Counter | Gauge | Histogram) and "monitor" in metric._labelnames:
+                metric.remove_by_labels({"monitor": monitor})
 
     # --- ingest and worker
 
@@ -193,6 +210,9 @@ class Metrics:
     def alarm(self, alarm: Alarm) -> None:
         self._alarm_steps.labels(self._known(alarm.monitor), alarm.state.value).inc()
 
+    def silent(self, monitor: str, seconds: float) -> None:
+        self._silent.labels(self._known(monitor)).set(seconds)
+
     def delivery(self, kind: str, outcome: str) -> None:
         self._deliveries.labels(self._capped(self._kinds, "kind", kind), outcome).inc()
 
@@ -216,10 +236,10 @@ class StoreFigures(Collector):
     """Gauges of what the store holds, read at each scrape, so that a restart forgets nothing."""
 
     def __init__(
-        self, store: Store, monitors: Iterable[str], *, clock: Callable[[], float], backlog: Callable[[], tuple[int, int]]
+        self, store: Store, monitors: Callable[[], Iterable[str]], *, clock: Callable[[], float], backlog: Callable[[], tuple[int, int]]
     ) -> None:
         self._store = store
-        self._monitors = tuple(monitors)
+        self._monitors = monitors
         self._clock = clock
         self._backlog = backlog
 
@@ -231,8 +251,9 @@ class StoreFigures(Collector):
         yield from self._backlog_metrics()
         yield from self._outbox_metrics()
         standing = (AlarmState.OPEN, AlarmState.ACKNOWLEDGED)
-        alarms = Tally((a.monitor, a.state.value) for a in self._store.find(Alarm, states=standing, limit=MAX_COUNTED) if not a.quiet)
-        yield self._by_state("driftgate_alarms", "Alarms that stand, but for those that notify nobody.", standing, alarms)
+        found = [alarm for alarm in self._store.find(Alarm, states=standing, limit=MAX_COUNTED) if alarm.family is not Family.FEED]
+        alarms = Tally((alarm.monitor, alarm.state.value) for alarm in found if not alarm.quiet)
+        yield self._by_state("driftgate_alarms", "Alarms of drift that stand, but for those that notify nobody.", standing, alarms)
         cycles = Tally((c.monitor, c.state.value) for c in self._store.find(RefreshCycle, limit=MAX_COUNTED))
         yield self._by_state("driftgate_refresh_cycles", "Refresh cycles.", tuple(CycleState), cycles)
 
@@ -257,7 +278,7 @@ class StoreFigures(Collector):
 
     def _by_state(self, name: str, text: str, states: Sequence[StrEnum], tally: Mapping[tuple[str, str], int]) -> Metric:
         family = GaugeMetricFamily(name, text, labels=["monitor", "state"])
-        for monitor, state in product(self._monitors, states):
+        for monitor, state in product(self._monitors(), states):
             family.add_metric([monitor, state.value], tally.get((monitor, state.value), 0))
         return family
 

@@ -19,7 +19,7 @@ class Once(Generic[Key, Value]):
 
     def __init__(self, make: Callable[[Key], Value], *, keep: int) -> None:
         self._make = make
-        self._keep = keep
+        self.keep = keep
         self._lock = threading.Lock()
         self._kept: dict[Key, Future[Value]] = {}
 
@@ -28,7 +28,7 @@ class Once(Generic[Key, Value]):
         with self._lock:
             found = self._kept.pop(key, None)
             future = self._kept[key] = found or Future()
-            while len(self._kept) > self._keep:
+            while len(self._kept) > self.keep:
                 del self._kept[next(iter(self._kept))]
         if found is None:
             self._fill(key, future)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from service import annotation, refresh
 from service.alarms import VERDICT
 from service.annotation import TakenBack, take_back
-from service.controller import Controller
 from service.errors import ConflictError, NotFoundError
 from service.outbox import replayed
 from service.ports import Store
@@ -18,20 +18,24 @@ from service.settings import MonitorSettings
 _OUTBOX = 100_000
 
 
-class Operations:
-    """The acts behind API and command line. `controller` gives the one that decides a monitor's log, if there is one."""
+class Monitors(Protocol):
+    """What acts ask of the installation."""
 
-    def __init__(
-        self,
-        store: Store,
-        refresher: Refresher,
-        settings: Callable[[str], MonitorSettings],
-        controller: Callable[[str], Controller | None],
-    ) -> None:
+    def effective(self, monitor: str) -> MonitorSettings:
+        """The settings with the model that is in force."""
+
+    def version(self, monitor: str) -> int | None:
+        """The reference version in force."""
+
+
+class Operations:
+    """The acts behind API and command line. `decide` returns once a monitor's log is decided up to a sequence number."""
+
+    def __init__(self, store: Store, refresher: Refresher, monitors: Monitors, decide: Callable[[str, int], None]) -> None:
         self._store = store
         self._refresher = refresher
-        self._settings = settings
-        self._controller = controller
+        self._monitors = monitors
+        self._decide = decide
 
     def acknowledge(self, alarm_id: str, *, actor: str, note: str, now: float) -> Alarm:
         """Somebody takes care of the alarm."""
@@ -60,7 +64,7 @@ class Operations:
     def approve_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         """Sends a proposed batch to annotators."""
         batch = self._store.get(AnnotationBatch, batch_id)
-        return refresh.approve(self._store, batch_id, self._settings(batch.monitor).annotation, actor=actor, now=now, note=note)
+        return refresh.approve(self._store, batch_id, self._monitors.effective(batch.monitor).annotation, actor=actor, now=now, note=note)
 
     def close_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         """Goes on with the labels that have come back."""
@@ -70,7 +74,7 @@ class Operations:
 
     def take_labels(self, labels: Sequence[Label], *, now: float) -> TakenBack:
         """Takes labels of one batch; a delivery that comes twice changes nothing."""
-        quota = self._settings(labels[0].monitor).annotation.quota if labels else 1.0
+        quota = self._monitors.effective(labels[0].monitor).annotation.quota if labels else 1.0
         return take_back(self._store, labels, quota=quota, now=now)
 
     def replay(self, item_id: str, *, actor: str, now: float) -> OutboxItem:  # noqa: ARG002 - the protocol names who; the ledger will keep it
@@ -87,13 +91,11 @@ class Operations:
         alarm = self._store.get(Alarm, alarm_id)
         if alarm.state is AlarmState.RESOLVED and kind != VERDICT:
             raise ConflictError(f"alarm {alarm.id} is resolved already ({alarm.history[-1].reason})")
-        controller = self._controller(alarm.monitor)
-        if controller is None:
+        if self._monitors.version(alarm.monitor) is None:
             raise ConflictError(f"monitor {alarm.monitor}: no reference is in force, so nobody decides its log; bring one into force first")
         event = Event(stable_id(kind, alarm.id, alarm.version), alarm.monitor, kind, now, actor, alarm.id, body)
         recorded = self._store.record_event(event)
         if (recorded.actor, recorded.body) != (actor, body):
             raise ConflictError(f"alarm {alarm.id}: {recorded.actor} was faster; look at it again")
-        while controller.step(now=now):
-            pass
+        self._decide(alarm.monitor, recorded.sequence)
         return self._store.get(Alarm, alarm.id)

@@ -2,8 +2,7 @@
 
 A version is a folder `references/<monitor>/v<N>/`: `model.npz` (what detection learned, with the gauge's counts) and `numeric.npz`
 (embeddings, labels, segments, confidences, predicted classes, quality, times, clusters) make its numeric part, `rows.jsonl` (ids and texts)
-its erasable row part, `manifest.json` counts, thresholds, warnings and checksums. Which version is in force is one line in `current`
-beside them, so that going back is as atomic as going on.
+its erasable row part, `manifest.json` counts, thresholds, warnings and checksums. Which version is in force is declared in the store.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,9 @@ from detectors.accuracy import AccuracyCalibration
 from detectors.model import ScanModel, Slice, fit_model, rows_needed
 from detectors.stream import StreamScan
 from detectors.summarizer import Summarizer
-from service.artefacts import publish, read_manifest, replace_text, versions
+from service.artefacts import publish, read_manifest, versions
 from service.errors import ArtefactError, ConfigurationError, NotFoundError
+from service.once import Once
 from service.quality import Gauge
 from service.records import WHOLE, segment_of
 from service.reference_files import FORMAT, read, write
@@ -40,6 +40,9 @@ are kept."""
 
 _MOST_NAMING = 1_000
 """Rows of a cluster, evenly spread, that its name is found among."""
+
+_KEPT = 16
+"""References that stay loaded beside those that somebody works with."""
 
 _MOST_SLICE_ROWS = 40_000
 """Of a larger segment so many rows, evenly spread, make the slice: their features have to be held at once."""
@@ -170,12 +173,41 @@ class Reference:
         return f"“{text[:40]}”" if text else f"cluster {cluster}"
 
 
-class References:
-    """All references below a folder."""
+class InForce(Protocol):
+    """Whoever knows which version counts."""
+
+    def reference(self, monitor: str) -> int | None:
+        """The version in force, or None."""
+
+    def activate(self, monitor: str, version: int) -> None:
+        """Brings a version into force."""
+
+
+class Newest:
+    """Without a store, for tools and tests: the newest version that waits for nobody, or the one activated here."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._loaded: dict[str, Reference] = {}
+        self._chosen: dict[str, int] = {}
+
+    def reference(self, monitor: str) -> int | None:
+        """Its number, or None."""
+        folder = self._directory / monitor
+        accepted = (n for n in reversed(versions(folder)) if not read_manifest(folder / f"v{n}", verify=False)["provisional"])
+        return self._chosen.get(monitor) or next(accepted, None)
+
+    def activate(self, monitor: str, version: int) -> None:
+        """From now on."""
+        self._chosen[monitor] = version
+
+
+class References:
+    """All references below a folder."""
+
+    def __init__(self, directory: Path, in_force: InForce | None = None) -> None:
+        self._directory = directory
+        self._in_force = in_force or Newest(directory)
+        self._loaded = Once(self._read, keep=_KEPT)
         self._models: dict[tuple[str, int], tuple[str, tuple[str, ...]]] = {}
 
     def build(
@@ -213,13 +245,15 @@ class References:
         return self.load(settings.name, version)
 
     def load(self, monitor: str, version: int | None = None) -> Reference:
-        """A version, by default the one in force; every file is held against its checksum. The last one loaded is kept."""
+        """A version, by default the one in force; every file is held against its checksum. The last ones loaded are kept."""
         number = self.active(monitor) if version is None else version
         if number is None:
             raise NotFoundError(f"monitor {monitor}: no reference yet; `driftgate reference build` makes one")
-        kept, folder = self._loaded.get(monitor), self._folder(monitor) / f"v{number}"
-        if kept is not None and kept.version == number:
-            return kept
+        return self._loaded((monitor, number))
+
+    def _read(self, key: tuple[str, int]) -> Reference:
+        monitor, number = key
+        folder = self._folder(monitor) / f"v{number}"
         if not folder.is_dir():
             raise NotFoundError(f"monitor {monitor}: no reference version {number}; there are {versions(self._folder(monitor)) or 'none'}")
         manifest = read_manifest(folder)
@@ -230,22 +264,15 @@ class References:
             )
         values = {tag: tuple(found) for tag, found in manifest["segments"].items()}
         model, rows, clusters = read(folder)
-        reference = self._loaded[monitor] = Reference(monitor, number, manifest, model, rows, clusters, values)
-        return reference
+        return Reference(monitor, number, manifest, model, rows, clusters, values)
 
     def active(self, monitor: str) -> int | None:
         """The version in force, or None."""
-        path = self._folder(monitor) / "current"
-        try:
-            return int(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise ArtefactError(f"{path}: damaged, it holds no version number; `driftgate reference accept` writes it anew") from error
+        return self._in_force.reference(monitor)
 
-    def model(self, monitor: str) -> tuple[str, tuple[str, ...]]:
-        """(path, classes) of the model that the version in force belongs to; ("", ()) for the configured one."""
-        number = self.active(monitor)
+    def model(self, monitor: str, version: int | None = None) -> tuple[str, tuple[str, ...]]:
+        """(path, classes) of the model that a version (the one in force) belongs to; ("", ()) for the configured one."""
+        number = self.active(monitor) if version is None else version
         if number is None:
             return "", ()
         if (monitor, number) not in self._models:
@@ -258,7 +285,7 @@ class References:
         folder = self._folder(monitor)
         if version not in versions(folder):
             raise NotFoundError(f"monitor {monitor}: no reference version {version}; there are {versions(folder) or 'none'}")
-        replace_text(folder / "current", f"{version}\n")
+        self._in_force.activate(monitor, version)
 
     def versions(self, monitor: str) -> Sequence[Mapping[str, Any]]:
         """Every version's manifest, oldest first, each with `active`."""

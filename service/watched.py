@@ -35,6 +35,22 @@ class KnownGood(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """That part alone: a worker of many monitors keeps no reference rows."""
+
+    version: int
+    fingerprint: str
+    summarizer: Summarizer
+    gauge: Gauge | None
+    segment_values: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, reference: KnownGood) -> Known:
+        """Of a whole reference."""
+        return cls(reference.version, reference.fingerprint, reference.summarizer, reference.gauge, reference.segment_values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class WatchedMonitor:
     """Replaced as a whole, between batches. Without a reference samples are kept for building one, and make no panes."""
 

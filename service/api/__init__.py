@@ -1,7 +1,7 @@
 """HTTP: ingest, queries, labels back, health and metrics."""
 
-from service.api.application import create_app
-from service.api.context import Service
+from service.api.application import create_app, create_probes
+from service.api.context import Probes, Service
 from service.api.serving import listen, server_for
 
-__all__ = ["Service", "create_app", "listen", "server_for"]
+__all__ = ["Probes", "Service", "create_app", "create_probes", "listen", "server_for"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from types import ModuleType
+
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from service.api import alarms, batches, cloudevents, dead_letters, documentation, fleet, health, ledger, monitors, outbox, refresh, samples
 from service.api import annotations as label_deliveries
-from service.api.context import Service
+from service.api.context import Probes, Service
 from service.api.middleware import LimitBody, LogRequests, RequireAccess
 from service.api.problems import register
 from service.api.schemas import Problem
@@ -31,7 +34,16 @@ _ROUTES = (
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application over the given parts. It starts and stops nothing: whoever made the parts does."""
+    """The API over the given parts. It starts and stops nothing: whoever made the parts does."""
+    return _application(service, _ROUTES)
+
+
+def create_probes(probes: Probes) -> FastAPI:
+    """What a role shows that takes no requests: health and metrics."""
+    return _application(probes, (health,))
+
+
+def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
     app = FastAPI(
         title="driftgate",
         description=_DESCRIPTION,
@@ -43,7 +55,7 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     register(app)
-    for module in _ROUTES:
+    for module in routes:
         app.include_router(module.router)
     app.add_middleware(LimitBody, limit=service.max_body_bytes, smaller={label_deliveries.PATH: label_deliveries.MOST_BYTES})
     app.add_middleware(RequireAccess, access=service.access)

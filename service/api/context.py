@@ -3,41 +3,70 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Query, Request
 from prometheus_client import CollectorRegistry
 
 from service.access import Access
 from service.actions import Actions
+from service.declarations import Declared
 from service.errors import NotFoundError
-from service.health import Heartbeats
+from service.health import Condition, Heartbeats
 from service.ingest import Ingest
 from service.ports import Store
-from service.settings import BudgetSettings
+from service.settings import BudgetSettings, MonitorSettings
 from service.standing import Standing
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Service:
+class Declaring(Protocol):
+    """Monitors that are declared by API, and how each was declared."""
+
+    @property
+    def declared(self) -> Mapping[str, Declared]: ...
+
+    def put(self, settings: MonitorSettings, *, version: int | None, actor: str) -> Declared:
+        """Declares a monitor, or changes the one whose version was read."""
+
+    def withdraw(self, monitor: str, *, version: int, actor: str) -> None:
+        """Ends it."""
+
+
+def _none() -> Mapping[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Probes:
+    """What every role shows of itself, all safe to ask from several threads."""
+
+    access: Access
+    heartbeats: Heartbeats
+    registry: CollectorRegistry
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    """What must hold before the role can work, by name: `store`, `monitors`, `partitions`."""
+    notes: Callable[[], Mapping[str, str]] = _none
+    """What is wrong or remarkable, by name, and keeps nobody from working."""
+    without_reference: Callable[[], Sequence[str]] = tuple
+    """Monitors without a reference in force: they take samples all the same, to build one from."""
+    max_body_bytes: int = 16_000_000
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Service(Probes):
     """The parts behind the API, all safe to call from several threads."""
 
     ingest: Ingest
     store: Store
     standing: Standing
     actions: Actions
-    access: Access
-    heartbeats: Heartbeats
-    registry: CollectorRegistry
-    conditions: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
-    """What must hold before samples are taken, by name: `store`, `embedders`."""
-    references: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
-    """Whether a monitor has a reference in force, by its name: without one it takes samples all the same, to build one from."""
-    max_body_bytes: int = 16_000_000
+    declaring: Declaring
+    accept: Callable[[str, Mapping[str, Any]], MonitorSettings]
+    """A monitor's settings from a document that came by API; ConfigurationError names what is wrong with it."""
     budget: BudgetSettings = field(default_factory=BudgetSettings)
-    version: str = ""
     clock: Callable[[], float] = time.time
 
     def known(self, monitor: str) -> str:
@@ -51,11 +80,16 @@ async def _service(request: Request) -> Service:
     return cast("Service", request.app.state.service)
 
 
+async def _probes(request: Request) -> Probes:
+    return cast("Probes", request.app.state.service)
+
+
 async def _body(request: Request) -> bytes:
     """The whole body; the limit is enforced below, while it streams in."""
     return await request.body()
 
 
 Served = Annotated[Service, Depends(_service)]
+Probed = Annotated[Probes, Depends(_probes)]
 Body = Annotated[bytes, Depends(_body)]
 Limit = Annotated[int, Query(ge=1, le=1_000, description="At most so many, newest first.")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from service.api.context import Served
+from service.api.context import Probed
 from service.api.schemas import Alive, Ready
 from service.health import missing
 from service.metrics import exposition
@@ -13,7 +13,7 @@ router = APIRouter(tags=["operation"])
 
 
 @router.get("/healthz", responses={503: {"model": Alive}})
-async def is_alive(service: Served, response: Response) -> Alive:
+async def is_alive(service: Probed, response: Response) -> Alive:
     """503 when a loop hangs: restart the program. Waits for no thread, which slow requests may have taken all."""
     stuck = service.heartbeats.silent()
     if stuck:
@@ -23,17 +23,23 @@ async def is_alive(service: Served, response: Response) -> Alive:
 
 
 @router.get("/readyz", responses={503: {"model": Ready}})
-def is_ready(service: Served, response: Response) -> Ready:
-    """503 while samples can't be taken and embedded; `driftgate doctor` says why."""
-    waiting_for, undecided = missing(service.conditions), missing(service.references)
-    if waiting_for:
+def is_ready(request: Request, service: Probed, response: Response) -> Ready:
+    """503 while the role can't work, and what it waits for. Why, only for those who may ask anything: probes need no token."""
+    waiting = missing(service.conditions)
+    told = service.access.permits("", request.headers)
+    if waiting:
         response.status_code = 503
-        return Ready(status="waiting", waiting_for=waiting_for, without_reference=undecided)
-    return Ready(status="ready", without_reference=undecided)
+    return Ready(
+        status="waiting" if waiting else "ready",
+        waiting_for=tuple(waiting),
+        without_reference=tuple(service.without_reference()),
+        reasons=waiting if told else {},
+        notes=service.notes() if told else {},
+    )
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
-def get_metrics(request: Request, service: Served) -> Response:
+def get_metrics(request: Request, service: Probed) -> Response:
     """Metrics for Prometheus."""
     text, content_type = exposition(service.registry, request.headers.get("accept", ""))
     return Response(text, headers={"Content-Type": content_type})

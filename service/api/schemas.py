@@ -130,6 +130,18 @@ class MonitorLine(View):
     monitor: str
     state: str
     samples: int
+    origin: str = Field(description="The file that declares it, seen from the installation's directory, or `api`.", examples=["api"])
+    version: int = Field(description="Of its declaration: every change raises it.")
+
+
+class DeclarationView(View):
+    """A monitor as it is declared."""
+
+    monitor: str
+    origin: str = Field(examples=["api"])
+    version: int
+    reference: int | None = Field(description="The version in force.")
+    settings: Mapping[str, Any]
 
 
 class Undecided(View):
@@ -146,7 +158,8 @@ class MonitorView(BaseModel):
 
     monitor: str
     state: str = Field(
-        description="`warming up` until it can decide; `untimed` while most samples come at no hour that the reference could go by.",
+        description="`warming up` until it can decide; `untimed` while most samples come at no hour that the reference could go by; "
+        "`blind` while too much of the input is lost to tell; `silent` while none comes.",
         examples=["watching"],
     )
     samples: int = Field(description="Taken so far.")
@@ -359,8 +372,10 @@ class Alive(View):
 
 
 class Ready(View):
-    """Whether samples can be taken and embedded."""
+    """Whether the role can do its work."""
 
     status: Literal["ready", "waiting"]
     waiting_for: tuple[str, ...] = ()
     without_reference: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = Field({}, description="Why it waits, by what it waits for.")
+    notes: Mapping[str, str] = Field({}, description="What is wrong without stopping it, such as a configuration file that can't be read.")

@@ -32,15 +32,15 @@ def installed(config: Path, *, in_memory: bool = False) -> Iterator[Installation
     """The configuration's installation, beside a running server or without one."""
     from service.app import opened  # noqa: PLC0415 - loads the web framework and the inference runtime
 
-    with opened(load(config), in_memory=in_memory) as installation:
+    with opened(load(config), config=config, in_memory=in_memory) as installation:
         yield installation
 
 
 def operations(installation: Installation) -> Operations:
-    """The acts of people, decided at once by a controller made on the spot; a running server takes them over from the store."""
+    """The acts of people, decided by the controller that leads; where none does, by one made on the spot."""
     from service.operations import Operations  # noqa: PLC0415 - loads the detectors
 
-    return Operations(installation.store, installation.refresher, installation.effective, installation.controller_for)
+    return Operations(installation.store, installation.refresher, installation, installation.decide)
 
 
 def monitor_of(settings: Settings, name: str | None) -> str:

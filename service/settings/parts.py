@@ -61,8 +61,8 @@ class TlsSettings(Section):
 class SaslSettings(Section):
     """Who we are to the brokers. The password is DRIFTGATE__KAFKA_PASSWORD, or in a file."""
 
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
-    user: str
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(description="How the brokers ask who we are.")
+    user: str = Field(min_length=1, description="The name they know us by.")
     password_file: Path | None = Field(None, description="File with the password; else DRIFTGATE__KAFKA_PASSWORD.")
 
 

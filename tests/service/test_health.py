@@ -22,7 +22,8 @@ def test_loops_are_silent_beyond_the_limit_only() -> None:
 
 
 def test_conditions_that_do_not_hold_are_named() -> None:
-    def damaged() -> bool:
+    def damaged() -> str:
         raise ArtefactError("damaged")
 
-    assert missing({"store": lambda: True, "references": lambda: False, "embedders": damaged}) == ("references", "embedders")
+    found = missing({"store": str, "references": lambda: "none", "embedders": damaged})
+    assert found == {"references": "none", "embedders": "damaged"}

@@ -58,7 +58,7 @@ def observer() -> Counting:
 
 @pytest.fixture
 def ingest(log: SqliteLog, observer: Counting) -> Ingest:
-    return Ingest(log, MONITORS, {"chat": lambda: refuse_shouting}, observer=observer, max_items=50)
+    return Ingest(log, MONITORS, {"chat": refuse_shouting}.get, observer=observer, max_items=50)
 
 
 def logged(log: SqliteLog) -> list[Any]:
@@ -82,7 +82,7 @@ def test_the_check_in_force_is_asked_for_once_per_request(log: SqliteLog, observ
         asked.append("chat")
         return refuse_shouting if len(asked) > 1 else lambda _: None
 
-    ingest, body = Ingest(log, MONITORS, {"chat": in_force}, observer=observer), b'[{"text": "HELP"}, {"text": "ME"}]'
+    ingest, body = Ingest(log, MONITORS, lambda _: in_force(), observer=observer), b'[{"text": "HELP"}, {"text": "ME"}]'
     answers = [ingest.samples("chat", body, lines=False, now=5.0) for _ in range(2)]
     assert [[answer.reason for answer in each] for each in answers] == [[None, None], ["shouting", "shouting"]]
     assert len(asked) == 2
@@ -101,7 +101,7 @@ def test_unknown_monitors_are_refused(ingest: Ingest) -> None:
 
 def test_a_full_log_takes_all_or_nothing_of_a_request(observer: Counting) -> None:
     log = SqliteLog(":memory:", backlog_bytes=1_000, retention_bytes=0)
-    ingest = Ingest(log, MONITORS, {}, observer=observer)
+    ingest = Ingest(log, MONITORS, lambda _: None, observer=observer)
     ingest.samples("chat", json.dumps({"text": "x" * 500}).encode(), lines=False, now=0.0)
     with pytest.raises(BacklogFullError):
         ingest.samples("chat", json.dumps([{"text": "x" * 200}] * 3).encode(), lines=False, now=0.0)
@@ -130,7 +130,7 @@ items = st.one_of(
 def test_every_item_has_one_answer_and_accepted_ones_are_in_the_log(observer: Counting, batch: list[Any], lines: bool) -> None:
     log = SqliteLog(":memory:", backlog_bytes=1_000_000, retention_bytes=0)
     body = "\n".join(map(json.dumps, batch)) if lines else json.dumps(batch)
-    answers = Ingest(log, MONITORS, {}, observer=observer).samples("chat", body.encode(), lines=lines, now=0.0)
+    answers = Ingest(log, MONITORS, lambda _: None, observer=observer).samples("chat", body.encode(), lines=lines, now=0.0)
     assert [answer.index for answer in answers] == list(range(len(batch)))
     taken = [item for item, answer in zip(batch, answers, strict=True) if answer.status == "accepted"]
     kept = logged(log)

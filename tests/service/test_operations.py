@@ -38,6 +38,25 @@ class Requests:
 
 
 @dataclass
+class Monitors:
+    """One, with a reference in force."""
+
+    settings: MonitorSettings
+    reference: int | None = 1
+
+    def effective(self, monitor: str) -> MonitorSettings:  # noqa: ARG002 - the protocol's
+        return self.settings
+
+    def version(self, monitor: str) -> int | None:  # noqa: ARG002 - the protocol's
+        return self.reference
+
+
+def decided(controller: Controller) -> None:
+    while controller.step(now=3_000.0):
+        pass
+
+
+@dataclass
 class Desk:
     """A monitor with an open alarm, and somebody to act on it."""
 
@@ -63,7 +82,7 @@ def desk(world: World) -> Iterator[Desk]:
         while controller.step(now=2_000.0):
             pass
         requests: Any = Requests(store, settings)
-        yield Desk(store, controller, Operations(store, requests, lambda _: settings, {"chat": controller}.get))
+        yield Desk(store, controller, Operations(store, requests, Monitors(settings), lambda *_: decided(controller)))
 
 
 # --- alarms ----------------------------------------------------------------------------------------------------------
@@ -149,9 +168,9 @@ def test_of_two_verdicts_on_the_same_alarm_the_slower_is_told(desk: Desk, monkey
     assert len([entry for entry in desk.store.entries("chat", 0, 1_000) if isinstance(entry, Event)]) == 1
 
 
-def test_without_somebody_who_decides_nothing_is_recorded(desk: Desk) -> None:
+def test_without_somebody_who_decides_nothing_is_recorded(desk: Desk, world: World) -> None:
     requests: Any = None
-    alone = Operations(desk.store, requests, lambda _: pytest.fail("not asked"), lambda _: None)
+    alone = Operations(desk.store, requests, Monitors(world.settings, None), lambda *_: pytest.fail("not asked"))
     with pytest.raises(ConflictError, match="no reference is in force"):
         alone.verdict(desk.alarm.id, Verdict.FALSE, **BY, now=3_000.0)
     assert not any(isinstance(entry, Event) for entry in desk.store.entries("chat", 0, 1_000))

@@ -202,14 +202,6 @@ def test_damage_is_named(references: References, tmp_path: Path, name: str) -> N
         references.load("chat")
 
 
-def test_a_lost_line_of_what_is_in_force_is_named(references: References, tmp_path: Path) -> None:
-    (tmp_path / "chat" / "current").write_text("")
-    with pytest.raises(ArtefactError, match="current: damaged"):
-        references.active("chat")
-    references.activate("chat", 1)
-    assert references.active("chat") == 1
-
-
 def test_a_failed_build_leaves_the_version_in_force(
     world: World, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,7 +212,7 @@ def test_a_failed_build_leaves_the_version_in_force(
     monkeypatch.setattr(np, "savez", full)
     with pytest.raises(OSError, match="disk full"):
         references.build(world.settings, world.rows, origin())
-    assert sorted(path.name for path in (tmp_path / "chat").iterdir()) == ["current", "v1"]
+    assert sorted(path.name for path in (tmp_path / "chat").iterdir()) == ["v1"]
     assert references.active("chat") == 1
 
 

@@ -18,6 +18,8 @@ from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.adapters.sqlite import SqliteLog, SqliteStore
 from service.annotation import TakenBack
 from service.api import Service, create_app
+from service.app.configuration import accepted
+from service.declarations import Declarations
 from service.decoding import envelope
 from service.errors import ConflictError, NotFoundError
 from service.health import Heartbeats
@@ -131,6 +133,7 @@ class Site:
     store: SqliteStore
     log: SqliteLog
     metrics: Metrics
+    references: References
 
     def logged(self) -> list[Item]:
         """What the log holds, decoded."""
@@ -151,16 +154,19 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
         names = [monitor.name for monitor in MONITORS]
         registry = CollectorRegistry()
         metrics = Metrics(registry, names, version="1.2.3")
-        registry.register(StoreFigures(store, names, clock=lambda: NOW, backlog=lambda: (log.backlog, 0)))
-        checks = {"vectors": lambda: VectorEmbedder(DIMENSION, normalize=False).check}
-        ingest = Ingest(log, MONITORS, checks, observer=metrics, max_items=max_items)
-        standing = Standing(store, References(tmp_path), SETTINGS.monitor)
+        registry.register(StoreFigures(store, lambda: names, clock=lambda: NOW, backlog=lambda: (log.backlog, 0)))
+        checks = {"vectors": VectorEmbedder(DIMENSION, normalize=False).check}
+        ingest = Ingest(log, MONITORS, checks.get, observer=metrics, max_items=max_items)
+        references, declarations = References(tmp_path), Declarations(store, tmp_path, clock=lambda: NOW)
+        declarations.publish(MONITORS, "driftgate.yaml")
+        standing = Standing(store, references, SETTINGS.monitor)
         service = Service(
             ingest=ingest, store=store, standing=standing, actions=StoreActions(store), access=access, registry=registry,
+            declaring=declarations, accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},
         )  # fmt: skip
         client = TestClient(create_app(service), base_url="http://127.0.0.1:8080", raise_server_exceptions=False)
-        return Site(client, service, store, log, metrics)
+        return Site(client, service, store, log, metrics, references)
 
     yield make
     for part in opened:

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.access import Access
 from service.errors import ArtefactError
 from service.health import Heartbeats
 
 OPERATIONS = {
-    "acknowledge_alarm", "approve_batch", "cancel_refresh", "close_batch", "get_alarm", "get_batch", "get_fleet", "get_ledger",
-    "get_metrics", "get_monitor", "get_refresh", "is_alive", "is_ready", "judge_alarm",
-    "list_alarms", "list_batches", "list_dead_letters", "list_monitors", "list_outbox", "list_refreshes", "open_refresh", "replay_item",
-    "resolve_alarm", "send_annotations", "send_events", "send_events_with_token", "send_samples",
+    "acknowledge_alarm", "approve_batch", "cancel_refresh", "close_batch", "delete_monitor", "get_alarm", "get_batch", "get_declaration",
+    "get_fleet", "get_ledger", "get_metrics", "get_monitor", "get_refresh", "is_alive", "is_ready", "judge_alarm",
+    "list_alarms", "list_batches", "list_dead_letters", "list_monitors", "list_outbox", "list_refreshes", "open_refresh",
+    "put_monitor", "replay_item", "resolve_alarm", "send_annotations", "send_events", "send_events_with_token", "send_samples",
 }  # fmt: skip
 """Generated clients call these: a change here breaks them."""
 
@@ -39,20 +40,32 @@ def test_stuck_when_a_loop_does_not_turn(make_site: Any) -> None:
 def test_ready_once_every_condition_holds(make_site: Any) -> None:
     built: list[str] = []
 
-    def store() -> bool:
-        raise ArtefactError("/secret/path is damaged")
+    def store() -> str:
+        raise ArtefactError("it is damaged")
 
-    site = make_site(conditions={"embedders": lambda: bool(built), "store": lambda: True})
+    site = make_site(conditions={"partitions": lambda: "" if built else "none yet", "store": str})
     waiting = site.client.get("/readyz")
-    assert (waiting.status_code, waiting.json()) == (503, {"status": "waiting", "waiting_for": ["embedders"], "without_reference": []})
+    assert waiting.status_code == 503
+    assert (waiting.json()["status"], waiting.json()["reasons"]) == ("waiting", {"partitions": "none yet"})
     built.append("support")
-    assert site.client.get("/readyz").json() == {"status": "ready", "waiting_for": [], "without_reference": []}
+    ready = {"status": "ready", "waiting_for": [], "without_reference": [], "reasons": {}, "notes": {}}
+    assert site.client.get("/readyz").json() == ready
     broken = make_site(conditions={"store": store}).client.get("/readyz")
-    assert (broken.status_code, broken.json()["waiting_for"]) == (503, ["store"])
+    assert (broken.status_code, broken.json()["waiting_for"], broken.json()["reasons"]) == (503, ["store"], {"store": "it is damaged"})
+
+
+def test_why_it_waits_is_told_to_those_who_may_ask(make_site: Any) -> None:
+    access = Access(loopback=False, token="a-token-of-some-length")
+    site = make_site(access=access, conditions={"store": lambda: "/secret/path is damaged"}, notes=lambda: {"configuration": "wrong"})
+    stranger = site.client.get("/readyz")
+    assert (stranger.status_code, stranger.json()["waiting_for"]) == (503, ["store"])
+    assert stranger.json()["reasons"] == stranger.json()["notes"] == {}
+    known = site.client.get("/readyz", headers={"authorization": "Bearer a-token-of-some-length"}).json()
+    assert (known["reasons"], known["notes"]) == ({"store": "/secret/path is damaged"}, {"configuration": "wrong"})
 
 
 def test_a_monitor_without_a_reference_is_named_and_gets_its_traffic(make_site: Any) -> None:
-    answer = make_site(references={"support": lambda: True, "vectors": lambda: False}).client.get("/readyz")
+    answer = make_site(without_reference=lambda: ["vectors"]).client.get("/readyz")
     assert (answer.status_code, answer.json()["without_reference"]) == (200, ["vectors"])
 
 
@@ -121,7 +134,7 @@ def test_the_framework_s_own_errors_have_the_same_form(site: Any, method: str, p
 
 
 def test_a_bug_is_not_explained_to_strangers(make_site: Any) -> None:
-    def broken() -> bool:
+    def broken() -> str:
         raise ZeroDivisionError("/secret/path")
 
     answer = make_site(conditions={"store": broken}).client.get("/readyz")

@@ -48,8 +48,8 @@ def test_monitors_before_the_first_decision(site: Any) -> None:
 def decided(site: Any, references: Path, *, version: int) -> None:
     """A decision under the first reference version, while another may be in force."""
     site.store.decide(Decision("support", 0, 0, state=b'{"state": "watching", "reference_version": 1, "samples": 40}'))
-    (references / "support").mkdir()
-    (references / "support" / "current").write_text(f"{version}\n")
+    (references / "support" / f"v{version}").mkdir(parents=True)
+    site.references.activate("support", version)
 
 
 def test_figures_of_the_last_decision_stand_in_the_status(site: Any, tmp_path: Path) -> None:

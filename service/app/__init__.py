@@ -1,0 +1,24 @@
+"""Where the parts are put together: the only place that knows concrete classes."""
+
+from service.adapters.onnx_embedder import load_embedder
+from service.app.backfilling import Backfilling, backfill_alarms, backfill_files, backfill_topic
+from service.app.installation import Installation, opened
+from service.app.parts import LOG, STORE, open_log
+from service.app.process import Serving
+from service.app.roles import Roles, served
+
+__all__ = [
+    "LOG",
+    "STORE",
+    "Backfilling",
+    "Installation",
+    "Roles",
+    "Serving",
+    "backfill_alarms",
+    "backfill_files",
+    "backfill_topic",
+    "load_embedder",
+    "open_log",
+    "opened",
+    "served",
+]

@@ -1,0 +1,188 @@
+"""One configuration's installation: its state, its artefacts, and its monitors with their embedders and references."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from service.adapters.file_source import FileSource
+from service.adapters.onnx_embedder import load_embedder
+from service.allotment import Allotment
+from service.app.parts import open_store, passing_store
+from service.controller import Controller
+from service.datasets import DataSets
+from service.deciding import decide_here
+from service.declarations import Declarations, Declared
+from service.decoding.options import SampleOptions
+from service.errors import ArtefactError, ConfigurationError
+from service.leading import Leading
+from service.observe import Observer, Silent
+from service.once import Once
+from service.ports import Embedder, Store
+from service.records import Fence
+from service.reference import References, effective_tolerance
+from service.refresher import Refresher
+from service.settings import MonitorSettings, Settings
+from service.standing import Standing
+from service.watched import Known, WatchedMonitor
+
+CONTROLLER = "controller"
+"""The lease of whoever decides."""
+
+
+class Installation:
+    """Everything that one configuration stands for. Which monitors there are, and which reference of each is in force, is what the
+    declarations said at the last `look`."""
+
+    def __init__(self, settings: Settings, store: Store, declarations: Declarations, pool_rows: dict[str, int], observer: Observer) -> None:
+        self.settings = settings
+        self.store = store
+        self.declarations = declarations
+        self.observer = observer
+        self.references = References(settings.directory / "references", declarations)
+        self.data_sets = DataSets(settings.directory)
+        self.standing = Standing(store, self.references, self.effective)
+        self.load = Once(load_embedder, keep=1)
+        self.refresher = Refresher(store, self.references, self.data_sets, self, models=settings.directory / "models")
+        self._allotment = Allotment(store, lambda: self.settings)
+        self._pool_rows = pool_rows
+        self.look()
+
+    # --- what is declared -----------------------------------------------------------------------------------------------
+
+    def look(self) -> Mapping[str, Declared]:
+        """Reads the declarations anew, and goes by them from here on."""
+        declared = self.declarations.look()
+        monitors = tuple(known.settings for known in declared.values())
+        if monitors != self.settings.monitors:
+            self.settings = self.settings.model_copy(update={"monitors": monitors})
+        self._pool_rows.update((monitor.name, monitor.pool.rows) for monitor in monitors)
+        self.load.keep = len(monitors) + 1  # those in force, and one on its way in or out
+        return declared
+
+    def configure(self, settings: Settings) -> None:
+        """Goes by another reading of the configuration, but for what a process is started with; monitors come by `look`."""
+        kept = {"monitors": self.settings.monitors, "directory": self.settings.directory}
+        self.settings = settings.model_copy(update=kept)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The declared monitors."""
+        return tuple(self.declarations.declared)
+
+    def declared(self, monitor: str) -> Declared:
+        """The monitor as it is declared; ConfigurationError lists those there are."""
+        known = self.declarations.declared
+        if monitor not in known:
+            raise ConfigurationError(f"no monitor {monitor!r} in the configuration; declared: {', '.join(known) or 'none'}")
+        return known[monitor]
+
+    def effective(self, monitor: str) -> MonitorSettings:
+        """The monitor's settings with the model in force: a promoted one belongs to its reference version."""
+        return self._effective(self.declared(monitor))
+
+    def version(self, monitor: str) -> int | None:
+        """The reference version in force."""
+        return self.references.active(monitor)
+
+    def bring_into_force(self, monitor: str, version: int) -> None:
+        """Accepts a version, or goes back to it, once its embedder has shown to be the one that made it."""
+        reference = self.references.load(monitor, version)
+        manifest = reference.manifest
+        settings = _with_model(self.declared(monitor).settings, manifest["model"], tuple(manifest["classes"]))
+        found = self.load(settings.embedder).fingerprint
+        if found != manifest["fingerprint"]:
+            raise ArtefactError(
+                f"monitor {monitor}: reference {version} was made with another embedder ({manifest['fingerprint']}, now {found}); "
+                "build a reference with this one or restore the other"
+            )
+        effective_tolerance(settings, reference.model)  # ConfigurationError if it can't decide
+        self.references.activate(monitor, version)
+
+    # --- what the roles work with ---------------------------------------------------------------------------------------
+
+    def embedder(self, monitor: str) -> Embedder:
+        """The embedder in force, loaded and checked once."""
+        return self.load(self.effective(monitor).embedder)
+
+    def watched(self, monitor: str) -> WatchedMonitor:
+        """What a worker needs of a monitor; without an accepted reference it only keeps samples."""
+        declared = self.declared(monitor)
+        settings = self._effective(declared)
+        known = None if declared.reference is None else Known.of(self.references.load(monitor, declared.reference))
+        return WatchedMonitor(settings, self.load(settings.embedder), known, declared.shape)
+
+    def controller_for(
+        self, monitor: str, *, following: bool = True, fence: Callable[[], Fence | None] = lambda: None
+    ) -> Controller | None:
+        """Whoever decides the monitor's log; None before there is a reference. `following`: alarms open refresh cycles."""
+        declared = self.declared(monitor)
+        if declared.reference is None:
+            return None
+        follower = self.refresher if following else None
+        reference = self.references.load(monitor, declared.reference)
+        return Controller(self._effective(declared), reference, self.store, self.observer, follower=follower, fence=fence)
+
+    def decide(self, monitor: str, sequence: int) -> None:
+        """Has a monitor's log decided up to an entry: by whoever leads, else here."""
+        leading = Leading(self.store, CONTROLLER, f"command {os.getpid()}", self.settings.roles.lease_seconds)
+        decide_here(self.store, leading, lambda: self.controller_for(monitor, fence=leading.right), monitor, sequence, now=time.time())
+
+    def allot(self, *, now: float) -> int:
+        """Shares the budget of false alarms anew where traffic or streams have changed."""
+        return self._allotment.step(now=now)
+
+    def files(self, monitor: str, paths: Sequence[Path]) -> FileSource:
+        """The files as a source of the monitor's samples."""
+        settings = self.declared(monitor).settings
+        return FileSource(paths, monitor, SampleOptions.of(settings, self.embedder(monitor).check))
+
+    def close(self) -> None:
+        """Releases the store."""
+        self.store.close()
+
+    def _effective(self, declared: Declared) -> MonitorSettings:
+        if declared.reference is None:
+            return declared.settings
+        return _with_model(declared.settings, *self.references.model(declared.settings.name, declared.reference))
+
+
+def install(settings: Settings, *, config: Path | None = None, observer: Observer | None = None) -> Installation:
+    """The installation of a process that serves: the file's monitors are published, and from then on the store's count."""
+    settings.directory.mkdir(parents=True, exist_ok=True)
+    rows = {monitor.name: monitor.pool.rows for monitor in settings.monitors}
+    store = open_store(settings, rows)
+    declarations = Declarations(store, settings.directory)
+    try:
+        declarations.publish(settings.monitors, declarations.origin(config))
+        return Installation(settings, store, declarations, rows, observer or Silent())
+    except BaseException:
+        store.close()
+        raise
+
+
+@contextmanager
+def opened(
+    settings: Settings, *, config: Path | None = None, observer: Observer | None = None, in_memory: bool = False
+) -> Iterator[Installation]:
+    """The installation as a command sees it, by its own configuration file; over its store, or (for replays) over one that is forgotten
+    afterwards. Nothing is published."""
+    settings.directory.mkdir(parents=True, exist_ok=True)
+    rows = {monitor.name: monitor.pool.rows for monitor in settings.monitors}
+    store = passing_store(settings, rows) if in_memory else open_store(settings, rows)
+    declarations = Declarations(store, settings.directory, clock=time.time)
+    declarations.offer(settings.monitors, declarations.origin(config))
+    try:
+        yield Installation(settings, store, declarations, rows, observer or Silent())
+    finally:
+        store.close()
+
+
+def _with_model(settings: MonitorSettings, model: str, classes: tuple[str, ...]) -> MonitorSettings:
+    """The settings with a promoted model; as they are without one."""
+    if not model:
+        return settings
+    return settings.model_copy(update={"embedder": settings.embedder.with_model(Path(model)), "classes": classes})

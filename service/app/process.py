@@ -1,0 +1,56 @@
+"""A process that serves: its socket, its lock, and how it runs until it is told to stop."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from service.app.installation import Installation
+from service.errors import ConfigurationError
+
+LOCK = "serve.lock"
+
+
+class Serving:
+    """Roles running behind a listening socket."""
+
+    def __init__(self, installation: Installation, server: uvicorn.Server, listening: socket.socket, stop: threading.Event) -> None:
+        self.installation = installation
+        self._server = server
+        self._socket = listening
+        self._stop = stop
+        host, port = listening.getsockname()[:2]
+        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def run(self) -> None:
+        """Answers requests until `stop`; signals are left to whoever calls."""
+        thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, name="http", daemon=True)
+        thread.start()
+        while thread.is_alive() and not self._stop.wait(1.0):
+            pass
+        self.stop()
+        thread.join()
+
+    def stop(self) -> None:
+        """Ends `run`, and every loop after the step that it is in."""
+        self._stop.set()
+        self._server.should_exit = True
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Two that serve one directory would give the same offsets away twice; the lock goes with the process, however it ends."""
+    with (directory / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                f"directory {directory}: another `driftgate serve` works in it; stop that one, or give this one a directory of its own"
+            ) from error
+        yield

@@ -1,0 +1,255 @@
+"""What runs in a process: the loops of its roles, what they ask of each other, and what they show of themselves."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from enum import Flag, auto
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from service.access import Access
+from service.api import Probes, Service, create_app, create_probes, listen, server_for
+from service.app.configuration import Configuration, accepted
+from service.app.installation import CONTROLLER, install
+from service.app.parts import Destinations, Feed, open_logs
+from service.app.process import Serving, alone
+from service.deciding import Deciding, await_decision
+from service.declarations import API, Declared
+from service.errors import ConfigurationError
+from service.following import Following
+from service.health import Condition, Heartbeats
+from service.ingest import Check, Ingest
+from service.leading import Leading
+from service.metrics import Metrics, StoreFigures
+from service.operations import Operations
+from service.outbox import Outbox
+from service.ports import Sink
+from service.serving import Engine, Every, Loop
+from service.settings import Settings
+from service.watched import WatchedMonitor
+from service.worker import Worker
+
+_LOOK_SECONDS, _TIDY_SECONDS, _STEP_SECONDS = 1.0, 60.0, 0.2
+
+
+class Roles(Flag):
+    """What a process does."""
+
+    WORKER = auto()
+    CONTROLLER = auto()
+    API = auto()
+    ALL = WORKER | CONTROLLER | API
+
+
+class Assembly:
+    """The parts of one process, put together role by role."""
+
+    def __init__(self, settings: Settings, config: Path | None, stack: ExitStack) -> None:
+        self.settings = settings
+        self.registry, self.heartbeats, self.stop = CollectorRegistry(), Heartbeats(), threading.Event()
+        self.metrics = Metrics(self.registry, [monitor.name for monitor in settings.monitors], version=version("driftgate"))
+        self.installation = install(settings, config=config, observer=self.metrics)
+        stack.callback(self.installation.close)
+        self._stack = stack
+        self._configuration = Configuration(config, self.installation.declarations, settings)
+        self._configuration.followers.append(self.installation.configure)
+        self._listeners: list[Callable[[Mapping[str, Declared]], object]] = [self.metrics.watch]
+        self._loops: list[Loop] = []
+        self._endings: list[Callable[[], None]] = []
+        self._conditions: dict[str, Condition] = {"store": partial(_answers, self.installation.store.samples_taken)}
+        self._notes: list[Callable[[], Mapping[str, str]]] = [self._configured]
+
+    # --- roles ----------------------------------------------------------------------------------------------------------
+
+    def work(self, feed: Feed) -> None:
+        """Takes samples from the feed and folds them into panes."""
+        installation, beat = self.installation, self._beat("declarations")
+
+        def hand_over(name: str, monitor: WatchedMonitor | None) -> None:
+            worker.replace(name, monitor)
+            self._show(name, monitor)
+
+        following = Following(installation.watched, hand_over, beat=beat)
+        declared = installation.look()
+        feed.follow(declared)
+        monitors = following.begin(declared, must=lambda known: known.origin != API)
+        worker = Worker(feed.source, feed.progress(installation.store), monitors, self.metrics, beat=self._beat("worker"))
+        for name, monitor in monitors.items():
+            self._show(name, monitor)
+        self._listeners += [feed.follow, following.step]
+        self._add("worker", lambda: worker.step(timeout=_STEP_SECONDS), recover=worker.forget)
+        self._endings.append(feed.source.close)
+        self._conditions["partitions"] = partial(_partitions, worker)
+        self._notes.append(lambda: {f"monitor {name}": why for name, why in following.problems.items()})
+
+    def control(self) -> None:
+        """Decides, and does what follows from decisions, while it leads."""
+        installation, store = self.installation, self.installation.store
+        leading = Leading(store, CONTROLLER, self._holder(), self.settings.roles.lease_seconds)
+        make = partial(installation.controller_for, fence=leading.right)
+        deciding = Deciding(store, leading, make, beat=self._beat("controller"))
+        destinations = Destinations(self.settings)
+        self._configuration.followers.insert(0, destinations.follow)
+        outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng())
+        deciding.declare(installation.look())
+        self._listeners.append(deciding.declare)
+
+        def led(step: Callable[[float], int]) -> Callable[[], int]:
+            return lambda: step(time.time()) if leading.fence() is not None else 0
+
+        def tidy(now: float) -> int:
+            store.tidy(now=now)
+            return 0
+
+        self._add("lease", leading.step)
+        self._add("controller", lambda: deciding.step(now=time.time()))
+        self._add("budget", led(lambda now: installation.allot(now=now)))
+        self._add("refresh", led(lambda now: installation.refresher.step(now=now)))
+        self._add("outbox", led(outbox.step))
+        self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
+        self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
+        self._notes.append(lambda: {"leader": "yes" if leading.fence() is not None else "no, standing by"})
+        self._notes.append(lambda: {f"decisions of {name}": why for name, why in deciding.problems.items()})
+
+    def figures(self, backlog: Callable[[], tuple[int, int]]) -> None:
+        """Shows what the store holds among the metrics."""
+        names = partial(getattr, self.installation, "names")
+        self.registry.register(StoreFigures(self.installation.store, names, clock=time.time, backlog=backlog))
+
+    def answer(self, sink: Sink, access: Access, check: Callable[[str], Check | None]) -> Service:
+        """Takes samples in over HTTP, and answers questions."""
+        installation, limits = self.installation, self.settings.server
+        ingest = Ingest(sink, installation.settings.monitors, check, observer=self.metrics, max_items=limits.max_items)
+        self._listeners.append(lambda declared: ingest.declare([known.settings for known in declared.values()]))
+        decide = partial(await_decision, installation.store)
+        return Service(
+            **self._probed(access),
+            ingest=ingest,
+            store=installation.store,
+            standing=installation.standing,
+            actions=Operations(installation.store, installation.refresher, installation, decide),
+            declaring=installation.declarations,
+            accept=lambda monitor, document: accepted(installation.settings, monitor, document),
+            budget=self.settings.budget,
+        )
+
+    def probes(self, access: Access) -> Probes:
+        """What a process without the API shows of itself."""
+        return Probes(**self._probed(access))
+
+    # --- together -------------------------------------------------------------------------------------------------------
+
+    def engine(self) -> Engine:
+        """Everything, not started yet. Declarations are followed as long as there is anything that goes by them."""
+        self._add("declarations", Every(_LOOK_SECONDS, self._follow))
+        return Engine(self.stop, self._loops, self._endings, grace=self.settings.roles.grace_seconds)
+
+    def check(self, monitor: str) -> Check:
+        """Of the embedder in force at the moment of asking."""
+        return self.installation.embedder(monitor).check
+
+    def light_check(self, monitor: str) -> Check | None:
+        """Where no model is needed for it: a process that only answers loads none."""
+        return self.check(monitor) if self.installation.declared(monitor).settings.embedder.input == "none" else None
+
+    def _follow(self) -> int:
+        self._configuration.step()
+        declared = self.installation.look()
+        for listener in self._listeners:
+            listener(declared)
+        return 0
+
+    def _add(self, name: str, step: Callable[[], int], *, recover: Callable[[], None] = lambda: None) -> None:
+        self._loops.append(Loop(name, step, self.heartbeats, self.stop, recover=recover))
+
+    def _show(self, name: str, monitor: WatchedMonitor | None) -> None:
+        if monitor is not None:
+            self.metrics.embedder(name, monitor.embedder.fingerprint)
+
+    def _beat(self, loop: str) -> Callable[[], None]:
+        return partial(self.heartbeats.beat, loop)
+
+    def _holder(self) -> str:
+        """Where one process alone works in the directory it holds its lease over a restart."""
+        return "serve" if self.settings.redis is None else f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+    def _configured(self) -> Mapping[str, str]:
+        return {"configuration": self._configuration.problem} if self._configuration.problem else {}
+
+    def _probed(self, access: Access) -> dict[str, Any]:
+        return {
+            "access": access,
+            "heartbeats": self.heartbeats,
+            "registry": self.registry,
+            "conditions": self._conditions,
+            "notes": lambda: {name: why for notes in self._notes for name, why in notes().items()},
+            "without_reference": lambda: [n for n, known in self.installation.declarations.declared.items() if known.reference is None],
+            "max_body_bytes": self.settings.server.max_body_bytes,
+            "version": version("driftgate"),
+        }
+
+
+@contextmanager
+def served(settings: Settings, *, config: Path | None = None, roles: Roles = Roles.ALL) -> Iterator[Serving]:
+    """Starts the roles; what was started stops in reverse."""
+    _require_shared(settings, roles)
+    access = Access.of(settings)
+    settings.directory.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        if settings.redis is None or settings.kafka is None:
+            stack.enter_context(alone(settings.directory))
+        listening = stack.enter_context(closing(listen(settings.server.host, settings.server.port)))
+        assembly = Assembly(settings, config, stack)
+        app = _assembled(assembly, access, roles, stack)
+        engine = assembly.engine()
+        stack.callback(engine.close)
+        engine.start()
+        yield Serving(assembly.installation, server_for(app), listening, assembly.stop)
+
+
+def _assembled(assembly: Assembly, access: Access, roles: Roles, stack: ExitStack) -> FastAPI:
+    logs = stack.enter_context(open_logs(assembly.settings))
+    if Roles.WORKER in roles:
+        assembly.work(logs.feed())
+    if Roles.CONTROLLER in roles:
+        assembly.control()
+        assembly.figures(logs.backlog)
+    if Roles.API not in roles:
+        return create_probes(assembly.probes(access))
+    return create_app(assembly.answer(logs.sink(), access, assembly.check if Roles.WORKER in roles else assembly.light_check))
+
+
+def _require_shared(settings: Settings, roles: Roles) -> None:
+    """Roles of their own need parts that several processes can share."""
+    lacking = [name for name in ("kafka", "redis") if getattr(settings, name) is None]
+    if roles is not Roles.ALL and lacking:
+        missing = " and ".join(f"`{name}`" for name in lacking)
+        raise ConfigurationError(f"one role by itself shares its work with other processes: configure {missing}, or run `driftgate serve`")
+
+
+def _answers(ask: Callable[[str], object]) -> str:
+    try:
+        ask("")
+    except sqlite3.Error as error:
+        return f"the store does not answer: {error}"
+    return ""
+
+
+def _partitions(worker: Worker) -> str:
+    stopped = worker.stopped
+    if stopped:
+        return "; ".join(f"{partition}: {why}" for partition, why in stopped.items())
+    return "" if worker.partitions else "no partition is assigned to this worker yet"
