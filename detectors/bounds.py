@@ -42,7 +42,9 @@ def binomial_low(count: float, n: float, surprise: float) -> float:
     return float(special.betaincinv(count, n - count + 1, 10.0 ** -min(surprise, 300.0))) if count > 0 else 0.0
 
 
-def proportion_interval(share: NDArray[np.float64], n: float, z: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def proportion_interval(
+    share: NDArray[np.float64], n: float, z: float | NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Wilson's score interval of proportions found in n; 0 to 1 where n is 0."""
     spread = z * z / max(n, 1e-12)
     middle = (share + spread / 2) / (1 + spread)
@@ -50,7 +52,9 @@ def proportion_interval(share: NDArray[np.float64], n: float, z: float) -> tuple
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
-def difference_interval(share: NDArray[np.float64], n: float, before: NDArray[np.float64], m: float, z: float) -> NDArray[np.float64]:
+def difference_interval(
+    share: NDArray[np.float64], n: float, before: NDArray[np.float64], m: float, z: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
     """(2, ...) lowest and highest difference of a proportion found in n from one found in m, at ± z standard errors.
 
     References

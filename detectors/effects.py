@@ -217,7 +217,7 @@ def novel_share(novelty: NDArray[np.int64], slice: Slice, *, surprise: float, in
     if not n:
         return NO_EFFECT
     share = np.array(novelty[RARE_BIN:].sum() / inflation / n)
-    (below, _), (_, high) = (difference_interval(share, n, np.array(rare), m, z) for z in (tail_z(surprise), _POINTWISE))
+    (below, _), (_, high) = difference_interval(share, n, np.array(rare), m, np.array([tail_z(surprise), _POINTWISE])).T
     unlikely = binomial_low(float(share) * n, n, surprise) - rare
     low = min(float(below), unlikely)
     return Effect(*(float(np.clip(v / (1 - rare), 0.0, 1.0)) for v in (share - rare, low, high)))

@@ -79,6 +79,10 @@ class Rows:
         count = int(windows.exact[k, 0])
         return Summary(count, sums, scalars, np.rint(clusters).astype(np.int64), np.rint(novelty).astype(np.int64), accuracy)
 
+    def novelty(self, windows: Windows, k: int) -> NDArray[np.int64]:
+        """A window's histogram of novelty."""
+        return np.rint(windows.latest[k, self._ends[2] : self._ends[3]]).astype(np.int64)
+
     def leading(self, windows: Windows, k: int) -> Leading:
         """A window's means, with how many samples and when."""
         features, scalars, *_ = np.split(windows.latest[k].astype(np.float64), self._ends[:2])

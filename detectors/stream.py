@@ -26,7 +26,7 @@ from detectors.base import Effect, Evidence
 from detectors.effects import Choice, ClusterShift, EffectMeter, WindowMeans, cluster_shift, novel_share
 from detectors.kinds import Signs
 from detectors.model import ScanModel, Slice
-from detectors.panes import Summary
+from detectors.panes import NOVELTY_BINS, Summary
 from detectors.rows import Leading, Rows
 from detectors.windows import STATE_BYTES, Windows, scales_within
 
@@ -122,7 +122,8 @@ class StreamScan:
     def novel_share(self) -> Effect:
         """Share of new content in the most surprising window, with an interval that holds over all windows scanned so far."""
         surprise, inflation = self._choice(self._crossed).surprise, self.model.dependence.inflation
-        return novel_share(self.window().novelty, self.slice, surprise=surprise, inflation=inflation)
+        novelty = self._rows.novelty(self._windows, self._at) if self._windows.filled else np.zeros(NOVELTY_BINS, np.int64)
+        return novel_share(novelty, self.slice, surprise=surprise, inflation=inflation)
 
     def cluster_shift(self, reference: NDArray[np.int64]) -> ClusterShift:
         """Clusters that gained and lost in the most surprising window, against (C + 1,) counts of the slice's rows that the fit part
