@@ -28,6 +28,7 @@ from service.records import (
     DeadLetter,
     Original,
     Output,
+    Partition,
     Pooled,
     Record,
     Rejected,
@@ -58,8 +59,7 @@ class Intake:
         self._epoch = assignment.epoch
         self._committed = self._next = assignment.offset
         self._shapes = dict(assignment.shapes)
-        self._original: Original | None = None
-        """Of the record in hand."""
+        self._original: Original | None = None  # of the record in hand
         self._folder = Folder(assignment.partition, time=assignment.time, offset=assignment.offset)
         self._recent = RecentIds(assignment.recent_ids)
         self._join = Join(assignment.waiting)
@@ -79,11 +79,10 @@ class Intake:
     def pass_over(self, offset: int) -> None:
         """The log has let go of everything before `offset`: a loss of every monitor that reads it."""
         gone, self._folder.offset = offset - self._next, self._next
-        for name in self._readers():
+        for name in _readers(self._monitors, self.partition):
             self._lose(name, losses.RETENTION, gone)
         self._folder.settle()
-        self._lost += gone
-        self._next = offset
+        self._next, self._lost = offset, self._lost + gone
 
     def release(self, monitor: str, *, waiting: bool) -> None:
         """Closes a monitor's open panes, before its reference is replaced; before its embedder is, takes what waits as it is."""
@@ -176,7 +175,6 @@ class Intake:
     def _take_sample(self, sample: Sample, index: int, vectors: Vectors) -> None:
         vector = self._vector(sample, index, vectors)
         if vector is not None and self._is_new("sample", sample.monitor, sample.id):
-            self._note_late(sample)
             self._take(sample, vector, sample.output or vectors.outputs.get(sample))
 
     def _take_request(self, request: Request, index: int, vectors: Vectors) -> None:
@@ -184,7 +182,6 @@ class Intake:
             vector = self._vector(sample, number, vectors)
             if vector is None or not self._is_new("request", request.monitor, f"{request.event_id}/{place}"):
                 continue
-            self._note_late(sample)
             output, monitor = sample.output or vectors.outputs.get(sample), self._monitors[request.monitor]
             if monitor.joins:
                 key, expires = event_key(request.monitor, request.event_id), self._folder.time + monitor.response_timeout
@@ -218,16 +215,6 @@ class Intake:
             self._take(waiting.sample, waiting.embedding, waiting.sample.output)
             self._lose(waiting.sample.monitor, losses.unanswered(why))
 
-    def _note_late(self, sample: Sample) -> None:
-        if sample.time < self._folder.time - losses.LATE_SECONDS:
-            self._lose(sample.monitor, losses.LATE)
-
-    def _readers(self) -> Iterable[str]:
-        """Those that name the topic; what ingest fills is of any."""
-        declared = {name: monitor.settings.topic for name, monitor in self._monitors.items()}
-        named = [name for name, topic in declared.items() if topic is not None and topic.name == self.partition.topic]
-        return named or declared
-
     def _lose(self, monitor: str | None, reason: str, samples: int = 1) -> None:
         """Counts what can't be used beside the samples of its monitor, where that makes panes."""
         watched = self._monitors.get(monitor or "")
@@ -239,6 +226,8 @@ class Intake:
         rules = self._monitors[sample.monitor].rules
         if rules is not None:
             self._folder.add(rules, sample.segments, len(taken))
+            if sample.time < self._folder.time - losses.LATE_SECONDS:
+                self._folder.lose(rules, losses.LATE)
         taken.append(Taken(sample, vector, output, self._folder.offset, self._folder.time))
 
     def _is_new(self, kind: str, monitor: str, id: str) -> bool:
@@ -261,6 +250,12 @@ class Intake:
     def _letter(self, rejected: Rejected) -> None:
         self._letters.append(DeadLetter(self.partition, self._folder.offset, self._folder.time, rejected, self._original))
         self._lose(rejected.monitor, losses.of_letter(rejected))
+
+
+def _readers(monitors: Mapping[str, WatchedMonitor], partition: Partition) -> Iterable[str]:
+    """Those that name the topic; what ingest fills is of any."""
+    named = [name for name, monitor in monitors.items() if monitor.settings.topic and monitor.settings.topic.name == partition.topic]
+    return named or monitors
 
 
 def _with_output(sample: Sample, output: Output | None) -> Sample:

@@ -12,6 +12,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from service.adapters.sqlite import SqliteStore
+from service.gauges import FeedFigures, ProcessFigures
 from service.metrics import Metrics, StoreFigures
 from service.settings import Settings, parse
 
@@ -52,8 +53,9 @@ def test_alert_rules_ask_for_metrics_that_exist(tmp_path: Path) -> None:
     registry = CollectorRegistry()
     Metrics(registry, ["m"], version="0")
     store = SqliteStore(tmp_path / "state.db")
-    figures = StoreFigures(store, ["m"], clock=lambda: 0.0, backlog=lambda: (0, 0))
-    families = [*registry.collect(), *figures.collect()]
+    figures = StoreFigures(store, lambda: ["m"], clock=lambda: 0.0, backlog=lambda: (0, 0))
+    own = ProcessFigures(lag=dict, leads=bool, unsent=int, blobs=lambda: (0, 0))
+    families = [*registry.collect(), *figures.collect(), *FeedFigures(store, lambda: ["m"]).collect(), *own.collect()]
     store.close()
     known = {family.name + ("_total" if family.type == "counter" else "") for family in families}
     rules = (ROOT / "deploy/prometheus/driftgate.rules.yml").read_text(encoding="utf-8")
