@@ -19,13 +19,19 @@ MOST_LETTERS = 10_000
 
 
 def replay(
-    worker: Worker, controller: Controller | None, source: Source, store: Store, *, progress: Callable[[int], None] = lambda _: None
+    worker: Worker,
+    controller: Controller | None,
+    source: Source,
+    store: Store,
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+    timeout: float = 0.0,
 ) -> int:
     """Runs a finite source to its end; returns the samples taken. Log time decides, never a clock."""
     if controller is None:
         raise NotFoundError("the monitor has no reference yet; `driftgate reference build` makes one")
     while not worker.ended:
-        worker.step(timeout=0.0)
+        worker.step(timeout)
         while controller.step(now=controller.streams.traffic.last):
             pass
         progress(store.samples_taken(controller.monitor))

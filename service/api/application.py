@@ -8,7 +8,21 @@ from types import ModuleType
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from service.api import alarms, batches, cloudevents, dead_letters, documentation, fleet, health, ledger, monitors, outbox, refresh, samples
+from service.api import (
+    alarms,
+    backfills,
+    batches,
+    cloudevents,
+    dead_letters,
+    documentation,
+    fleet,
+    health,
+    ledger,
+    monitors,
+    outbox,
+    refresh,
+    samples,
+)
 from service.api import annotations as label_deliveries
 from service.api.context import Probes, Service
 from service.api.middleware import LimitBody, LogRequests, RequireAccess
@@ -20,6 +34,7 @@ _ROUTES = (
     samples,
     cloudevents,
     monitors,
+    backfills,
     alarms,
     ledger,
     fleet,

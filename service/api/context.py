@@ -17,6 +17,7 @@ from service.errors import NotFoundError
 from service.health import Condition, Heartbeats
 from service.ingest import Ingest
 from service.ports import Store
+from service.records import Backfill
 from service.settings import BudgetSettings, MonitorSettings
 from service.standing import Standing
 
@@ -66,6 +67,8 @@ class Service(Probes):
     declaring: Declaring
     accept: Callable[[str, Mapping[str, Any]], MonitorSettings]
     """A monitor's settings from a document that came by API; ConfigurationError names what is wrong with it."""
+    backfills: Callable[[str], Sequence[Backfill]] = lambda _: ()
+    """A monitor's, newest first."""
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     clock: Callable[[], float] = time.time
 

@@ -26,6 +26,7 @@ from service.app.configuration import Configuration, accepted
 from service.app.installation import CONTROLLER, install
 from service.app.parts import Destinations, Feed, open_logs
 from service.app.process import Serving, alone
+from service.backfill import Backfills
 from service.deciding import Deciding, await_decision
 from service.declarations import API, Declared
 from service.errors import ConfigurationError
@@ -143,6 +144,7 @@ class Assembly:
             actions=Operations(installation.store, installation.refresher, installation, decide),
             declaring=installation.declarations,
             accept=lambda monitor, document: accepted(installation.settings, monitor, document),
+            backfills=lambda monitor: Backfills(installation.settings.directory).of(monitor, now=time.time()),
             budget=self.settings.budget,
         )
 

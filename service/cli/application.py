@@ -10,6 +10,7 @@ import typer
 from service.cli.alarm import app as alarms
 from service.cli.alarm import group as alarm
 from service.cli.annotation import group as annotation
+from service.cli.backfill import group as backfill
 from service.cli.backtest import app as backtest
 from service.cli.compare import app as compare
 from service.cli.configuration import app as beginning
@@ -46,6 +47,7 @@ app.add_typer(dataset, name="dataset", help="Versioned sets of samples: train, g
 app.add_typer(alarm, name="alarm", help="Alarms, and what people say about them.")
 app.add_typer(refresh, name="refresh", help="Refresh cycles, from labels to the next model.")
 app.add_typer(annotation, name="annotation", help="Labels back from annotators.")
+app.add_typer(backfill, name="backfill", help="History beside the live log.")
 app.add_typer(dead, name="dlq", help="Samples that could not be used.")
 app.add_typer(outbox, name="outbox", help="What must still leave.")
 app.add_typer(model, name="model", help="Models that driftgate can write.")

@@ -60,9 +60,9 @@ def bars() -> AbstractContextManager[Callable[[str, float], None]]:
 
 
 @contextmanager
-def counter(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr that counts samples towards `total`, or just counts where nobody knows it."""
-    columns = (TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.completed:,.0f} samples"), TimeElapsedColumn())
+def counter(description: str, total: int | None, *, of: str = "samples") -> Iterator[Callable[[int], None]]:
+    """A bar on stderr that counts them towards `total`, or just counts where nobody knows it."""
+    columns = (TextColumn("{task.description}"), BarColumn(30), TextColumn(f"{{task.completed:,.0f}} {of}"), TimeElapsedColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         task = progress.add_task(description, total=total)
         yield lambda done: progress.update(task, completed=done)

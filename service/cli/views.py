@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from service.records import Alarm, AnnotationBatch, Candidate, DeadLetter, OutboxItem, RefreshCycle
+from service.records import Alarm, AnnotationBatch, Backfill, Candidate, DeadLetter, OutboxItem, RefreshCycle
 
-Shown: TypeAlias = Alarm | AnnotationBatch | Candidate | DeadLetter | OutboxItem | RefreshCycle
+Shown: TypeAlias = Alarm | AnnotationBatch | Backfill | Candidate | DeadLetter | OutboxItem | RefreshCycle
 
 
 def view(record: Shown) -> dict[str, Any]:
     """One record."""
-    from service.api import dead_letters, schemas  # noqa: PLC0415 - loads the web framework
+    from service.api import backfills, dead_letters, schemas  # noqa: PLC0415 - loads the web framework
 
+    if isinstance(record, Backfill):
+        return backfills.view(record).model_dump(mode="json")
     if isinstance(record, DeadLetter):
         return dead_letters.view(record).model_dump(mode="json")
     kinds: dict[type[Shown], type[schemas.View]] = {

@@ -1,0 +1,176 @@
+"""History beside the live log: from files, and from a topic of a real broker."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.app import opened
+from service.records import Partition
+from service.settings import load
+from service.worker import Worker
+
+if TYPE_CHECKING:
+    from tests.servers.kafka_server import KafkaServer
+    from tests.service.cli.conftest import Desk
+
+RUN = ("backfill", "run", "--monitor", "chat")
+
+
+def live_state(desk: Desk) -> object:
+    """All that the installation's own store holds."""
+    with sqlite3.connect(desk.folder / "state" / "driftgate.sqlite") as connection:
+        return list(connection.iterdump())
+
+
+def test_files_are_read_beside_the_live_log(alarmed: Desk) -> None:
+    before = live_state(alarmed)
+    found = alarmed.json(*RUN, "--input", "traffic.jsonl", "golden.jsonl")
+    assert (found["state"], found["samples"], found["read"], found["planned"], found["left_out"]) == ("done", 1_900, 1_900, None, 0)
+    assert found["source"] == "traffic.jsonl, golden.jsonl"
+    assert found["alarms"][0]["at_sample"] > 600
+    assert live_state(alarmed) == before
+    assert not list((alarmed.folder / "inbox").glob("*")), "what it would send stays in its own outbox"
+    assert alarmed.json("backfill", "list")["backfills"] == [found]
+    shown = alarmed.run("backfill", "show", found["id"][:6]).stdout
+    assert shown.index("what it found") < shown.index(found["alarms"][0]["id"]) < shown.index("found live")
+    assert "1,900 records read, 1,900 samples taken; dead letters: none" in shown
+
+
+def test_what_is_done_is_not_done_again_and_another_reference_is_another_backfill(watching: Desk) -> None:
+    first = watching.json(*RUN, "--input", "traffic.jsonl")
+    assert watching.json(*RUN, "--input", "traffic.jsonl") == first
+    watching.run("reference", "build", "--input", "good.jsonl")
+    watching.run("reference", "accept", "2")
+    second = watching.json(*RUN, "--input", "traffic.jsonl")
+    assert (second["reference"], first["reference"]) == (2, 1)
+    assert [found["id"] for found in watching.json("backfill", "list")["backfills"]] == [second["id"], first["id"]]
+
+
+def test_an_interrupted_one_goes_on_and_comes_to_the_same(watching: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    undisturbed = watching.json(*RUN, "--input", "traffic.jsonl")
+    shutil.rmtree(watching.folder / "state" / "backfills")
+    step, steps = Worker.step, 0
+
+    def step_twice(self: Worker, timeout: float) -> int:
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            raise KeyboardInterrupt
+        return step(self, timeout)
+
+    monkeypatch.setattr(Worker, "step", step_twice)
+    watching.run(*RUN, "--input", "traffic.jsonl", code=130)
+    (stopped,) = watching.json("backfill", "list")["backfills"]
+    assert (stopped["state"], stopped["read"]) == ("interrupted", 1_024)
+    finished = watching.json(*RUN, "--input", "traffic.jsonl")
+    assert finished["created"] == stopped["created"]
+    timeless = ("created", "updated")
+    assert {k: v for k, v in finished.items() if k not in timeless} == {k: v for k, v in undisturbed.items() if k not in timeless}
+
+
+def test_one_process_at_a_time(watching: Desk) -> None:
+    found = watching.json(*RUN, "--input", "good.jsonl")
+    path = watching.folder / "state" / "backfills" / f"{found['id']}.lock"
+    import fcntl
+
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert "another process" in watching.run(*RUN, "--input", "good.jsonl", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "either --topic"),
+        (("--topic", "chats", "--input", "good.jsonl"), "either --topic"),
+        (("--input", "good.jsonl", "--from", "2026-01-01"), "either --topic"),
+        (("--topic", "chats", "--from", "2026-01-01"), "a later --to"),
+        (("--topic", "chats", "--from", "2026-01-02", "--to", "2026-01-01"), "a later --to"),
+        (("--topic", "chats", "--from", "2026-01-01", "--to", "2026-01-02"), "kafka is missing"),
+        (("--input", "nowhere.jsonl"), "No such file"),
+    ],
+)
+def test_wrong_use_is_said(watching: Desk, arguments: tuple[str, ...], said: str) -> None:
+    assert said in watching.run(*RUN, *arguments, code=2).stderr
+
+
+def test_there_must_be_a_reference_and_a_backfill(desk: Desk) -> None:
+    assert "reference build" in desk.run(*RUN, "--input", "good.jsonl", code=2).stderr
+    assert "no backfills" in desk.run("backfill", "list").stdout
+    assert "driftgate backfill list" in desk.run("backfill", "show", "5b0d", code=2).stderr
+
+
+# --- a topic ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def topic(watching: Desk, kafka_broker: KafkaServer) -> str:
+    """The drifting traffic in two partitions, every thirtieth line broken, wrapped as the monitor's paths say."""
+    from kafka import KafkaProducer
+
+    name = f"backfill-{watching.folder.parent.name.lower()}"
+    kafka_broker.create_topics({name: 2}, configs={"retention.ms": "-1"})
+    producer = KafkaProducer(bootstrap_servers=kafka_broker.bootstrap)
+    for i, line in enumerate((watching.folder / "traffic.jsonl").read_text().splitlines()):
+        document = json.loads(line)
+        value = b"{" if i % 30 == 29 else json.dumps({"embedded": document["vector"], "key": document["id"]}).encode()
+        producer.send(name, value, partition=i % 2, timestamp_ms=1_772_323_200_000 + 1_000 * i)
+    producer.close()
+    fields = {"id": "$.key", "vector": "$.embedded"}
+    watching.configure(lambda document: document.update(kafka={"brokers": [kafka_broker.bootstrap]}))
+    watching.configure(lambda document: document["monitors"][0].update(topic={"name": name, "fields": fields}))
+    watching.run("reference", "accept", "1", "--monitor", "chat")
+    return name
+
+
+def of(topic: str, until: str = "2026-03-02") -> tuple[str, ...]:
+    return (*RUN, "--topic", topic, "--from", "2026-03-01", "--to", until)
+
+
+@pytest.mark.server("kafka")
+def test_a_topics_history_is_read_without_touching_what_is_live(watching: Desk, topic: str) -> None:
+    before = live_state(watching)
+    found = watching.json(*of(topic))
+    assert (found["state"], found["planned"], found["read"], found["samples"]) == ("done", 1_500, 1_500, 1_450)
+    assert found["dead_letters"] == {"json": 50}
+    assert found["alarms"][0]["at_sample"] > 580
+    assert live_state(watching) == before
+    half = watching.json(*of(topic, "2026-03-01T00:10:00"), "--partition", "0")
+    assert (half["planned"], half["samples"], half["alarms"]) == (300, 300, [])
+
+
+@pytest.mark.server("kafka")
+def test_what_the_live_state_holds_is_left_out(watching: Desk, topic: str) -> None:
+    with opened(load(watching.folder / "driftgate.yaml")) as installation:
+        first = watching.json(*of(topic, "2026-03-01T00:00:01"))
+        number = next(stretch for stretch in first["stretches"] if stretch["partition"].endswith("/0"))
+        name, topic_id, _ = number["partition"].split("/")
+        installation.store.assign(Partition(name, topic_id, 0), start=200)
+    found = watching.json(*of(topic))
+    assert (found["planned"], found["left_out"], found["read"]) == (950, 550, 950)
+    assert "550 records of the span were left out" in watching.run("backfill", "show", found["id"]).stdout
+
+
+@pytest.mark.server("kafka")
+def test_an_interrupted_topic_goes_on_where_it_stopped(watching: Desk, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, steps = Worker.step, 0
+
+    def stopping(self: Worker, timeout: float) -> int:
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            raise KeyboardInterrupt
+        return step(self, timeout)
+
+    monkeypatch.setattr(Worker, "step", stopping)
+    watching.run(*of(topic), code=130)
+    (stopped,) = watching.json("backfill", "list")["backfills"]
+    assert 0 < stopped["read"] < 1_500
+    finished = watching.json(*of(topic))
+    assert (finished["id"], finished["samples"], finished["dead_letters"]) == (stopped["id"], 1_450, {"json": 50})
