@@ -16,11 +16,13 @@ from unittest import mock
 import numpy as np
 import pytest
 import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from detectors import Summary
 from service.adapters.blobs import GRACE_SECONDS, BlobDirectory
 from service.adapters.pane_segments import PaneSegments
-from service.adapters.redis_store import Gravity, RedisStore, connect, connecting, examine, opening
+from service.adapters.redis_store import Gravity, RedisStore, connect, connecting, decisions, examine, opening, partitions
 from service.adapters.redis_store import server as keys
 from service.adapters.redis_store.server import Server
 from service.errors import ArtefactError, ConfigurationError, ConflictError, DriftgateError, UnavailableError
@@ -69,9 +71,9 @@ def open_at(tmp_path: Path) -> Iterator[Open]:
     with ExitStack() as stack:
 
         def opener(url: str, *, prefix: str = "dg", password: str | None = None, **options: Any) -> RedisStore:
-            settings = {name: options.pop(name) for name in ("user", "tls", "sentinels") if name in options}
-            address: dict[str, Any] = {} if "sentinels" in settings else {"url": url}
-            server = connect(RedisSettings(**address, prefix=prefix, **settings), password)
+            chosen = {name: options.pop(name) for name in ("user", "tls", "sentinels") if name in options}
+            address: dict[str, Any] = {} if "sentinels" in chosen else {"url": url}
+            server = connect(RedisSettings(**address, prefix=prefix, **chosen), password)
             store = RedisStore(server, blobs=blobs(tmp_path), archive=lambda state: PaneSegments(tmp_path / "panes" / state), **options)
             return stack.enter_context(closing(store))
 
@@ -485,6 +487,23 @@ def test_what_is_referred_to_stays_and_the_rest_is_collected(open_shared: Open, 
     assert store.dead_letter(large.id).original == large.original
 
 
+def test_a_long_backlog_is_archived_in_steps(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_shared()
+    held = store.assign(PARTITION)
+    store.commit(step(held, 0, 80, closed=tuple(pane(8 * n) for n in range(10))))
+    with mock.patch.object(PaneSegments, "append", side_effect=ArtefactError("the disk is full")):
+        store.decide(Decision("chat", 0, 6, checkpoint=b"six"))
+    server = store._server
+    assert server.ask("XLEN", server.key("panes", "chat")) == 10
+
+    monkeypatch.setattr(decisions, "_MOST", 3)
+    store.decide(Decision("chat", 6, 8, checkpoint=b"eight"))
+    assert server.ask("XLEN", server.key("panes", "chat")) == 2
+    assert [entry.sequence for entry in store.entries("chat", 0, 100)] == list(range(1, 11))
+    assert [entry.sequence for entry in store.entries("chat", 4, 5)] == [5, 6, 7, 8, 9]
+    assert store.log_start("chat") == (0, None)
+
+
 def test_delivered_items_go_after_a_while(open_shared: Open) -> None:
     store = open_shared()
     store.save(outbox=[item(), replace(item(), id="o2"), replace(item(), id="o3")])
@@ -511,6 +530,36 @@ def test_the_pool_follows_a_size_that_changes(open_shared: Open) -> None:
     rows["chat"] = 3
     store.commit(step(held, 8, pooled=(pooled(4),)))
     assert [row.id for row in store.pool("chat")] == ["s2", "s3", "s4"]
+
+
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=12), capacity=st.integers(1, 20))
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_pool_gives_the_newest_and_holds_one_commit_more(open_shared: Open, sizes: list[int], capacity: int) -> None:
+    monitor = f"m{secrets.token_hex(4)}"
+    store = open_shared(pool_rows={monitor: capacity})
+    held = store.assign(Partition("samples", monitor))
+    for at, size in zip(np.cumsum([0, *sizes]).tolist(), sizes, strict=False):
+        rows = tuple(replace(pooled(at + n), monitor=monitor, partition=held.partition) for n in range(size))
+        store.commit(step(held, at, size, pooled=rows))
+    taken, server = sum(sizes), store._server
+    first = max(0, taken - capacity)
+    assert [row.offset for row in store.pool(monitor)] == list(range(first, taken))
+    assert [row.offset for row in store.pool(monitor, since=first + 2.0)] == list(range(min(first + 2, taken), taken))
+    assert store.pool_begins(monitor) == first
+    assert int(server.ask("HGET", server.key("monitor", monitor), "held")) < capacity + max(sizes)
+    assert server.ask("LLEN", server.key("pool", monitor)) == server.ask("LLEN", server.key("vectors", monitor))
+
+
+@given(sizes=st.lists(st.integers(0, 10), min_size=1, max_size=12))
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_newest_ids_are_remembered_however_they_came(open_shared: Open, sizes: list[int]) -> None:
+    store = open_shared()
+    held = store.assign(Partition("samples", secrets.token_hex(4)))
+    with mock.patch.object(partitions, "RECENT_IDS", 7):
+        for at, size in zip(np.cumsum([0, *sizes]).tolist(), sizes, strict=False):
+            store.commit(step(held, at, size, recent_ids=np.arange(at, at + size, dtype=np.uint64)))
+        found = store.assign(held.partition).recent_ids.tolist()
+    assert found == list(range(sum(sizes)))[-7:]
 
 
 def test_embeddings_of_two_sizes_share_a_pool(open_shared: Open) -> None:

@@ -2,6 +2,7 @@
 
 from service.adapters.redis_store.connecting import connect
 from service.adapters.redis_store.examining import Gravity, Trouble, examine
+from service.adapters.redis_store.server import Server
 from service.adapters.redis_store.store import RedisStore
 
-__all__ = ["Gravity", "RedisStore", "Trouble", "connect", "examine"]
+__all__ = ["Gravity", "RedisStore", "Server", "Trouble", "connect", "examine"]

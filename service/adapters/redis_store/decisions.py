@@ -23,6 +23,9 @@ Found: TypeAlias = Sequence[tuple[bytes, Sequence[bytes]]]
 
 _event = msgspec.json.Decoder(Event)
 
+_MOST = 4_096
+"""Panes that are archived at once: about 12 MB."""
+
 log = structlog.get_logger()
 
 
@@ -79,26 +82,34 @@ def decide(server: Server, decision: Decision) -> None:
 
 def archive_panes(server: Server, archive: Archive, monitor: str, to: int, checkpoint: bytes) -> None:
     """Moves panes that a checkpoint covers out of Redis. A crash on the way is made good by the next checkpoint."""
-    archived, found = server.run("covered", {"monitor": monitor, "to": to})
+    while stretch := _covered(server, monitor, to):
+        try:
+            archive.append(stretch, checkpoint if stretch.until == to else b"")
+        except ArtefactError:
+            log.exception("store.panes_not_archived", monitor=monitor, panes=len(stretch.panes))
+            return
+        server.run("archive", {"monitor": monitor, "after": stretch.after, "to": stretch.until})
+
+
+def _covered(server: Server, monitor: str, to: int) -> Stretch | None:
+    """The oldest panes up to `to` that are not archived yet; more than usual after an archive that could not be written."""
+    archived, found = server.run("covered", {"monitor": monitor, "to": to, "limit": _MOST + 1})
     panes = list(_numbered(found))
     if not panes:
-        return
-    read = [codec.read_pane(body) for _, body in panes]
-    stretch = Stretch(monitor, archived, to, read[-1].last_time, sum(len(pane.summary) for pane in read), panes)
-    try:
-        archive.append(stretch, checkpoint)
-    except ArtefactError:
-        log.exception("store.panes_not_archived", monitor=monitor, panes=len(panes))
-        return
-    server.run("archive", {"monitor": monitor, "after": archived, "to": to})
+        return None
+    until = to if len(panes) <= _MOST else panes[_MOST - 1][0]
+    bodies = [codec.read_pane(body) for _, body in panes[:_MOST]]
+    return Stretch(monitor, archived, until, bodies[-1].last_time, sum(len(pane.summary) for pane in bodies), panes[:_MOST])
 
 
 def log_start(server: Server, archive: Archive, monitor: str) -> tuple[int, bytes | None]:
     """The number before the first pane that is kept, and the checkpoint there; (0, None) while none has gone."""
-    archived, checkpoint = server.together(("HGET", server.key("monitor", monitor), "archived"), ("GET", server.key("checkpoint", monitor)))
+    (archived, covered), checkpoint = server.together(
+        ("HMGET", server.key("monitor", monitor), "archived", "covered"), ("GET", server.key("checkpoint", monitor))
+    )
     if not archived:
         return 0, None
-    return archive.start(monitor, int(archived)) or (int(archived), checkpoint)
+    return archive.start(monitor, int(archived)) or (int(covered), checkpoint)
 
 
 def undecided(server: Server) -> Sequence[str]:

@@ -97,7 +97,7 @@ class Server:
             return list(pipeline.execute())
 
     def close(self) -> None:
-        """Later calls fail."""
+        """Lets go of the connections."""
         self._client.close()
 
 

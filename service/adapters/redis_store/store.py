@@ -164,5 +164,5 @@ class RedisStore(Leaving):
         opening.probe(self._server)
 
     def close(self) -> None:
-        """Later calls fail."""
+        """Lets go of the connections."""
         self._server.close()

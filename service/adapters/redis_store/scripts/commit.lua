@@ -14,10 +14,10 @@ end
 if given.next < offset then
   return refuse('CONFLICT', "partition %s: a commit can't go back from offset %d to %d", given.partition, offset, given.next)
 end
-local raised = {}
+local seen, flat, raised = {}, redis.call('HGETALL', at .. ':shapes'), {}
+for place = 1, #flat, 2 do seen[flat[place]] = tonumber(string.match(flat[place + 1], '^%d+')) end
 for monitor, version in pairs(given.shapes) do
-  local seen = redis.call('HGET', at .. ':shapes', monitor)
-  local known = tonumber(string.match(seen or '0', '^%d+'))
+  local known = seen[monitor] or 0
   if version < known then
     return refuse('CONFLICT',
       "partition %s: panes of monitor %s are shaped by version %d of its settings, the commit knows %d; read the monitor's declaration again",
