@@ -56,6 +56,7 @@ def notification(alarm: Alarm) -> dict[str, Any]:
         "alarm": alarm.id,
         "monitor": alarm.monitor,
         "segment": alarm.segment,
+        "family": alarm.family.value,
         "kind": alarm.kind,
         "severity": alarm.severity.value,
         "state": alarm.state.value,

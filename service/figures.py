@@ -51,6 +51,7 @@ def _feed(streams: MonitorStreams) -> Mapping[str, Any]:
     return {
         "blind": sight.blind,
         "silent": bool(sight.silent),
+        "alarms": [alarm for alarm in (sight.alarm, sight.silent) if alarm],
         "lost_share": latest.share,
         "unanswered_share": latest.unanswered / max(latest.taken, 1),
         "unmatched_share": latest.unmatched,

@@ -19,6 +19,7 @@ from service.records import (
     CycleState,
     DeadLetter,
     Exemplar,
+    Family,
     Finding,
     Measured,
     RefreshCycle,
@@ -40,6 +41,7 @@ from service.screens.drawing import (
     span,
     word,
 )
+from service.screens.feed import feed_lines
 
 Figures = Mapping[str, Any]
 
@@ -62,14 +64,20 @@ def alarm_list(alarms: Sequence[Alarm], *, now: float) -> RenderableType:
         stream = Text(f"{alarm.monitor}\n{excerpt(alarm.segment, 40)}")
         regime = "" if alarm.regime is Regime.ACTIVE else f" ({alarm.regime})"
         state = Text.assemble(word(alarm.state), regime, "\n", word(alarm.severity))
-        effect = f"{percent(alarm.effect.estimate)}\n{100 * alarm.effect.low:.1f} to {100 * alarm.effect.high:.1f}"
+        effect = NONE if alarm.family is Family.FEED else f"{percent(alarm.effect.estimate)}\n{_range(alarm.effect)}"
         table.add_row(what, stream, state, effect, f"{span(max(now - alarm.opened, 0.0))} ago")
     return table
 
 
+def _range(measured: Measured) -> str:
+    return f"{100 * measured.low:.1f} to {100 * measured.high:.1f}"
+
+
 def alarm_explanation(alarm: Alarm, *, candidates: Sequence[Candidate] = ()) -> RenderableType:
     """The alarm in full: how far, what moved, which samples show it, which ones to annotate."""
-    parts: list[RenderableType] = [_title(f"alarm {alarm.id}"), _headline(alarm), _measured(alarm)]
+    parts: list[RenderableType] = [_title(f"alarm {alarm.id}"), _headline(alarm)]
+    if alarm.family is not Family.FEED:  # of what was not seen there is nothing to measure
+        parts.append(_measured(alarm))
     if alarm.clusters:
         parts += [_title("what moved: shares of the traffic"), cluster_table(alarm.clusters)]
     if alarm.findings:
@@ -272,7 +280,7 @@ def _standing(monitor: Figures) -> Text:
     if monitor.get("run_length"):
         tolerance = f"tolerance {percent(monitor.get('tolerance'))} of new content"
         text.append(f"\none false alarm in {count(monitor['run_length'])} samples, {tolerance}")
-    for line in _warnings(monitor):
+    for line in (*_warnings(monitor), *feed_lines(monitor.get("feed") or {})):
         text.append(f"\n{line}", "yellow")
     return text
 

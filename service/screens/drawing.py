@@ -28,6 +28,8 @@ STYLES = {
     "warning": "yellow",
     "acknowledged": "yellow",
     "untimed": "bold red",
+    "blind": "bold red",
+    "silent": "yellow",
     "warming up": "yellow",
     "watching": "green",
     "resolved": "green",
