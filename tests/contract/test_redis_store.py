@@ -196,6 +196,7 @@ def test_the_documented_rights_are_enough_and_each_is_needed_from_the_start(
     assert ran == set(scripts())
     assert examine(store._server) == []
     client = admin(server)
+    assert client.acl_log() == []
     for right in rights:
         client.execute_command("ACL", "SETUSER", "driftgate", right.replace("+", "-", 1))
         refused = False
@@ -227,6 +228,13 @@ def test_wrong_credentials_are_told_without_the_password(
         open_at(server.url, user=user, password=password)
     assert "secret" not in str(refused.value)
     assert "wrong" not in str(refused.value)
+
+
+def test_the_password_in_a_file_comes_first(start_redis: StartRedis, tmp_path: Path) -> None:
+    server = start_redis(users=["default off", "driftgate on >secret ~dg:* +@all"])
+    (tmp_path / "password").write_text("secret\n", encoding="utf-8")
+    settings = RedisSettings(url=server.url, prefix="dg", user="driftgate", password_file=tmp_path / "password")
+    assert examine(connect(settings, "wrong")) == []
 
 
 def test_a_key_of_another_prefix_is_out_of_reach(start_redis: StartRedis, open_at: Open) -> None:

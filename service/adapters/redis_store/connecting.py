@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,15 +22,19 @@ ANSWER_SECONDS = 10.0
 
 
 def connect(settings: RedisSettings, password: str | None = None) -> Server:
-    """Asks the server nothing yet. The client repeats nothing by itself: whoever sent a commit must know that it may be in."""
+    """Asks the server nothing yet. The client repeats nothing by itself: whoever sent a commit must know that it may be in.
+
+    `password` is the environment's; a file that the settings name comes first.
+    """
     options: dict[str, Any] = {
         "username": settings.user,
-        "password": password,
+        "password": password if settings.password_file is None else _password(settings.password_file),
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": ANSWER_SECONDS,
         "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
+        "driver_info": None,  # a user with no more than the needed rights may not tell the client's name
     }
     if settings.url is None:
         return Server(_behind_sentinels(settings, options | ({"ssl": True, **_tls(settings.tls)} if settings.tls else {})), settings.prefix)
@@ -40,6 +45,16 @@ def connect(settings: RedisSettings, password: str | None = None) -> Server:
         raise ConfigurationError("redis.tls is given, but redis.url begins with redis://: write rediss://")
     client = redis.Redis.from_url(settings.url, **options, **(_tls(settings.tls) if settings.tls else {}))
     return Server(client, settings.prefix)
+
+
+def _password(file: Path) -> str:
+    try:
+        found = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigurationError(f"redis.password_file {file}: {error.strerror}") from error
+    if not found:
+        raise ConfigurationError(f"redis.password_file {file}: holds no password")
+    return found
 
 
 def _behind_sentinels(settings: RedisSettings, options: dict[str, Any]) -> redis.Redis:

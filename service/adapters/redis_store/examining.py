@@ -42,13 +42,18 @@ def examine(server: Server) -> list[Trouble]:
     """Everything that is wrong with the server, the worst first."""
     try:
         found: Mapping[str, Any] = server.ask("INFO")
-        troubles = [*_kind(found), *_room(found), *_durability(found), *_fsync(server, found), *_commits(server)]
+        troubles = [*refusals(found), *_room(found), *_durability(found), *_fsync(server, found), *_commits(server)]
     except DriftgateError as error:
         return [Trouble(Gravity.FAILING, str(error))]
     return sorted(troubles, key=lambda trouble: list(Gravity).index(trouble.gravity))
 
 
-def _kind(found: Mapping[str, Any]) -> Iterator[Trouble]:
+def refusals(found: Mapping[str, Any]) -> list[Trouble]:
+    """Why a server that says this of itself (`INFO`) may not hold exact state."""
+    return list(_refusals(found))
+
+
+def _refusals(found: Mapping[str, Any]) -> Iterator[Trouble]:
     version = str(found["redis_version"])
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         yield Trouble(Gravity.REFUSED, f"Redis {version} is too old", "install Redis 7.0 or newer")
@@ -58,12 +63,13 @@ def _kind(found: Mapping[str, Any]) -> Iterator[Trouble]:
             "Redis Cluster spreads keys over servers, and a commit must change many keys at once or none",
             "use one primary, with Sentinel to replace it when it fails",
         )
+    policy = found.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        yield Trouble(Gravity.REFUSED, f"maxmemory-policy is {policy}: Redis would drop state by itself", "set maxmemory-policy noeviction")
 
 
 def _room(found: Mapping[str, Any]) -> Iterator[Trouble]:
-    policy, limit, used = found.get("maxmemory_policy", "noeviction"), found.get("maxmemory", 0), found.get("used_memory", 0)
-    if policy != "noeviction":
-        yield Trouble(Gravity.REFUSED, f"maxmemory-policy is {policy}: Redis would drop state by itself", "set maxmemory-policy noeviction")
+    limit, used = found.get("maxmemory", 0), found.get("used_memory", 0)
     if limit and used >= FULL * limit:
         says = f"its memory is nearly full: {used / 1e6:,.0f} of {limit / 1e6:,.0f} MB"
         yield Trouble(Gravity.WEAK, says, "raise maxmemory, or keep less: docs/redis.md says what takes how much")

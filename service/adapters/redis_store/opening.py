@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 
 from service.adapters.redis_store import server as keys
-from service.adapters.redis_store.examining import Gravity, examine, version_of
+from service.adapters.redis_store.examining import refusals, version_of
 from service.adapters.redis_store.server import Server, unreadable
 from service.errors import ArtefactError, ConfigurationError
 
@@ -16,10 +16,9 @@ UPGRADES: Mapping[int, str] = {}
 
 def check(server: Server) -> None:
     """ConfigurationError for a server that may not hold exact state as it is set up."""
-    server.ask("PING")
-    refused = [f"{trouble.says}: {trouble.remedy}" for trouble in examine(server) if trouble.gravity is Gravity.REFUSED and trouble.remedy]
+    refused = refusals(server.ask("INFO"))
     if refused:
-        raise ConfigurationError(f"redis: {'; '.join(refused)}")
+        raise ConfigurationError("redis: " + "; ".join(f"{trouble.says}: {trouble.remedy}" for trouble in refused))
 
 
 def prepare(server: Server) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -203,6 +204,15 @@ def test_settings_that_contradict_are_refused(settings: RedisSettings, says: str
     with pytest.raises(ConfigurationError, match=says) as refused:
         connect(settings)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("content", "says"), [(None, "No such file"), (" \n", "holds no password")])
+def test_a_password_file_must_hold_one(tmp_path: Path, content: str | None, says: str) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=rf"redis\.password_file .*{says}"):
+        connect(RedisSettings(url="redis://localhost", password_file=file))
 
 
 class Said(Server):
