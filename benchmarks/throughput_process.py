@@ -1,0 +1,182 @@
+"""`python -m benchmarks.throughput_process KIND ADDRESSES…`: one process of the throughput benchmark, which tells what it used as JSON.
+
+It writes `ready` once it holds its partitions, and begins at a line on its standard input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import select
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+
+from service.adapters.blobs import BlobDirectory
+from service.adapters.kafka import Cluster, KafkaSource
+from service.adapters.onnx_embedder import load_embedder
+from service.adapters.pane_segments import PaneSegments
+from service.adapters.redis_store import RedisStore, connect
+from service.decoding.kafka_records import KafkaDecoder
+from service.observe import Silent
+from service.records import Commit, Original, Pane, Record
+from service.reference import References
+from service.settings import KafkaSettings, MonitorSettings, RedisSettings
+from service.watched import Known, WatchedMonitor
+from service.worker import BATCH, Worker
+
+IDLE_SECONDS = 5.0
+"""Without a record: the topic is at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Samples after the warm-up, and the processor's seconds that they took: in all, and within polling and committing."""
+
+    samples: int
+    seconds: float
+    polling: float = 0.0
+    committing: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to read and where; `share` is how many partitions to wait for."""
+
+    kafka: str
+    redis: str
+    folder: Path
+    topic: str
+    name: str
+    """Of the group and of the keys."""
+    share: int
+    warm_up: int
+
+    def monitor(self) -> MonitorSettings:
+        """As the parent wrote it."""
+        return MonitorSettings.model_validate_json((self.folder / f"{self.topic}.json").read_bytes())
+
+
+def main() -> None:
+    """One run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=sorted(KINDS))
+    parser.add_argument("task")
+    given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    task = msgspec.json.decode(given.task, type=Task, dec_hook=lambda kind, value: kind(value))
+    print(msgspec.json.encode(asdict(KINDS[given.kind](task))).decode(), flush=True)
+
+
+def bare(task: Task) -> Used:
+    """Polls and parses, and nothing else."""
+    decoder = KafkaDecoder([task.monitor()])
+    consumer = KafkaConsumer(bootstrap_servers=[task.kafka], enable_auto_commit=False, metrics_enabled=False)
+    with closing(consumer):
+        partitions = [TopicPartition(task.topic, number) for number in range(task.share)]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        started(lambda: None)
+        return counted(task, partial(_parsed, consumer, decoder))
+
+
+def _parsed(consumer: KafkaConsumer, decoder: KafkaDecoder) -> int:
+    samples = 0
+    for known, records in consumer.poll(timeout_ms=200, max_records=BATCH).items():
+        for record in records:
+            samples += len(decoder.decode(known.topic, Original(record.key, record.value, (), record.timestamp / 1000)))
+    return samples
+
+
+def work(task: Task) -> Used:
+    """The worker over Kafka and Redis."""
+    monitor = task.monitor()
+    watched = WatchedMonitor(
+        monitor, load_embedder(monitor.embedder), Known.of(References(task.folder / "references").load(monitor.name, 1))
+    )
+    with ExitStack() as stack:
+        source, store = stack.enter_context(closing(_source(task, monitor))), _store(task, monitor, stack)
+        worker = Worker(source, store, {monitor.name: watched}, Silent())
+        while len(source.partitions()) < task.share:
+            source.poll(1, 0.1)
+        started(source.partitions)
+
+        def begun() -> None:
+            source.polling = store.committing = 0.0
+
+        used = counted(task, partial(worker.step, 0.2), begun=begun)
+        return Used(used.samples, used.seconds, source.polling, store.committing)
+
+
+def _source(task: Task, monitor: MonitorSettings) -> TimedSource:
+    decoder, cluster = KafkaDecoder([monitor]), Cluster(KafkaSettings(brokers=(task.kafka,), group=task.name))
+    return TimedSource(cluster, dict.fromkeys(decoder.topics, "earliest"), decoder.decode)
+
+
+def _store(task: Task, monitor: MonitorSettings, stack: ExitStack) -> TimedStore:
+    blobs = stack.enter_context(closing(BlobDirectory(task.folder / "blobs", cap_bytes=10**9)))
+    server, rows = connect(RedisSettings(url=task.redis, prefix=task.name)), {monitor.name: monitor.pool.rows}
+    store = TimedStore(server, blobs=blobs, archive=lambda state: PaneSegments(task.folder / "panes" / state), pool_rows=rows)
+    return stack.enter_context(closing(store))
+
+
+def started(meanwhile: Callable[[], object]) -> None:
+    """Waits for the parent's word."""
+    print("ready", flush=True)
+    while not select.select([sys.stdin], [], [], 0.2)[0]:
+        meanwhile()
+
+
+def counted(task: Task, step: Callable[[], int], *, begun: Callable[[], object] = lambda: None) -> Used:
+    """Steps until nothing comes any more; what came before the warm-up's end, and the wait at the end, is left out."""
+    taken, first, seconds = 0, (0, 0.0), 0.0
+    idle = time.monotonic() + 60.0
+    while time.monotonic() < idle:
+        found = step()
+        if not found:
+            continue
+        taken, seconds, idle = taken + found, time.process_time(), time.monotonic() + IDLE_SECONDS
+        if not first[0] and taken >= task.warm_up:
+            first = taken, seconds
+            begun()
+    return Used(taken - first[0], seconds - first[1])
+
+
+class TimedSource(KafkaSource):
+    """Counts the processor's time of polls that brought something."""
+
+    polling = 0.0
+
+    def poll(self, limit: int, timeout: float) -> Sequence[Record]:
+        before = time.process_time()
+        records = super().poll(limit, timeout)
+        if records:
+            self.polling += time.process_time() - before
+        return records
+
+
+class TimedStore(RedisStore):
+    """Counts the processor's time of commits."""
+
+    committing = 0.0
+
+    def commit(self, commit: Commit) -> Sequence[Pane]:
+        before = time.process_time()
+        closed = super().commit(commit)
+        self.committing += time.process_time() - before
+        return closed
+
+
+KINDS: dict[str, Callable[[Task], Used]] = {"bare": bare, "work": work}
+
+
+if __name__ == "__main__":
+    main()
