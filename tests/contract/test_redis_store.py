@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -352,6 +353,40 @@ def test_acknowledged_commits_survive_a_kill_and_the_store_goes_on(start_redis: 
     store.commit(step(held, 160, closed=(pane(160),), counts={"chat": 8}))
     assert store.samples_taken("chat") == 168
     assert [entry.sequence for entry in store.entries("chat", 0, 100)] == list(range(1, 22))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_server_killed_amid_commits_holds_each_whole_or_not_at_all(start_redis: StartRedis, open_at: Open, seed: int) -> None:
+    server, rng = start_redis(), np.random.default_rng(seed)
+    store = open_at(server.url, pool_rows={"chat": 100})
+    for _ in range(4):
+        acknowledged = [0]
+        worker = threading.Thread(target=commit_until_refused, args=(store, acknowledged))
+        worker.start()
+        time.sleep(rng.uniform(0.01, 0.2))
+        server.kill()
+        worker.join()
+        server.start()
+
+        held = store.assign(PARTITION)
+        assert held.offset in (acknowledged[-1], acknowledged[-1] + 8)
+        assert store.samples_taken("chat") == held.offset
+        entries = [entry for entry in store.entries("chat", 0, 100_000) if isinstance(entry, Pane)]
+        assert [(entry.sequence, entry.key.first_offset) for entry in entries] == [(n + 1, 8 * n) for n in range(held.offset // 8)]
+        assert [row.offset for row in store.pool("chat")] == list(range(max(0, held.offset - 100), held.offset))
+        assert held.recent_ids.tolist() == list(range(held.offset))[-10_000:]
+
+
+def commit_until_refused(store: RedisStore, acknowledged: list[int]) -> None:
+    held = store.assign(PARTITION)
+    acknowledged.append(held.offset)
+    with suppress(UnavailableError):
+        while True:
+            at = acknowledged[-1]
+            rows = tuple(pooled(at + n) for n in range(8))
+            ids = np.arange(at, at + 8, dtype=np.uint64)
+            store.commit(step(held, at, closed=(pane(at),), pooled=rows, recent_ids=ids, counts={"chat": 8}))
+            acknowledged.append(at + 8)
 
 
 def test_a_commit_whose_answer_was_lost_is_not_doubled(start_redis: StartRedis, open_at: Open, monkeypatch: pytest.MonkeyPatch) -> None:
