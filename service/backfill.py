@@ -1,15 +1,15 @@
 """History read into a log and detectors of its own: what a monitor would have said of a time before it was there.
 
 A backfill has a store of its own, `backfills/<id>.sqlite`, and nothing of it reaches the live one: no pane, no alarm, no message. Its
-id follows from what is read and how, so that the same command goes on where it was interrupted. Of a partition that the monitor reads
-live, offsets from the first live one on are left out.
+id follows from what is read and how, so that the same command goes on where it was interrupted. Offsets that the live log holds, or
+will, are left out.
 """
 
 from __future__ import annotations
 
 import fcntl
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,9 +20,16 @@ from service.artefacts import replace_text
 from service.controller import Controller
 from service.errors import ArtefactError, ConflictError, NotFoundError
 from service.ports import Source, Store
-from service.records import Backfill, BackfillState, Position, Stretch, stable_id
+from service.records import Backfill, BackfillState, Pane, Partition, Position, Stretch, stable_id
 from service.replay import MOST_LETTERS, replay, report
+from service.watched import WatchedMonitor
 from service.worker import Worker
+
+_BATCH, _LOOKED_THROUGH = 512, 50_000
+"""Entries of the live log that are read at once, and in all."""
+
+MOST_ALARMS = 1_000
+"""That a backfill's document lists."""
 
 SAVED_EVERY = 2.0
 """Seconds between two notes of how far it is."""
@@ -64,10 +71,38 @@ def plan(  # noqa: PLR0913 - what tells one backfill from another
     return Backfill(key, monitor, source, since, until, made_by[0], tuple(stretches), now, now)
 
 
-def cut(stretches: Iterable[Stretch], positions: Iterable[Position], monitor: str) -> tuple[Stretch, ...]:
-    """Without what the live state holds of the monitor, or will: it reads a partition from its start on."""
-    starts = {at.partition: at.start for at in positions if not at.shapes or monitor in at.shapes}
-    return tuple(_cut(stretch, starts.get(stretch.partition, stretch.end)) for stretch in stretches)
+def cut(stretches: Iterable[Stretch], held: Mapping[Partition, int]) -> tuple[Stretch, ...]:
+    """Without what lies at or after the offset from which on the live state holds a partition."""
+    return tuple(_cut(stretch, held.get(stretch.partition, stretch.end)) for stretch in stretches)
+
+
+def held(store: Store, monitor: WatchedMonitor) -> Mapping[Partition, int]:
+    """From which offset on the live log holds the monitor's samples, or will: its first pane's. What was read before there was a
+    reference is in no pane. Where panes have gone, or requests wait that lie before any, from the partition's start on."""
+    name = monitor.settings.name
+    positions = store.positions()  # first: whatever is committed meanwhile lies after them
+    begins, _ = store.log_start(name)
+    panes = None if begins or monitor.joins else _first_panes(store, name)
+    if panes is None:
+        return {at.partition: at.start for at in positions}
+    return {at.partition: min(at.offset, panes.get(at.partition, at.offset)) for at in positions}
+
+
+def _first_panes(store: Store, monitor: str) -> Mapping[Partition, int] | None:
+    """Of each partition the first offset that a pane begins at; None where there are too many to look through."""
+    firsts: dict[Partition, int] = {}
+    after = 0
+    while after < _LOOKED_THROUGH and (entries := store.entries(monitor, after, _BATCH)):
+        _note_firsts(firsts, (entry for entry in entries if isinstance(entry, Pane)))
+        after = entries[-1].sequence
+    _note_firsts(firsts, store.open_panes(monitor))
+    return firsts if after < _LOOKED_THROUGH else None
+
+
+def _note_firsts(firsts: dict[Partition, int], panes: Iterable[Pane]) -> None:
+    for pane in panes:
+        partition, first = pane.key.partition, pane.key.first_offset
+        firsts[partition] = min(first, firsts.get(partition, first))
 
 
 def _cut(stretch: Stretch, start: int) -> Stretch:
@@ -100,7 +135,7 @@ class Backfills:
         return _read(found[0]).seen(now=now)
 
     @contextmanager
-    def held(self, planned: Backfill) -> Iterator[Backfill]:
+    def taken_up(self, planned: Backfill) -> Iterator[Backfill]:
         """The backfill, as far as it has come, for nobody else to carry on meanwhile."""
         self._directory.mkdir(parents=True, exist_ok=True)
         with (self._directory / f"{planned.id}.lock").open("a") as file:
@@ -157,9 +192,10 @@ def _advanced(backfill: Backfill, parts: Parts, state: BackfillState, *, now: fl
     latest = replace(backfill, state=state, updated=now, read=read, lost=lost, samples=parts.store.samples_taken(backfill.monitor))
     if state is BackfillState.RUNNING:
         return latest
-    found = report(parts.store, backfill.monitor, ())
+    alarms = report(parts.store, backfill.monitor, ())["alarms"]
     reasons = Counter(letter.rejected.reason for letter in parts.store.dead_letters(limit=MOST_LETTERS))
-    return replace(latest, dead_letters=dict(sorted(reasons.items())), alarms=tuple(found["alarms"]))
+    latest = replace(latest, raised=len(alarms), alarms=tuple(alarms[:MOST_ALARMS]))
+    return replace(latest, dead_letters=dict(sorted(reasons.items())))
 
 
 def _read_of(stretch: Stretch, position: Position | None) -> int:

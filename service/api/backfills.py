@@ -41,7 +41,8 @@ class BackfillView(View):
     left_out: int = Field(description="Records in the span that the live state holds, or will.")
     samples: int
     dead_letters: dict[str, int] = Field(description="By reason.")
-    alarms: tuple[dict[str, Any], ...] = Field(description="As in the report of `driftgate replay`; there once it is done or interrupted.")
+    raised: int = Field(description="Alarms, once it is done or interrupted.")
+    alarms: tuple[dict[str, Any], ...] = Field(description="The first 1,000, as in the report of `driftgate replay`.")
     stretches: tuple[StretchView, ...]
 
 
@@ -54,7 +55,7 @@ def list_backfills(monitor: str, service: Served) -> list[BackfillView]:
 def view(backfill: Backfill) -> BackfillView:
     """How a backfill is shown."""
     names = ("id", "monitor", "source", "since", "until", "reference", "state", "created", "updated")
-    figures = ("planned", "read", "lost", "left_out", "samples", "dead_letters", "alarms")
+    figures = ("planned", "read", "lost", "left_out", "samples", "dead_letters", "raised", "alarms")
     shown = {name: getattr(backfill, name) for name in (*names, *figures)}
     return BackfillView.model_validate({**shown, "stretches": tuple(_stretch(stretch) for stretch in backfill.stretches)})
 

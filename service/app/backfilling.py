@@ -12,7 +12,7 @@ from pathlib import Path
 from service.adapters.kafka import Cluster, RangeSource, stretches_between
 from service.adapters.sqlite import Retention, SqliteStore
 from service.app.installation import Installation
-from service.backfill import Backfills, Parts, TopicSpan, carry_out, cut, plan
+from service.backfill import Backfills, Parts, TopicSpan, carry_out, cut, held, plan
 from service.controller import Controller
 from service.decoding.kafka_records import KafkaDecoder
 from service.errors import ConfigurationError, NotFoundError
@@ -35,7 +35,7 @@ class Backfilling:
     def run(self, progress: Callable[[Backfill], None] = lambda _: None) -> Backfill:
         """Reads on to the end; one that is done is returned as it is."""
         backfills = Backfills(self.installation.settings.directory)
-        with backfills.held(self.planned) as backfill:
+        with backfills.taken_up(self.planned) as backfill:
             if backfill.state is BackfillState.DONE:
                 return backfill
             with _parts(self.installation, backfill, self.source(backfill.stretches)) as parts:
@@ -49,7 +49,8 @@ def backfill_topic(installation: Installation, monitor: str, span: TopicSpan) ->
         raise ConfigurationError("kafka is missing: a topic is read from the brokers that this section names")
     cluster = Cluster(kafka, installation.settings.kafka_password)
     found = stretches_between(cluster, span.topic, span.partitions, since=span.since, until=span.until)
-    stretches = cut(found, installation.store.positions(), monitor)
+    topics = {kafka.ingest_topic, *([own.name] if (own := installation.effective(monitor).topic) else [])}
+    stretches = cut(found, held(installation.store, installation.watched(monitor)) if span.topic in topics else {})
     planned = plan(
         monitor,
         f"topic {span.topic}",

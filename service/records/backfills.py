@@ -50,8 +50,10 @@ class Backfill:
     samples: int = 0
     dead_letters: Mapping[str, int] = field(default_factory=dict)
     """By reason, of the newest 10,000."""
+    raised: int = 0
+    """Alarms."""
     alarms: tuple[Mapping[str, Any], ...] = ()
-    """As `driftgate replay --report` gives them."""
+    """The first 1,000, as `driftgate replay --report` gives them."""
 
     @property
     def planned(self) -> int | None:

@@ -21,7 +21,7 @@ def backfill_list(backfills: Sequence[Backfill]) -> RenderableType:
     for backfill in backfills:
         of = Text(f"{backfill.monitor}, {excerpt(backfill.source, 60)}\n{_span(backfill)}")
         state = Text.assemble(word(backfill.state), "\n", _share(backfill))
-        table.add_row(backfill.id, of, state, count(backfill.samples), str(len(backfill.alarms)))
+        table.add_row(backfill.id, of, state, count(backfill.samples), count(backfill.raised))
     return table
 
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from unittest import mock
 
+import numpy as np
 import pytest
 
-from service.backfill import Backfills, cut, plan
+from service import backfill
+from service.adapters.memory import ListSource
+from service.adapters.sqlite import SqliteStore
+from service.backfill import Backfills, cut, held, plan
 from service.errors import ArtefactError, ConflictError, NotFoundError
-from service.records import Backfill, BackfillState, Partition, Position, Stretch
+from service.observe import Silent
+from service.records import Backfill, BackfillState, Partition, Record, Sample, Stretch
+from service.watched import WatchedMonitor
+from service.worker import Worker
+
+MakeMonitor = Callable[..., WatchedMonitor]
 
 FIRST, SECOND = Partition("chats", "t1", 0), Partition("chats", "t1", 1)
 STRETCHES = (Stretch(FIRST, 100, 200), Stretch(SECOND, 0, 50))
-
-
-def position(partition: Partition, start: int, **changes: Any) -> Position:
-    return replace(Position(partition, start, offset=start + 10, epoch=1, time=0.0), **changes)
 
 
 def made(*, monitor: str = "chat", version: int = 1, since: float = 0.0, now: float = 5.0) -> Backfill:
@@ -26,17 +33,42 @@ def made(*, monitor: str = "chat", version: int = 1, since: float = 0.0, now: fl
 
 @pytest.mark.parametrize(("start", "end"), [(0, 100), (100, 100), (150, 150), (200, 200), (900, 200)])
 def test_what_the_live_state_holds_is_left_out(start: int, end: int) -> None:
-    first, second = cut(STRETCHES, [position(FIRST, start)], "chat")
+    first, second = cut(STRETCHES, {FIRST: start})
     assert (first.first, first.end, first.left_out) == (100, end, 200 - end)
     assert second == STRETCHES[1]
 
 
-def test_only_of_the_monitors_own_partitions() -> None:
-    others = position(FIRST, 0, shapes={"other": (1, 0)})
-    deleted = position(Partition("chats", "t0", 0), 0)
-    assert cut(STRETCHES, [others, deleted], "chat") == STRETCHES
-    mine = position(FIRST, 0, shapes={"other": (1, 0), "chat": (2, 70)})
-    assert cut(STRETCHES, [mine], "chat")[0].left_out == 100
+@pytest.fixture
+def store() -> Iterator[SqliteStore]:
+    with closing(SqliteStore(":memory:")) as store:
+        yield store
+
+
+def live(store: SqliteStore, monitor: WatchedMonitor, partition: Partition, offsets: range) -> None:
+    """Reads the partition on, as a worker does."""
+    rows = [Record(partition, n, 1_000.0 + n, (Sample("chat", f"{partition.number}/{n}", 0.0, np.ones(6, np.float32)),)) for n in offsets]
+    source = ListSource(rows, partitions=[partition])
+    intake = Worker(source, store, {"chat": monitor}, Silent())
+    store.assign(partition, start=offsets.start)
+    intake.step(0.0)
+
+
+def test_the_live_log_holds_a_partition_from_its_first_pane_on(store: SqliteStore, make_monitor: MakeMonitor) -> None:
+    live(store, make_monitor(version=None), FIRST, range(20, 50))
+    assert held(store, make_monitor()) == {FIRST: 50}, "without a reference there were no panes"
+    live(store, make_monitor(), FIRST, range(50, 70))
+    live(store, make_monitor(), SECOND, range(7, 10))
+    assert held(store, make_monitor()) == {FIRST: 50, SECOND: 7}, "open panes count"
+
+
+def test_where_it_can_not_be_told_the_live_log_holds_all_that_was_read(store: SqliteStore, make_monitor: MakeMonitor) -> None:
+    live(store, make_monitor(version=None), FIRST, range(20, 50))
+    live(store, make_monitor(), FIRST, range(50, 70))
+    assert held(store, make_monitor(kserve={})) == {FIRST: 20}, "requests may wait that were read before the first pane"
+    with mock.patch.object(backfill, "_LOOKED_THROUGH", 1):
+        assert held(store, make_monitor()) == {FIRST: 20}
+    with mock.patch.object(store, "log_start", return_value=(3, None)):
+        assert held(store, make_monitor()) == {FIRST: 20}
 
 
 def test_its_id_follows_from_what_is_read_and_how() -> None:
@@ -48,13 +80,13 @@ def test_its_id_follows_from_what_is_read_and_how() -> None:
 def test_they_are_kept_and_found(tmp_path: Path) -> None:
     kept = Backfills(tmp_path)
     assert kept.of("chat", now=9.0) == []
-    with kept.held(made()) as backfill:
+    with kept.taken_up(made()) as backfill:
         assert backfill == made()
         kept.save(replace(backfill, read=70, alarms=({"id": "a", "effect": {"low": 0.1}},), dead_letters={"json": 1}))
-    with kept.held(made(now=7.0)) as again:
+    with kept.taken_up(made(now=7.0)) as again:
         assert (again.created, again.read, again.alarms) == (5.0, 70, ({"id": "a", "effect": {"low": 0.1}},))
     newer = made(since=1.0, now=6.0)
-    with kept.held(newer):
+    with kept.taken_up(newer):
         kept.save(newer)
     assert [found.created for found in kept.of("chat", now=9.0)] == [6.0, 5.0]
     assert kept.of("other", now=9.0) == []
@@ -70,9 +102,9 @@ def test_one_that_fell_silent_counts_as_interrupted(tmp_path: Path) -> None:
 
 def test_two_can_not_carry_out_the_same(tmp_path: Path) -> None:
     kept = Backfills(tmp_path)
-    with kept.held(made()), pytest.raises(ConflictError, match="another process"), kept.held(made(now=8.0)):
+    with kept.taken_up(made()), pytest.raises(ConflictError, match="another process"), kept.taken_up(made(now=8.0)):
         pass
-    with kept.held(made()), kept.held(made(monitor="other")):
+    with kept.taken_up(made()), kept.taken_up(made(monitor="other")):
         pass
 
 

@@ -21,7 +21,7 @@ def test_a_monitors_backfills_newest_first(make_site: Any, tmp_path: Path) -> No
     site = make_site(backfills=lambda monitor: kept.of(monitor, now=START + 10))
     assert site.client.get("/v1/monitors/support/backfills").json() == []
     for backfill in (first, second):
-        with kept.held(backfill):
+        with kept.taken_up(backfill):
             kept.save(backfill)
     newer, older = site.client.get("/v1/monitors/support/backfills").json()
     assert (newer["id"], newer["state"], newer["planned"], newer["samples"], newer["alarms"]) == ("b2", "done", None, 7, [{"id": "x"}])
