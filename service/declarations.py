@@ -81,10 +81,18 @@ class Declarations:
         """Reads the store anew."""
         before = self._known
         documents = {document.id: document for document in self._store.find(Declaration, limit=_MOST)}
-        standing = [document for _, document in sorted(documents.items()) if document.state is DeclarationState.DECLARED]
+        standing = [document for document in documents.values() if document.state is DeclarationState.DECLARED]
+        standing.sort(key=lambda document: (document.created, document.id))
         read = [(document.id, _declared(document, before)) for document in standing]
         self._known = _Known(documents, {name: declared for name, declared in read if declared is not None})
         return self.declared
+
+    def stands(self, monitor: str) -> bool:
+        """Whether there is such a monitor at this very moment, whatever the last look found."""
+        try:
+            return self._store.get(Declaration, monitor).state is DeclarationState.DECLARED
+        except NotFoundError:
+            return False
 
     def reference(self, monitor: str) -> int | None:
         """The version in force; of a monitor that was never declared, the one that an earlier driftgate left in force."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -60,6 +60,11 @@ class Following:
                     raise
                 self._fail(name, known, error)
         return found
+
+    def awaits(self, names: Collection[str], stands: Callable[[str], bool]) -> bool:
+        """Whether one of these monitors, which the worker does not know, is declared and will be handed over: its samples must wait.
+        Asked by the worker's own thread."""
+        return any(name not in self._failed and stands(name) for name in names)
 
     def step(self, declared: Mapping[str, Declared]) -> int:
         """Takes up what has changed; returns how many monitors were handed on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -13,7 +13,7 @@ from service.errors import ConflictError
 from service.intake import Intake, Outcome
 from service.observe import Observer
 from service.ports import Bounds, Progress, Source
-from service.records import Assignment, Partition, Record
+from service.records import Assignment, Partition, Record, Rejected
 from service.watched import WatchedMonitor
 
 BATCH = 512
@@ -48,6 +48,8 @@ class Worker:
         self._observer = observer
         self._batch = batch
         self._beat = beat
+        self.awaits: Callable[[Collection[str]], bool] = lambda _: False
+        """Whether one of these monitors, which are not known here, soon will be: until then nothing is taken."""
         self._intakes: dict[Partition, Intake] = {}
         self._waiting: dict[Partition, float] = {}
         """Those that can't be read on now, and when to look again."""
@@ -69,6 +71,10 @@ class Worker:
         by_partition: dict[Partition, list[Record]] = {}
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)
+        unknown = _monitors_of(records) - self._monitors.keys()
+        if unknown and self.awaits(unknown):
+            self.forget()
+            return 0
         vectors = embed_records(records, self._monitors, self._observer, beat=self._alive)
         for partition, its_records in by_partition.items():
             intake = self._intakes.get(partition)
@@ -216,3 +222,7 @@ def _folds_alike(known: WatchedMonitor, other: WatchedMonitor | None) -> bool:
     if other is None or known.shape != other.shape or known.embedder.fingerprint != other.embedder.fingerprint:
         return False
     return (known.rules and known.rules.reference_version) == (other.rules and other.rules.reference_version)
+
+
+def _monitors_of(records: Iterable[Record]) -> set[str]:
+    return {item.monitor for record in records for item in record.items if not isinstance(item, Rejected)}

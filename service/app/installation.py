@@ -8,20 +8,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
 from service.adapters.file_source import FileSource
 from service.adapters.onnx_embedder import load_embedder
 from service.allotment import Allotment
-from service.app.parts import open_store, passing_store
+from service.app.parts import State, open_state, passing_store
 from service.controller import Controller
 from service.datasets import DataSets
 from service.deciding import decide_here
 from service.declarations import Declarations, Declared
 from service.decoding.options import SampleOptions
-from service.errors import ArtefactError, ConfigurationError
+from service.errors import ArtefactError, ConfigurationError, UnavailableError
 from service.leading import Leading
 from service.observe import Observer, Silent
 from service.once import Once
-from service.ports import Embedder, Store
+from service.ports import Embedder
 from service.records import Fence
 from service.reference import References, effective_tolerance
 from service.refresher import Refresher
@@ -32,14 +34,19 @@ from service.watched import Known, WatchedMonitor
 CONTROLLER = "controller"
 """The lease of whoever decides."""
 
+_STORE_SECONDS = 1.0
+
+log = structlog.get_logger()
+
 
 class Installation:
     """Everything that one configuration stands for. Which monitors there are, and which reference of each is in force, is what the
     declarations said at the last `look`."""
 
-    def __init__(self, settings: Settings, store: Store, declarations: Declarations, pool_rows: dict[str, int], observer: Observer) -> None:
+    def __init__(self, settings: Settings, state: State, declarations: Declarations, pool_rows: dict[str, int], observer: Observer) -> None:
         self.settings = settings
-        self.store = store
+        self.state = state
+        self.store = store = state.store
         self.declarations = declarations
         self.observer = observer
         self.references = References(settings.directory / "references", declarations)
@@ -112,8 +119,12 @@ class Installation:
         """What a worker needs of a monitor; without an accepted reference it only keeps samples."""
         declared = self.declared(monitor)
         settings = self._effective(declared)
-        known = None if declared.reference is None else Known.of(self.references.load(monitor, declared.reference))
-        return WatchedMonitor(settings, self.load(settings.embedder), known, declared.shape)
+        embedder = self.load(settings.embedder)
+        if declared.reference is None:
+            return WatchedMonitor(settings, embedder, shape=declared.shape)
+        reference = self.references.load(monitor, declared.reference)
+        effective_tolerance(settings, reference.model)  # one that nobody can decide by makes no panes either
+        return WatchedMonitor(settings, embedder, Known.of(reference), declared.shape)
 
     def controller_for(
         self, monitor: str, *, following: bool = True, fence: Callable[[], Fence | None] = lambda: None
@@ -151,16 +162,26 @@ class Installation:
 
 
 def install(settings: Settings, *, config: Path | None = None, observer: Observer | None = None) -> Installation:
-    """The installation of a process that serves: the file's monitors are published, and from then on the store's count."""
+    """The installation of a process that serves: the file's monitors are published, and from then on the store's count. It waits for
+    a store that can't be reached."""
     settings.directory.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            return _installed(settings, config, observer or Silent())
+        except UnavailableError as error:
+            log.warning("waiting for the store", reason=str(error))
+            time.sleep(_STORE_SECONDS)
+
+
+def _installed(settings: Settings, config: Path | None, observer: Observer) -> Installation:
     rows = {monitor.name: monitor.pool.rows for monitor in settings.monitors}
-    store = open_store(settings, rows)
-    declarations = Declarations(store, settings.directory)
+    state = open_state(settings, rows)
+    declarations = Declarations(state.store, settings.directory)
     try:
         declarations.publish(settings.monitors, declarations.origin(config))
-        return Installation(settings, store, declarations, rows, observer or Silent())
+        return Installation(settings, state, declarations, rows, observer)
     except BaseException:
-        store.close()
+        state.store.close()
         raise
 
 
@@ -172,13 +193,13 @@ def opened(
     afterwards. Nothing is published."""
     settings.directory.mkdir(parents=True, exist_ok=True)
     rows = {monitor.name: monitor.pool.rows for monitor in settings.monitors}
-    store = passing_store(settings, rows) if in_memory else open_store(settings, rows)
-    declarations = Declarations(store, settings.directory, clock=time.time)
+    state = State(passing_store(settings, rows), lambda: None) if in_memory else open_state(settings, rows)
+    declarations = Declarations(state.store, settings.directory)
     declarations.offer(settings.monitors, declarations.origin(config))
     try:
-        yield Installation(settings, store, declarations, rows, observer or Silent())
+        yield Installation(settings, state, declarations, rows, observer or Silent())
     finally:
-        store.close()
+        state.store.close()
 
 
 def _with_model(settings: MonitorSettings, model: str, classes: tuple[str, ...]) -> MonitorSettings:

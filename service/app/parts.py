@@ -2,38 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
+from service.adapters.blobs import BlobDirectory
 from service.adapters.folder import FolderDestination as Folder
+from service.adapters.kafka import Cluster, Decode, KafkaDeadLetters, KafkaSink, KafkaSource, Start, starts
 from service.adapters.log_source import LogSource
+from service.adapters.pane_segments import PaneSegments
+from service.adapters.redis_store import RedisStore, Server, connect
 from service.adapters.sqlite import Retention, SqliteLog, SqliteStore
 from service.adapters.webhook import WebhookDestination as Webhook
 from service.declarations import Declared
 from service.decoding.envelope import decode
+from service.decoding.kafka_records import KafkaDecoder
+from service.errors import ConfigurationError, NotFoundError, UnavailableError
 from service.letters import Posted
-from service.ports import DeadLetterTopic, Destination, Progress, Sink, Source, Store
-from service.records import Declaration
-from service.settings import FolderDestination, Settings, WebhookDestination, read_secret
+from service.ports import Blobs, DeadLetterTopic, Destination, Progress, Sink, Source, Store
+from service.records import Declaration, Partition
+from service.settings import FolderDestination, MonitorSettings, Settings, WebhookDestination, read_secret
 from service.signatures import Secret
 
 STORE, LOG = "driftgate.sqlite", "ingest.sqlite"
 
 
-def open_store(settings: Settings, pool_rows: Mapping[str, int]) -> Store:
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """The store, and what lies beside it."""
+
+    store: Store
+    probe: Callable[[], None]
+    """Raises the reason why the store takes nothing now."""
+    blobs: BlobDirectory | None = None
+
+
+def open_state(settings: Settings, pool_rows: Mapping[str, int]) -> State:
     """The installation's own. `pool_rows` is looked up at every commit, so it may change."""
     limits = settings.pane_log
-    panes = Retention(limits.retention_bytes, limits.retention_days * 86_400.0)
-    return SqliteStore(settings.directory / STORE, pool_rows=pool_rows, panes=panes)
+    seconds = limits.retention_days * 86_400.0
+    if settings.redis is None:
+        file = SqliteStore(settings.directory / STORE, pool_rows=pool_rows, panes=Retention(limits.retention_bytes, seconds))
+        return State(file, partial(_ask, file))
+    blobs = BlobDirectory(settings.directory / "blobs", cap_bytes=settings.blobs.cap_bytes)
+    archive = partial(_archive, settings.directory / "panes", limits.retention_bytes, seconds)
+    shared = RedisStore(redis_server(settings), blobs=blobs, archive=archive, pool_rows=pool_rows)
+    return State(shared, shared.probe, blobs)
+
+
+def redis_server(settings: Settings) -> Server:
+    """As configured; nothing is asked of it yet."""
+    if settings.redis is None:
+        raise ConfigurationError("redis is not configured")
+    password = settings.redis_password
+    return connect(settings.redis, None if password is None else password.get_secret_value())
+
+
+def _archive(folder: Path, size: int, seconds: float, state: str) -> PaneSegments:
+    return PaneSegments(folder / state, retain_bytes=size, retain_seconds=seconds)
+
+
+def _ask(store: SqliteStore) -> None:
+    try:
+        store.samples_taken("")
+    except sqlite3.Error as error:
+        raise UnavailableError(f"the store does not answer: {error}") from error
 
 
 def passing_store(settings: Settings, pool_rows: Mapping[str, int]) -> Store:
     """One in memory that is forgotten afterwards; it knows the installation's declarations and nothing else."""
-    limits = settings.pane_log
-    store = SqliteStore(":memory:", pool_rows=pool_rows, panes=Retention(0, limits.retention_days * 86_400.0))
+    store = SqliteStore(":memory:", pool_rows=pool_rows, panes=Retention(0, settings.pane_log.retention_days * 86_400.0))
     if settings.redis is not None or (settings.directory / STORE).is_file():
-        with closing(open_store(settings, pool_rows)) as own:
+        with closing(open_state(settings, pool_rows).store) as own:
             store.save(*(replace(declaration, version=1) for declaration in own.find(Declaration, limit=10_000)))
     return store
 
@@ -45,18 +88,27 @@ class Feed:
     source: Source
     follow: Callable[[Mapping[str, Declared]], object] = lambda _: None
     """Told of the declared monitors, whose topics are read."""
+    waits_for: Callable[[], str] = str
+    """Why nothing, or not everything, can be read; '' when all is well."""
+    lag: Callable[[], Mapping[Partition, int]] | None = None
     letters: DeadLetterTopic | None = None
 
     def progress(self, store: Store) -> Progress:
         """Where the worker commits."""
         return store if self.letters is None else Posted(store, self.letters)
 
+    def close(self) -> None:
+        """Leaves the group, so that others take over at once."""
+        self.source.close()
+        if self.letters is not None:
+            self.letters.close()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Logs:
     """What stands between ingest and workers; each side is opened by the process that needs it."""
 
-    feed: Callable[[], Feed]
+    feed: Callable[[Sequence[MonitorSettings], Blobs | None], Feed]
     sink: Callable[[], Sink]
     backlog: Callable[[], tuple[int, int]] = lambda: (0, 0)
     """(bytes, entries) that were accepted and are not committed yet, where they are here."""
@@ -64,9 +116,54 @@ class Logs:
 
 @contextmanager
 def open_logs(settings: Settings) -> Iterator[Logs]:
-    """The embedded log."""
+    """Kafka where it is configured, else the embedded log."""
+    if settings.kafka is not None:
+        with ExitStack() as stack:
+            cluster = Cluster(settings.kafka, settings.kafka_password)
+            yield Logs(partial(_kafka_feed, cluster), partial(_kafka_sink, cluster, stack))
+        return
     with closing(open_log(settings)) as log:
-        yield Logs(lambda: Feed(LogSource(log, decode)), lambda: log, lambda: (log.backlog, log.entries))
+        yield Logs(lambda *_: Feed(LogSource(log, decode)), lambda: log, lambda: (log.backlog, log.entries))
+
+
+def _kafka_feed(cluster: Cluster, monitors: Sequence[MonitorSettings], blobs: Blobs | None) -> Feed:
+    settings = cluster.settings
+    read = _Read(tuple(monitors), settings.ingest_topic)
+    source = KafkaSource(cluster, *read.topics())
+    letters = KafkaDeadLetters(cluster, settings.dead_letter_topic, blobs) if settings.dead_letter_topic else None
+    return Feed(source, partial(read.follow, source), lambda: source.waits_for, lambda: source.lags, letters)
+
+
+class _Read:
+    """Which topics the monitors read, and how."""
+
+    def __init__(self, monitors: tuple[MonitorSettings, ...], ingest_topic: str | None) -> None:
+        self._monitors = monitors
+        self._ingest_topic = ingest_topic
+
+    def topics(self) -> tuple[Mapping[str, Start], Decode]:
+        """Where each begins, and what decodes its records."""
+        return starts(self._monitors, self._ingest_topic), KafkaDecoder(self._monitors, self._ingest_topic).decode
+
+    def follow(self, source: KafkaSource, declared: Mapping[str, Declared]) -> None:
+        """Tells the source of monitors that have changed."""
+        monitors = tuple(known.settings for known in declared.values())
+        if monitors != self._monitors:
+            self._monitors = monitors
+            source.watch(*self.topics())
+
+
+class _Nowhere:
+    """The sink of an installation that takes nothing over HTTP."""
+
+    def append(self, bodies: Sequence[bytes], *, now: float, keys: Sequence[str] = ()) -> object:  # noqa: ARG002 - the port's signature
+        """Refused."""
+        raise NotFoundError("this installation takes samples from its Kafka topics only (kafka.ingest_topic is null)")
+
+
+def _kafka_sink(cluster: Cluster, stack: ExitStack) -> Sink:
+    topic = cluster.settings.ingest_topic
+    return _Nowhere() if topic is None else stack.enter_context(closing(KafkaSink(cluster, topic)))
 
 
 def open_log(settings: Settings) -> SqliteLog:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from enum import Flag, auto
 from functools import partial
@@ -24,22 +23,25 @@ from service.access import Access
 from service.api import Probes, Service, create_app, create_probes, listen, server_for
 from service.app.configuration import Configuration, accepted
 from service.app.installation import CONTROLLER, install
-from service.app.parts import Destinations, Feed, open_logs
+from service.app.parts import Destinations, Logs, open_logs
 from service.app.process import Serving, alone
 from service.backfill import Backfills
 from service.deciding import Deciding, await_decision
 from service.declarations import API, Declared
 from service.errors import ConfigurationError
 from service.following import Following
+from service.gauges import FeedFigures, ProcessFigures
 from service.health import Condition, Heartbeats
 from service.ingest import Check, Ingest
 from service.leading import Leading
+from service.letters import MOST_OWED
 from service.metrics import Metrics, StoreFigures
 from service.operations import Operations
 from service.outbox import Outbox
 from service.ports import Sink
 from service.serving import Engine, Every, Loop
 from service.settings import Settings
+from service.silence import Silence
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
@@ -70,31 +72,32 @@ class Assembly:
         self._listeners: list[Callable[[Mapping[str, Declared]], object]] = [self.metrics.watch]
         self._loops: list[Loop] = []
         self._endings: list[Callable[[], None]] = []
-        self._conditions: dict[str, Condition] = {"store": partial(_answers, self.installation.store.samples_taken)}
+        self._conditions: dict[str, Condition] = {"store": self._answers}
         self._notes: list[Callable[[], Mapping[str, str]]] = [self._configured]
 
     # --- roles ----------------------------------------------------------------------------------------------------------
 
-    def work(self, feed: Feed) -> None:
-        """Takes samples from the feed and folds them into panes."""
-        installation, beat = self.installation, self._beat("declarations")
+    def work(self, logs: Logs) -> None:
+        """Takes samples in from a log and folds them into panes."""
+        installation = self.installation
+        feed = logs.feed(installation.settings.monitors, installation.state.blobs)
 
         def hand_over(name: str, monitor: WatchedMonitor | None) -> None:
             worker.replace(name, monitor)
             self._show(name, monitor)
 
-        following = Following(installation.watched, hand_over, beat=beat)
-        declared = installation.look()
-        feed.follow(declared)
-        monitors = following.begin(declared, must=lambda known: known.origin != API)
+        following = Following(installation.watched, hand_over, beat=self._beat("declarations"))
+        monitors = following.begin(installation.declarations.declared, must=lambda known: known.origin != API)
         worker = Worker(feed.source, feed.progress(installation.store), monitors, self.metrics, beat=self._beat("worker"))
+        worker.awaits = lambda names: following.awaits(names, installation.declarations.stands)
         for name, monitor in monitors.items():
             self._show(name, monitor)
-        self._listeners += [feed.follow, following.step]
+        self._listeners += [following.step, feed.follow]
         self._add("worker", lambda: worker.step(timeout=_STEP_SECONDS), recover=worker.forget)
-        self._endings.append(feed.source.close)
-        self._conditions["partitions"] = partial(_partitions, worker)
+        self._endings.append(feed.close)
+        self._conditions |= {"partitions": partial(_partitions, worker), "topics": feed.waits_for}
         self._notes.append(lambda: {f"monitor {name}": why for name, why in following.problems.items()})
+        self.registry.register(ProcessFigures(lag=feed.lag))
 
     def control(self) -> None:
         """Decides, and does what follows from decisions, while it leads."""
@@ -105,7 +108,8 @@ class Assembly:
         destinations = Destinations(self.settings)
         self._configuration.followers.insert(0, destinations.follow)
         outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng())
-        deciding.declare(installation.look())
+        silence = Silence(store, lambda: installation.names, self.metrics)
+        deciding.declare(installation.declarations.declared)
         self._listeners.append(deciding.declare)
 
         def led(step: Callable[[float], int]) -> Callable[[], int]:
@@ -115,11 +119,13 @@ class Assembly:
             store.tidy(now=now)
             return 0
 
+        self._leads = lambda: leading.fence() is not None
         self._add("lease", leading.step)
         self._add("controller", lambda: deciding.step(now=time.time()))
         self._add("budget", led(lambda now: installation.allot(now=now)))
         self._add("refresh", led(lambda now: installation.refresher.step(now=now)))
         self._add("outbox", led(outbox.step))
+        self._add("silence", led(silence.step))
         self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
         self._notes.append(lambda: {"leader": "yes" if leading.fence() is not None else "no, standing by"})
@@ -127,8 +133,16 @@ class Assembly:
 
     def figures(self, backlog: Callable[[], tuple[int, int]]) -> None:
         """Shows what the store holds among the metrics."""
-        names = partial(getattr, self.installation, "names")
-        self.registry.register(StoreFigures(self.installation.store, names, clock=time.time, backlog=backlog))
+        store, blobs = self.installation.store, self.installation.state.blobs
+
+        def names() -> Sequence[str]:
+            return self.installation.names
+
+        self.registry.register(StoreFigures(store, names, clock=time.time, backlog=backlog))
+        self.registry.register(FeedFigures(store, names))
+        unsent = (lambda: len(store.unsent(MOST_OWED))) if self.settings.kafka is not None else None
+        kept = None if blobs is None else lambda: (blobs.stored_bytes, blobs.refused)
+        self.registry.register(ProcessFigures(leads=self._leads, unsent=unsent, blobs=kept))
 
     def answer(self, sink: Sink, access: Access, check: Callable[[str], Check | None]) -> Service:
         """Takes samples in over HTTP, and answers questions."""
@@ -188,6 +202,10 @@ class Assembly:
         """Where one process alone works in the directory it holds its lease over a restart."""
         return "serve" if self.settings.redis is None else f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
+    def _answers(self) -> str:
+        self.installation.state.probe()
+        return ""
+
     def _configured(self) -> Mapping[str, str]:
         return {"configuration": self._configuration.problem} if self._configuration.problem else {}
 
@@ -225,7 +243,7 @@ def served(settings: Settings, *, config: Path | None = None, roles: Roles = Rol
 def _assembled(assembly: Assembly, access: Access, roles: Roles, stack: ExitStack) -> FastAPI:
     logs = stack.enter_context(open_logs(assembly.settings))
     if Roles.WORKER in roles:
-        assembly.work(logs.feed())
+        assembly.work(logs)
     if Roles.CONTROLLER in roles:
         assembly.control()
         assembly.figures(logs.backlog)
@@ -240,14 +258,6 @@ def _require_shared(settings: Settings, roles: Roles) -> None:
     if roles is not Roles.ALL and lacking:
         missing = " and ".join(f"`{name}`" for name in lacking)
         raise ConfigurationError(f"one role by itself shares its work with other processes: configure {missing}, or run `driftgate serve`")
-
-
-def _answers(ask: Callable[[str], object]) -> str:
-    try:
-        ask("")
-    except sqlite3.Error as error:
-        return f"the store does not answer: {error}"
-    return ""
 
 
 def _partitions(worker: Worker) -> str:
