@@ -65,6 +65,7 @@ class Settings(BaseSettings):
         _unique("destinations", [d.name for d in self.destinations])
         for monitor in self.monitors:
             self.require_destinations(monitor)
+            self.require_own_topic(monitor)
         return self
 
     def require_destinations(self, monitor: MonitorSettings) -> None:
@@ -74,6 +75,16 @@ class Settings(BaseSettings):
             if name is not None and name not in known:
                 raise ValueError(
                     f"monitor {monitor.name}: destination {name!r} is not declared; known: {', '.join(sorted(known)) or 'none'}"
+                )
+
+    def require_own_topic(self, monitor: MonitorSettings) -> None:
+        """ValueError where the monitor reads a topic that is written to: dead letters would come again without end."""
+        if monitor.topic is None or self.kafka is None:
+            return
+        for field in ("ingest_topic", "dead_letter_topic"):
+            if monitor.topic.name == getattr(self.kafka, field):
+                raise ValueError(
+                    f"monitor {monitor.name}: topic {monitor.topic.name} is kafka.{field}; give its samples a topic of their own"
                 )
 
     def monitor(self, name: str) -> MonitorSettings:

@@ -67,3 +67,11 @@ def test_with_several_monitors_one_must_be_named(desk: Desk) -> None:
     assert desk.json("reference", "list", "--monitor", "voice") == {"references": []}
     assert "no monitor 'video'" in desk.run("reference", "list", "--monitor", "video", code=2).stderr
     assert [monitor["monitor"] for monitor in desk.json("status")["monitors"]] == ["chat", "voice"]
+
+
+@pytest.mark.parametrize("field", ["ingest_topic", "dead_letter_topic"])
+def test_a_monitor_reads_no_topic_that_is_written_to(desk: Desk, field: str) -> None:
+    desk.configure(lambda document: document.update(kafka={"brokers": ["localhost:9092"], field: "chats"}))
+    desk.configure(lambda document: document["monitors"][0].update(topic={"name": "chats"}))
+    said = desk.run("config", "check", code=2).stderr
+    assert f"topic chats is kafka.{field}" in said
