@@ -7,9 +7,8 @@ import platform
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
-
-import numpy as np
 
 from benchmarks.figures import Figure
 
@@ -42,7 +41,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _made(name: str, now: datetime) -> str:
     sizes = "".join(f'{key}="{value}" ' for key, value in sorted(os.environ.items()) if _SIZES.fullmatch(key))
-    machine = f"{os.cpu_count()} cores, {_processor()}, Python {platform.python_version()}, numpy {np.__version__}"
+    machine = f"{os.cpu_count()} cores, {_processor()}, Python {platform.python_version()}, numpy {version('numpy')}"
     return f"`{sizes}python -m benchmarks {name.split(maxsplit=1)[0]}`, {now:%Y-%m-%d %H:%M} UTC; {machine}."
 
 
