@@ -97,7 +97,7 @@ class Declarations:
     def reference(self, monitor: str) -> int | None:
         """The version in force; of a monitor that was never declared, the one that an earlier driftgate left in force."""
         document = self._known.documents.get(monitor)
-        return self._left(monitor) if document is None else document.reference
+        return _left_in_force(self._directory, monitor) if document is None else document.reference
 
     def origin(self, config: Path | None) -> str:
         """How the configuration file is named."""
@@ -155,7 +155,7 @@ class Declarations:
             document = self._known.documents.get(monitor) or self._first(monitor)
             if document.reference == version and document.version:
                 return []
-            return [self._stepped(document, "reference", note=f"version {version}", reference=version, shape=document.shape + 1)]
+            return [_stepped(document, self._step("reference", note=f"version {version}"), reference=version, shape=document.shape + 1)]
 
         self._save(changes, "reference declared", reference=version)
 
@@ -191,13 +191,14 @@ class Declarations:
         document = settings.model_dump(mode="json")
         before = self._known.documents.get(settings.name)
         if before is None:
-            return self._stepped(self._new(settings, origin), DeclarationState.DECLARED.value, actor=actor)
+            new = _new(settings, origin, self.reference(settings.name), self._clock())
+            return _stepped(new, self._step("declared", actor=actor))
         standing = before.state is DeclarationState.DECLARED
-        if standing and before.settings == document and before.origin != origin:
+        foreign = standing and before.origin != origin and self._owns(before.origin)
+        if standing and before.settings == document and (foreign or before.origin == origin):
             return None  # two files that say the same are of one mind
-        self._require_own(before, origin)
-        if standing and before.settings == document:
-            return None
+        if foreign:
+            raise ConfigurationError(self._elsewhere(before))
         reshaped = not standing or _shaping(before) != settings.shaping
         changes: dict[str, Any] = {
             "settings": document,
@@ -205,61 +206,64 @@ class Declarations:
             "state": DeclarationState.DECLARED,
             "shape": before.shape + reshaped,
         }
-        return self._stepped(before, "changed" if standing else "declared", actor=actor, **changes)
+        return _stepped(before, self._step("changed" if standing else "declared", actor=actor), **changes)
 
-    def _require_own(self, before: Declaration, origin: str) -> None:
+    def _owns(self, origin: str) -> bool:
         """A file that is gone owns nothing any more."""
-        if before.state is DeclarationState.WITHDRAWN or before.origin == origin:
-            return
-        if before.origin == API:
-            raise ConfigurationError(
-                f"monitor {before.id} was declared by API: end it there (`DELETE /v1/monitors/{before.id}`) or rename yours"
-            )
-        if before.origin != PROGRAM and (self._directory / before.origin).is_file():
-            raise ConfigurationError(
-                f"monitor {before.id} is declared in {before.origin} (seen from {self._directory}) too, and otherwise: remove one"
-            )
+        return origin == API or (origin != PROGRAM and (self._directory / origin).is_file())
+
+    def _elsewhere(self, document: Declaration) -> str:
+        name, origin = document.id, document.origin
+        if origin == API:
+            return f"monitor {name} was declared by API: end it there (`DELETE /v1/monitors/{name}`), or give yours another name"
+        return f"monitor {name} is declared in {origin} too (seen from {self._directory}), and otherwise: remove it from one of them"
 
     def _gone(self, names: Iterable[str], origin: str) -> list[Declaration]:
         gone = self._known.declared.keys() - set(names)
         return [self._withdrawn(self._known.documents[n], "driftgate") for n in sorted(gone) if self._known.documents[n].origin == origin]
 
     def _withdrawn(self, document: Declaration, actor: str) -> Declaration:
-        return self._stepped(document, DeclarationState.WITHDRAWN.value, actor=actor, state=DeclarationState.WITHDRAWN)
+        return _stepped(document, self._step("withdrawn", DeclarationState.WITHDRAWN, actor=actor), state=DeclarationState.WITHDRAWN)
+
+    def _step(self, reason: str, state: DeclarationState = DeclarationState.DECLARED, *, actor: str = "driftgate", note: str = "") -> Step:
+        return Step(state.value, reason, self._clock(), actor, note)
 
     def _first(self, monitor: str) -> Declaration:
         """Of a monitor that this process knows and the store does not yet."""
         if monitor not in self._offered:
             raise NotFoundError(f"no monitor {monitor!r:.80} is declared")
         offered = self._offered[monitor]
-        return self._new(offered.settings, offered.origin)
+        return _new(offered.settings, offered.origin, self.reference(monitor), self._clock())
 
-    def _new(self, settings: MonitorSettings, origin: str) -> Declaration:
-        return Declaration(
-            id=settings.name,
-            monitor=settings.name,
-            settings=settings.model_dump(mode="json"),
-            origin=origin,
-            shape=1,
-            reference=self._left(settings.name),
-            state=DeclarationState.DECLARED,
-            created=self._clock(),
-        )
 
-    def _stepped(self, document: Declaration, reason: str, *, actor: str = "driftgate", note: str = "", **changes: Any) -> Declaration:
-        state = changes.get("state", document.state)
-        taken = Step(str(state), reason, self._clock(), actor, note)
-        return replace(document, **changes, history=(*document.history, taken)[-_STEPS:], version=document.version + 1)
+def _new(settings: MonitorSettings, origin: str, reference: int | None, now: float) -> Declaration:
+    """Before its first step."""
+    return Declaration(
+        id=settings.name,
+        monitor=settings.name,
+        settings=settings.model_dump(mode="json"),
+        origin=origin,
+        shape=1,
+        reference=reference,
+        state=DeclarationState.DECLARED,
+        created=now,
+    )
 
-    def _left(self, monitor: str) -> int | None:
-        """Before there were declarations, a line in a file beside the references said which version was in force."""
-        path = self._directory / "references" / monitor / "current"
-        try:
-            return int(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            raise ArtefactError(f"{path}: damaged, it holds no version number; remove it, and `driftgate reference accept` one") from error
+
+def _stepped(document: Declaration, by: Step, **changes: Any) -> Declaration:
+    """The declaration one change on."""
+    return replace(document, **changes, history=(*document.history, by)[-_STEPS:], version=document.version + 1)
+
+
+def _left_in_force(directory: Path, monitor: str) -> int | None:
+    """Before there were declarations, a line in a file beside the references said which version was in force."""
+    path = directory / "references" / monitor / "current"
+    try:
+        return int(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ArtefactError(f"{path}: damaged, it holds no version number; remove it, and `driftgate reference accept` one") from error
 
 
 def _declared(document: Declaration, before: _Known) -> Declared | None:

@@ -92,8 +92,7 @@ def test_a_restart_forgets_nothing(site: Site) -> None:
 def test_readiness_names_monitors_without_a_reference(site: Site) -> None:
     """Two of the monitors have no reference yet; samples for building one are taken all the same."""
     answer = site.client.get("/readyz")
-    expected = {"status": "ready", "waiting_for": [], "without_reference": ["text", "image"]}
-    assert (answer.status_code, answer.json()) == (200, expected)
+    assert (answer.status_code, answer.json()["status"], answer.json()["without_reference"]) == (200, "ready", ["text", "image"])
     assert site.get("/healthz")["status"] == "alive"
     assert site.send([{"text": "where is my parcel"}], "text").status_code == 202
 
