@@ -77,7 +77,8 @@ def accepted(settings: Settings, monitor: str, document: Mapping[str, Any]) -> M
     whole = {"monitors": [{**document, "name": monitor}], "destinations": destinations}
     try:
         (found,) = parse(whole, base=settings.directory, origin=f"monitor {monitor}", environment=False).monitors
-    except ConfigurationError as error:
+        settings.require_own_topic(found)
+    except (ConfigurationError, ValueError) as error:
         raise InputError("invalid", str(error)) from error
     for path in filter(None, (found.embedder.model, found.embedder.tokenizer)):
         if not path.resolve().is_relative_to(settings.directory.resolve()):
