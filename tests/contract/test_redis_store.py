@@ -216,8 +216,7 @@ OPTIONAL_AT_START = {"+eval", "+multi", "+exec", "+select"}
 
 @cache
 def scripts() -> tuple[str, ...]:
-    folder = Path(keys.__file__).parent / "scripts"
-    return tuple(path.stem for path in folder.glob("*.lua") if path.read_text(encoding="utf-8").startswith("#!lua"))
+    return tuple(path.stem for path in (Path(keys.__file__).parent / "scripts").glob("*.lua"))
 
 
 @pytest.mark.parametrize(("user", "password"), [(None, None), ("driftgate", None), ("driftgate", "wrong"), ("nobody", "secret")])
@@ -353,6 +352,16 @@ def test_acknowledged_commits_survive_a_kill_and_the_store_goes_on(start_redis: 
     store.commit(step(held, 160, closed=(pane(160),), counts={"chat": 8}))
     assert store.samples_taken("chat") == 168
     assert [entry.sequence for entry in store.entries("chat", 0, 100)] == list(range(1, 22))
+
+
+def test_connections_that_were_closed_meanwhile_are_not_noticed(start_redis: StartRedis, open_at: Open) -> None:
+    """As servers, proxies and firewalls do with idle ones."""
+    server = start_redis()
+    store = open_at(server.url)
+    held = store.assign(PARTITION)
+    assert admin(server).client_kill_filter(_type="normal", skipme=True) == 1
+    store.commit(step(held, 0))
+    assert store.assign(PARTITION).offset == 8
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -80,20 +80,8 @@ def pane_field(key: PaneKey) -> str:
 def pack_pane(pane: Pane) -> bytes:
     """All but its number."""
     key = pane.key
-    span = (pane.first_time, pane.last_time)
-    return pack(
-        PaneBody(
-            key.monitor,
-            key.segment,
-            key.reference_version,
-            place(key.partition),
-            key.first_offset,
-            pane.last_offset,
-            *span,
-            dict(pane.losses),
-            pane.summary.to_bytes(),
-        )
-    )
+    named = (key.monitor, key.segment, key.reference_version, place(key.partition), key.first_offset)
+    return pack(PaneBody(*named, pane.last_offset, pane.first_time, pane.last_time, dict(pane.losses), pane.summary.to_bytes()))
 
 
 def read_pane(body: bytes) -> PaneBody:

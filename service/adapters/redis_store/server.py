@@ -79,7 +79,7 @@ class Server:
 
     def upgrade(self, version: int, body: str) -> None:
         """Turns the keys of a version into those of the next, by a script that another process may have run meanwhile."""
-        text = "\n".join(("#!lua flags=allow-oom", _read("common"), body, "redis.call('SET', key('schema'), schema + 1)"))
+        text = "\n".join(("#!lua flags=allow-oom", _read("parts/common"), body, "redis.call('SET', key('schema'), schema + 1)"))
         with answered():
             self._client.execute_command("EVAL", text, 0, self._prefix, version, _encode({}))
 
@@ -118,13 +118,13 @@ def script(name: str) -> tuple[str, str]:
     """A script's text with what it uses, and the digest by which the server knows it."""
     shebang, *body = _read(name).splitlines()
     used = [part for line in body if line.startswith("-- use: ") for part in line.removeprefix("-- use: ").split()]
-    before = [] if "-- alone" in body else [_read(part) for part in ("common", *used)]
+    before = [] if "-- alone" in body else [_read(f"parts/{part}") for part in ("common", *used)]
     text = "\n".join((shebang, *before, *body))
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _read(name: str) -> str:
-    return files(__package__).joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
+    return files(__package__).joinpath(f"scripts/{name}.lua").read_text(encoding="utf-8")
 
 
 @contextmanager

@@ -96,18 +96,21 @@ def test_a_payload_that_found_no_room_is_gone(payload: Payload, stands_for: Payl
 # --- scripts
 
 
-def names() -> list[str]:
-    folder = files("service.adapters.redis_store").joinpath("scripts")
-    return sorted(path.name.removesuffix(".lua") for path in folder.iterdir())
+FOLDER = files("service.adapters.redis_store").joinpath("scripts")
 
 
 def scripts() -> list[str]:
-    """Those that are run, not only used by others."""
-    return [name for name in names() if text_of(name).startswith("#!lua")]
+    """Those that are run."""
+    return sorted(path.name.removesuffix(".lua") for path in FOLDER.iterdir() if path.is_file())
+
+
+def names() -> list[str]:
+    """With those that others use."""
+    return [*scripts(), *(f"parts/{path.name.removesuffix('.lua')}" for path in FOLDER.joinpath("parts").iterdir())]
 
 
 def text_of(name: str) -> str:
-    return files("service.adapters.redis_store").joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
+    return FOLDER.joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
 def commands(text: str) -> set[str]:
@@ -138,7 +141,7 @@ def test_a_script_says_whether_it_writes(name: str) -> None:
 
 def uses_writers(name: str) -> bool:
     used = re.findall(r"^-- use: (.*)$", text_of(name), re.MULTILINE)
-    return any(commands(text_of(part)) & WRITES for line in used for part in line.split())
+    return any(commands(text_of(f"parts/{part}")) & WRITES for line in used for part in line.split())
 
 
 # --- errors

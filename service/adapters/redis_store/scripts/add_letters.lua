@@ -1,3 +1,3 @@
 #!lua
--- use: letters_add
+-- use: letters
 add_letters(given.letters, given.keep, given.keep_bytes)

@@ -1,5 +1,5 @@
 #!lua
--- use: held log letters_add
+-- use: held log letters
 -- All that a batch of one partition changes, or nothing.
 local at = key('partition', given.partition)
 local problem = not_held(given.partition, given.epoch)

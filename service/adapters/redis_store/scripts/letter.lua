@@ -1,4 +1,4 @@
 #!lua flags=no-writes
--- use: letters_read
+-- use: letter
 -- One dead letter, if it is there.
 return letter(given.id)

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- use: letters_read
+-- use: letter
 -- A page of dead letters: newest first, or the oldest that wait for their topic.
 local page = {given.first, given.first + given.limit - 1}
 local ids
