@@ -399,7 +399,7 @@ def commit_until_refused(store: RedisStore, acknowledged: list[int]) -> None:
 
 
 def test_a_commit_whose_answer_was_lost_is_not_doubled(start_redis: StartRedis, open_at: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connecting, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(connecting, "ANSWER_SECONDS", 2.0)
     server = start_redis()
     store = open_at(server.url)
     held = store.assign(PARTITION)
