@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 from service.adapters.kafka.mirror import OffsetMirror
 
@@ -56,7 +57,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         for partition in revoked:
             self.leave(partition)
-        self._mirror.show(self.consumer, self._clock(), at_once=True)  # while this member may still speak for them
+        try:
+            self._mirror.show(self.consumer, self._clock(), at_once=True)  # while this member may still speak for them
+        except KafkaError as error:
+            log.warning("kafka.offsets_not_mirrored", reason=str(error))
         log.info("kafka.revoked", partitions=_shown(revoked))
 
     def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -19,9 +19,11 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.errors import FencedInstanceIdError, KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from service.adapters.kafka.connection import ANSWER_MS, Cluster, reaches_group, topic_id, unreadable
+from service.adapters.kafka.joining import carry, join, joining
 from service.adapters.kafka.membership import Membership
 from service.adapters.kafka.mirror import OffsetMirror
 from service.adapters.kafka.reading import Decode, Reading
+from service.errors import DriftgateError
 from service.ports import Bounds
 from service.records import Partition, Record
 
@@ -31,7 +33,10 @@ Start: TypeAlias = Literal["earliest", "latest"] | datetime
 ALIVE_EVERY = 1.0
 """Seconds between two signs of life."""
 
-METADATA_MS = 30_000
+JOIN_MS = 250
+"""How long a sign of life waits for the group while it is joined."""
+
+METADATA_MS = 2_000
 """After so long new partitions are seen."""
 
 log = structlog.get_logger()
@@ -47,6 +52,7 @@ class KafkaSource:
         self._clock = clock
         self._mirror = OffsetMirror()
         self._member: Membership | None = None
+        self._fenced: DriftgateError | None = None
         self._held: dict[TopicPartition, Partition] = {}
         """As the worker was told."""
         self._sought: set[TopicPartition] = set()
@@ -142,8 +148,10 @@ class KafkaSource:
     @contextmanager
     def _joined(self) -> Iterator[Membership]:
         """The membership, of what is watched now; within it the library's errors become ours."""
+        if self._fenced is not None:
+            raise self._fenced
         if self._member is None:
-            self._member = Membership(self._connected(), self._mirror, self._clock)
+            self._member = Membership(carry(self._connected()), self._mirror, self._clock)
             self._held.clear()
             self._sought.clear()
         member = self._member
@@ -151,9 +159,11 @@ class KafkaSource:
             try:
                 member.follow(self._watched[0])
                 yield member
-            except FencedInstanceIdError:  # for good: only another consumer can join again
-                self._member = None
-                _leave(member.consumer)
+            except FencedInstanceIdError as error:  # for good: whoever came with the same name would be fenced in turn
+                self._fenced, self._member = self._cluster.explain(error), None
+                self.waits_for = str(self._fenced)
+                with suppress(KafkaError):
+                    _leave(member.consumer)
                 raise
 
     def _connected(self) -> KafkaConsumer:
@@ -175,9 +185,15 @@ class KafkaSource:
         """Tells the group that we live; joins it again where it asks for that. Nothing is fetched of what is paused."""
         consumer.pause(*consumer.assignment())
         self._polled = self._clock()
-        consumer.poll(timeout_ms=0, max_records=1)
+        if joining(consumer):
+            join(consumer, JOIN_MS)
+        else:
+            consumer.poll(timeout_ms=0, max_records=1)
 
     def _settle(self, member: Membership) -> None:
+        for known, partition in self._held.items():
+            if _is_other(member.consumer, partition):
+                self._give_up(member, known)
         given, left = member.consumer.assignment(), member.settle()
         for known in [known for known in self._held if known in left or known not in given]:
             del self._held[known]
@@ -193,6 +209,7 @@ class KafkaSource:
         consumer = member.consumer
         consumer.resume(*((self._sought & consumer.assignment()) - member.left))
         self._polled = self._clock()
+        joining(consumer)
         try:
             return dict(consumer.poll(timeout_ms=int(timeout * 1000), max_records=limit))
         except OffsetOutOfRangeError as error:  # the log has let go of it, or was cut: its bounds will say which
@@ -206,7 +223,7 @@ class KafkaSource:
     def _of(self, member: Membership, known: TopicPartition) -> Partition | None:
         """None where the topic was deleted and made anew under the same name: its records are another partition's."""
         partition = self._held.get(known)
-        if partition is not None and known in self._sought and topic_id(member.consumer, known.topic) in (None, partition.topic_id):
+        if partition is not None and known in self._sought and not _is_other(member.consumer, partition):
             return partition
         self._give_up(member, known)
         return None
@@ -239,6 +256,11 @@ class KafkaSource:
 
 def _plain(partition: Partition) -> TopicPartition:
     return TopicPartition(partition.topic, partition.number)
+
+
+def _is_other(consumer: KafkaConsumer, partition: Partition) -> bool:
+    """Whether its topic was deleted and made anew meanwhile."""
+    return topic_id(consumer, partition.topic) not in (None, partition.topic_id)
 
 
 def _leave(consumer: KafkaConsumer) -> None:

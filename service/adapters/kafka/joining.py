@@ -1,0 +1,44 @@
+"""What kafka-python (3.0) leaves open when a poll ends before the group is joined, closed from outside.
+
+A join that a changed topic or subscription began is forgotten by the next poll, and the member is silent for ever: `joining` asks for
+it by name. One that ended between two polls is thrown away and begun anew, which makes every other member join again: `carry` keeps it.
+"""
+
+from __future__ import annotations
+
+from kafka import KafkaConsumer
+from kafka.structs import MemberState
+
+
+def joining(consumer: KafkaConsumer) -> bool:
+    """Whether the group is being joined, or is about to be."""
+    coordinator = consumer._coordinator
+    under_way = bool(coordinator.rejoining or coordinator.need_rejoin())
+    if under_way:
+        coordinator.request_rejoin()
+    return under_way
+
+
+def join(consumer: KafkaConsumer, timeout_ms: int) -> None:
+    """One round and no more: a poll would go on to the next, in which what has just been taken away goes to somebody else."""
+    consumer._coordinator.ensure_active_group(timeout_ms=timeout_ms)
+
+
+def carry(consumer: KafkaConsumer) -> KafkaConsumer:
+    """The same consumer, whose next poll takes up the join that ended meanwhile."""
+    coordinator = consumer._coordinator
+    begin = coordinator._do_join_and_sync_async
+    ended: dict[int, bytes] = {}
+    """The generation that was joined → what it gives to this member."""
+
+    async def join_or_take_up() -> bytes:
+        unseen = ended.pop(coordinator._generation.generation_id, None)
+        if unseen is not None and coordinator.state is MemberState.REBALANCING:  # stable once it was seen
+            return unseen
+        ended.clear()
+        given: bytes = await begin()
+        ended[coordinator._generation.generation_id] = given
+        return given
+
+    coordinator._do_join_and_sync_async = join_or_take_up
+    return consumer
