@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from detectors import Effect, Evidence
 from service.errors import ConflictError
-from service.records import Alarm, AlarmState, Event, Severity, Step, Verdict
+from service.records import Alarm, AlarmState, Event, Family, Severity, Step, Verdict
 
 
 class Reason(StrEnum):
@@ -150,6 +151,11 @@ def judge_late(alarm: Alarm, event: Event) -> Alarm:
     if said in alarm.history:
         return alarm
     return replace(alarm, verdict=verdict, history=(*alarm.history, said), version=alarm.version + 1)
+
+
+def of_drift(alarms: Iterable[Alarm]) -> list[Alarm]:
+    """Without the feed's own, which say that nothing was seen."""
+    return [alarm for alarm in alarms if alarm.family is not Family.FEED]
 
 
 def closed_at(alarm: Alarm) -> float | None:

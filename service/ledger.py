@@ -10,7 +10,7 @@ from typing import Any
 
 from scipy.special import gammaincinv
 
-from service.alarms import HOLD_BACK_GROWTH, HOLD_BACK_SECONDS, Reason
+from service.alarms import HOLD_BACK_GROWTH, HOLD_BACK_SECONDS, Reason, of_drift
 from service.budget import ALLOCATION, DAY, WEEK, week_of, week_start
 from service.ports import Store
 from service.records import Alarm, AlarmState, Event, Family, Measured, Regime, Step, Verdict
@@ -34,7 +34,7 @@ def keep(store: Store, monitors: Sequence[str], budget: BudgetSettings, *, weeks
     total = _sum(tallies)
     events = [event for name in monitors for event in store.events(name) if week_of(event.time) >= first]
     entries = sorted([*_of_alarms(alarms), *_of_events(events)], key=lambda entry: entry.time)
-    seasonal = [alarm for alarm in reversed(alarms) if alarm.verdict is Verdict.SEASONAL and alarm.family is not Family.FEED]
+    seasonal = [alarm for alarm in reversed(of_drift(alarms)) if alarm.verdict is Verdict.SEASONAL]
     begins = {name: store.pool_begins(name) for name in {alarm.monitor for alarm in seasonal}}
     proposals = tuple(propose(alarm, pool_begins=begins[alarm.monitor]) for alarm in seasonal)
     return Ledger(tallies, total, measure(total, budget.days), tuple(entries), proposals)
@@ -103,7 +103,7 @@ def _weeks(alarms: Iterable[Alarm], spent: Iterable[Mapping[str, Any]]) -> Itera
 
 
 def _tally(start: float, alarms: Sequence[Alarm]) -> Tally:
-    alarms = [alarm for alarm in alarms if alarm.family is not Family.FEED]  # of drift alone the budget speaks
+    alarms = of_drift(alarms)  # the budget speaks of them alone
     inside = Counter(alarm.verdict for alarm in alarms if alarm.regime is Regime.ACTIVE)
     outside = sum(alarm.regime is not Regime.ACTIVE for alarm in alarms)
     return Tally(

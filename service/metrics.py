@@ -17,6 +17,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from service.alarms import of_drift
 from service.observe import Reading
 from service.ports import Store
 from service.records import OTHER, WHOLE, Alarm, AlarmState, CycleState, Family, Pane, RefreshCycle
@@ -251,7 +252,7 @@ class StoreFigures(Collector):
         yield from self._backlog_metrics()
         yield from self._outbox_metrics()
         standing = (AlarmState.OPEN, AlarmState.ACKNOWLEDGED)
-        found = [alarm for alarm in self._store.find(Alarm, states=standing, limit=MAX_COUNTED) if alarm.family is not Family.FEED]
+        found = of_drift(self._store.find(Alarm, states=standing, limit=MAX_COUNTED))
         alarms = Tally((alarm.monitor, alarm.state.value) for alarm in found if not alarm.quiet)
         yield self._by_state("driftgate_alarms", "Alarms of drift that stand, but for those that notify nobody.", standing, alarms)
         cycles = Tally((c.monitor, c.state.value) for c in self._store.find(RefreshCycle, limit=MAX_COUNTED))

@@ -13,6 +13,7 @@ import structlog
 
 from detectors.model import rows_needed
 from service import refresh, selection
+from service.alarms import of_drift
 from service.annotation import agreed
 from service.datasets import DataSet, DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
@@ -109,7 +110,7 @@ class Refresher:
             return self._store.get(Alarm, opened_by)
         except NotFoundError:
             found = self._store.find(Alarm, monitor=monitor, states=[AlarmState.OPEN, AlarmState.ACKNOWLEDGED], limit=1000)
-        if not found:
+        if not (found := of_drift(found)):
             raise ConflictError(f"monitor {monitor}: no open alarm, so there is no drifted traffic to select candidates from")
         return max(found, key=lambda alarm: alarm.effect.low)
 

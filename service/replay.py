@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from service.alarms import of_drift
 from service.controller import Controller
 from service.errors import NotFoundError
 from service.ports import Source, Store
@@ -66,9 +67,9 @@ def report(store: Store, monitor: str, candidates: Sequence[Candidate]) -> dict[
 
 
 def open_alarms(store: Store, monitor: str) -> Sequence[Alarm]:
-    """Those that are not resolved, the strongest effect first."""
+    """Those of drift that are not resolved, the strongest effect first."""
     found = store.find(Alarm, monitor=monitor, states=[AlarmState.OPEN, AlarmState.ACKNOWLEDGED], limit=1000)
-    return sorted(found, key=lambda alarm: -alarm.effect.low)
+    return sorted(of_drift(found), key=lambda alarm: -alarm.effect.low)
 
 
 def _letter(letter: DeadLetter) -> dict[str, Any]:

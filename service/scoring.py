@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from service.alarms import of_drift
 from service.backtest import Backtest, closed
 from service.ledger import poisson_interval
 from service.records import Alarm, Verdict
@@ -53,13 +54,13 @@ class Score:
 
 def marked_by_verdict(recorded: Sequence[Alarm], until: float) -> Sequence[Mark]:
     """Episodes that people confirmed: from the start of the window that raised the alarm to its end."""
-    right = [alarm for alarm in recorded if alarm.verdict is Verdict.TRUE]
+    right = [alarm for alarm in of_drift(recorded) if alarm.verdict is Verdict.TRUE]
     return [Mark(alarm.window_start, min(closed(alarm), until), f"alarm {alarm.id}") for alarm in right]
 
 
 def assess(name: str, backtest: Backtest, *, recorded: Sequence[Alarm], marks: Sequence[Mark] | None) -> Score:
     """Judges a backtest: by the marks where there are any (an alarm outside all of them is false), else by the recorded verdicts."""
-    alarms = backtest.alarms
+    alarms = of_drift(backtest.alarms)
     if marks is None:
         judged = {alarm.id: _as_people_said(alarm, recorded) for alarm in alarms}
     else:
@@ -115,7 +116,7 @@ def timeline(assessed: Sequence[Score], *, recorded: Sequence[Alarm], marks: Seq
     first, last = np.floor(times.min() / seconds), np.floor(times.max() / seconds)
     edges = np.arange(first, last + 2) * seconds
     binned = {scored.name: scored.backtest.course.binned(edges) for scored in assessed}
-    opened = {RECORDED: recorded} | {scored.name: scored.alarms for scored in assessed}
+    opened = {RECORDED: of_drift(recorded)} | {scored.name: scored.alarms for scored in assessed}
     histograms = {name: np.histogram([alarm.opened for alarm in alarms], edges)[0] for name, alarms in opened.items()}
     periods = [
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.alarms import Reason
+from service.adapters.sqlite import SqliteStore
+from service.alarms import Reason, of_drift
 from service.backtest import Backtest, History, differences
 from service.blindness import Feed
 from service.figures import describe_status
+from service.ledger import keep
 from service.losses import LATE, RETENTION, UNMATCHED, Loss, unanswered
-from service.records import WHOLE, Alarm, AlarmState, Event, Family, Pane, Severity
+from service.records import WHOLE, Alarm, AlarmState, Event, Family, Pane, Severity, Verdict
+from service.refresh import wanted
+from service.scoring import assess
+from service.settings import BudgetSettings
 from service.silence import SILENCE
 from service.streams import MonitorStreams
 from tests.service.conftest import monitor_settings
@@ -174,6 +180,29 @@ def test_in_shadow_it_notifies_nobody(world: World) -> None:
     shadowed = with_settings(world, detection={"run_length": 2_000, "pane_samples": 16, "mode": "shadow"})
     (opened,) = decided(shadowed, numbered(lossy(world, world.ordinary(320, 1), {"type": 16})))
     assert opened.quiet
+
+
+def test_it_takes_nothing_of_the_budget_and_opens_no_cycle(world: World, streams: MonitorStreams) -> None:
+    (opened,) = decided(streams, numbered(lossy(world, world.ordinary(320, 1), {"type": 16})))
+    seasonal = replace(opened, verdict=Verdict.SEASONAL, id="seasonal", version=1)
+    assert of_drift([opened, seasonal, replace(opened, family=Family.INPUT, id="drift")])[0].id == "drift"
+    assert not wanted(opened, world.settings.refresh, [])
+    assert wanted(replace(opened, family=Family.INPUT), world.settings.refresh, [])
+    with closing(SqliteStore(":memory:")) as store:
+        store.save(opened, seasonal)
+        ledger = keep(store, ["chat"], BudgetSettings(), weeks=4)
+    assert (ledger.total.alarms, ledger.total.outside, ledger.proposals) == (0, 0, ())
+    assert ledger.entries[0].says == f"{opened.kind} (feed, critical, active)"
+
+
+def test_a_backtest_judges_drift_alone(world: World, story: Sequence[Entry]) -> None:
+    tested = Backtest(world.settings, lambda _: world.reference)
+    for entry in story:
+        tested.apply(entry)
+    judged = assess("mine", tested, recorded=tested.alarms, marks=[])
+    assert Family.FEED in families(tested.alarms)
+    assert Family.FEED not in families(judged.alarms)
+    assert judged.counts["false"] == len(judged.alarms) > 0
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
