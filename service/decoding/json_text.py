@@ -83,10 +83,13 @@ def _keys_in(text: bytes) -> int:
 
 
 def _count_keys(document: object) -> int:
-    """Keys of the objects inside objects: never more than the text has, so equality with the text's count proves that none was repeated."""
-    if not isinstance(document, dict):
-        return 0
-    return len(document) + sum(_count_keys(value) for value in document.values() if isinstance(value, dict))
+    """Keys of the objects in objects and in lists of them: never more than the text has, so equality with the text's count proves that
+    none was repeated."""
+    if isinstance(document, dict):
+        return len(document) + sum(_count_keys(value) for value in document.values() if isinstance(value, dict | list))
+    if isinstance(document, list) and document and isinstance(document[0], dict):
+        return sum(_count_keys(item) for item in document)
+    return 0
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
@@ -40,6 +41,11 @@ class _Course:
     def finished(self) -> bool:
         """Whether all of it has been given."""
         return self.next is not None and self.next >= self.end and not self.waiting
+
+    @property
+    def upcoming(self) -> float:
+        """The time at which the next record counts."""
+        return max(self.time, float(self.waiting[0].timestamp) / 1000)
 
     def take(self, messages: Sequence[Any], following: int | None) -> None:
         """What lies beyond the end is not taken; offsets without a record, of transactions or compaction, are passed over."""
@@ -136,14 +142,17 @@ class RangeSource:
     def _merged(self, limit: int) -> Sequence[Record]:
         """The earliest ones, as long as every partition's next is known."""
         records: list[Record] = []
-        while len(records) < limit and not self._missing():
-            ready = [(max(c.time, c.waiting[0].timestamp / 1000.0), p) for p, c in self._courses.items() if c.waiting]
-            if not ready:
-                break
-            moment, partition = min(ready, key=lambda found: found[0])
+        known = not self._missing()
+        ready = [(course.upcoming, n, partition) for n, (partition, course) in enumerate(self._courses.items()) if course.waiting]
+        heapq.heapify(ready)
+        while ready and known and len(records) < limit:
+            moment, n, partition = heapq.heappop(ready)
             course = self._courses[partition]
             course.time = moment
             records.append(self._reading.record(partition, course.waiting.popleft()))
+            if course.waiting:
+                heapq.heappush(ready, (course.upcoming, n, partition))
+            known = bool(course.waiting) or course.finished
         return records
 
     def _check_topics(self) -> None:
