@@ -82,7 +82,8 @@ class Intake:
         for name in _readers(self._monitors, self.partition):
             self._lose(name, losses.RETENTION, gone)
         self._folder.settle()
-        self._next, self._lost = offset, self._lost + gone
+        self._lost += gone
+        self._next = offset
 
     def release(self, monitor: str, *, waiting: bool) -> None:
         """Closes a monitor's open panes, before its reference is replaced; before its embedder is, takes what waits as it is."""
@@ -185,7 +186,9 @@ class Intake:
             output, monitor = sample.output or vectors.outputs.get(sample), self._monitors[request.monitor]
             if monitor.joins:
                 key, expires = event_key(request.monitor, request.event_id), self._folder.time + monitor.response_timeout
-                self._wait(Waiting(key, place, _with_output(sample, output), vector.copy(), monitor.embedder.fingerprint, expires))
+                waiting = Waiting(key, place, _with_output(sample, output), vector.copy(), monitor.embedder.fingerprint, expires)
+                displaced = self._join.wait(waiting)
+                self._give_up([displaced] if displaced else (), "full")
             else:
                 self._take(sample, vector, output)
 
@@ -203,11 +206,6 @@ class Intake:
         for waiting in answered:
             output = response.outputs[waiting.index] if waiting.index < len(response.outputs) else waiting.sample.output
             self._take(waiting.sample, waiting.embedding, output)
-
-    def _wait(self, waiting: Waiting) -> None:
-        displaced = self._join.wait(waiting)
-        if displaced is not None:
-            self._give_up([displaced], "full")
 
     def _give_up(self, unanswered: Iterable[Waiting], why: str) -> None:
         for waiting in unanswered:
