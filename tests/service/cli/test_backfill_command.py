@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import sqlite3
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from service.app import opened
-from service.records import Partition
+from service.decoding import envelope
+from service.records import Partition, Sample
 from service.settings import load
 from service.worker import Worker
 
@@ -28,6 +32,18 @@ def live_state(desk: Desk) -> object:
         return list(connection.iterdump())
 
 
+def interrupted_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody presses Ctrl-C in the worker's step of that number."""
+    step, steps = Worker.step, count(1)
+
+    def stopping(self: Worker, timeout: float) -> int:
+        if next(steps) == number:
+            raise KeyboardInterrupt
+        return step(self, timeout)
+
+    monkeypatch.setattr(Worker, "step", stopping)
+
+
 def test_files_are_read_beside_the_live_log(alarmed: Desk) -> None:
     before = live_state(alarmed)
     found = alarmed.json(*RUN, "--input", "traffic.jsonl", "golden.jsonl")
@@ -40,6 +56,17 @@ def test_files_are_read_beside_the_live_log(alarmed: Desk) -> None:
     shown = alarmed.run("backfill", "show", found["id"][:6]).stdout
     assert shown.index("what it found") < shown.index(found["alarms"][0]["id"]) < shown.index("found live")
     assert "1,900 records read, 1,900 samples taken; dead letters: none" in shown
+
+
+def test_parquet_history(watching: Desk) -> None:
+    parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    rows = [json.loads(line) for line in (watching.folder / "traffic.jsonl").read_text().splitlines()]
+    table = arrow.table({name: [row[name] for row in rows] for name in ("id", "time", "vector")})
+    parquet.write_table(table, watching.folder / "t.parquet")
+    found = watching.json(*RUN, "--input", "t.parquet")
+    same = watching.json(*RUN, "--input", "traffic.jsonl")
+    assert (found["samples"], found["dead_letters"]) == (1_500, {})
+    assert [alarm["at_sample"] for alarm in found["alarms"]] == [alarm["at_sample"] for alarm in same["alarms"]]
 
 
 def test_what_is_done_is_not_done_again_and_another_reference_is_another_backfill(watching: Desk) -> None:
@@ -55,16 +82,7 @@ def test_what_is_done_is_not_done_again_and_another_reference_is_another_backfil
 def test_an_interrupted_one_goes_on_and_comes_to_the_same(watching: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     undisturbed = watching.json(*RUN, "--input", "traffic.jsonl")
     shutil.rmtree(watching.folder / "state" / "backfills")
-    step, steps = Worker.step, 0
-
-    def step_twice(self: Worker, timeout: float) -> int:
-        nonlocal steps
-        steps += 1
-        if steps == 3:
-            raise KeyboardInterrupt
-        return step(self, timeout)
-
-    monkeypatch.setattr(Worker, "step", step_twice)
+    interrupted_at(3, monkeypatch)
     watching.run(*RUN, "--input", "traffic.jsonl", code=130)
     (stopped,) = watching.json("backfill", "list")["backfills"]
     assert (stopped["state"], stopped["read"]) == ("interrupted", 1_024)
@@ -77,8 +95,6 @@ def test_an_interrupted_one_goes_on_and_comes_to_the_same(watching: Desk, monkey
 def test_one_process_at_a_time(watching: Desk) -> None:
     found = watching.json(*RUN, "--input", "good.jsonl")
     path = watching.folder / "state" / "backfills" / f"{found['id']}.lock"
-    import fcntl
-
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert "another process" in watching.run(*RUN, "--input", "good.jsonl", code=1).stderr
@@ -159,18 +175,45 @@ def test_what_the_live_state_holds_is_left_out(watching: Desk, topic: str) -> No
 
 @pytest.mark.server("kafka")
 def test_an_interrupted_topic_goes_on_where_it_stopped(watching: Desk, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    step, steps = Worker.step, 0
-
-    def stopping(self: Worker, timeout: float) -> int:
-        nonlocal steps
-        steps += 1
-        if steps == 3:
-            raise KeyboardInterrupt
-        return step(self, timeout)
-
-    monkeypatch.setattr(Worker, "step", stopping)
+    interrupted_at(3, monkeypatch)
     watching.run(*of(topic), code=130)
     (stopped,) = watching.json("backfill", "list")["backfills"]
     assert 0 < stopped["read"] < 1_500
     finished = watching.json(*of(topic))
     assert (finished["id"], finished["samples"], finished["dead_letters"]) == (stopped["id"], 1_450, {"json": 50})
+
+
+@pytest.mark.server("kafka")
+def test_what_retention_takes_meanwhile_is_counted(
+    watching: Desk, topic: str, kafka_broker: KafkaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kafka import TopicPartition
+
+    interrupted_at(3, monkeypatch)
+    watching.run(*of(topic), code=130)
+    (stopped,) = watching.json("backfill", "list")["backfills"]
+    with kafka_broker.admin() as admin:
+        admin.delete_records({TopicPartition(topic, 0): 700})
+    finished = watching.json(*of(topic))
+    assert finished["state"] == "done"
+    assert finished["lost"] > 0
+    assert finished["samples"] + sum(finished["dead_letters"].values()) + finished["lost"] == 1_500
+    assert f"{finished['lost']:,} records had left the topic" in watching.run("backfill", "show", stopped["id"]).stdout
+
+
+@pytest.mark.server("kafka")
+def test_of_the_ingest_topic_only_the_monitors_own_is_read(watching: Desk, kafka_broker: KafkaServer) -> None:
+    from kafka import KafkaProducer
+
+    name = "backfill-ingest"
+    kafka_broker.create_topics({name: 1}, configs={"retention.ms": "-1"})
+    producer = KafkaProducer(bootstrap_servers=kafka_broker.bootstrap)
+    headers = [("content-type", envelope.CONTENT_TYPE.encode())]
+    vector = np.full(16, 0.25, np.float32)
+    for i in range(20):
+        item = Sample("chat" if i % 2 else "other", f"s{i}", float("nan"), vector)
+        producer.send(name, envelope.encode(item), headers=headers, timestamp_ms=1_772_323_200_000 + 1_000 * i)
+    producer.close()
+    watching.configure(lambda document: document.update(kafka={"brokers": [kafka_broker.bootstrap], "ingest_topic": name}))
+    found = watching.json(*of(name))
+    assert (found["read"], found["samples"], found["dead_letters"]) == (20, 10, {})
