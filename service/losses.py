@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from service.records import Pane, Rejected
@@ -112,7 +112,7 @@ class Span:
 
     def merge(self, other: Span) -> Span:
         """Both together."""
-        reasons = dict(Counter(self.reasons) + Counter(other.reasons))
+        reasons = dict(Counter(self.reasons) + Counter(other.reasons)) if self.reasons or other.reasons else {}
         return Span(self.start, other.end, self.taken + other.taken, self.lost + other.lost, reasons)
 
 
@@ -158,9 +158,14 @@ class Losses:
 
     def _loss(self, at: int) -> Loss:
         """Of the spans from there on."""
-        within, before = _counted(self.spans[at:]), _counted(self.spans[:at])
-        start = self.spans[at].start if at < len(self.spans) else self.now
-        return Loss(dict(within[1]), within[0], start, Loss(before[1], before[0]).share)
+        within, earlier = self.spans[at:], self.spans[:at]
+        reasons: dict[str, int] = {}
+        for span in within:
+            for reason, count in span.reasons.items():
+                reasons[reason] = reasons.get(reason, 0) + count
+        lost_before = sum(span.lost for span in earlier)
+        before = lost_before / max(lost_before + sum(span.taken for span in earlier), 1)
+        return Loss(reasons, sum(span.taken for span in within), within[0].start if within else self.now, before)
 
     def _merge_old(self) -> None:
         newer, at = 0, len(self.spans) - 1
@@ -171,11 +176,3 @@ class Losses:
             else:
                 newer += self.spans[at].size
             at -= 1
-
-
-def _counted(spans: Sequence[Span]) -> tuple[int, Counter[str]]:
-    """Samples taken, and losses by reason."""
-    reasons: Counter[str] = Counter()
-    for span in spans:
-        reasons.update(span.reasons)
-    return sum(span.taken for span in spans), reasons
