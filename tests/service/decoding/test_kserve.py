@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from service.decoding.cloud_events import BATCH
 from service.decoding.kserve import decode_events, route
 from service.decoding.options import SampleOptions
+from service.losses import of_letter
 from service.records import Item, Output, Rejected, Request, Response, Sample
 from service.settings import MonitorSettings
 
@@ -291,6 +292,14 @@ def test_a_prediction_that_cannot_be_read_leaves_the_others_their_places() -> No
     assert found == Response("chat", "e1", (Output("refund"), Output(), Output("greeting")))
     assert isinstance(rejected, Rejected)
     assert (rejected.reason, rejected.index, rejected.monitor) == ("output", 1, "chat")
+
+
+@pytest.mark.parametrize("body", [{"predictions": [{"probabilities": ["x"]}, 1]}, {"nothing": 1}, b"{"])
+def test_an_answer_that_cannot_be_read_takes_nothing_from_the_input(body: Any) -> None:
+    """Its letter says that it was one: the request is there, and only goes unanswered."""
+    asked, answered = ([item for item in decode(body, headers) if isinstance(item, Rejected)] for headers in (HEADERS, RESPONSE))
+    assert {letter.stage for letter in asked} == {"DECODE"}
+    assert {of_letter(letter).partition(" ")[0] for letter in answered} == {"response:"}
 
 
 def tensor(name: str, shape: list[int], datatype: str, content: list[Any]) -> dict[str, Any]:
