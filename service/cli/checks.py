@@ -17,6 +17,7 @@ from detectors.model import rows_needed
 from service.access import Access
 from service.cli.server import examine_server
 from service.errors import DriftgateError
+from service.feed import NOT_KEYED
 from service.reference import effective_tolerance
 from service.settings import FolderDestination, MonitorSettings, Settings, WebhookDestination, load, read_secret
 from service.signatures import Secret
@@ -132,6 +133,7 @@ def _monitor(installation: Installation, monitor: MonitorSettings) -> Iterator[F
         yield from _reference(installation, monitor, embedder)
         yield _golden(installation, monitor)
         yield from _budgeted(installation, monitor)
+        yield from _fed(installation, monitor)
     except DriftgateError as error:
         yield Finding(Level.FAIL, subject, str(error))
     letters = Counter(letter.rejected.reason for letter in installation.store.dead_letters(monitor=monitor.name, limit=_MOST))
@@ -186,6 +188,17 @@ def _budgeted(installation: Installation, monitor: MonitorSettings) -> Iterator[
         days, needed = longest["seconds"] / 86_400.0, longest["pane_samples"]
         says = f"the longest window covers {days:.1f} days at this traffic, so drift that takes a week may pass unseen"
         yield Finding(Level.WARN, subject, says, f"set detection.pane_samples to {needed} or more and build a new reference")
+
+
+def _fed(installation: Installation, monitor: MonitorSettings) -> Iterator[Finding]:
+    """Whether the monitor sees its input."""
+    feed, subject = installation.store.status(monitor.name).get("feed", {}), f"monitor {monitor.name}"
+    if feed.get("blind"):
+        says = f"blind: {100 * feed['lost_share']:.0f} % of the latest input is lost, so that no drift is told"
+        yield Finding(Level.FAIL, subject, says, "`driftgate status` has the reasons, `driftgate dlq list` what could not be used")
+    if feed.get("unmatched_share", 0.0) > NOT_KEYED:
+        says = f"{100 * feed['unmatched_share']:.0f} % of the answers match no request"
+        yield Finding(Level.WARN, subject, says, "key the topic by the event's id, or raise kserve.response_timeout")
 
 
 def _golden(installation: Installation, monitor: MonitorSettings) -> Finding:
