@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import errors as kafka_errors
+from kafka.net.compat import KafkaNetClient
 from pydantic import SecretStr
 
 from service.errors import ConfigurationError, DriftgateError, UnavailableError
@@ -35,8 +37,8 @@ class Cluster:
     def consumer(self, **options: Any) -> KafkaConsumer:
         """A consumer that commits nothing by itself and counts what transactions have committed; topics are never made by reading."""
         fixed = {"enable_auto_commit": False, "allow_auto_create_topics": False, "isolation_level": "read_committed"}
-        with self.explained():
-            consumer = KafkaConsumer(**self._options, **fixed, client_id="driftgate", **options)
+        with self._opening() as through:
+            consumer = KafkaConsumer(**self._options, **fixed, kafka_client=through, client_id="driftgate", **options)
         if consumer.config["api_version"] < (2, 8):  # topic ids, without which a topic made anew looks like the one before
             consumer.close(autocommit=False)
             raise ConfigurationError(
@@ -46,14 +48,16 @@ class Cluster:
 
     def producer(self, **options: Any) -> KafkaProducer:
         """An idempotent producer: what it says is written is written once, on all in-sync replicas."""
-        with self.explained():
-            return KafkaProducer(**self._options, acks="all", allow_auto_create_topics=False, client_id="driftgate", **options)
+        fixed = {"acks": "all", "allow_auto_create_topics": False}
+        with self._opening() as through:
+            return KafkaProducer(**self._options, **fixed, kafka_client=through, client_id="driftgate", **options)
 
     @contextmanager
     def admin(self) -> Iterator[KafkaAdminClient]:
         """For the questions and acts of people."""
+        with self._opening() as through:
+            client = KafkaAdminClient(**self._options, kafka_client=through, request_timeout_ms=ANSWER_MS, client_id="driftgate")
         with self.explained():
-            client = KafkaAdminClient(**self._options, request_timeout_ms=ANSWER_MS, client_id="driftgate")
             try:
                 yield client
             finally:
@@ -66,6 +70,38 @@ class Cluster:
             yield
         except kafka_errors.KafkaError as error:
             raise self.explain(error) from error
+
+    @contextmanager
+    def _opening(self) -> Iterator[Callable[..., KafkaNetClient]]:
+        """Explains an attempt that nobody answered by what was heard meanwhile, as the library itself says no more than that, and
+        closes what it leaves open then: a thread and its sockets."""
+        heard, left = _Heard(), list[KafkaNetClient]()
+
+        def through(**options: Any) -> KafkaNetClient:
+            left.append(KafkaNetClient(**options))
+            return left[-1]
+
+        logger = logging.getLogger("kafka.net.manager")
+        logger.addHandler(heard)
+        try:
+            with self.explained():
+                yield through
+        except DriftgateError as error:
+            for client in left:
+                client.close()
+            raise (self._silence(heard.errors) if isinstance(error, UnavailableError) else None) or error from error
+        finally:
+            logger.removeHandler(heard)
+
+    def _silence(self, heard: Sequence[BaseException]) -> DriftgateError | None:
+        refusals = [error for error in heard if isinstance(error, kafka_errors.KafkaError) and self._refusal(error)]
+        if refusals:
+            return self.explain(refusals[0])
+        if not heard:
+            return None
+        login = f"; or they refuse {self._user} (kafka.sasl and its password)" if self.settings.sasl else ""
+        remedy = f"see that they run, that this listener speaks the protocol of kafka.tls and kafka.sasl{login}"
+        return UnavailableError(f"Kafka at {self._brokers} (kafka.brokers): {heard[-1]!s:.300}; {remedy}")
 
     def explain(self, error: kafka_errors.KafkaError) -> DriftgateError:
         """What to do about it. Only what trying again may mend is an UnavailableError."""
@@ -101,6 +137,17 @@ class Cluster:
             kafka_errors.InconsistentGroupProtocolError: f"kafka.group {settings.group!r} is used by others; choose another name",
         }
         return next((remedy for kind, remedy in remedies.items() if isinstance(error, kind)), "")
+
+
+class _Heard(logging.Handler):
+    """The errors that a logger was told of."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.errors: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.errors.extend(each for each in record.args or () if isinstance(each, BaseException))
 
 
 def topic_id(consumer: KafkaConsumer, topic: str) -> str | None:

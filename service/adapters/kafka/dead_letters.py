@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
+from kafka.errors import InvalidTimestampError
 
 from service.adapters.kafka.connection import Cluster
 from service.adapters.kafka.writing import TOO_LARGE, Message, Writer
@@ -28,47 +30,44 @@ class KafkaDeadLetters:
 
     def send(self, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
         """Returns those that have not arrived."""
-        left, reason = self._try(letters, self._whole)
-        if left and isinstance(reason, TOO_LARGE):
-            left, reason = self._try(left, self._cut)
-        if left:
-            log.warning("dead letters not sent", topic=self._topic, letters=len(left), reason=f"{reason!s:.300}")
-        return left
+        failed = self._failed(letters, self._whole)
+        odd = {letter.id for letter, error in failed if isinstance(error, (*TOO_LARGE, InvalidTimestampError))}
+        if odd:
+            others = [each for each in failed if each[0].id not in odd]
+            failed = [*others, *self._failed([letter for letter, _ in failed if letter.id in odd], self._mended)]
+        if failed:
+            log.warning("dead letters not sent", topic=self._topic, letters=len(failed), reason=f"{failed[0][1]!s:.300}")
+        return [letter for letter, _ in failed]
 
     def close(self) -> None:
         """Lets go of the brokers."""
         self._writer.close()
 
-    def _try(
-        self, letters: Sequence[DeadLetter], message: Callable[[DeadLetter], Message]
-    ) -> tuple[Sequence[DeadLetter], Exception | None]:
-        """Those that have not arrived, and why; first of all, that they are too large."""
+    def _failed(self, letters: Sequence[DeadLetter], message: Callable[[DeadLetter], Message]) -> Sequence[tuple[DeadLetter, Exception]]:
         try:
             outcomes = self._writer.write([message(letter) for letter in letters])
         except DriftgateError as error:
-            return letters, error
-        failed = [(letter, error) for letter, error in zip(letters, outcomes, strict=True) if error is not None]
-        failed.sort(key=lambda each: not isinstance(each[1], TOO_LARGE))
-        return [letter for letter, _ in failed], failed[0][1] if failed else None
+            return [(letter, error) for letter in letters]
+        return [(letter, error) for letter, error in zip(letters, outcomes, strict=True) if error is not None]
 
     def _whole(self, letter: DeadLetter) -> Message:
-        return self._message(letter, _value(letter), ())
+        return self._message(letter, _value(letter), {})
 
-    def _cut(self, letter: DeadLetter) -> Message:
-        """The beginning of the original, and where the whole of it is kept."""
+    def _mended(self, letter: DeadLetter) -> Message:
+        """Under today's date, as the topic takes no other; of a large one the beginning, and where the whole of it is kept."""
         value = _value(letter)
-        if len(value) <= KEPT_BYTES:
-            return self._whole(letter)
-        address = self._blobs.put(value) if self._blobs else None
-        told = {"original.bytes": str(len(value)), **({"original.blob": address} if address else {})}
-        return self._message(letter, value[:KEPT_BYTES], _headers(OWN, told))
+        told = {"original.timestamp": str(int(_time(letter) * 1000))}
+        if len(value) > KEPT_BYTES:
+            address = self._blobs.put(value) if self._blobs else None
+            told |= {"original.bytes": str(len(value)), **({"original.blob": address} if address else {})}
+        return replace(self._message(letter, value[:KEPT_BYTES], told), time=0.0)
 
-    def _message(self, letter: DeadLetter, value: bytes, more: tuple[tuple[str, bytes], ...]) -> Message:
+    def _message(self, letter: DeadLetter, value: bytes, more: Mapping[str, str]) -> Message:
         original = letter.original
         kept = original.headers if original else ()
         there = {name for name, _ in kept}
-        added = tuple(header for header in (*reasons(letter), *more) if header[0] not in there)
-        return Message(self._topic, value, original.key if original else None, (*kept, *added), original.time if original else letter.time)
+        added = tuple(header for header in (*reasons(letter), *_headers(OWN, more)) if header[0] not in there)
+        return Message(self._topic, value, original.key if original else None, (*kept, *added), _time(letter))
 
 
 def reasons(letter: DeadLetter) -> tuple[tuple[str, bytes], ...]:
@@ -90,7 +89,7 @@ def reasons(letter: DeadLetter) -> tuple[tuple[str, bytes], ...]:
     return (*_headers(CONNECT, connect), *_headers(OWN, own))
 
 
-def _headers(prefix: str, values: dict[str, str]) -> tuple[tuple[str, bytes], ...]:
+def _headers(prefix: str, values: Mapping[str, str]) -> tuple[tuple[str, bytes], ...]:
     return tuple((prefix + name, value.encode()) for name, value in values.items())
 
 
@@ -99,3 +98,7 @@ def _value(letter: DeadLetter) -> bytes:
     if letter.original is None:
         return letter.rejected.original
     return letter.original.value or b""
+
+
+def _time(letter: DeadLetter) -> float:
+    return letter.original.time if letter.original else letter.time

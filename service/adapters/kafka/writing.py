@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from service.adapters.kafka.connection import Cluster
+from service.errors import UnavailableError
 
 LINGER_MS = 5
 """So that requests of several threads share one."""
+
+AGAIN_SECONDS = 2.0
+"""Between two attempts to connect: who comes meanwhile hears what the last one found."""
 
 ROOM = 65_536
 """For a record's key, headers and frame beside its value."""
@@ -42,12 +46,17 @@ class Writer:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._producer: KafkaProducer | None = None
+        self._silent: UnavailableError | None = None
+        self._silent_until = 0.0
 
     def write(self, messages: Iterable[Message]) -> list[KafkaError | None]:
         """What became of each, in order: None once it is on all in-sync replicas. UnavailableError where no broker answers."""
         producer = self._connected()
         deadline = time.monotonic() + self._seconds
-        return [_outcome(sent, deadline) for sent in _sent(producer, messages)]
+        outcomes = [_outcome(sent, deadline) for sent in _sent(producer, messages)]
+        if any(isinstance(error, BrokerResponseError) and not error.retriable for error in outcomes):
+            self._drop(producer)
+        return outcomes
 
     def close(self) -> None:
         """What is under way is still waited for."""
@@ -56,20 +65,38 @@ class Writer:
         if producer is not None:
             producer.close(timeout=self._seconds)
 
-    def _connected(self) -> KafkaProducer:
+    def _drop(self, producer: KafkaProducer) -> None:
+        """A record that the brokers have refused breaks the sequence of its partition: all after it would be refused as well."""
         with self._lock:
+            if self._producer is producer:
+                self._producer = None
+        producer.close(timeout=self._seconds)
+
+    def _connected(self) -> KafkaProducer:
+        """One thread tries, and the others that wait for it hear the same."""
+        with self._lock:
+            if self._silent is not None and time.monotonic() < self._silent_until:
+                raise self._silent
             if self._producer is None:
-                milliseconds = int(self._seconds * 1000)
-                self._producer = self.cluster.producer(
-                    linger_ms=LINGER_MS,
-                    batch_size=2**18,
-                    max_request_size=self.cluster.settings.max_record_bytes + ROOM,
-                    max_block_ms=milliseconds // 2,
-                    request_timeout_ms=milliseconds // 2,
-                    delivery_timeout_ms=milliseconds,
-                    metrics_enabled=False,
-                )
+                try:
+                    self._producer = self._opened()
+                except UnavailableError as error:
+                    self._silent, self._silent_until = error, time.monotonic() + AGAIN_SECONDS
+                    raise
+            self._silent = None
             return self._producer
+
+    def _opened(self) -> KafkaProducer:
+        milliseconds = int(self._seconds * 1000)
+        return self.cluster.producer(
+            linger_ms=LINGER_MS,
+            batch_size=2**18,
+            max_request_size=self.cluster.settings.max_record_bytes + ROOM,
+            max_block_ms=milliseconds // 2,
+            request_timeout_ms=milliseconds // 2,
+            delivery_timeout_ms=milliseconds,
+            metrics_enabled=False,
+        )
 
 
 def _sent(producer: KafkaProducer, messages: Iterable[Message]) -> Sequence[Any]:
