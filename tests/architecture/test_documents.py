@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
+from service.access import Access
 from service.adapters.sqlite import SqliteStore
 from service.gauges import FeedFigures, ProcessFigures
 from service.metrics import Metrics, StoreFigures
@@ -41,6 +43,26 @@ def test_example_configurations_are_valid() -> None:
     assert len(examples) >= 2
     for example in examples:
         assert parse(yaml.safe_load(example), base=ROOT).monitors
+
+
+def test_production_examples_are_of_what_several_processes_share() -> None:
+    examples = [parse(yaml.safe_load(text), base=ROOT) for text in fenced(ROOT / "docs/production.md", "yaml")]
+    assert len(examples) == 2
+    for settings in examples:
+        assert settings.kafka
+        assert settings.redis
+        assert Access.of(settings.model_copy(update={"ingest_token": SecretStr("a" * 32)})).token
+        assert all(monitor.topic for monitor in settings.monitors)
+
+
+def test_scaler_follows_the_group_and_topic_of_the_production_example() -> None:
+    settings = parse(yaml.safe_load(fenced(ROOT / "docs/production.md", "yaml")[0]), base=ROOT)
+    (scaler,) = (yaml.safe_load(text) for text in fenced(ROOT / "docs/operating.md", "yaml"))
+    (trigger,) = scaler["spec"]["triggers"]
+    assert settings.kafka
+    assert trigger["metadata"]["consumerGroup"] == settings.kafka.group
+    assert trigger["metadata"]["bootstrapServers"] in settings.kafka.brokers
+    assert [trigger["metadata"]["topic"]] == [monitor.topic.name for monitor in settings.monitors if monitor.topic]
 
 
 def test_chart_writes_a_valid_configuration() -> None:
