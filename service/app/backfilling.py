@@ -75,7 +75,8 @@ def backfill_files(installation: Installation, monitor: str, paths: Sequence[Pat
 
 def backfill_alarms(installation: Installation, backfill: Backfill) -> Sequence[Alarm]:
     """What it found, in order."""
-    with closing(_store(installation, backfill)) as store:
+    path = Backfills(installation.settings.directory).store_path(backfill)
+    with closing(SqliteStore(path)) as store:
         found = store.find(Alarm, monitor=backfill.monitor, limit=MOST_LETTERS)
     return sorted(found, key=lambda alarm: alarm.at_sequence)
 

@@ -53,12 +53,11 @@ class KafkaDecoder:
         readers = self._readers.get(topic)
         if readers is None:
             return (Rejected("unrouted", f"no monitor reads topic {topic!r:.80}; declare it as a monitor's `topic`", _kept(record)),)
-        now = _clock(record)
-        headers = _headers(record)
-        is_event = _is_event(headers)
-        takers = [reader for reader in readers if reader.formats(is_event)]
         if record.value is None:
             return _for_each(readers, Rejected("tombstone", "a record without a value; send a sample or an event", b""))
+        headers, now = _headers(record), _clock(record)
+        is_event = _is_event(headers)
+        takers = [reader for reader in readers if reader.formats(is_event)]
         if not takers:
             found = "a CloudEvent" if is_event else "no CloudEvent"
             return _for_each(readers, Rejected("format", f"the record is {found}, against the topic's `format`", _kept(record)))
