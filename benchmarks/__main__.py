@@ -24,6 +24,9 @@ from benchmarks.results import figure_table, keep
 NAMES = (
     "pipeline",
     "memory",
+    "throughput",
+    "many_monitors",
+    "soak",
     "embedder",
     "clinc150",
     "fashion_mnist",

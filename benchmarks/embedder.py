@@ -58,16 +58,16 @@ def compared(model: Path, texts: Sequence[str], threads: int, progress: Progress
     ]
 
 
-def mixed_texts(rng: np.random.Generator) -> list[str]:
+def mixed_texts(rng: np.random.Generator, count: int = TEXTS) -> list[str]:
     """CLINC150 and Wikipedia sentences where they are at hand, else made up: mostly short, some of a few hundred words."""
     try:
         folder = public_sets() / "text"
     except Skipped:
         words = _WORDS.split()
-        lengths = np.exp(rng.normal(2.5, 0.8, TEXTS)).astype(int).clip(2, 200)
+        lengths = np.exp(rng.normal(2.5, 0.8, count)).astype(int).clip(2, 200)
         return [" ".join(rng.choice(words, length)) for length in lengths]
     requests, sentences = column(folder / "clinc150.parquet", "text"), column(folder / "wiki_sents.parquet", "text")
-    return [str(rng.choice(requests if rng.random() < 0.8 else sentences)) for _ in range(TEXTS)]
+    return [str(rng.choice(requests if rng.random() < 0.8 else sentences)) for _ in range(count)]
 
 
 def bare_session(model: Path, threads: int) -> ort.InferenceSession:

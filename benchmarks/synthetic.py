@@ -33,13 +33,13 @@ _LOG = Partition("benchmark", "1")
 class Topics:
     """Unit vectors around a few dozen centres: a stand-in for sentence embeddings."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, dimension: int = DIMENSION) -> None:
         self._rng = np.random.default_rng(seed)
-        self._centres = self._rng.normal(size=(TOPICS, DIMENSION)).astype(np.float32)
+        self._centres = self._rng.normal(size=(TOPICS, dimension)).astype(np.float32)
 
     def draw(self, count: int) -> NDArray[np.float32]:
         """(count, d) float32."""
-        noise = self._rng.standard_normal((count, DIMENSION), np.float32)
+        noise = self._rng.standard_normal((count, self._centres.shape[1]), np.float32)
         rows = self._centres[self._rng.integers(0, TOPICS, count)] + 1.5 * noise
         return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 

@@ -20,22 +20,28 @@ import msgspec
 import numpy as np
 from kafka import KafkaProducer
 
+from benchmarks.embedder import mixed_texts
 from benchmarks.figures import Figure, Progress
 from benchmarks.real_servers import RedisWork, kafka_broker, redis_server
 from benchmarks.synthetic import DIMENSION, LOCALES, PER_SECOND, Topics, samples
 from benchmarks.throughput_process import Task, Used
+from service.adapters.onnx_embedder import load_embedder
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
+from service.model_build import cached_minilm
+from service.records import Sample
 from service.reference import Origin, References
 from service.reference_rows import embed_rows
 from service.settings import MonitorSettings
+from service.worker import BATCH
 from tests.servers.kafka_server import KafkaServer
 from tests.servers.redis_server import RedisServer
 
 ROUNDS = int(os.environ.get("THROUGHPUT_RUNS", "3"))
 MESSAGES, WARM_UP, PARTITIONS = 48_000, 8_000, 4
 REFERENCE_ROWS, VECTORS = 4_000, 4_000
-ADDED, TOGETHER = 30.0, 1.1
-"""Bars: microseconds of processor a sample that the worker adds; of two workers' over one's."""
+REFERENCE_TEXTS, TEXTS = 600, 4 * BATCH
+ADDED, TOGETHER, RUNTIME = 30.0, 1.1, 0.95
+"""Bars: microseconds of processor a sample that the worker adds; of two workers' over one's; of ONNX Runtime alone over MiniLM's worker."""
 
 _numbers = count(1)
 
@@ -54,7 +60,12 @@ def run(progress: Progress) -> Sequence[Figure]:
             ones += bench.processes("work", 1)
             works.append(RedisWork.of(redis).since(looked))
             pairs.append(together(bench.processes("work", 2)))
-    return [Figure("a message", f"{size:,.0f} bytes, {DIMENSION} numbers"), *vector_figures(bares, ones, pairs), *redis_figures(works)]
+        figures = [
+            Figure("a message", f"{size:,.0f} bytes, {DIMENSION} numbers"),
+            *vector_figures(bares, ones, pairs),
+            *redis_figures(works),
+        ]
+        return [*figures, *text_figures(bench, progress)]
 
 
 def vector_figures(bares: Sequence[Used], ones: Sequence[Used], pairs: Sequence[Used]) -> Iterator[Figure]:
@@ -71,6 +82,21 @@ def vector_figures(bares: Sequence[Used], ones: Sequence[Used], pairs: Sequence[
     yield Figure("… committing", f"{committing:.1f} µs")
     yield Figure("… embedding, folding, describing, the rest", f"{np.median(one) - polling - committing:.1f} µs")
     yield Figure("two workers' time a sample over one's", f"{ratio:.3f}", f"≤ {TOGETHER}", ratio <= TOGETHER)
+
+
+def text_figures(bench: Bench, progress: Progress) -> Iterator[Figure]:
+    """With a sentence embedder on one thread nearly all of the time is the model's."""
+    progress("MiniLM: the reference, and the topic")
+    bench.texts()
+    alone, whole = list[float](), list[float]()
+    for number in range(ROUNDS):
+        progress(f"MiniLM: round {number + 1} of {ROUNDS}")
+        alone.append(microseconds(bench.process_of_texts("runtime")))
+        whole.append(microseconds(bench.process_of_texts("work")))
+    ratio = float(np.median(np.divide(alone, whole)))
+    yield Figure("MiniLM, one thread: ONNX Runtime alone, batches made beforehand", f"{np.median(alone) / 1e3:.2f} ms a text")
+    yield Figure("MiniLM, one thread: worker, from topic to commit", f"{np.median(whole) / 1e3:.2f} ms a text")
+    yield Figure("MiniLM: share of ONNX Runtime's speed", f"{ratio:.3f}", f"≥ {RUNTIME}", ratio >= RUNTIME)
 
 
 def redis_figures(works: Sequence[RedisWork]) -> Iterator[Figure]:
@@ -97,7 +123,7 @@ class Bench:
     def __init__(self, folder: Path, kafka: KafkaServer, redis: RedisServer) -> None:
         self.folder = folder
         self._kafka = kafka
-        self._task = Task(kafka.bootstrap, redis.url, folder, "vectors", "", PARTITIONS, WARM_UP)
+        self._task = Task(kafka.bootstrap, redis.url, folder, "vectors", "", PARTITIONS, MESSAGES, WARM_UP)
 
     def vectors(self) -> float:
         """Makes the reference and the topic; the mean size of a message."""
@@ -107,6 +133,18 @@ class Bench:
         References(self.folder / "references").build(settings, rows, Origin(embedder.fingerprint, 0.0))
         written = [msgspec.json.encode([float(f"{x:.7g}") for x in row]) for row in topics.draw(VECTORS).tolist()]
         return self.write("vectors", PARTITIONS, (_message(n, written[n % VECTORS]) for n in range(MESSAGES)))
+
+    def texts(self) -> None:
+        """The same of sentences, beside the topic in a file."""
+        model = cached_minilm(Path(".cache/models").resolve())
+        detection = {"accept_supported": True, "run_length": 500}
+        settings = self.declare("texts", {"model": str(model), "threads": 1}, {"detection": detection})
+        embedder, texts = load_embedder(settings.embedder), mixed_texts(np.random.default_rng(0), REFERENCE_TEXTS + TEXTS)
+        rows = embed_rows([Sample("texts", str(n), float(n), text) for n, text in enumerate(texts[:REFERENCE_TEXTS])], embedder)
+        References(self.folder / "references").build(settings, rows, Origin(embedder.fingerprint, 0.0))
+        messages = [msgspec.json.encode({"id": f"t{n}", "time": n, "text": text}) for n, text in enumerate(texts[REFERENCE_TEXTS:])]
+        (self.folder / "texts.jsonl").write_bytes(b"\n".join(messages))
+        self.write("texts", 1, messages)
 
     def declare(self, topic: str, embedder: dict[str, object], more: dict[str, object]) -> MonitorSettings:
         """A monitor of the topic's name, for the processes to find."""
@@ -126,11 +164,17 @@ class Bench:
         producer.close()
         return size / sent
 
-    def processes(
-        self, kind: str, number: int, *, topic: str = "vectors", partitions: int = PARTITIONS, warm_up: int = WARM_UP
-    ) -> list[Used]:
-        """Runs so many at once over the whole topic."""
-        task = replace(self._task, topic=topic, name=f"run-{next(_numbers)}", share=partitions // number, warm_up=warm_up // number)
+    def processes(self, kind: str, number: int) -> list[Used]:
+        """Runs so many at once, which share the topic of vectors."""
+        share = replace(self._task, share=PARTITIONS // number, messages=MESSAGES // number, warm_up=WARM_UP // number)
+        return self._run(kind, share, number)
+
+    def process_of_texts(self, kind: str) -> Used:
+        """Runs one over the texts."""
+        return self._run(kind, replace(self._task, topic="texts", share=1, messages=TEXTS, warm_up=BATCH), 1)[0]
+
+    def _run(self, kind: str, task: Task, number: int) -> list[Used]:
+        task = replace(task, name=f"run-{next(_numbers)}")
         document = msgspec.json.encode(asdict(task), enc_hook=str).decode()
         with started([kind, document], number) as running:
             for process in running:

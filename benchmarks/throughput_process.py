@@ -20,9 +20,12 @@ import msgspec
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 
+from benchmarks.embedder import bare_session, run_feeds
 from service.adapters.blobs import BlobDirectory
 from service.adapters.kafka import Cluster, KafkaSource
 from service.adapters.onnx_embedder import load_embedder
+from service.adapters.onnx_embedder.graph import Graph
+from service.adapters.onnx_embedder.text import TextFeeder
 from service.adapters.pane_segments import PaneSegments
 from service.adapters.redis_store import RedisStore, connect
 from service.decoding.kafka_records import KafkaDecoder
@@ -33,8 +36,8 @@ from service.settings import KafkaSettings, MonitorSettings, RedisSettings
 from service.watched import Known, WatchedMonitor
 from service.worker import BATCH, Worker
 
-IDLE_SECONDS = 5.0
-"""Without a record: the topic is at its end."""
+PATIENCE_SECONDS = 60.0
+"""Without a record: something is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to read and where; `share` is how many partitions to wait for."""
+    """What to read and where; `share` is how many partitions to wait for, with so many messages in them."""
 
     kafka: str
     redis: str
@@ -58,6 +61,7 @@ class Task:
     name: str
     """Of the group and of the keys."""
     share: int
+    messages: int
     warm_up: int
 
     def monitor(self) -> MonitorSettings:
@@ -128,6 +132,24 @@ def _store(task: Task, monitor: MonitorSettings, stack: ExitStack) -> TimedStore
     return stack.enter_context(closing(store))
 
 
+def runtime(task: Task) -> Used:
+    """ONNX Runtime alone, on the batches that the worker makes of the topic, tokenised beforehand."""
+    settings = task.monitor().embedder
+    if settings.model is None:
+        raise ValueError(f"monitor {task.topic} has no model to run")
+    texts = [msgspec.json.decode(line)["text"] for line in (task.folder / f"{task.topic}.jsonl").read_bytes().splitlines()]
+    feeder, session = TextFeeder(settings, Graph(settings.model, threads=1)), bare_session(settings.model, 1)
+    chunks = iter([[batch.feed for batch in feeder.batches(texts[at : at + BATCH])] for at in range(0, len(texts), BATCH)])
+    started(lambda: None)
+    seconds, samples = 0.0, len(texts) - BATCH
+    run_feeds(session, next(chunks))
+    for feeds in chunks:
+        before = time.process_time()
+        run_feeds(session, feeds)
+        seconds += time.process_time() - before
+    return Used(samples, seconds)
+
+
 def started(meanwhile: Callable[[], object]) -> None:
     """Waits for the parent's word."""
     print("ready", flush=True)
@@ -136,14 +158,15 @@ def started(meanwhile: Callable[[], object]) -> None:
 
 
 def counted(task: Task, step: Callable[[], int], *, begun: Callable[[], object] = lambda: None) -> Used:
-    """Steps until nothing comes any more; what came before the warm-up's end, and the wait at the end, is left out."""
+    """Steps until all is read; the warm-up is left out."""
     taken, first, seconds = 0, (0, 0.0), 0.0
-    idle = time.monotonic() + 60.0
-    while time.monotonic() < idle:
+    patience = time.monotonic() + PATIENCE_SECONDS
+    while taken < task.messages:
         found = step()
-        if not found:
-            continue
-        taken, seconds, idle = taken + found, time.process_time(), time.monotonic() + IDLE_SECONDS
+        if found:
+            taken, seconds, patience = taken + found, time.process_time(), time.monotonic() + PATIENCE_SECONDS
+        elif time.monotonic() > patience:
+            raise TimeoutError(f"{taken} of {task.messages} messages of {task.topic} came, and nothing for {PATIENCE_SECONDS:g} s")
         if not first[0] and taken >= task.warm_up:
             first = taken, seconds
             begun()
@@ -175,7 +198,7 @@ class TimedStore(RedisStore):
         return closed
 
 
-KINDS: dict[str, Callable[[Task], Used]] = {"bare": bare, "work": work}
+KINDS: dict[str, Callable[[Task], Used]] = {"bare": bare, "work": work, "runtime": runtime}
 
 
 if __name__ == "__main__":
