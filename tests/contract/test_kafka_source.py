@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import pytest
+from kafka import KafkaProducer, TopicPartition
 
 from service.adapters.kafka import Cluster, KafkaSource, Start
 from service.errors import ConfigurationError, UnavailableError
@@ -56,8 +57,6 @@ def opened(kafka_broker: KafkaServer, name: str) -> Iterator[Opener]:
 
 
 def write(broker: KafkaServer, topic: str, count: int, *, partition: int = 0, first: int = 0) -> None:
-    from kafka import KafkaProducer
-
     producer = KafkaProducer(bootstrap_servers=broker.bootstrap)
     for number in range(first, first + count):
         producer.send(topic, b"%d" % number, key=b"k", headers=[("h", b"v")], partition=partition, timestamp_ms=1_000 * (SINCE + number))
@@ -108,6 +107,22 @@ def test_nothing_is_read_before_the_store_has_said_from_where(kafka_broker: Kafk
     assert records[0].original == Original(b"k", b"3", (("h", b"v"),), SINCE + 3.0)
     assert records[0].time == SINCE + 3.0
     assert str(uuid.UUID(first.topic_id)) == first.topic_id == second.topic_id
+
+
+def test_a_partition_that_waited_while_others_were_read_goes_on(kafka_broker: KafkaServer, topic: str, opened: Opener) -> None:
+    """As one does whose store has no room for it yet: what was fetched of it lies in the library, half read."""
+    now = [0.0]
+    for number in (0, 1):
+        write(kafka_broker, topic, 50, partition=number)
+    source = opened(clock=lambda: now[0])
+    first, second = take_up(source)
+    one, other = (first, second) if source.poll(10, 5.0)[0].partition == first else (second, first)
+    source._sought.discard(TopicPartition(topic, one.number))
+    now[0] += 2.0
+    source.partitions()
+    assert [record.offset for record in drained(source, 50) if record.partition == other] == list(range(50))
+    source.seek(one, 10)
+    assert [record.offset for record in drained(source, 40)] == list(range(10, 50))
 
 
 def test_a_member_that_comes_takes_a_share_and_one_that_goes_gives_it_back(topic: str, opened: Opener) -> None:
@@ -228,8 +243,6 @@ def test_a_partition_begins_where_its_topic_says(kafka_broker: KafkaServer, topi
 
 
 def test_what_retention_took_is_told_by_the_bounds(kafka_broker: KafkaServer, topic: str, opened: Opener) -> None:
-    from kafka import TopicPartition
-
     write(kafka_broker, topic, 10)
     with kafka_broker.admin() as admin:
         admin.delete_records({TopicPartition(topic, 0): 6})
@@ -303,8 +316,6 @@ def test_topics_change_while_it_runs(kafka_broker: KafkaServer, topic: str, open
 
 
 def test_a_record_over_the_limit_is_a_dead_letter(kafka_broker: KafkaServer, topic: str, opened: Opener) -> None:
-    from kafka import KafkaProducer
-
     producer = KafkaProducer(bootstrap_servers=kafka_broker.bootstrap)
     producer.send(topic, b"x" * 1_001, partition=0)
     producer.send(topic, None, key=b"gone", partition=0)

@@ -19,10 +19,10 @@ from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssi
 from kafka.errors import FencedInstanceIdError, KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from service.adapters.kafka.connection import ANSWER_MS, Cluster, reaches_group, topic_id, unreadable
-from service.adapters.kafka.joining import carry, join, joining
 from service.adapters.kafka.membership import Membership
 from service.adapters.kafka.mirror import OffsetMirror
 from service.adapters.kafka.reading import Decode, Reading
+from service.adapters.kafka.remedies import carry, join, joining, seek
 from service.errors import DriftgateError
 from service.ports import Bounds
 from service.records import Partition, Record
@@ -94,7 +94,7 @@ class KafkaSource:
         known = _plain(partition)
         with self._joined() as member:
             if known in member.consumer.assignment():
-                member.consumer.seek(known, offset)
+                seek(member.consumer, known, offset)
                 self._sought.add(known)
 
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:

@@ -1,12 +1,13 @@
-"""What kafka-python (3.0) leaves open when a poll ends before the group is joined, closed from outside.
+"""What kafka-python (3.0) leaves open, closed from outside.
 
-A join that a changed topic or subscription began is forgotten by the next poll, and the member is silent for ever: `joining` asks for
-it by name. One that ended between two polls is thrown away and begun anew, which makes every other member join again: `carry` keeps it.
+A join that a changed topic or subscription began is forgotten once a poll ends before it does, and the member is silent for ever:
+`joining` asks for it by name. One that ended between two polls is thrown away and begun anew, which makes every other member join
+again: `carry` keeps it. What was fetched of a partition before it was paused may keep it from being fetched again: `seek` drops it.
 """
 
 from __future__ import annotations
 
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import MemberState
 
 
@@ -42,3 +43,11 @@ def carry(consumer: KafkaConsumer) -> KafkaConsumer:
 
     coordinator._do_join_and_sync_async = join_or_take_up
     return consumer
+
+
+def seek(consumer: KafkaConsumer, partition: TopicPartition, offset: int) -> None:
+    """The next record of the partition is this one, whatever was fetched of it before."""
+    fetcher = consumer._fetcher
+    for parked in (fetcher._paused_partition_records, fetcher._paused_completed_fetches):
+        parked.pop(partition, None)
+    consumer.seek(partition, offset)
