@@ -24,7 +24,7 @@ from service.ports import Store
 from service.records import WHOLE, Alarm, AlarmState, Event, Pane, Regime, Verdict
 from service.reference import Reference
 from service.settings import MonitorSettings
-from service.streams import MonitorStreams
+from service.streams import SETTINGS, MonitorStreams
 
 MOST_ALARMS = 10_000
 """Recorded alarms that are compared."""
@@ -60,6 +60,15 @@ class History:
         """As the store has it."""
         recorded = sorted(store.find(Alarm, monitor=monitor, limit=MOST_ALARMS), key=lambda alarm: alarm.at_sequence)
         return cls(tuple(recorded), tuple(store.events(monitor)), *store.log_start(monitor))
+
+    def settings(self, configured: MonitorSettings, sequence: int) -> MonitorSettings:
+        """Those that decided what follows a sequence number, as far as the events say; the configured ones where nothing says otherwise."""
+        changes = [event for event in self.events if event.kind == SETTINGS]
+        said = [event.body["after"] for event in changes if event.sequence <= sequence]
+        rebased = [e.body.get("deciding") for e in self.events if e.kind == REBASE and int(e.body["after"]) <= sequence < e.sequence]
+        first = changes[0].body["before"] if changes else None
+        deciding = next(filter(None, [*reversed(rebased), *reversed(said), first]), None)
+        return configured if deciding is None else configured.deciding_as(deciding)
 
     def rebases(self) -> Mapping[int, int]:
         """Reference version that decides from after a sequence number; of two attempts at one take-over the later one counts."""
@@ -160,6 +169,8 @@ class Backtest:
             self._early.append(entry)
 
     def _decide(self, entry: Pane | Event, streams: MonitorStreams) -> None:
+        if isinstance(entry, Event) and entry.kind == SETTINGS and not self._as_recorded:
+            return  # another configuration decides all of it
         meant = self._meant(entry, streams) if isinstance(entry, Event) else entry
         outcome = streams.apply(meant)
         self._alarms |= {alarm.id: alarm for alarm in outcome.alarms}
@@ -176,7 +187,7 @@ class Backtest:
         """The streams of the reference that decides here; None before the first pane of all."""
         version = self._version(entry)
         if version is not None and (self._streams is None or self._streams.reference.version != version):
-            self._begin(version)
+            self._begin(version, entry.sequence - 1)
         return self._streams
 
     def _version(self, entry: Pane | Event) -> int | None:
@@ -187,9 +198,10 @@ class Backtest:
         made_with = entry.key.reference_version if isinstance(entry, Pane) else None
         return max(own, made_with) if own is not None and made_with is not None else own or made_with
 
-    def _begin(self, version: int) -> None:
+    def _begin(self, version: int, after: int) -> None:
         """A reference takes the log over: what is open is over, and every stream starts anew, the first from the checkpoint."""
-        before, self._streams = self._streams, MonitorStreams(self._settings, self._references(version))
+        settings = self._history.settings(self._settings, after) if self._as_recorded else self._settings
+        before, self._streams = self._streams, MonitorStreams(settings, self._references(version))
         if before is not None:
             standing = before.alarms
             now = max((before.traffic.last, *(alarm.opened for alarm in standing.values())))

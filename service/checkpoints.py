@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -50,6 +51,8 @@ class Head(_Format, kw_only=True):
     allocation: Allocation | None
     times: LogTimes
     sight: Sight = msgspec.field(default_factory=Sight)
+    deciding: dict[str, Any] | None = None
+    """The settings that decided, None where an older driftgate did."""
 
 
 def write(head: Head, arrays: Mapping[str, NDArray[np.generic]]) -> bytes:

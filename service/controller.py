@@ -21,7 +21,7 @@ from service.ports import Store
 from service.records import Alarm, AlarmState, Decision, Event, Fence, Pane, stable_id
 from service.reference import Reference
 from service.settings import MonitorSettings
-from service.streams import MonitorStreams
+from service.streams import SETTINGS, MonitorStreams
 
 REBASE = "rebase"
 """Kind of the event that says from where on another reference decides: `after` that sequence number, this `version`."""
@@ -79,6 +79,7 @@ class Controller:
         self.streams: MonitorStreams
         if not self._restore():
             self._take_over()
+        self._tell_settings()
 
     @property
     def monitor(self) -> str:
@@ -182,7 +183,7 @@ class Controller:
         if checkpoint is not None:
             self.streams.inherit(checkpoint)
         if after:
-            body = {"after": after, "version": version}
+            body = {"after": after, "version": version, "deciding": self._settings.deciding}
             self._store.record_event(
                 Event(stable_id(REBASE, self.monitor, version, after), self.monitor, REBASE, told, "driftgate", body=body)
             )
@@ -192,6 +193,16 @@ class Controller:
             self._changes.add(step(alarm, AlarmState.RESOLVED, Reason.REBASED, time=now))
         self._unsaved = _CHECKPOINT_PANES
         self._commit(self.streams.sequence, now)
+
+    def _tell_settings(self) -> None:
+        """Those that decide from here on, where others did: an event, so that a replay decides the same."""
+        before, after = self.streams.settings.deciding, self._settings.deciding
+        if before != after:
+            known_by = stable_id(SETTINGS, self.monitor, self.streams.sequence, msgspec.json.encode(after, order="deterministic").hex())
+            told = self.streams.traffic.last
+            body = {"before": before, "after": after}
+            self._store.record_event(Event(known_by, self.monitor, SETTINGS, told, "driftgate", body=body))
+            log.info("settings changed", monitor=self.monitor, after=self.streams.sequence)
 
     def _explained(self, alarm: Alarm, stream: Stream, pane: Pane) -> Alarm:
         explained = explain(alarm, stream, pane, Recent.of(self._store, alarm, self.streams.lost(alarm)), self._reference)

@@ -16,6 +16,7 @@ from service.ports import Store
 from service.records import Alarm, AlarmState, Event, Family, Measured, Regime, Step, Verdict
 from service.records.ledger import Entry, FalseAlarms, Ledger, Proposal, Tally
 from service.settings import BudgetSettings
+from service.streams import SETTINGS
 
 MOST_ALARMS = 10_000
 """Alarms that a ledger reads, newest first."""
@@ -159,3 +160,14 @@ def _of_events(events: Iterable[Event]) -> Iterator[Entry]:
             share, lengths = sum(event.body["shares"].values()), event.body["run_lengths"]
             says = f"{event.body['reason']}: {100 * share:.1f} % of the budget over {len(lengths)} streams"
             yield Entry(event.time, event.monitor, "allocated", says)
+        elif event.kind == SETTINGS:
+            yield Entry(event.time, event.monitor, "settings", ", ".join(_changed(event.body["before"], event.body["after"])))
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Each setting that is another, by its name."""
+    for name, value in after.items():
+        if isinstance(value, Mapping) and isinstance(before.get(name), Mapping):
+            yield from (f"{name}.{said}" for said in _changed(before[name], value))
+        elif before.get(name) != value:
+            yield f"{name} {before.get(name)} → {value}"

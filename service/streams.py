@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,9 @@ from service.settings import MonitorSettings
 from service.silence import SILENCE
 from service.tuning import Tuning
 
+SETTINGS = "settings"
+"""Kind of the event from which on other settings decide: `after` it, instead of those `before`."""
+
 _DRIFTS = (0.05, 0.1, 0.2, 0.5)
 """Shares of new content whose expected delay is shown."""
 
@@ -81,7 +85,7 @@ class MonitorStreams:
         self.alarms: dict[str, Alarm] = {}
         self.streams = {segment: self._stream(segment, tolerance) for segment in reference.slices}
         self.rules = Rules(tolerance, settings.detection.critical, calm_samples=self.longest_window)
-        self._tune(None)
+        self.tune(None)
 
     @property
     def run_length(self) -> float:
@@ -119,14 +123,14 @@ class MonitorStreams:
         for kept in head.streams:
             if kept.segment in self.streams:
                 self.streams[kept.segment].traffic = kept.traffic
-        self._tune(head.allocation)
+        self.tune(head.allocation)
 
     def _stream(self, segment: str, tolerance: float) -> Stream:
         model, own = self.reference.model, self.reference.slices[segment]
         scan = StreamScan(model, run_length=self.tuning.run_length(segment), slice=own)
         return Stream(segment, scan, EDetector(model, own, tolerance=tolerance))
 
-    def _tune(self, allocation: Allocation | None) -> None:
+    def tune(self, allocation: Allocation | None) -> None:
         """Gives every stream the run length and regime of an allocation; without one, of the monitor's own configuration."""
         self.tuning = Tuning(self.settings, self.reference, allocation)
         for segment, stream in self.streams.items():
@@ -209,11 +213,12 @@ class MonitorStreams:
     # --- events -------------------------------------------------------------------------------------------------------
 
     def _event(self, event: Event) -> Outcome:
-        if event.kind == ALLOCATION:
-            self._tune(Allocation.of(event))
-            return Outcome()
         if event.kind == SILENCE:
             return self._stand(*self.feed.silence(event, at_sample=self.streams[WHOLE].samples))
+        if event.kind == ALLOCATION:
+            self.tune(Allocation.of(event))
+        elif event.kind == SETTINGS:
+            _configure(self, event.body["after"])
         alarm = self.alarms.get(event.subject)
         if alarm is None:
             return Outcome()
@@ -244,6 +249,7 @@ class MonitorStreams:
             times=self.times,
             sight=self.feed.sight,
             allocation=self.tuning.allocation,
+            deciding=dict(self.settings.deciding),
         )
         return write(head, arrays)
 
@@ -252,6 +258,8 @@ class MonitorStreams:
         head, arrays = read(checkpoint)
         if head.version != self.reference.version or [kept.segment for kept in head.streams] != list(self.streams):
             return False
+        if head.deciding is not None:
+            _configure(self, head.deciding)
         streams = {segment: self._stream(segment, self.rules.tolerance) for segment in self.streams}
         try:
             for number, (stream, kept) in enumerate(zip(streams.values(), head.streams, strict=True)):
@@ -262,8 +270,21 @@ class MonitorStreams:
         self.streams, self.alarms = streams, {alarm.id: alarm for alarm in head.alarms}
         self.sequence, self.samples, self.other_versions = head.sequence, head.samples, head.other_versions
         self.exposures, self.times, self.feed.sight = head.exposures, head.times, head.sight
-        self._tune(head.allocation)
+        self.tune(head.allocation)
         return True
+
+
+def _configure(streams: MonitorStreams, deciding: Mapping[str, Any]) -> None:
+    """Other settings decide from here on. What the detectors have seen stays, but the slow one's where its tolerance is another."""
+    settings = streams.settings = streams.settings.deciding_as(deciding)
+    model, tolerance = streams.reference.model, effective_tolerance(settings, streams.reference.model)
+    if tolerance != streams.rules.tolerance:
+        for segment, stream in streams.streams.items():
+            stream.detector = EDetector(model, streams.reference.slices[segment], tolerance=tolerance)
+    streams.rules = Rules(tolerance, settings.detection.critical, calm_samples=streams.longest_window)
+    sight, streams.feed = streams.feed.sight, Feed(settings, streams.reference.version)
+    streams.feed.sight = sight
+    streams.tune(streams.tuning.allocation)
 
 
 def _lost(streams: MonitorStreams, stream: Stream, start: float, samples: int) -> Loss:

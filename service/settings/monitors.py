@@ -20,8 +20,8 @@ _SHAPING: dict[str, Any] = {
     "segments": {"tags", "max_values"},
     "detection": {"pane_samples", "pane_seconds"},
 }
-_LEARNING = frozenset({"pane_samples", "pane_seconds", "order", "seed", "accept_supported"})
-"""Of detection: what panes and references are made with."""
+_LEARNING = frozenset({"order", "seed", "accept_supported"})
+"""Of detection: what references are made with."""
 
 
 class EmbedderSettings(Section):
@@ -245,13 +245,22 @@ class MonitorSettings(Section):
 
     @property
     def deciding(self) -> Mapping[str, Any]:
-        """What only decides, as JSON: a change takes effect at a sequence number of the monitor's log."""
-        detection = self.detection.model_dump(mode="json", exclude=set(_LEARNING))
-        return {"importance": self.importance, "segment_importance": dict(self.segments.importance), "detection": detection}
+        """What decisions follow from besides the log, as JSON: a change takes effect at a sequence number of it."""
+        return {
+            "importance": self.importance,
+            "segment_importance": dict(self.segments.importance),
+            "detection": self.detection.model_dump(mode="json", exclude=set(_LEARNING)),
+            "responses": self.kserve.responses if self.kserve else None,
+        }
 
     def deciding_as(self, document: Mapping[str, Any]) -> Self:
         """These settings with what decides from a document that `deciding` gave, perhaps that of another version of driftgate."""
         known = {name: value for name, value in document["detection"].items() if name in DetectionSettings.model_fields}
-        detection = DetectionSettings.model_validate({**self.detection.model_dump(), **known})
-        segments = self.segments.model_copy(update={"importance": dict(document["segment_importance"])})
-        return self.model_copy(update={"importance": document["importance"], "segments": segments, "detection": detection})
+        responses = document["responses"]
+        changes = {
+            "importance": document["importance"],
+            "segments": self.segments.model_copy(update={"importance": dict(document["segment_importance"])}),
+            "detection": DetectionSettings.model_validate({**self.detection.model_dump(), **known}),
+            "kserve": self.kserve and self.kserve.model_copy(update={"responses": responses or self.kserve.responses}),
+        }
+        return self.model_copy(update=changes)
