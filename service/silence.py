@@ -61,6 +61,16 @@ def silence_after(configured: float | None, traffic: Traffic, rhythm: Rhythm) ->
     return after if rhythm.seconds >= max(_KNOWN_SECONDS, 2 * after) else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was known of a monitor when something new of it was last seen."""
+
+    taken: int
+    lost: int | None
+    """None until it is asked for: of a monitor that moves it is not."""
+    since: float
+
+
 class Silence:
     """Looks at the clock for all monitors, and writes what it finds into their logs, so that a replay decides the same.
 
@@ -72,9 +82,9 @@ class Silence:
         self._store = store
         self._monitors = monitors
         self._observer = observer
-        self._seen: dict[str, tuple[tuple[int, int], float]] = {}
-        """Monitor → samples taken and lost, and since when."""
-        self._told: dict[str, tuple[int, int]] = {}
+        self._seen: dict[str, _Seen] = {}
+        self._told: dict[str, str] = {}
+        """Monitor → id of the last event."""
         self._looked = -math.inf
 
     def step(self, now: float) -> int:
@@ -85,27 +95,31 @@ class Silence:
         return sum(self._look(monitor, now) for monitor in self._monitors())
 
     def _look(self, monitor: str, now: float) -> bool:
-        taken = self._store.samples_taken(monitor)
-        (before, lost), since = self._seen.get(monitor, ((-1, 0), now))
-        status: Mapping[str, Any] = {}
-        if before == taken:  # of a monitor that has just moved nothing more is asked
-            status = self._store.status(monitor)
-            lost = sum(status.get("feed", {}).get("total", {}).values())
-        mark = taken, lost
-        if self._seen.get(monitor, (None, now))[0] != mark:
-            self._seen[monitor] = mark, now
-            since = now
-        self._observer.silent(monitor, now - since)
+        seen, status = self._now(monitor, now)
+        self._seen[monitor] = seen
+        self._observer.silent(monitor, now - seen.since)
         after = status.get("feed", {}).get("silence_after")
-        if after is None or now - since < after or status["feed"]["silent"] or self._told.get(monitor) == mark:
+        if after is None or now - seen.since < after or status["feed"]["silent"]:
             return False
-        self._tell(monitor, status, mark, seconds=now - since, now=now)
-        return True
+        return self._tell(monitor, status, seen, now=now)
 
-    def _tell(self, monitor: str, status: Mapping[str, Any], mark: tuple[int, int], *, seconds: float, now: float) -> None:
+    def _now(self, monitor: str, now: float) -> tuple[_Seen, Mapping[str, Any]]:
+        """What is seen of a monitor, and its status where it has taken nothing since the last look."""
+        taken, before = self._store.samples_taken(monitor), self._seen.get(monitor)
+        if before is None or before.taken != taken:
+            return _Seen(taken, None, now), {}
+        status = self._store.status(monitor)
+        lost = sum(status.get("feed", {}).get("total", {}).values())
+        return _Seen(taken, lost, before.since if before.lost in {None, lost} else now), status
+
+    def _tell(self, monitor: str, status: Mapping[str, Any], seen: _Seen, *, now: float) -> bool:
+        """Once for each silence and reference, also where a person has closed its alarm."""
+        known_by = stable_id(SILENCE, monitor, status["reference_version"], seen.taken, seen.lost)
+        if self._told.get(monitor) == known_by:
+            return False
         open_panes = [pane.last_time for pane in self._store.open_panes(monitor) if pane.key.segment == WHOLE]
-        body = {"seconds": seconds, "log_time": max(status["last_time"], *open_panes, 0.0)}
-        known_by = stable_id(SILENCE, monitor, status["reference_version"], *mark)
+        body = {"seconds": now - seen.since, "log_time": max(status["last_time"], *open_panes, 0.0)}
         self._store.record_event(Event(known_by, monitor, SILENCE, now, "driftgate", body=body))
-        self._told[monitor] = mark
-        log.warning("no traffic", monitor=monitor, seconds=round(seconds))
+        self._told[monitor] = known_by
+        log.warning("no traffic", monitor=monitor, seconds=round(now - seen.since))
+        return True
