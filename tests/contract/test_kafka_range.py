@@ -101,6 +101,9 @@ def test_batches_of_any_size_give_the_same_order_and_go_on_where_they_stopped(to
     topic.write(1, range(1, 40, 4))
     with topic.source(topic.between(0, 100)) as source:
         whole = ids(drained(source))
+        for partition in source.partitions():
+            source.seek(partition, 0)
+        assert ids(drained(source, 1)) == whole
     with topic.source(topic.between(0, 100)) as source:
         first = source.poll(7, 5.0)
         assert len(first) == 7

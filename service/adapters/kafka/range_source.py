@@ -86,7 +86,7 @@ class RangeSource:
     def seek(self, partition: Partition, offset: int) -> None:
         """The next `poll` of the partition starts at `offset`."""
         course = self._courses[partition]
-        course.next = offset
+        course.next, course.time = offset, 0.0
         course.waiting.clear()
 
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
