@@ -62,7 +62,8 @@ def test_scaler_follows_the_group_and_topic_of_the_production_example() -> None:
     assert settings.kafka
     assert trigger["metadata"]["consumerGroup"] == settings.kafka.group
     assert trigger["metadata"]["bootstrapServers"] in settings.kafka.brokers
-    assert [trigger["metadata"]["topic"]] == [monitor.topic.name for monitor in settings.monitors if monitor.topic]
+    declared = [(monitor.topic.name, monitor.topic.start) for monitor in settings.monitors if monitor.topic]
+    assert [(trigger["metadata"]["topic"], trigger["metadata"]["offsetResetPolicy"])] == declared
 
 
 def test_chart_writes_a_valid_configuration() -> None:
