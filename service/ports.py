@@ -17,6 +17,7 @@ from service.records import (
     Entity,
     Event,
     Label,
+    Original,
     OutboxItem,
     Pane,
     Partition,
@@ -279,6 +280,23 @@ class Archive(Protocol):
 
     def start(self, monitor: str, until: int) -> tuple[int, bytes | None] | None:
         """The number before the first pane from which on all are kept up to `until`, and the checkpoint there; None while there is none."""
+
+
+class Topics(Protocol):
+    """What people ask of a log's topics, and do to them, outside any reading."""
+
+    def find(self, topic: str, number: int) -> Partition:
+        """The partition as it is now; NotFoundError where there is none."""
+
+    def bounds(self, partition: Partition) -> Bounds: ...
+
+    def at(self, partition: Partition, moment: float) -> int:
+        """The first offset at or after the moment; the end where there is none."""
+
+    def write(self, topic: str, original: Original) -> None:
+        """Durable when it returns."""
+
+    def close(self) -> None: ...
 
 
 class DeadLetterTopic(Protocol):

@@ -3,8 +3,8 @@
 from service.adapters.onnx_embedder import load_embedder
 from service.app.backfilling import Backfilling, backfill_alarms, backfill_files, backfill_topic
 from service.app.installation import Installation, opened
-from service.app.parts import LOG, STORE, open_log
-from service.app.process import Serving
+from service.app.parts import LOG, STORE, open_log, open_logs, open_topics
+from service.app.process import Serving, alone
 from service.app.roles import Roles, served
 
 __all__ = [
@@ -14,11 +14,14 @@ __all__ = [
     "Installation",
     "Roles",
     "Serving",
+    "alone",
     "backfill_alarms",
     "backfill_files",
     "backfill_topic",
     "load_embedder",
     "open_log",
+    "open_logs",
+    "open_topics",
     "opened",
     "served",
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from service.adapters.blobs import BlobDirectory
 from service.adapters.folder import FolderDestination as Folder
-from service.adapters.kafka import Cluster, Decode, KafkaDeadLetters, KafkaSink, KafkaSource, Start, starts
+from service.adapters.kafka import Cluster, Decode, KafkaDeadLetters, KafkaSink, KafkaSource, KafkaTopics, Start, starts
 from service.adapters.log_source import LogSource
 from service.adapters.pane_segments import PaneSegments
 from service.adapters.redis_store import RedisStore, Server, connect
@@ -22,7 +22,7 @@ from service.decoding.envelope import decode
 from service.decoding.kafka_records import KafkaDecoder
 from service.errors import ConfigurationError, NotFoundError, UnavailableError
 from service.letters import Posted
-from service.ports import Blobs, DeadLetterTopic, Destination, Progress, Sink, Source, Store
+from service.ports import Blobs, DeadLetterTopic, Destination, Progress, Sink, Source, Store, Topics
 from service.records import Declaration, Partition
 from service.settings import FolderDestination, MonitorSettings, Settings, WebhookDestination, read_secret
 from service.signatures import Secret
@@ -164,6 +164,16 @@ class _Nowhere:
 def _kafka_sink(cluster: Cluster, stack: ExitStack) -> Sink:
     topic = cluster.settings.ingest_topic
     return _Nowhere() if topic is None else stack.enter_context(closing(KafkaSink(cluster, topic)))
+
+
+@contextmanager
+def open_topics(settings: Settings) -> Iterator[Topics | None]:
+    """For what people ask of topics; None on the embedded log."""
+    if settings.kafka is None:
+        yield None
+        return
+    with closing(KafkaTopics(Cluster(settings.kafka, settings.kafka_password))) as topics:
+        yield topics
 
 
 def open_log(settings: Settings) -> SqliteLog:

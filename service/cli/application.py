@@ -22,6 +22,7 @@ from service.cli.fleet import app as fleet
 from service.cli.ledger import app as ledger
 from service.cli.letters import dead, outbox
 from service.cli.model import app as model
+from service.cli.offsets import group as offsets
 from service.cli.reference import app as reference
 from service.cli.refresh import app as verification
 from service.cli.refresh import group as refresh
@@ -48,6 +49,7 @@ app.add_typer(alarm, name="alarm", help="Alarms, and what people say about them.
 app.add_typer(refresh, name="refresh", help="Refresh cycles, from labels to the next model.")
 app.add_typer(annotation, name="annotation", help="Labels back from annotators.")
 app.add_typer(backfill, name="backfill", help="History beside the live log.")
+app.add_typer(offsets, name="offsets", help="Where the log is read on.")
 app.add_typer(dead, name="dlq", help="Samples that could not be used.")
 app.add_typer(outbox, name="outbox", help="What must still leave.")
 app.add_typer(model, name="model", help="Models that driftgate can write.")

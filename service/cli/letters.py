@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from enum import StrEnum
-from typing import Annotated
+from functools import cache
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -15,10 +17,16 @@ from service.cli.terminal import actor, emit, example, show
 from service.cli.views import view, views
 from service.screens.drawing import columns, excerpt, moment, word
 
+if TYPE_CHECKING:
+    from service.ports import Sink
+
 dead = typer.Typer(no_args_is_help=True)
 outbox = typer.Typer(no_args_is_help=True)
 
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many, newest first.")]
+
+
+LetterId = Annotated[str, typer.Argument(metavar="LETTER", help="Its id; `driftgate dlq list --json` has it.")]
 
 
 class State(StrEnum):
@@ -44,6 +52,47 @@ def list_dead(config: Config = CONFIG, monitor: MonitorName = None, limit: Limit
         emit({"dead_letters": views(found)})
     else:
         show(screens.dead_letter_list(found, limit=limit))
+
+
+@dead.command("show", epilog=example("driftgate dlq show 5b0d6c1f0a7e4c21"))
+def show_dead(letter: LetterId, config: Config = CONFIG, as_json: AsJson = False) -> None:
+    """Show a dead letter, with what is kept of the original."""
+    with installed(config) as installation:
+        found = installation.store.dead_letter(letter)
+    if as_json:
+        emit(view(found))
+    else:
+        show(screens.dead_letter_screen(found))
+
+
+@dead.command("replay", epilog=example("driftgate dlq replay 5b0d6c1f0a7e4c21"))
+def replay_dead(
+    letters: Annotated[list[str], typer.Argument(metavar="LETTER...", help="Their ids; `driftgate dlq list` has them.")],
+    config: Config = CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Send dead letters again, once what was wrong is mended; samples that were counted already are recognised by their ids.
+
+    One from a topic goes there as it was; one that came over HTTP goes to the log behind it.
+    """
+    from service.app import alone, open_logs, open_topics  # noqa: PLC0415 - loads the clients of brokers
+    from service.replaying import replay as send_again  # noqa: PLC0415 - as above
+
+    with installed(config) as installation, open_topics(installation.settings) as topics, ExitStack() as stack:
+        settings = installation.settings
+
+        @cache
+        def sink() -> Sink:
+            if settings.kafka is None:  # a running server gives the embedded log's offsets away
+                stack.enter_context(alone(settings.directory))
+            return stack.enter_context(open_logs(settings)).sink()
+
+        found = [installation.store.dead_letter(letter) for letter in letters]
+        sent = [{"id": letter.id, "to": send_again(letter, topics, sink, now=time.time())} for letter in found]
+    if as_json:
+        emit({"replayed": sent})
+    else:
+        show(*(f"{each['id']} went to {each['to']}\n" for each in sent))
 
 
 @outbox.command("list", epilog=example("driftgate outbox list --state dead"))

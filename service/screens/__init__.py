@@ -22,6 +22,7 @@ from service.records import (
     Family,
     Finding,
     Measured,
+    Original,
     RefreshCycle,
     Regime,
     Step,
@@ -361,13 +362,25 @@ def dead_letter_list(letters: Sequence[DeadLetter], *, limit: int = 50) -> Rende
     return Group(*(_letter(letter) for letter in letters[:limit]), *rest)
 
 
+def dead_letter_screen(letter: DeadLetter) -> RenderableType:
+    """One with its key, its headers and as much of the original as a screen bears."""
+    original = letter.original or Original(None, letter.rejected.original)
+    facts = [("key", original.key)] if original.key is not None else []
+    told = [Text(f"{excerpt(name)}: {_read(content, 200)}", "dim") for name, content in (*facts, *original.headers)]
+    return Group(_letter(letter), *told, Text(f"\n{_read(original.value or b'', 2_000)}"))
+
+
+def _read(content: bytes, limit: int) -> str:
+    return excerpt(content[: 4 * limit].decode("utf-8", "replace"), limit)
+
+
 def _letter(letter: DeadLetter) -> Text:
     found, partition = letter.rejected, letter.partition
     where = f"{excerpt(partition.topic)}, partition {partition.number}, offset {letter.offset}, item {found.index}"
     began = excerpt(found.original[:240].decode("utf-8", "replace"), 70)
     return Text.assemble(
         (excerpt(found.reason), "bold"),
-        f"  {moment(letter.time)}  {excerpt(found.monitor or 'no monitor')}, {found.stage}\n  {where}",
+        f"  {moment(letter.time)}  {excerpt(found.monitor or 'no monitor')}, {found.stage}\n  {where}\n  id {letter.id}",
         f"\n  {excerpt(found.message, 300)}",
         f"\n  it began with: {began or NONE}",
     )

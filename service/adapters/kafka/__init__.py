@@ -9,5 +9,17 @@ from service.adapters.kafka.reading import Decode
 from service.adapters.kafka.sink import KafkaSink
 from service.adapters.kafka.source import KafkaSource, Start
 from service.adapters.kafka.starting import starts
+from service.adapters.kafka.topics import KafkaTopics
 
-__all__ = ["Cluster", "Decode", "KafkaDeadLetters", "KafkaSink", "KafkaSource", "RangeSource", "Start", "starts", "stretches_between"]
+__all__ = [
+    "Cluster",
+    "Decode",
+    "KafkaDeadLetters",
+    "KafkaSink",
+    "KafkaSource",
+    "KafkaTopics",
+    "RangeSource",
+    "Start",
+    "starts",
+    "stretches_between",
+]

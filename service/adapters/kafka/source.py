@@ -151,7 +151,7 @@ class KafkaSource:
         if self._fenced is not None:
             raise self._fenced
         if self._member is None:
-            self._member = Membership(carry(self._connected()), self._mirror, self._clock)
+            self._member = Membership(carry(_member_of_group(self._cluster)), self._mirror, self._clock)
             self._held.clear()
             self._sought.clear()
         member = self._member
@@ -165,21 +165,6 @@ class KafkaSource:
                 with suppress(KafkaError):
                     _leave(member.consumer)
                 raise
-
-    def _connected(self) -> KafkaConsumer:
-        settings = self._cluster.settings
-        session_ms = int(settings.session_seconds * 1000)
-        return self._cluster.consumer(
-            group_id=settings.group,
-            group_instance_id=settings.instance,
-            partition_assignment_strategy=[CooperativeStickyAssignor],
-            auto_offset_reset="none",
-            session_timeout_ms=session_ms,
-            heartbeat_interval_ms=min(3_000, session_ms // 3),
-            max_poll_interval_ms=int(settings.handover_seconds * 1500),  # the wait of a rebalance, and half as long for the act itself
-            metadata_max_age_ms=METADATA_MS,
-            metrics_enabled=False,
-        )
 
     def _beat(self, consumer: KafkaConsumer) -> None:
         """Tells the group that we live; joins it again where it asks for that. Nothing is fetched of what is paused."""
@@ -252,6 +237,22 @@ class KafkaSource:
         }
         absent = "; ".join(self._cluster.absent(topic) for topic in unreadable(consumer, self._watched[0]))
         self.waits_for = absent or ("" if reaches_group(consumer) else "the brokers")
+
+
+def _member_of_group(cluster: Cluster) -> KafkaConsumer:
+    settings = cluster.settings
+    session_ms = int(settings.session_seconds * 1000)
+    return cluster.consumer(
+        group_id=settings.group,
+        group_instance_id=settings.instance,
+        partition_assignment_strategy=[CooperativeStickyAssignor],
+        auto_offset_reset="none",
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=min(3_000, session_ms // 3),
+        max_poll_interval_ms=int(settings.handover_seconds * 1500),  # the wait of a rebalance, and half as long for the act itself
+        metadata_max_age_ms=METADATA_MS,
+        metrics_enabled=False,
+    )
 
 
 def _plain(partition: Partition) -> TopicPartition:

@@ -1,0 +1,59 @@
+"""`driftgate offsets` and `driftgate dlq`, as typed, on the embedded log."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from service.app import alone, opened
+from service.decoding.envelope import encode
+from service.records import DeadLetter, Partition, Rejected, Sample
+from service.settings import load
+from tests.service.cli.conftest import MONITOR, Desk
+
+LOG = Partition("http", "1")
+
+
+def begun(desk: Desk) -> None:
+    with opened(load(desk.folder / "driftgate.yaml")) as installation:
+        installation.store.assign(LOG)
+
+
+def letter(kept: bytes, index: int = 0) -> DeadLetter:
+    return DeadLetter(LOG, 5, time.time(), Rejected("vector", "expected 16 numbers", kept, index, MONITOR, "EMBED"))
+
+
+def test_offsets_are_shown_and_set(desk: Desk) -> None:
+    assert "no partition was read yet" in desk.run("offsets", "show").output
+    begun(desk)
+    assert desk.run("offsets", "reset", "--partition", 0, "--to", 12).output.strip() == "partition 0 of http is read on at offset 12"
+    (shown,) = desk.json("offsets", "show")["partitions"]
+    assert (shown["topic"], shown["partition"], shown["offset"], shown["lag"]) == ("http", 0, 12, None)
+    assert "http" in desk.run("offsets", "show").output
+    assert desk.json("offsets", "reset", "-t", "http", "-p", 0, "--to", 3) == {"partition": "http/1/0", "offset": 3}
+    with opened(load(desk.folder / "driftgate.yaml")) as installation:
+        events = installation.store.events(MONITOR)
+    assert [(event.kind, event.actor, event.body["from"], event.body["to"]) for event in events] == [
+        ("offsets", "ana", 0, 12),
+        ("offsets", "ana", 12, 3),
+    ]
+
+
+def test_a_word_that_names_no_place_is_wrong_use(desk: Desk) -> None:
+    assert "which topic?" in desk.run("offsets", "reset", "-p", 0, "--to", 3, code=2).output
+    begun(desk)
+    assert "takes an offset" in desk.run("offsets", "reset", "-p", 0, "--to", "latest", code=2).output
+    assert "was never read" in desk.run("offsets", "reset", "-p", 7, "--to", 3, code=2).output
+
+
+def test_dead_letters_are_shown_and_sent_again(desk: Desk, tmp_path: Path) -> None:
+    whole, broken = letter(encode(Sample(MONITOR, "a", 1.0, "hello"))), letter(b"{broken", 1)
+    with opened(load(desk.folder / "driftgate.yaml")) as installation:
+        installation.store.add_dead_letters([whole, broken])
+    assert "expected 16 numbers" in desk.run("dlq", "show", broken.id).output
+    assert desk.json("dlq", "show", broken.id)["original"] == "{broken"
+    assert desk.json("dlq", "replay", whole.id) == {"replayed": [{"id": whole.id, "to": "ingest"}]}
+    assert "send it again from its source" in desk.run("dlq", "replay", broken.id, code=1).output
+    assert "no dead letter" in desk.run("dlq", "show", "unknown", code=2).output
+    with alone(load(desk.folder / "driftgate.yaml").directory):
+        assert "another `driftgate serve`" in desk.run("dlq", "replay", whole.id, code=2).output
