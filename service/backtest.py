@@ -63,11 +63,12 @@ class History:
 
     def settings(self, configured: MonitorSettings, sequence: int) -> MonitorSettings:
         """Those that decided what follows a sequence number, as far as the events say; the configured ones where nothing says otherwise."""
-        changes = [event for event in self.events if event.kind == SETTINGS]
-        said = [event.body["after"] for event in changes if event.sequence <= sequence]
-        rebased = [e.body.get("deciding") for e in self.events if e.kind == REBASE and int(e.body["after"]) <= sequence < e.sequence]
-        first = changes[0].body["before"] if changes else None
-        deciding = next(filter(None, [*reversed(rebased), *reversed(said), first]), None)
+        told = [event for event in self.events if event.kind in {SETTINGS, REBASE}]
+        deciding = next((event.body.get("before") for event in told), None)
+        for event in told:
+            begins = event.sequence if event.kind == SETTINGS else int(event.body["after"])
+            if begins <= sequence:
+                deciding = event.body.get("after" if event.kind == SETTINGS else "settings", deciding)
         return configured if deciding is None else configured.deciding_as(deciding)
 
     def rebases(self) -> Mapping[int, int]:

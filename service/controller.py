@@ -110,7 +110,7 @@ class Controller:
         crossed: set[str] = set()
         for entry in entries:
             self._apply(entry)
-            crossed |= self._crossed(entry)
+            crossed |= _crossed(self.streams, entry)
         if any(isinstance(entry, Event) for entry in entries):
             self._unsaved = _CHECKPOINT_PANES  # an allocation outlives its reference: the next one inherits it from the checkpoint
         self._commit(expected, now)
@@ -180,10 +180,9 @@ class Controller:
         after, version = self.streams.sequence, self._reference.version
         told = float(self._store.status(self.monitor).get("last_time", 0.0))
         _, _, checkpoint = self._store.decided(self.monitor)
-        if checkpoint is not None:
-            self.streams.inherit(checkpoint)
+        before = None if checkpoint is None else self.streams.inherit(checkpoint)
         if after:
-            body = {"after": after, "version": version, "deciding": self._settings.deciding}
+            body = {"after": after, "version": version, "before": before, "settings": self._settings.deciding}
             self._store.record_event(
                 Event(stable_id(REBASE, self.monitor, version, after), self.monitor, REBASE, told, "driftgate", body=body)
             )
@@ -208,11 +207,6 @@ class Controller:
         explained = explain(alarm, stream, pane, Recent.of(self._store, alarm, self.streams.lost(alarm)), self._reference)
         self.streams.alarms[alarm.id] = explained
         return explained
-
-    def _crossed(self, entry: Pane | Event) -> set[str]:
-        if isinstance(entry, Event) or not entry.summary.count or entry.key.segment not in self.streams.streams:
-            return set()
-        return {entry.key.segment} if self.streams.streams[entry.key.segment].evidence.alarm else set()
 
     def _commit(self, expected: int, now: float) -> None:
         alarms = tuple(self._changes.alarms.values())
@@ -264,3 +258,10 @@ def _reading(stream: Stream, *, crossed: bool) -> Reading:
         crossed=crossed,
         accuracy=None if shown.accuracy is None else shown.accuracy.window,
     )
+
+
+def _crossed(streams: MonitorStreams, entry: Pane | Event) -> set[str]:
+    """The stream whose evidence the entry has taken past its threshold."""
+    if isinstance(entry, Event) or entry.key.segment not in streams.streams:
+        return set()
+    return {entry.key.segment} if streams.streams[entry.key.segment].evidence.alarm else set()

@@ -83,7 +83,7 @@ class MonitorStreams:
         self.tuning = Tuning(settings, reference)
         tolerance = effective_tolerance(settings, reference.model)
         self.alarms: dict[str, Alarm] = {}
-        self.streams = {segment: self._stream(segment, tolerance) for segment in reference.slices}
+        self.streams = {segment: _stream(self, segment, tolerance) for segment in reference.slices}
         self.rules = Rules(tolerance, settings.detection.critical, calm_samples=self.longest_window)
         self.tune(None)
 
@@ -115,8 +115,9 @@ class MonitorStreams:
         self.sequence = entry.sequence
         return self._event(entry) if isinstance(entry, Event) else self._pane(entry)
 
-    def inherit(self, checkpoint: bytes) -> None:
-        """Takes over what outlives a reference: how much traffic there is, the last allocation, and what the budget has seen."""
+    def inherit(self, checkpoint: bytes) -> Mapping[str, Any] | None:
+        """Takes over what outlives a reference: how much traffic there is, the last allocation, and what the budget has seen. Returns
+        the settings that decided under it."""
         head = read(checkpoint)[0]
         self.exposures = head.exposures
         self.feed.inherit(head.sight)
@@ -124,11 +125,7 @@ class MonitorStreams:
             if kept.segment in self.streams:
                 self.streams[kept.segment].traffic = kept.traffic
         self.tune(head.allocation)
-
-    def _stream(self, segment: str, tolerance: float) -> Stream:
-        model, own = self.reference.model, self.reference.slices[segment]
-        scan = StreamScan(model, run_length=self.tuning.run_length(segment), slice=own)
-        return Stream(segment, scan, EDetector(model, own, tolerance=tolerance))
+        return head.deciding
 
     def tune(self, allocation: Allocation | None) -> None:
         """Gives every stream the run length and regime of an allocation; without one, of the monitor's own configuration."""
@@ -183,9 +180,9 @@ class MonitorStreams:
         return Outcome()
 
     def _open(self, stream: Stream, family: Family, evidence: Evidence, pane: Pane) -> Outcome:
-        alarm, episode = _alarm(self, stream, family, evidence, pane), stream.episodes[family]
-        opened = episode.opened + 1
-        stream.episodes[family] = replace(episode, alarm=alarm.id, crossed=False, calm_since=None, held_back=None, opened=opened)
+        alarm, before = _alarm(self, stream, family, evidence, pane), stream.episodes[family]
+        episode = replace(before, alarm=alarm.id, crossed=False, calm_since=None, held_back=None, opened=before.opened + 1)
+        stream.episodes[family] = episode
         self.alarms[alarm.id] = alarm
         return Outcome((alarm,), {alarm.id: stream})
 
@@ -196,11 +193,8 @@ class MonitorStreams:
         stream.episodes[family], over = calm(stream.episodes[family], upper, samples=stream.samples, now=pane.last_time, rules=self.rules)
         if over:
             return self._close(stream, step(alarm, AlarmState.RESOLVED, Reason.CALM, time=pane.last_time))
-        changed = (
-            _spoken(alarm, pane, quiet=self.tuning.quiet(stream.segment))
-            or _renamed(alarm, stream, pane)
-            or _worse(alarm, evidence, self.rules, pane)
-        )
+        quiet = self.tuning.quiet(stream.segment)
+        changed = _spoken(alarm, pane, quiet=quiet) or _renamed(alarm, stream, pane) or _worse(alarm, evidence, self.rules, pane)
         return self._stand(changed) if changed else Outcome()
 
     def _close(self, stream: Stream, alarm: Alarm, held_back: HeldBack | None = None) -> Outcome:
@@ -220,11 +214,10 @@ class MonitorStreams:
         elif event.kind == SETTINGS:
             _configure(self, event.body["after"])
         alarm = self.alarms.get(event.subject)
-        if alarm is None:
+        if alarm is None or (changed := apply_event(alarm, event)) is alarm:
             return Outcome()
-        changed = apply_event(alarm, event)
         if changed.state is not AlarmState.RESOLVED:
-            return self._stand(changed) if changed is not alarm else Outcome()
+            return self._stand(changed)
         if alarm.family is Family.FEED:
             self.feed.close(alarm.id)
             return self._stand(changed)
@@ -260,7 +253,7 @@ class MonitorStreams:
             return False
         if head.deciding is not None:
             _configure(self, head.deciding)
-        streams = {segment: self._stream(segment, self.rules.tolerance) for segment in self.streams}
+        streams = {segment: _stream(self, segment, self.rules.tolerance) for segment in self.streams}
         try:
             for number, (stream, kept) in enumerate(zip(streams.values(), head.streams, strict=True)):
                 stream.restore(below(f"{number}.", arrays))
@@ -272,6 +265,12 @@ class MonitorStreams:
         self.exposures, self.times, self.feed.sight = head.exposures, head.times, head.sight
         self.tune(head.allocation)
         return True
+
+
+def _stream(streams: MonitorStreams, segment: str, tolerance: float) -> Stream:
+    model, own = streams.reference.model, streams.reference.slices[segment]
+    scan = StreamScan(model, run_length=streams.tuning.run_length(segment), slice=own)
+    return Stream(segment, scan, EDetector(model, own, tolerance=tolerance))
 
 
 def _configure(streams: MonitorStreams, deciding: Mapping[str, Any]) -> None:

@@ -132,6 +132,24 @@ def test_a_rebase_is_where_it_was(store: SqliteStore, world: World) -> None:
 
 
 @pytest.mark.parametrize("rebased", [False, True])
+def test_other_settings_decide_from_where_they_took_effect(store: SqliteStore, world: World, rebased: bool) -> None:
+    """As recorded: today's for what came since, the former for what came before, in a rebase too."""
+    former, now = detecting(world, run_length=1_000.0, critical=0.9), detecting(world, run_length=4_000.0, tolerance=0.2)
+    log = world.log(store)
+    log.add(world.ordinary(320, 2))
+    log.add(world.drifted(320, 102))
+    alarm = decide(store, world, chosen=former)[0]
+    say(store, alarm, "resolve")
+    version = 2 if rebased else 1
+    decide(store, world, chosen=now, version=version)
+    log.add(world.drifted(640, 33), version=version)
+    recorded = decide(store, world, chosen=now, version=version)
+    assert {(alarm.run_length > 2_000, alarm.reference_version) for alarm in recorded} == {(False, 1), (True, version)}
+    assert differences(again(store, world, now, as_recorded=True), recorded) == []
+    assert differences(again(store, world, now), recorded) != [], "another configuration decides all of it"
+
+
+@pytest.mark.parametrize("rebased", [False, True])
 def test_an_allocation_takes_effect_where_it_stands_in_the_log(store: SqliteStore, world: World, rebased: bool) -> None:
     """Across restarts and, since the next reference inherits it, across a rebase; twice the budget halves every run length."""
     chosen, log, version = detecting(world, run_length=None), world.log(store), 2 if rebased else 1
