@@ -70,9 +70,11 @@ class KafkaSettings(Section):
     """Samples from Kafka topics; with it HTTP ingest goes through a topic too."""
 
     brokers: tuple[str, ...] = Field(min_length=1, description="`host:port` of some brokers of the cluster.")
-    group: str = Field("driftgate", min_length=1, max_length=200, description="The consumer group that all workers share.")
+    group: str = Field("driftgate", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="The consumer group that all workers share.")
     instance: str | None = Field(
-        None, description="This worker's name, kept over restarts (a pod's name): its partitions wait for it instead of moving."
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,249}$",
+        description="This worker's name, kept over restarts (a pod's name): its partitions wait for it instead of moving.",
     )
     ingest_topic: str | None = Field(
         "driftgate-ingest",
