@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from service.access import Access
 from service.adapters.sqlite import SqliteStore
+from service.cli.application import app
 from service.gauges import FeedFigures, ProcessFigures
 from service.metrics import Metrics, StoreFigures
 from service.settings import Settings, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+METRICS_ARE_NAMED_IN = [ROOT / "deploy/prometheus/driftgate.rules.yml", ROOT / "docs/operating.md", ROOT / "docs/production.md"]
 
 
 def test_configuration_page_is_rendered_from_the_settings() -> None:
@@ -66,13 +71,31 @@ def test_scaler_follows_the_group_and_topic_of_the_production_example() -> None:
     assert [(trigger["metadata"]["topic"], trigger["metadata"]["offsetResetPolicy"])] == declared
 
 
+def test_commands_that_pages_name_exist() -> None:
+    commands = get_command(app)
+    named = {
+        words
+        for page in PAGES
+        for words in re.findall(r"(?:`|^ {4,}|=\d+ )driftgate ((?:[a-z\\|]+ ?)+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert len(named) > 30
+    assert [words for words in sorted(named) if not _is_command(commands, words.replace("\\", "").split())] == []
+
+
+def _is_command(command: object, words: Sequence[str]) -> bool:
+    """Whether the words lead to a command, or a group of them, by each of the ways that `|` separates; what follows are arguments."""
+    if not words or not isinstance(command, TyperGroup):
+        return True
+    return all(way in command.commands and _is_command(command.commands[way], words[1:]) for way in words[0].split("|"))
+
+
 def test_chart_writes_a_valid_configuration() -> None:
     values: dict[str, Any] = yaml.safe_load((ROOT / "helm/driftgate/values.yaml").read_text(encoding="utf-8"))
     settings = parse(values["config"], base=ROOT)
     assert [destination.name for destination in settings.destinations] == ["inbox"]
 
 
-def test_alert_rules_ask_for_metrics_that_exist(tmp_path: Path) -> None:
+def test_alert_rules_and_runbooks_ask_for_metrics_that_exist(tmp_path: Path) -> None:
     registry = CollectorRegistry()
     Metrics(registry, ["m"], version="0")
     store = SqliteStore(tmp_path / "state.db")
@@ -81,8 +104,7 @@ def test_alert_rules_ask_for_metrics_that_exist(tmp_path: Path) -> None:
     families = [*registry.collect(), *figures.collect(), *FeedFigures(store, lambda: ["m"]).collect(), *own.collect()]
     store.close()
     known = {family.name + ("_total" if family.type == "counter" else "") for family in families}
-    rules = (ROOT / "deploy/prometheus/driftgate.rules.yml").read_text(encoding="utf-8")
-    asked = set(re.findall(r"\bdriftgate_\w+", rules))
+    asked = {name for page in METRICS_ARE_NAMED_IN for name in re.findall(r"\bdriftgate_\w+", page.read_text(encoding="utf-8"))}
     assert len(asked) > 5
     assert asked <= known
 
