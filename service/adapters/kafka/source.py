@@ -39,6 +39,9 @@ JOIN_MS = 250
 METADATA_MS = 2_000
 """After so long new partitions are seen."""
 
+FETCH_BYTES = 4 * 2**20
+"""Of a partition at once: a batch of vectors is to be of one partition, for each has a commit of its own."""
+
 log = structlog.get_logger()
 
 
@@ -251,6 +254,7 @@ def _member_of_group(cluster: Cluster) -> KafkaConsumer:
         heartbeat_interval_ms=min(3_000, session_ms // 3),
         max_poll_interval_ms=int(settings.handover_seconds * 1500),  # the wait of a rebalance, and half as long for the act itself
         metadata_max_age_ms=METADATA_MS,
+        max_partition_fetch_bytes=FETCH_BYTES,
         metrics_enabled=False,
     )
 
