@@ -45,12 +45,15 @@ class Deciding:
         make: Callable[[str], Controller | None],
         *,
         beat: Callable[[], None] = lambda: None,
+        lost: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`lost`: called when it leads no more, so that its last figures are not taken for those of today."""
         self._store = store
         self._leading = leading
         self._make = make
         self._beat = beat
+        self._lost = lost
         self._clock = clock
         self._declared: Mapping[str, Declared] = {}
         self._controllers: dict[str, Running] = {}
@@ -86,6 +89,8 @@ class Deciding:
 
     def forget(self) -> None:
         """Whoever leads next goes on from the store."""
+        if self._seen:
+            self._lost()
         self._controllers.clear()
         self._seen.clear()
         self._resting.clear()

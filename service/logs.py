@@ -17,8 +17,9 @@ from structlog.typing import EventDict, Processor
 
 REDACTED = "[redacted]"
 
-_TALKATIVE = ("httpx2", "httpcore2", "asyncio")
-"""Libraries that would log every request, with addresses that may hold secrets of others."""
+_TALKATIVE = {"httpx2": "WARNING", "httpcore2": "WARNING", "asyncio": "WARNING", "kafka": "WARNING", "kafka.net.selector": "ERROR"}
+"""Libraries that would log every request, with addresses that may hold secrets of others, or every turn of their loops; and from what on
+they are heard."""
 
 _SECRET_KEY = re.compile(r"(^|[_-])(token|secret|authorization|password|signature|cookie)s?$", re.IGNORECASE)
 _SECRET_TEXT = (
@@ -73,8 +74,8 @@ def configure(*, level: str = "INFO", stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for library in _TALKATIVE:
-        logging.getLogger(library).setLevel("WARNING")
+    for library, heard in _TALKATIVE.items():
+        logging.getLogger(library).setLevel(heard)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,

@@ -124,6 +124,12 @@ class Metrics:
         for name in gone:
             self._end(name)
 
+    def lead_lost(self) -> None:
+        """Another process decides now: what this one has last decided is no figure of today."""
+        shown = (self._evidence, self._threshold, self._effect, self._effect_low, self._effect_high, self._novel)
+        for gauge in (*shown, self._accuracy, self._accuracy_low, self._accuracy_high, self._last_decision, self._silent):
+            gauge.clear()
+
     def _end(self, monitor: str) -> None:
         del self._segments[monitor]
         self._fingerprints.pop(monitor, None)

@@ -74,9 +74,14 @@ class Service(Probes):
 
     def known(self, monitor: str) -> str:
         """The monitor's name; NotFoundError tells those there are."""
-        if monitor not in self.ingest.monitors:
-            raise NotFoundError(f"no monitor {monitor!r:.80}; there are: {', '.join(self.ingest.monitors) or 'none'}")
+        declared = self.declaring.declared
+        if monitor not in declared:
+            raise NotFoundError(f"no monitor {monitor!r:.80}; there are: {', '.join(declared) or 'none'}")
         return monitor
+
+    def follow(self) -> None:
+        """Goes by what has just been declared here; other processes follow within a second or two."""
+        self.ingest.declare([known.settings for known in self.declaring.declared.values()])
 
 
 async def _service(request: Request) -> Service:

@@ -62,14 +62,16 @@ def put_monitor(
 ) -> DeclarationView:
     """Declares a monitor, or changes one that was declared here: every process takes it up within seconds, without a restart. 409 where
     it is declared in a configuration file, or was changed since it was read."""
-    accepted = service.accept(monitor, settings)
-    return _view(service.declaring.put(accepted, version=read, actor=actor), response)
+    declared = service.declaring.put(service.accept(monitor, settings), version=read, actor=actor)
+    service.follow()
+    return _view(declared, response)
 
 
 @router.delete("/v1/monitors/{monitor}", status_code=204, responses=_REFUSED)
 def delete_monitor(monitor: str, service: Served, read: Read, actor: Actor = "api") -> Response:
     """Ends a monitor that was declared here. Its alarms, samples and references stay; what still comes for it becomes a dead letter."""
     service.declaring.withdraw(service.known(monitor), version=read or 0, actor=actor)
+    service.follow()
     return Response(status_code=204)
 
 

@@ -2,6 +2,7 @@
 
 from service.adapters.onnx_embedder import load_embedder
 from service.app.backfilling import Backfilling, backfill_alarms, backfill_files, backfill_topic
+from service.app.examining import examine_kafka, examine_redis
 from service.app.installation import Installation, opened
 from service.app.parts import LOG, STORE, open_log, open_logs, open_topics
 from service.app.process import Serving, alone
@@ -18,6 +19,8 @@ __all__ = [
     "backfill_alarms",
     "backfill_files",
     "backfill_topic",
+    "examine_kafka",
+    "examine_redis",
     "load_embedder",
     "open_log",
     "open_logs",

@@ -45,7 +45,7 @@ from service.silence import Silence
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
-_LOOK_SECONDS, _TIDY_SECONDS, _STEP_SECONDS = 1.0, 60.0, 0.2
+_LOOK_SECONDS, _TIDY_SECONDS, _STEP_SECONDS = 1.0, 300.0, 0.2
 
 
 class Roles(Flag):
@@ -104,7 +104,7 @@ class Assembly:
         installation, store = self.installation, self.installation.store
         leading = Leading(store, CONTROLLER, self._holder(), self.settings.roles.lease_seconds)
         make = partial(installation.controller_for, fence=leading.right)
-        deciding = Deciding(store, leading, make, beat=self._beat("controller"))
+        deciding = Deciding(store, leading, make, beat=self._beat("controller"), lost=self.metrics.lead_lost)
         destinations = Destinations(self.settings)
         self._configuration.followers.insert(0, destinations.follow)
         outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng())

@@ -56,7 +56,7 @@ def examine(config: Path) -> list[Finding]:
         return [Finding(Level.FAIL, "configuration", str(error))]
     findings = [Finding(Level.OK, "configuration", f"{config}, {len(settings.monitors)} monitors"), _directory(settings)]
     if findings[-1].level is Level.OK:
-        findings += _installation(settings)
+        findings += _installation(settings, config)
     findings += [_destination(destination) for destination in settings.destinations]
     return [*findings, _access(settings), *(Finding(Level(level), "server", *rest) for level, *rest in examine_server(settings))]
 
@@ -76,17 +76,37 @@ def _directory(settings: Settings) -> Finding:
     return Finding(Level.OK, "directory", f"{settings.directory} can be written")
 
 
-def _installation(settings: Settings) -> Iterator[Finding]:
+def _installation(settings: Settings, config: Path) -> Iterator[Finding]:
     from service.app import LOG, STORE, opened  # noqa: PLC0415 - loads the web framework and the inference runtime
 
+    yield from _servers(settings)
+    files = [settings.directory / name for name, server in ((STORE, settings.redis), (LOG, settings.kafka)) if server is None]
     try:
-        with opened(settings) as installation:
-            yield from (_database(settings.directory / name) for name in (STORE, LOG) if (settings.directory / name).is_file())
+        with opened(settings, config=config) as installation:
+            yield from (_database(file) for file in files if file.is_file())
             yield _outbox(installation)
-            for monitor in settings.monitors:
+            yield from _stopped(installation)
+            for monitor in installation.settings.monitors:
                 yield from _monitor(installation, monitor)
     except DriftgateError as error:
         yield Finding(Level.FAIL, "store", str(error))
+
+
+def _servers(settings: Settings) -> Iterator[Finding]:
+    """Those that are configured."""
+    from service.app import examine_kafka, examine_redis  # noqa: PLC0415 - loads their clients
+
+    for subject, examined in (("redis", examine_redis(settings)), ("kafka", examine_kafka(settings))):
+        yield from (Finding(Level(level), subject, says, remedy) for level, says, remedy in examined)
+
+
+def _stopped(installation: Installation) -> Iterator[Finding]:
+    """Partitions that nobody reads on before a person has said where."""
+    for position in installation.store.positions():
+        topic, number = position.partition.topic, position.partition.number
+        if position.stopped and not position.retired:
+            remedy = f"`driftgate offsets reset --topic {topic} --partition {number} --to earliest|latest|OFFSET`"
+            yield Finding(Level.FAIL, f"partition {topic}/{number}", position.stopped, remedy)
 
 
 def _database(path: Path) -> Finding:

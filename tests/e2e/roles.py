@@ -147,11 +147,11 @@ class Shared:
         producer.flush()
         producer.close()
 
-    def command(self, *arguments: str) -> str:
+    def command(self, *arguments: str, code: int = 0) -> str:
         """A command beside the running processes."""
         program = [sys.executable, "-c", "from service.cli import main; main()", *arguments]
         done = subprocess.run(program, cwd=self.folder, capture_output=True, text=True, check=False, timeout=120)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         return done.stdout
 
     def status(self, name: str = "chat") -> Mapping[str, Any]:

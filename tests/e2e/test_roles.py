@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
@@ -180,3 +181,16 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, kafka_broker: KafkaServer
     finally:
         redis.resume()
         site.close()
+
+
+def test_the_doctor_examines_the_servers(shared: Shared) -> None:
+    said = shared.command("doctor", "--json")
+    levels = {finding["subject"]: finding["level"] for finding in json.loads(said)["findings"]}
+    assert levels["redis"] == levels["kafka"] == "ok"
+    shared.document["kafka"]["ingest_topic"] = f"{shared.topic}-forgotten"
+    shared.document["redis"]["url"] = "redis://127.0.0.1:1/0"
+    shared.configure()
+    said = shared.command("doctor", "--json", code=1)
+    failed = {finding["subject"]: finding["says"] for finding in json.loads(said)["findings"] if finding["level"] == "fail"}
+    assert "--create --topic" in failed["kafka"]
+    assert "127.0.0.1:1" in failed["redis"]
