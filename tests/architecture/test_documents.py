@@ -18,8 +18,10 @@ from typer.main import get_command
 from service.access import Access
 from service.adapters.sqlite import SqliteStore
 from service.cli.application import app
+from service.decoding.kafka_records import KafkaDecoder
 from service.gauges import FeedFigures, ProcessFigures
 from service.metrics import Metrics, StoreFigures
+from service.records import Original, Sample
 from service.settings import Settings, parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +60,15 @@ def test_production_examples_are_of_what_several_processes_share() -> None:
         assert settings.redis
         assert Access.of(settings.model_copy(update={"ingest_token": SecretStr("a" * 32)})).token
         assert all(monitor.topic for monitor in settings.monitors)
+
+
+def test_production_example_reads_the_record_that_is_sent() -> None:
+    page = (ROOT / "docs/production.md").read_text(encoding="utf-8")
+    settings = parse(yaml.safe_load(fenced(ROOT / "docs/production.md", "yaml")[0]), base=ROOT)
+    (sent,) = re.findall(r"echo '(.*)' \|", page)
+    (found,) = KafkaDecoder(settings.monitors).decode("chat-messages", Original(None, sent.encode()))
+    assert isinstance(found, Sample)
+    assert (found.id, found.payload, found.segments) == ("m-1", "where is my refund?", {"locale": "en"})
 
 
 def test_scaler_follows_the_group_and_topic_of_the_production_example() -> None:
