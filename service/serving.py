@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from service.errors import DriftgateError
 from service.health import Heartbeats
 from service.patience import Patience
 
 _PAUSE = 0.2
+_LONGEST = 5.0
+"""Seconds after which a step that fails is tried again at the latest: what it waits for may be back, and others wait for it."""
 
 log = structlog.get_logger()
 
@@ -65,7 +68,7 @@ class Loop:
         log.info("loop stopped", loop=self._name, clean=not self._thread.is_alive())
 
     def _run(self) -> None:
-        patience = Patience(shortest=_PAUSE)
+        patience = Patience(shortest=_PAUSE, longest=_LONGEST)
         while not self._stop.is_set():
             self._heartbeats.beat(self._name)
             found = patience.attempt(self._step, loop=self._name)
@@ -95,4 +98,12 @@ class Engine:
         for loop in self._loops:
             loop.join(end - time.monotonic())
         for ending in self._endings:
-            ending()
+            _end(ending)
+
+
+def _end(ending: Callable[[], None]) -> None:
+    """What can't be given back now is taken by others once its time is over."""
+    try:
+        ending()
+    except DriftgateError as error:
+        log.warning("not given back", reason=str(error))

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from service.declarations import Declarations
-from service.errors import ConfigurationError, DriftgateError, InputError
+from service.errors import ConfigurationError, DriftgateError, InputError, UnavailableError
 from service.settings import MonitorSettings, Settings, load, parse
 
 _LIVE = frozenset({"monitors", "destinations", "budget"})
@@ -36,14 +36,16 @@ class Configuration:
         stamp = self._stamp()
         if self._path is None or stamp == self._seen:
             return 0
-        self._seen = stamp
         try:
             changed = self._publish(load(self._path), self._path)
+        except UnavailableError:
+            raise  # the store's: to be tried again
         except DriftgateError as error:
+            self._seen = stamp
             self.problem = str(error)
             log.warning("configuration refused", file=str(self._path), reason=self.problem)
             return 0
-        self.problem = ""
+        self._seen, self.problem = stamp, ""
         return changed
 
     def _publish(self, settings: Settings, path: Path) -> int:

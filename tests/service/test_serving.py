@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
+from service.errors import UnavailableError
 from service.health import Heartbeats
 from service.serving import Engine, Every, Loop
 
@@ -68,6 +69,16 @@ def test_an_engine_ends_its_loops_and_then_gives_back_what_is_held() -> None:
     engine.close()
     assert told[-1] == "left"
     assert "step" in told
+
+
+def test_what_cannot_be_given_back_keeps_nothing_else_from_it() -> None:
+    told: list[str] = []
+
+    def unreachable() -> None:
+        raise UnavailableError("gone")
+
+    Engine(threading.Event(), [], [unreachable, lambda: told.append("left")], grace=1.0).close()
+    assert told == ["left"]
 
 
 def test_a_step_that_hangs_keeps_nobody_beyond_the_grace() -> None:
