@@ -35,7 +35,7 @@ from service.streams import MonitorStreams
 from tests.servers.redis_server import RedisServer
 
 ROUNDS = int(os.environ.get("MANY_MONITORS_RUNS", "6"))
-MONITORS, SEGMENTS, REFERENCES = 1_000, 10, 10
+MONITORS, SEGMENTS, REFERENCES = 1_000, 10, 4
 SECONDS = 10.0
 """Between two panes of a stream."""
 REFERENCE_ROWS, AGE, POOL = 4_000, 512, 1_024

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -42,10 +42,12 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Samples after the warm-up, and the processor's seconds that they took: in all, and within polling and committing."""
+    """Samples after the warm-up, and the processor's seconds that they took: in all threads, in the main one, and there within polling
+    and committing."""
 
     samples: int
     seconds: float
+    main: float = 0.0
     polling: float = 0.0
     committing: float = 0.0
 
@@ -117,7 +119,7 @@ def work(task: Task) -> Used:
             source.polling = store.committing = 0.0
 
         used = counted(task, partial(worker.step, 0.2), begun=begun)
-        return Used(used.samples, used.seconds, source.polling, store.committing)
+        return replace(used, polling=source.polling, committing=store.committing)
 
 
 def _source(task: Task, monitor: MonitorSettings) -> TimedSource:
@@ -159,42 +161,43 @@ def started(meanwhile: Callable[[], object]) -> None:
 
 def counted(task: Task, step: Callable[[], int], *, begun: Callable[[], object] = lambda: None) -> Used:
     """Steps until all is read; the warm-up is left out."""
-    taken, first, seconds = 0, (0, 0.0), 0.0
+    taken, begins, ends = 0, (0, 0.0, 0.0), (0, 0.0, 0.0)
     patience = time.monotonic() + PATIENCE_SECONDS
     while taken < task.messages:
         found = step()
         if found:
-            taken, seconds, patience = taken + found, time.process_time(), time.monotonic() + PATIENCE_SECONDS
+            taken, patience = taken + found, time.monotonic() + PATIENCE_SECONDS
+            ends = taken, time.process_time(), time.thread_time()
         elif time.monotonic() > patience:
             raise TimeoutError(f"{taken} of {task.messages} messages of {task.topic} came, and nothing for {PATIENCE_SECONDS:g} s")
-        if not first[0] and taken >= task.warm_up:
-            first = taken, seconds
+        if not begins[0] and taken >= task.warm_up:
+            begins = ends
             begun()
-    return Used(taken - first[0], seconds - first[1])
+    return Used(ends[0] - begins[0], ends[1] - begins[1], ends[2] - begins[2])
 
 
 class TimedSource(KafkaSource):
-    """Counts the processor's time of polls that brought something."""
+    """Counts the main thread's time of polls that brought something."""
 
     polling = 0.0
 
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
-        before = time.process_time()
+        before = time.thread_time()
         records = super().poll(limit, timeout)
         if records:
-            self.polling += time.process_time() - before
+            self.polling += time.thread_time() - before
         return records
 
 
 class TimedStore(RedisStore):
-    """Counts the processor's time of commits."""
+    """Counts the main thread's time of commits."""
 
     committing = 0.0
 
     def commit(self, commit: Commit) -> Sequence[Pane]:
-        before = time.process_time()
+        before = time.thread_time()
         closed = super().commit(commit)
-        self.committing += time.process_time() - before
+        self.committing += time.thread_time() - before
         return closed
 
 
