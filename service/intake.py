@@ -56,7 +56,7 @@ class Intake:
     def __init__(self, assignment: Assignment, monitors: Mapping[str, WatchedMonitor]) -> None:
         self.partition = assignment.partition
         self._monitors = monitors
-        self._epoch = assignment.epoch
+        self.epoch = assignment.epoch
         self._committed = self._next = assignment.offset
         self._shapes = dict(assignment.shapes)
         self._original: Original | None = None  # of the record in hand
@@ -112,7 +112,7 @@ class Intake:
             return None
         commit = Commit(
             partition=self.partition,
-            epoch=self._epoch,
+            epoch=self.epoch,
             expected_offset=self._committed,
             next_offset=self._next,
             time=self._folder.time,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -13,7 +13,7 @@ from service.errors import ConflictError
 from service.intake import Intake, Outcome
 from service.observe import Observer
 from service.ports import Bounds, Progress, Source
-from service.records import Assignment, Partition, Record, Rejected
+from service.records import Assignment, Partition, Position, Record, Rejected
 from service.watched import WatchedMonitor
 
 BATCH = 512
@@ -50,9 +50,14 @@ class Worker:
         self._beat = beat
         self.awaits: Callable[[Collection[str]], bool] = lambda _: False
         """Whether one of these monitors, which are not known here, soon will be: until then nothing is taken."""
+        self.follow: Callable[[Collection[WatchedMonitor]], None] = lambda _: None
+        """Told of the monitors whenever they change: their records are decoded as they are worked on."""
+        self._awaited: frozenset[str] = frozenset()
         self._intakes: dict[Partition, Intake] = {}
         self._waiting: dict[Partition, float] = {}
         """Those that can't be read on now, and when to look again."""
+        self._look = 0.0
+        """When to see whether what is held still is: where nothing comes, no commit is refused."""
         self._replacements: SimpleQueue[tuple[str, WatchedMonitor | None]] = SimpleQueue()
         self.stopped: Mapping[Partition, str] = {}
         """Why a partition waits for a person; replaced as a whole, so that other threads may read it."""
@@ -65,15 +70,18 @@ class Worker:
 
     def step(self, timeout: float) -> int:
         """One batch: poll, embed, take, commit. Returns how many records it read; 0 after `timeout` seconds without one."""
+        self._replace_monitors()
+        if self._waits():
+            return 0
         self._take_up()
         records = self._source.poll(self._batch, timeout)
-        self._replace_monitors()  # also what was replaced while the source was waited for
         by_partition: dict[Partition, list[Record]] = {}
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)
         unknown = _monitors_of(records) - self._monitors.keys()
         if unknown and self.awaits(unknown):
-            self.forget()
+            self._awaited = frozenset(unknown)
+            self.forget()  # what was polled is read again
             return 0
         vectors = embed_records(records, self._monitors, self._observer, beat=self._alive)
         for partition, its_records in by_partition.items():
@@ -102,6 +110,15 @@ class Worker:
         """Those that are carried forward; other threads may ask."""
         return tuple(self._intakes.copy())
 
+    def _waits(self) -> bool:
+        """Whether a sample that has come already is of a monitor that is still on its way."""
+        self._awaited -= self._monitors.keys()
+        if self._awaited and not self.awaits(self._awaited):
+            self._awaited = frozenset()
+        if self._awaited:
+            self._source.alive()
+        return bool(self._awaited)
+
     def _alive(self) -> None:
         self._beat()
         self._source.alive()
@@ -115,6 +132,11 @@ class Worker:
             self._waiting.pop(gone, None)
             self._stop(gone, "")
         now = time.monotonic()
+        if self._intakes and now >= self._look:
+            self._look = now + LOOK_AGAIN
+            for taken in _taken_away(self._intakes, self._store.positions()):
+                log.warning("worker.partition_taken_away", partition=str(taken))
+                del self._intakes[taken]
         for partition in given:
             if partition not in self._intakes and self._waiting.get(partition, now) <= now:
                 self._waiting[partition] = now + LOOK_AGAIN
@@ -123,17 +145,18 @@ class Worker:
     def _take(self, partition: Partition) -> None:
         bounds = self._source.bounds(partition)
         assignment = self._store.assign(partition, start=bounds.start)
+        if assignment.offset > bounds.end:
+            bounds = self._source.bounds(partition)  # whoever held it may have read on since the first look
         reason = assignment.stopped or self._unreadable(assignment, bounds)
-        self._stop(partition, reason)
         if reason:
             if not assignment.stopped:
                 self._store.halt(partition, assignment.epoch, reason)
+            self._stop(partition, f"{reason}; `driftgate offsets reset` does")
             return
         ahead = self._ahead(assignment)
-        if ahead:
-            log.info("worker.behind", partition=str(partition), monitors=ahead)
-            return
-        self._begin(assignment, bounds)
+        self._stop(partition, f"another worker knows newer settings of {', '.join(ahead)}; this one waits for them" if ahead else "")
+        if not ahead:
+            self._begin(assignment, bounds)
 
     def _begin(self, assignment: Assignment, bounds: Bounds) -> None:
         partition, offset = assignment.partition, max(assignment.offset, bounds.first)
@@ -161,7 +184,9 @@ class Worker:
 
     def _ahead(self, assignment: Assignment) -> tuple[str, ...]:
         """Monitors that another worker has taken further in this partition than this one knows them: it will hear of it soon."""
-        return tuple(sorted(name for name, known in self._monitors.items() if known.shape < assignment.shapes.get(name, 0)))
+        known = {name: self._monitors[name].shape for name in assignment.shapes if name in self._monitors}
+        behind = [name for name, shape in known.items() if shape < assignment.shapes[name]]
+        return tuple(sorted(behind + [name for name in assignment.shapes.keys() - known.keys() if self.awaits([name])]))
 
     def _stop(self, partition: Partition, reason: str) -> None:
         if reason != self.stopped.get(partition, ""):
@@ -185,6 +210,7 @@ class Worker:
                     self._monitors.pop(name, None)
                 else:
                     self._monitors[name] = monitor
+                self.follow(self._monitors.values())
 
     def _release(self, name: str, *, waiting: bool) -> None:
         for intake in list(self._intakes.values()):
@@ -226,3 +252,9 @@ def _folds_alike(known: WatchedMonitor, other: WatchedMonitor | None) -> bool:
 
 def _monitors_of(records: Iterable[Record]) -> set[str]:
     return {item.monitor for record in records for item in record.items if not isinstance(item, Rejected)}
+
+
+def _taken_away(intakes: Mapping[Partition, Intake], positions: Sequence[Position]) -> list[Partition]:
+    """Those that somebody else has taken up meanwhile, or a person has sent elsewhere."""
+    epochs = {position.partition: position.epoch for position in positions}
+    return [partition for partition, intake in intakes.items() if epochs.get(partition, intake.epoch) != intake.epoch]
