@@ -27,7 +27,7 @@ from tests.servers.redis_server import RedisServer
 
 PROGRAM = (sys.executable, "-c", "from service.cli import main; main()")
 MONITOR, HOOK = "chat", "hook"
-PATIENCE = 180.0
+PATIENCE = 300.0
 """Seconds until work that does not end counts as stuck."""
 SESSION_SECONDS = 3.0
 SECRET = "whsec_" + "Y2hhb3MgY2hhb3MgY2hhb3MgY2hhb3Mh"
