@@ -14,6 +14,9 @@ from service.watched import WatchedMonitor
 
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 
+AWAITED_SECONDS = 60.0
+"""How long samples wait for a monitor that can't be loaded: then they are dead letters, so that those of others go on."""
+
 log = structlog.get_logger()
 
 
@@ -23,6 +26,7 @@ class _Failed:
     again: float
     pause: float
     reason: str
+    since: float
 
 
 class Following:
@@ -64,7 +68,11 @@ class Following:
     def awaits(self, names: Collection[str], stands: Callable[[str], bool]) -> bool:
         """Whether one of these monitors, which the worker does not know, is declared and will be handed over: its samples must wait.
         Asked by the worker's own thread."""
-        return any(name not in self._failed and stands(name) for name in names)
+        return any(stands(name) and not self._is_hopeless(name) for name in names)
+
+    def _is_hopeless(self, name: str) -> bool:
+        failed = self._failed.get(name)
+        return failed is not None and self._clock() - failed.since >= AWAITED_SECONDS
 
     def step(self, declared: Mapping[str, Declared]) -> int:
         """Takes up what has changed; returns how many monitors were handed on."""
@@ -102,8 +110,11 @@ class Following:
 
     def _fail(self, name: str, known: Declared, error: DriftgateError) -> None:
         before = self._failed.get(name)
-        pause = min(2 * before.pause, _LONGEST_PAUSE) if before is not None and before.declared == known else _PAUSE
-        self._failed[name] = _Failed(known, self._clock() + pause, pause, str(error))
+        if before is not None and before.declared == known:
+            pause, since = min(2 * before.pause, _LONGEST_PAUSE), before.since
+        else:
+            pause, since = _PAUSE, self._clock()
+        self._failed[name] = _Failed(known, self._clock() + pause, pause, str(error), since)
         log.error("monitor not taken up", monitor=name, reason=str(error), retry_seconds=pause)
 
 

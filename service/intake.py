@@ -18,7 +18,7 @@ from service.decoding.envelope import encode
 from service.describing import Taken, describe, pool_rows
 from service.embedding import Vectors
 from service.errors import InputError
-from service.folding import Folder
+from service.folding import Folder, PaneRules
 from service.joining import Join, event_key
 from service.recent_ids import RecentIds
 from service.records import (
@@ -28,6 +28,7 @@ from service.records import (
     DeadLetter,
     Original,
     Output,
+    Pane,
     Partition,
     Pooled,
     Record,
@@ -65,9 +66,13 @@ class Intake:
         self._join = Join(assignment.waiting)
         self._begin()
         for pane in assignment.open_panes:
-            monitor = monitors.get(pane.key.monitor)
-            self._folder.restore(pane, monitor.rules if monitor else None)
+            self._folder.restore(pane, self._rules(pane.key.monitor))
         self._drop_foreign()
+
+    def _rules(self, monitor: str) -> PaneRules | None:
+        """By which panes that were left open are filled on; None closes them as they stand: their monitor is gone or of another shape."""
+        known = self._monitors.get(monitor)
+        return known.rules if known is not None and known.shape == self._shapes.get(monitor, known.shape) else None
 
     def take(self, records: Iterable[Record], vectors: Vectors) -> None:
         """Takes the partition's next records; those it has taken already are passed over."""
@@ -124,7 +129,7 @@ class Intake:
             recent_ids=self._recent.added(),
             dead_letters=tuple(self._letters),
             counts={name: len(taken) for name, taken in self._taken.items()},
-            shapes=self._new_shapes(),
+            shapes=self._new_shapes((*closed, *touched)),
             lost=self._lost,
         )
         outcome = Outcome(commit, self._duplicates, self._unanswered)
@@ -132,9 +137,11 @@ class Intake:
         self._begin()
         return outcome
 
-    def _new_shapes(self) -> dict[str, int]:
-        """Of every monitor, taken or not: a batch may close panes of one that it takes no sample of. What the store has needs no word."""
-        new = {name: shape for name, monitor in self._monitors.items() if (shape := monitor.shape) != self._shapes.get(name, 0)}
+    def _new_shapes(self, panes: Iterable[Pane]) -> dict[str, int]:
+        """Of the monitors that the commit is about, where the store has yet to learn them."""
+        touched = {pane.key.monitor for pane in panes}.union(self._taken, (waiting.sample.monitor for waiting in self._join))
+        shapes = {name: self._monitors[name].shape for name in touched & self._monitors.keys()}
+        new = {name: shape for name, shape in shapes.items() if shape != self._shapes.get(name, 0)}
         self._shapes.update(new)
         return new
 
@@ -246,14 +253,17 @@ class Intake:
         self._letter(Rejected(error.reason, str(error), encode(item)[:KEPT_BYTES], index, item.monitor, stage))
 
     def _letter(self, rejected: Rejected) -> None:
+        """The first of a record brings all of it: ten thousand copies would fill memory, store and topic."""
         self._letters.append(DeadLetter(self.partition, self._folder.offset, self._folder.time, rejected, self._original))
+        self._original = None
         self._lose(rejected.monitor, losses.of_letter(rejected))
 
 
 def _readers(monitors: Mapping[str, WatchedMonitor], partition: Partition) -> Iterable[str]:
-    """Those that name the topic; what ingest fills is of any."""
-    named = [name for name, monitor in monitors.items() if monitor.settings.topic and monitor.settings.topic.name == partition.topic]
-    return named or monitors
+    """Those that name the topic; what ingest fills is of those that name none, or of any."""
+    topics = {name: monitor.settings.topic and monitor.settings.topic.name for name, monitor in monitors.items()}
+    named = [name for name, topic in topics.items() if topic == partition.topic]
+    return named or [name for name, topic in topics.items() if topic is None] or monitors
 
 
 def _with_output(sample: Sample, output: Output | None) -> Sample:

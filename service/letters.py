@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -15,8 +15,14 @@ from service.records import Assignment, Commit, DeadLetter, Pane, Partition, Pos
 MOST_OWED = 1_000
 """Letters that may wait in the store for their topic."""
 
+SLICE = 500
+"""Letters that are sent at once: each time-out of the topic is for so many."""
+
 AGAIN_SECONDS = 5.0
 """Between two attempts while the topic can't be reached: each may take as long as its own time-out."""
+
+LOOK_SECONDS = 60.0
+"""After so long it is seen whether another process, which may be gone, has left letters behind."""
 
 log = structlog.get_logger()
 
@@ -44,6 +50,14 @@ class Posted:
         """As the store knows them."""
         return self._store.positions()
 
+    def siblings(self, partition: Partition) -> Sequence[Position]:
+        """As the store knows them."""
+        return self._store.siblings(partition)
+
+    def epochs(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """As the store knows them."""
+        return self._store.epochs(partitions)
+
     def halt(self, partition: Partition, epoch: int, reason: str) -> None:
         """As the store does."""
         self._store.halt(partition, epoch, reason)
@@ -57,11 +71,12 @@ class Posted:
 
     def _catch_up(self) -> None:
         """What waits goes first, so that the topic's order is about the log's."""
-        if not self._owed or self._clock() < self._again:
+        if self._clock() < self._again:
             return
+        self._again = self._clock() + LOOK_SECONDS
         waiting = self._store.unsent(self._most)
         while waiting:
-            left = self._topic.send(waiting)
+            left = self._send(waiting)
             arrived = {letter.id for letter in waiting} - {letter.id for letter in left}
             self._store.mark_sent(sorted(arrived))
             if left:
@@ -73,7 +88,7 @@ class Posted:
         self._owe(0)
 
     def _posted(self, letters: Sequence[DeadLetter]) -> tuple[DeadLetter, ...]:
-        left = letters if self._owed else self._topic.send(letters)
+        left = letters if self._owed else self._send(letters)
         if not left:
             return tuple(letters)
         if self._owed + len(left) > self._most:
@@ -85,6 +100,14 @@ class Posted:
         self._owe(self._owed + len(left))
         missing = {letter.id for letter in left}
         return tuple(replace(letter, sent=letter.id not in missing) for letter in letters)
+
+    def _send(self, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
+        """In slices, until one does not arrive; returns what is left."""
+        for start in range(0, len(letters), SLICE):
+            left = self._topic.send(letters[start : start + SLICE])
+            if left:
+                return [*left, *letters[start + SLICE :]]
+        return ()
 
     def _owe(self, letters: int) -> None:
         if letters and not self._owed:

@@ -19,6 +19,8 @@ from service.watched import WatchedMonitor
 BATCH = 512
 """Records per poll: large enough that numpy's calls cost little, small enough to be committed within a second."""
 
+SAY_WHERE = "say where to read on with `driftgate offsets reset`"
+
 LOOK_AGAIN = 2.0
 """Seconds until a partition that can't be read on is looked at again."""
 
@@ -151,7 +153,7 @@ class Worker:
         if reason:
             if not assignment.stopped:
                 self._store.halt(partition, assignment.epoch, reason)
-            self._stop(partition, f"{reason}; `driftgate offsets reset` does")
+            self._stop(partition, reason)
             return
         ahead = self._ahead(assignment)
         self._stop(partition, f"another worker knows newer settings of {', '.join(ahead)}; this one waits for them" if ahead else "")
@@ -174,12 +176,12 @@ class Worker:
         """Why nobody can tell where to read on; empty where all is well."""
         partition = assignment.partition
         if assignment.offset > bounds.end:
-            return f"offset {assignment.offset} is stored, the log ends at {bounds.end}: it was cut or replaced; say where to read on"
+            return f"offset {assignment.offset} is stored, the log ends at {bounds.end}: it was cut or replaced; {SAY_WHERE}"
         if bounds.succeeds:
             for held in self._store.positions():
                 same = (held.partition.topic, held.partition.number) == (partition.topic, partition.number)
                 if same and held.partition.topic_id != partition.topic_id and not held.retired:
-                    return f"topic {partition.topic} was deleted and made anew since offset {held.offset} was read; say where to read on"
+                    return f"topic {partition.topic} was deleted and made anew since offset {held.offset} was read; {SAY_WHERE}"
         return ""
 
     def _ahead(self, assignment: Assignment) -> tuple[str, ...]:
@@ -193,7 +195,7 @@ class Worker:
             others = {other: why for other, why in self.stopped.items() if other != partition}
             self.stopped = {**others, partition: reason} if reason else others
             if reason:
-                log.error("worker.partition_stopped", partition=str(partition), reason=reason, remedy="driftgate offsets reset")
+                log.error("worker.partition_stopped", partition=str(partition), reason=reason)
 
     def _replace_monitors(self) -> None:
         while True:

@@ -17,7 +17,6 @@ from service.adapters.pane_segments import PaneSegments
 from service.adapters.redis_store import RedisStore, Server, connect
 from service.adapters.sqlite import Retention, SqliteLog, SqliteStore
 from service.adapters.webhook import WebhookDestination as Webhook
-from service.declarations import Declared
 from service.decoding.envelope import decode
 from service.decoding.kafka_records import KafkaDecoder
 from service.errors import ConfigurationError, NotFoundError, UnavailableError
@@ -86,8 +85,8 @@ class Feed:
     """Where a worker's samples come from, and its dead letters go besides the store."""
 
     source: Source
-    follow: Callable[[Mapping[str, Declared]], object] = lambda _: None
-    """Told of the declared monitors, whose topics are read."""
+    follow: Callable[[Sequence[MonitorSettings]], None] = lambda _: None
+    """Told of the monitors whose topics are read, between two batches."""
     waits_for: Callable[[], str] = str
     """Why nothing, or not everything, can be read; '' when all is well."""
     lag: Callable[[], Mapping[Partition, int]] | None = None
@@ -145,11 +144,10 @@ class _Read:
         """Where each begins, and what decodes its records."""
         return starts(self._monitors, self._ingest_topic), KafkaDecoder(self._monitors, self._ingest_topic).decode
 
-    def follow(self, source: KafkaSource, declared: Mapping[str, Declared]) -> None:
+    def follow(self, source: KafkaSource, monitors: Sequence[MonitorSettings]) -> None:
         """Tells the source of monitors that have changed."""
-        monitors = tuple(known.settings for known in declared.values())
-        if monitors != self._monitors:
-            self._monitors = monitors
+        if tuple(monitors) != self._monitors:
+            self._monitors = tuple(monitors)
             source.watch(*self.topics())
 
 

@@ -80,7 +80,6 @@ class Assembly:
     def work(self, logs: Logs) -> None:
         """Takes samples in from a log and folds them into panes."""
         installation = self.installation
-        feed = logs.feed(installation.settings.monitors, installation.state.blobs)
 
         def hand_over(name: str, monitor: WatchedMonitor | None) -> None:
             worker.replace(name, monitor)
@@ -88,11 +87,13 @@ class Assembly:
 
         following = Following(installation.watched, hand_over, beat=self._beat("declarations"))
         monitors = following.begin(installation.declarations.declared, must=lambda known: known.origin != API)
+        feed = logs.feed([monitor.settings for monitor in monitors.values()], installation.state.blobs)
         worker = Worker(feed.source, feed.progress(installation.store), monitors, self.metrics, beat=self._beat("worker"))
         worker.awaits = lambda names: following.awaits(names, installation.declarations.stands)
+        worker.follow = lambda monitors: feed.follow([monitor.settings for monitor in monitors])
         for name, monitor in monitors.items():
             self._show(name, monitor)
-        self._listeners += [following.step, feed.follow]
+        self._listeners.append(following.step)
         self._add("worker", lambda: worker.step(timeout=_STEP_SECONDS), recover=worker.forget)
         self._endings.append(feed.close)
         self._conditions |= {"partitions": partial(_partitions, worker), "topics": feed.waits_for}

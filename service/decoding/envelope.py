@@ -16,6 +16,8 @@ CONTENT_TYPE = "application/vnd.driftgate.item"
 """Of a record that holds one, in a log that holds others too."""
 
 VERSION = 1
+_DIGITS = 9
+"""Of an instance's number, at most."""
 _VECTOR = 1
 """The extension code of a float32 array: number of axes (uint8), their lengths (uint32), the values, all little-endian."""
 
@@ -104,11 +106,18 @@ def _unpack(packed: _Packed) -> Item:
         case _Sample():
             return _unpack_sample(packed)
         case _Request():
-            return Request(packed.monitor, packed.event_id, tuple(_unpack_sample(sample) for sample in packed.samples))
+            return Request(packed.monitor, packed.event_id, tuple(_unpack_instance(sample) for sample in packed.samples))
         case _Response():
             return Response(packed.monitor, packed.event_id, tuple(_unpack_output(output) for output in packed.outputs))
         case _Rejected():
             return Rejected(packed.reason, packed.message, packed.original, packed.index, packed.monitor, packed.stage)
+
+
+def _unpack_instance(packed: _Sample) -> Sample:
+    instance = packed.id.rpartition("/")[2]
+    if not instance.isdecimal() or len(instance) > _DIGITS:
+        raise msgspec.ValidationError(f"a request's sample is named by its event and its instance, as in `event/0`, not {packed.id!r:.80}")
+    return _unpack_sample(packed)
 
 
 def _unpack_sample(packed: _Sample) -> Sample:

@@ -53,7 +53,7 @@ class Monitor:
 
 def test_the_budget_goes_into_every_log_once_traffic_is_known(store: SqliteStore) -> None:
     chat, search, own = (Monitor(store, name) for name in ("chat", "search", "own"))
-    allotment = Allotment(store, lambda: installation())
+    allotment = Allotment(store, installation)
     chat.decide({"all": 1.0, "locale=de": 0.5}, seconds=3_600.0)
     own.decide({"all": 1.0})
     assert allotment.step(now=NOW) == 0
@@ -71,7 +71,7 @@ def test_the_budget_goes_into_every_log_once_traffic_is_known(store: SqliteStore
 
 def test_it_is_shared_anew_when_traffic_has_doubled_and_a_day_has_passed(store: SqliteStore) -> None:
     chat, search = Monitor(store, "chat"), Monitor(store, "search")
-    allotment = Allotment(store, lambda: installation())
+    allotment = Allotment(store, installation)
     chat.decide({"all": 1.0})
     search.decide({"all": 1.0})
     assert allotment.step(now=NOW) == 2
@@ -85,14 +85,14 @@ def test_it_is_shared_anew_when_traffic_has_doubled_and_a_day_has_passed(store: 
 
 def test_two_who_allocate_at_once_write_it_once(store: SqliteStore) -> None:
     Monitor(store, "chat").decide({"all": 1.0})
-    assert [Allotment(store, lambda: installation()).step(now=NOW + at) for at in (0, 1)] == [1, 1]
+    assert [Allotment(store, installation).step(now=NOW + at) for at in (0, 1)] == [1, 1]
     assert len(store.events("chat")) == 1
 
 
 def test_another_budget_is_shared_the_next_day(store: SqliteStore) -> None:
     chat = Monitor(store, "chat")
     chat.decide({"all": 1.0})
-    Allotment(store, lambda: installation()).step(now=NOW)
+    Allotment(store, installation).step(now=NOW)
     chat.decide({"all": 1.0})
     richer = Allotment(store, lambda: installation(budget={"alarms": 4, "days": 10}))
     assert [richer.step(now=NOW + DAY - 60), richer.step(now=NOW + DAY)] == [0, 1]
@@ -101,7 +101,7 @@ def test_another_budget_is_shared_the_next_day(store: SqliteStore) -> None:
 
 def test_a_monitor_that_becomes_known_soon_after_gets_its_share_at_once(store: SqliteStore) -> None:
     chat, search = Monitor(store, "chat"), Monitor(store, "search")
-    allotment = Allotment(store, lambda: installation())
+    allotment = Allotment(store, installation)
     chat.decide({"all": 1.0})
     assert allotment.step(now=NOW) == 1
     chat.decide({"all": 1.0})

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from service.declarations import Declared
 from service.errors import ArtefactError
-from service.following import Following
+from service.following import AWAITED_SECONDS, Following
 from service.watched import WatchedMonitor
 from tests.service.conftest import MakeMonitor
 
@@ -103,4 +103,6 @@ def test_samples_of_one_that_is_on_its_way_wait(plant: Plant) -> None:
     assert not plant.following.awaits({"nobody"}, stands)
     plant.damaged.add("broken")
     plant.following.step(plant.declared("chat", "broken"))
-    assert not plant.following.awaits({"broken"}, stands), "nobody knows when it will come"
+    assert plant.following.awaits({"broken"}, stands), "what is away for a moment costs no sample"
+    plant.seconds += AWAITED_SECONDS
+    assert not plant.following.awaits({"broken"}, stands), "nobody knows when it will come, and others wait behind it"

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from service.adapters.sqlite import SqliteStore
 from service.errors import DeliveryError
-from service.letters import AGAIN_SECONDS, Posted
+from service.letters import AGAIN_SECONDS, LOOK_SECONDS, SLICE, Posted
 from service.records import Assignment, Commit, DeadLetter, Partition, Rejected
 
 LOG = Partition("chat", "f00d")
@@ -124,3 +125,22 @@ def test_what_an_earlier_process_owed_is_sent_first(posted: Posted, topic: Topic
     topic.up = True
     take(Posted(store, topic, clock=clock), held, 1, at=1)
     assert topic.taken == [letter(0).id, letter(1).id]
+
+
+def test_letters_that_a_dead_worker_owed_are_sent_by_the_living(posted: Posted, topic: Topic, store: SqliteStore, clock: Clock) -> None:
+    held = posted.assign(LOG)
+    take(posted, held, at=0)
+    store.add_dead_letters([replace(letter(7), sent=False)])
+    take(posted, held, at=0)
+    assert topic.taken == []
+    clock.now = LOOK_SECONDS
+    take(posted, held, at=0)
+    assert topic.taken == [letter(7).id]
+    assert store.unsent(10) == []
+
+
+def test_many_letters_go_in_slices(store: SqliteStore, topic: Topic) -> None:
+    posted = Posted(store, topic)
+    take(posted, posted.assign(LOG), *range(2 * SLICE + 1), at=0)
+    assert topic.asked == 3
+    assert len(topic.taken) == 2 * SLICE + 1

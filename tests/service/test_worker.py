@@ -15,7 +15,7 @@ from service.adapters.sqlite import SqliteStore
 from service.errors import ArtefactError
 from service.observe import Silent
 from service.ports import Bounds
-from service.records import WHOLE, Commit, Item, Output, Pane, Partition, Record, Rejected, Request, Response, Sample
+from service.records import WHOLE, Commit, Item, Original, Output, Pane, Partition, Record, Rejected, Request, Response, Sample
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
@@ -410,6 +410,64 @@ def test_a_worker_that_knows_an_older_shape_leaves_the_partition_alone(
         behind.step(NO_TIME)
     assert store.samples_taken("chat") == 20
     assert store.positions()[0].shapes == {"chat": (2, 5)}
+
+
+def test_a_worker_that_has_yet_to_load_a_monitor_leaves_its_partition_alone(
+    store: SqliteStore, make_monitor: MakeMonitor, request_of: MakeRequest, sample: MakeSample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.worker.LOOK_AGAIN", 0.0)
+    log, known = records([request_of("e"), sample(1), sample(2)]), replace(make_monitor(**JOINED), shape=1)
+    Worker(Shared(log), store, {"chat": known}, Silent(), batch=2).step(NO_TIME)
+    late = Worker(Shared(log), store, {}, Silent())
+    late.awaits = lambda _: True
+    late.step(NO_TIME)
+    assert "newer settings of chat" in late.stopped[LOG]
+    late.replace("chat", known)
+    late.step(NO_TIME)
+    assert late.stopped == {}
+    assert store.dead_letters() == []
+    assert [pane.summary.count for pane in store.open_panes("chat") if pane.key.segment == WHOLE] == [2]
+
+
+def test_samples_of_a_monitor_that_is_on_its_way_are_read_again_once_it_is_there(
+    store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample
+) -> None:
+    worker = Worker(ListSource(records(sample(n) for n in range(5)), growing=True), store, {}, Silent())
+    worker.awaits = lambda _: True
+    for _ in range(3):
+        worker.step(NO_TIME)
+    worker.replace("chat", make_monitor())
+    worker.step(NO_TIME)
+    assert store.samples_taken("chat") == 5
+    assert store.dead_letters() == []
+    assert store.positions()[0].epoch == 2
+
+
+def test_panes_of_another_shape_close_as_they_stand_at_a_restart(store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample) -> None:
+    log = records(sample(n) for n in range(12))
+    Worker(ListSource(log), store, {"chat": replace(make_monitor(), shape=1)}, Silent(), batch=5).step(NO_TIME)
+    run(store, log, replace(make_monitor(), shape=2))
+    assert [(pane.key.first_offset, pane.summary.count) for pane in closed(store)] == [(0, 5), (5, 7)]
+    assert store.positions()[0].shapes == {"chat": (2, 5)}
+
+
+def test_a_source_is_told_of_the_monitors_as_they_are_worked_on(store: SqliteStore, make_monitor: MakeMonitor) -> None:
+    told: list[list[str]] = []
+    worker = Worker(ListSource(growing=True), store, {"chat": make_monitor()}, Silent())
+    worker.follow = lambda monitors: told.append([monitor.settings.name for monitor in monitors])
+    worker.replace("other", make_monitor())
+    assert told == []
+    worker.step(NO_TIME)
+    worker.replace("other", None)
+    worker.step(NO_TIME)
+    assert told == [["chat", "chat"], ["chat"]]
+
+
+def test_a_record_of_many_bad_items_is_kept_once(store: SqliteStore) -> None:
+    items = [Rejected("json", "no JSON", b"x", n) for n in range(3)]
+    record = replace(records([items])[0], original=Original(None, b"xxx"))
+    Worker(ListSource([record]), store, {}, Silent()).step(NO_TIME)
+    assert [letter.original for letter in reversed(store.dead_letters())] == [record.original, None, None]
 
 
 def test_a_monitor_that_is_withdrawn_closes_its_panes_and_its_samples_are_dead_letters(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,10 +28,11 @@ SAMPLES = st.builds(
     st.none() | OUTPUTS,
     st.none() | NAMES,
 )
+INSTANCES = st.builds(lambda sample, event, place: replace(sample, id=f"{event}/{place}"), SAMPLES, NAMES, st.integers(0, 10**6))
 REJECTIONS = st.builds(Rejected, NAMES, NAMES, st.binary(max_size=50), st.integers(0, 10**6), st.none() | NAMES, NAMES)
 ITEMS: st.SearchStrategy[Item] = (
     SAMPLES
-    | st.builds(Request, NAMES, NAMES, st.lists(SAMPLES, max_size=3).map(tuple))
+    | st.builds(Request, NAMES, NAMES, st.lists(INSTANCES, max_size=3).map(tuple))
     | st.builds(Response, NAMES, NAMES, st.lists(OUTPUTS, max_size=3).map(tuple))
     | REJECTIONS
 )
@@ -81,3 +84,10 @@ def test_a_later_version_is_refused_by_name() -> None:
 
 def test_entries_are_compact() -> None:
     assert len(encode(Sample("chat", "a1", 0.0, np.zeros(384, np.float32)))) <= 384 * 4 + 40
+
+
+@pytest.mark.parametrize("id", ["event", "event/first", "event/-1", "event/" + "1" * 5_000, ""])
+def test_a_request_whose_instances_have_no_number_is_refused(id: str) -> None:
+    found = decode(encode(Request("m", "event", (Sample("m", id, 0.0, "text"),))))
+    assert isinstance(found, Rejected)
+    assert "event/0" in found.message
