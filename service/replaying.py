@@ -24,7 +24,8 @@ def replay(letter: DeadLetter, topics: Topics | None, sink: Callable[[], Sink], 
     item = envelope.decode(letter.rejected.original)
     if isinstance(item, Rejected):
         raise ConflictError(
-            f"dead letter {letter.id}: only its beginning is kept, or it was refused as it came; send it again from its source"
+            f"dead letter {letter.id}: of itself only the beginning is kept, or it was refused as it came; replay the first letter of "
+            f"{letter.partition.topic}/{letter.partition.number} at offset {letter.offset}, which has the whole record, or send it again"
         )
     sink().append([letter.rejected.original], now=now)
     return "ingest"
