@@ -23,6 +23,9 @@ MOST_ALARMS = 10_000
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
+OFFSETS = "offsets"
+"""The kind of the event that keeps a person's word on where a partition is read on."""
+
 
 def keep(store: Store, monitors: Sequence[str], budget: BudgetSettings, *, weeks: int) -> Ledger:
     """The ledger of some monitors: so many weeks, up to the last one that anything is known of."""
@@ -162,6 +165,10 @@ def _of_events(events: Iterable[Event]) -> Iterator[Entry]:
             yield Entry(event.time, event.monitor, "allocated", says)
         elif event.kind == SETTINGS:
             yield Entry(event.time, event.monitor, "settings", ", ".join(_changed(event.body["before"], event.body["after"])))
+        elif event.kind == OFFSETS:
+            before = "" if event.body["from"] is None else f", instead of {event.body['from']}"
+            says = f"{event.body['partition']} is read on at offset {event.body['to']}{before} [{event.actor}]"
+            yield Entry(event.time, event.monitor, "offsets", says)
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

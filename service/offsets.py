@@ -9,13 +9,10 @@ from dataclasses import dataclass
 
 from service.decoding.sample_json import time_of
 from service.errors import ConflictError, InputError, NotFoundError
+from service.ledger import OFFSETS
 from service.ports import Bounds, Store, Topics
 from service.records import Event, Partition, Position, stable_id
 from service.settings import KafkaSettings, MonitorSettings
-
-OFFSETS = "offsets"
-"""The kind of the event that keeps a person's word on where to read on."""
-
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 

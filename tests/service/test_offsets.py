@@ -10,10 +10,11 @@ import pytest
 
 from service.adapters.sqlite import SqliteStore
 from service.errors import InputError, NotFoundError
-from service.offsets import OFFSETS, Offsets, readers
+from service.ledger import OFFSETS, keep
+from service.offsets import Offsets, readers
 from service.ports import Bounds
 from service.records import Event, Original, Partition
-from service.settings import EmbedderSettings, KafkaSettings, MonitorSettings, TopicSettings
+from service.settings import BudgetSettings, EmbedderSettings, KafkaSettings, MonitorSettings, TopicSettings
 
 CHATS = Partition("chats", "new", 0)
 FORMER = Partition("chats", "old", 0)
@@ -89,6 +90,8 @@ def test_a_reset_is_kept_by_every_monitor_that_reads_the_topic(store: SqliteStor
         body = {"partition": str(CHATS), "from": 150, "to": offset, "asked": to}
         assert replace(event, id="", sequence=0) == Event("", name, OFFSETS, 5.0, "ana", str(CHATS), body)
     assert not store.events("other")
+    (entry,) = keep(store, ["one"], BudgetSettings(), weeks=60).entries
+    assert (entry.what, entry.says) == ("offsets", f"{CHATS} is read on at offset {offset}, instead of 150 [ana]")
 
 
 def test_a_successor_that_was_never_read_begins_where_a_person_says(store: SqliteStore, offsets: Offsets) -> None:
