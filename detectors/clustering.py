@@ -14,6 +14,14 @@ def squared_distances(rows: NDArray[np.float32], centres: NDArray[np.float32]) -
     return np.asarray(np.maximum(out, 0.0, out=out), np.float32)
 
 
+def nearest(rows: NDArray[np.float32], centres: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(n,) squared distance to the nearest of the centres, and which: what is the same for all of them is added at the end."""
+    scores = rows @ (-2.0 * centres.T)
+    scores += np.einsum("ij,ij->i", centres, centres)
+    at = scores.argmin(1)
+    return np.maximum(scores[np.arange(len(rows)), at] + np.einsum("ij,ij->i", rows, rows), 0.0), at
+
+
 def kmeans(rows: NDArray[np.float32], k: int, *, rng: np.random.Generator, iterations: int = 12) -> NDArray[np.float32]:
     """At most k centres (k, d) of (n, d) rows, started at random rows of different values; empty clusters are dropped.
 

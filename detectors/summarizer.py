@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.accuracy import TERMS, AccuracyCalibration
-from detectors.clustering import kmeans, squared_distances
+from detectors.clustering import kmeans, nearest, squared_distances
 from detectors.features import RandomFeatures
 from detectors.panes import NOVELTY_BINS, Summary
 from detectors.predictions import Predictions
@@ -151,16 +151,16 @@ class Summarizer:
             novelty_ranks=Percentiles(np.empty(0, np.float32)),
             residual_ranks=Percentiles(np.empty(0, np.float32)),
         )
-        distance, nearest = _nearest(bare, calibration)
+        distance, prototype = _nearest(bare, calibration - centre)
         answers = None
         if predicted is not None:
-            own = bare.prototype_cluster[_nearest(bare, fit)[1]], predicted[0]
-            apart = bare.prototype_cluster[nearest], predicted[1]
+            own = bare.prototype_cluster[_nearest(bare, fit - centre)[1]], predicted[0]
+            apart = bare.prototype_cluster[prototype], predicted[1]
             answers = Predictions.fit(*own, clusters=bare.clusters, calibration=apart)
         return replace(
             bare,
             novelty_ranks=Percentiles.of(distance),
-            residual_ranks=Percentiles.of(_residual(bare, calibration)),
+            residual_ranks=Percentiles.of(_residual(bare, calibration - centre)),
             confidence_ranks=None if confidence is None else Percentiles.of(1 - confidence),
             predictions=answers,
             quality_ranks={name: Percentiles.of(values) for name, values in (quality or {}).items()},
@@ -204,9 +204,10 @@ class Summarizer:
         """
         require_finite(embeddings)
         m = len(embeddings)
-        distance, nearest = _nearest(self, embeddings)
-        novelty, at = self.novelty_ranks(distance), self.prototype_cluster[nearest]
-        percentiles = [novelty, self.residual_ranks(_residual(self, embeddings))]
+        centred = embeddings - self.centre
+        distance, prototype = _nearest(self, centred)
+        novelty, at = self.novelty_ranks(distance), self.prototype_cluster[prototype]
+        percentiles = [novelty, self.residual_ranks(_residual(self, centred))]
         if self.confidence_ranks is not None:
             percentiles.append(self.confidence_ranks(_unknown(m) if confidence is None else 1 - confidence))
         if self.predictions is not None:
@@ -293,16 +294,13 @@ def require_finite(embeddings: NDArray[np.float32]) -> None:
         raise ValueError(f"rows with values that are not finite, or beyond {LARGEST:g} in size: row {row} is the first; leave them out")
 
 
-def _nearest(summarizer: Summarizer, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _nearest(summarizer: Summarizer, centred: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Squared distance to the nearest prototype, and which; a common offset would cost all digits."""
-    distances = squared_distances(rows - summarizer.centre, summarizer.prototypes - summarizer.centre)
-    nearest = distances.argmin(1)
-    return distances[np.arange(len(rows)), nearest], nearest
+    return nearest(centred, summarizer.prototypes - summarizer.centre)
 
 
-def _residual(summarizer: Summarizer, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def _residual(summarizer: Summarizer, centred: NDArray[np.float32]) -> NDArray[np.float32]:
     """Squared length outside the leading components."""
-    centred = rows - summarizer.centre
     inside = centred @ summarizer.components
     return np.asarray(np.einsum("ij,ij->i", centred, centred) - np.einsum("ij,ij->i", inside, inside), np.float32)
 
