@@ -154,8 +154,9 @@ def _round_figures(name: str, rounds: Sequence[Round], works: Sequence[RedisWork
     share = f"{processor / SECONDS:.2f} of one core"
     yield Figure(f"{name}: {MONITORS:,} monitors × {streams} streams, a pane each in {SECONDS:g} s", share, "≤ 1", processor <= SECONDS)
     yield Figure(f"{name}: elapsed, other programs' share included", f"{elapsed:.1f} s of {SECONDS:g} s")
-    yield Figure(f"{name}: memory of a controller with its streams", f"{memory:.2f} MB")
-    if works:
+    if not works:  # the second time it takes what the first has left
+        yield Figure("memory of a controller with its streams, without the reference", f"{memory:.2f} MB")
+    else:
         received, sent = (float(np.median([getattr(work, kind) for work in works])) / panes for kind in ("received", "sent"))
         commands = float(np.median([work.commands for work in works])) / panes
         busy = float(np.median([work.processor for work in works])) / SECONDS
