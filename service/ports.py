@@ -142,6 +142,12 @@ class Progress(Protocol):
     def positions(self) -> Sequence[Position]:
         """Every partition that was ever assigned, by topic, id and number."""
 
+    def siblings(self, partition: Partition) -> Sequence[Position]:
+        """Those of `positions` of the same topic and number, whatever the topic's id; this one among them once it was assigned."""
+
+    def epochs(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """Under which epoch each of these is held now; those never assigned are missing."""
+
     def halt(self, partition: Partition, epoch: int, reason: str) -> None:
         """Stops the partition until it is reset; ConflictError if another epoch holds it."""
 

@@ -80,6 +80,28 @@ def test_positions_tell_of_every_partition_in_order(store: Store) -> None:
     assert found[3] == Position(partitions[2], 2, 10, 1, 10.0, lost=2, shapes={"chat": (3, 2), "search": (1, 2)})
 
 
+def test_siblings_are_of_one_topic_and_number(store: Store) -> None:
+    assert store.siblings(PARTITION) == []
+    like = Partition(f"{PARTITION.topic}/x", PARTITION.topic_id)
+    for partition in (RECREATED, OTHER, like, PARTITION):
+        store.commit(replace(step(store.assign(partition)), shapes={"chat": 2}))
+
+    assert store.siblings(PARTITION) == [found for found in store.positions() if found.partition in (PARTITION, RECREATED)]
+    assert [found.partition for found in store.siblings(replace(PARTITION, topic_id="topic-3"))] == [PARTITION, RECREATED]
+    assert [found.partition for found in store.siblings(like)] == [like]
+
+
+def test_epochs_are_told_of_what_was_assigned(store: Store) -> None:
+    assert store.epochs([PARTITION]) == {}
+    store.assign(PARTITION)
+    store.assign(OTHER)
+    store.assign(OTHER)
+
+    assert store.epochs([RECREATED, OTHER, PARTITION]) == {OTHER: 2, PARTITION: 1}
+    assert store.epochs([OTHER]) == {OTHER: 2}
+    assert store.epochs([]) == {}
+
+
 def test_lost_offsets_add_up(store: Store) -> None:
     held = store.assign(PARTITION)
     store.commit(step(held, 10, lost=4))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,6 +83,16 @@ def _pane(pane: Pane) -> Mapping[str, Any]:
 
 def positions(server: Server) -> Sequence[Position]:
     """How far each partition is read, by topic, id and number."""
+    return _positions(server.run("positions"))
+
+
+def siblings(server: Server, partition: Partition) -> Sequence[Position]:
+    """How far each partition of this topic and number is read."""
+    topic, _, number = codec.partition_name(partition).split("/")
+    return _positions(server.run("positions", {"topic": topic, "number": number}))
+
+
+def _positions(answers: Sequence[Any]) -> Sequence[Position]:
     found = [
         Position(
             codec.named_partition(name.decode()),
@@ -95,9 +105,15 @@ def positions(server: Server) -> Sequence[Position]:
             retired == b"1",
             _shapes(shapes),
         )
-        for name, (start, offset, epoch, time, lost, stopped, retired), shapes in server.run("positions")
+        for name, (start, offset, epoch, time, lost, stopped, retired), shapes in answers
     ]
     return sorted(found, key=lambda at: (at.partition.topic, at.partition.topic_id, at.partition.number))
+
+
+def epochs(server: Server, asked: Collection[Partition]) -> Mapping[Partition, int]:
+    """Under which epoch each is held."""
+    found = server.run("epochs", {"partitions": [codec.partition_name(partition) for partition in asked]})
+    return {partition: int(epoch) for partition, epoch in zip(asked, found, strict=True) if epoch is not None}
 
 
 def halt(server: Server, partition: Partition, epoch: int, reason: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from service.adapters.redis_store import codec, dead_letters, decisions, entities, opening, partitions, pool
@@ -50,6 +50,14 @@ class RedisStore(Leaving):
     def positions(self) -> Sequence[Position]:
         """Every partition that was ever assigned, by topic, id and number."""
         return partitions.positions(self._server)
+
+    def siblings(self, partition: Partition) -> Sequence[Position]:
+        """Those of the same topic and number, whatever the topic's id."""
+        return partitions.siblings(self._server, partition)
+
+    def epochs(self, asked: Collection[Partition]) -> Mapping[Partition, int]:
+        """Under which epoch each of these is held now."""
+        return partitions.epochs(self._server, asked)
 
     def halt(self, partition: Partition, epoch: int, reason: str) -> None:
         """Stops the partition until it is reset; ConflictError if another epoch holds it."""

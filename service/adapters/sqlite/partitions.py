@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from sqlite3 import Connection
 
 import numpy as np
@@ -18,6 +18,8 @@ RETIRED = "another topic of this name is read in its place"
 
 RECENT_IDS = 10_000
 """Ids that a partition remembers to tell a repeated sample."""
+
+_POSITIONS = "SELECT id, topic, topic_id, number, start, next_offset, epoch, time, lost, stopped, retired FROM partitions"
 
 
 def assign(connection: Connection, partition: Partition, *, start: int) -> Assignment:
@@ -35,11 +37,20 @@ def assign(connection: Connection, partition: Partition, *, start: int) -> Assig
 
 def positions(connection: Connection) -> Sequence[Position]:
     """How far each partition is read."""
-    found = connection.execute(
-        """SELECT id, topic, topic_id, number, start, next_offset, epoch, time, lost, stopped, retired
-           FROM partitions ORDER BY topic, topic_id, number"""
-    )
-    return [_position(connection, row) for row in found.fetchall()]
+    return [_position(connection, row) for row in connection.execute(f"{_POSITIONS} ORDER BY topic, topic_id, number").fetchall()]
+
+
+def siblings(connection: Connection, partition: Partition) -> Sequence[Position]:
+    """How far each partition of this topic and number is read."""
+    same = connection.execute(f"{_POSITIONS} WHERE (topic, number) = (?, ?) ORDER BY topic_id", (partition.topic, partition.number))
+    return [_position(connection, row) for row in same.fetchall()]
+
+
+def epochs(connection: Connection, asked: Collection[Partition]) -> Mapping[Partition, int]:
+    """Under which epoch each is held."""
+    rows = connection.execute("SELECT topic, topic_id, number, epoch FROM partitions")
+    known = {Partition(*place): epoch for *place, epoch in rows}
+    return {partition: known[partition] for partition in asked if partition in known}
 
 
 def _position(connection: Connection, row: rows.Row) -> Position:

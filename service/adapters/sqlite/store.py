@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,16 @@ class SqliteStore(Leaving):
         """Every partition that was ever assigned, by topic, id and number."""
         with self._database.read() as connection:
             return partitions.positions(connection)
+
+    def siblings(self, partition: Partition) -> Sequence[Position]:
+        """Those of the same topic and number, whatever the topic's id."""
+        with self._database.read() as connection:
+            return partitions.siblings(connection, partition)
+
+    def epochs(self, asked: Collection[Partition]) -> Mapping[Partition, int]:
+        """Under which epoch each of these is held now."""
+        with self._database.read() as connection:
+            return partitions.epochs(connection, asked)
 
     def halt(self, partition: Partition, epoch: int, reason: str) -> None:
         """Stops the partition until it is reset; ConflictError if another epoch holds it."""

@@ -14,10 +14,9 @@ end
 if given.next < offset then
   return refuse('CONFLICT', "partition %s: a commit can't go back from offset %d to %d", given.partition, offset, given.next)
 end
-local seen, flat, raised = {}, redis.call('HGETALL', at .. ':shapes'), {}
-for place = 1, #flat, 2 do seen[flat[place]] = tonumber(string.match(flat[place + 1], '^%d+')) end
+local raised = {}
 for monitor, version in pairs(given.shapes) do
-  local known = seen[monitor] or 0
+  local known = tonumber(string.match(redis.call('HGET', at .. ':shapes', monitor) or '0', '^%d+'))
   if version < known then
     return refuse('CONFLICT',
       "partition %s: panes of monitor %s are shaped by version %d of its settings, the commit knows %d; read the monitor's declaration again",

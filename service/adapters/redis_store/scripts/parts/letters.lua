@@ -13,7 +13,7 @@ local function trim_letters(keep, keep_bytes)
     local oldest = redis.call('ZRANGE', key('letters', 'sent'), 0, 0)[1]
     local newest = redis.call('ZRANGE', key('letters'), -1, -1)[1]
     local bytes = tonumber(redis.call('HGET', key('letters', 'size'), 'bytes') or 0)
-    if not oldest or oldest == newest or (redis.call('ZCARD', key('letters')) <= keep and bytes <= keep_bytes) then
+    if not oldest or oldest == newest or (redis.call('ZCARD', key('letters', 'sent')) <= keep and bytes <= keep_bytes) then
       return
     end
     drop_letter(oldest)
