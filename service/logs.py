@@ -17,9 +17,13 @@ from structlog.typing import EventDict, Processor
 
 REDACTED = "[redacted]"
 
-_TALKATIVE = {"httpx2": "WARNING", "httpcore2": "WARNING", "asyncio": "WARNING", "kafka": "WARNING", "kafka.net.selector": "ERROR"}
-"""Libraries that would log every request, with addresses that may hold secrets of others, or every turn of their loops; and from what on
-they are heard."""
+_TALKATIVE = {
+    **dict.fromkeys(("httpx2", "httpcore2", "asyncio", "kafka"), "WARNING"),
+    "kafka.net.selector": "ERROR",
+    **dict.fromkeys(("kafka.cluster", "kafka.net.transport", "kafka.net.connection"), "CRITICAL"),
+}
+"""Libraries that would log every request, with addresses that may hold secrets of others, or every turn of their loops, or at each attempt
+what driftgate says once; and from what on they are heard."""
 
 _SECRET_KEY = re.compile(r"(^|[_-])(token|secret|authorization|password|signature|cookie)s?$", re.IGNORECASE)
 _SECRET_TEXT = (
