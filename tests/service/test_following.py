@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
+from service.adapters.memory import ListSource
+from service.adapters.sqlite import SqliteStore
 from service.declarations import Declared
 from service.errors import ArtefactError
 from service.following import AWAITED_SECONDS, Following
+from service.observe import Silent
+from service.records import Partition, Record, Sample
 from service.watched import WatchedMonitor
+from service.worker import Worker
 from tests.service.conftest import MakeMonitor
 
 
@@ -106,3 +114,20 @@ def test_samples_of_one_that_is_on_its_way_wait(plant: Plant) -> None:
     assert plant.following.awaits({"broken"}, stands), "what is away for a moment costs no sample"
     plant.seconds += AWAITED_SECONDS
     assert not plant.following.awaits({"broken"}, stands), "nobody knows when it will come, and others wait behind it"
+
+
+def test_a_worker_takes_nothing_while_a_monitor_is_on_its_way(
+    make_monitor: MakeMonitor, vector: Callable[[int], NDArray[np.float32]]
+) -> None:
+    partition = Partition("ingest", "t1")
+    samples = [Sample(name, f"{name}-{n}", float(n), vector(n)) for n, name in enumerate(["chat", "new", "chat"])]
+    source = ListSource([Record(partition, n, float(n), (sample,)) for n, sample in enumerate(samples)], growing=True)
+    with closing(SqliteStore(":memory:")) as store:
+        worker = Worker(source, store, {"chat": make_monitor("chat")}, Silent())
+        worker.awaits = lambda names: "new" in names
+        assert [worker.step(0.0) for _ in range(3)] == [0, 0, 0]
+        assert store.samples_taken("chat") == 0
+        worker.replace("new", make_monitor("new"))
+        while worker.step(0.0):
+            pass
+        assert (store.samples_taken("chat"), store.samples_taken("new"), store.dead_letters()) == (2, 1, [])
