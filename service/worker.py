@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -13,7 +13,7 @@ from service.errors import ConflictError
 from service.intake import Intake, Outcome
 from service.observe import Observer
 from service.ports import Bounds, Progress, Source
-from service.records import Assignment, Partition, Position, Record, Rejected
+from service.records import Assignment, Partition, Record, Rejected
 from service.watched import WatchedMonitor
 
 BATCH = 512
@@ -136,7 +136,7 @@ class Worker:
         now = time.monotonic()
         if self._intakes and now >= self._look:
             self._look = now + LOOK_AGAIN
-            for taken in _taken_away(self._intakes, self._store.positions()):
+            for taken in _taken_away(self._intakes, self._store.epochs(tuple(self._intakes))):
                 log.warning("worker.partition_taken_away", partition=str(taken))
                 del self._intakes[taken]
         for partition in given:
@@ -178,9 +178,8 @@ class Worker:
         if assignment.offset > bounds.end:
             return f"offset {assignment.offset} is stored, the log ends at {bounds.end}: it was cut or replaced; {SAY_WHERE}"
         if bounds.succeeds:
-            for held in self._store.positions():
-                same = (held.partition.topic, held.partition.number) == (partition.topic, partition.number)
-                if same and held.partition.topic_id != partition.topic_id and not held.retired:
+            for held in self._store.siblings(partition):
+                if held.partition != partition and not held.retired:
                     return f"topic {partition.topic} was deleted and made anew since offset {held.offset} was read; {SAY_WHERE}"
         return ""
 
@@ -256,7 +255,6 @@ def _monitors_of(records: Iterable[Record]) -> set[str]:
     return {item.monitor for record in records for item in record.items if not isinstance(item, Rejected)}
 
 
-def _taken_away(intakes: Mapping[Partition, Intake], positions: Sequence[Position]) -> list[Partition]:
+def _taken_away(intakes: Mapping[Partition, Intake], epochs: Mapping[Partition, int]) -> list[Partition]:
     """Those that somebody else has taken up meanwhile, or a person has sent elsewhere."""
-    epochs = {position.partition: position.epoch for position in positions}
     return [partition for partition, intake in intakes.items() if epochs.get(partition, intake.epoch) != intake.epoch]
