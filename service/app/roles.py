@@ -34,7 +34,6 @@ from service.gauges import FeedFigures, ProcessFigures
 from service.health import Condition, Heartbeats
 from service.ingest import Check, Ingest
 from service.leading import Leading
-from service.letters import MOST_OWED
 from service.metrics import Metrics, StoreFigures
 from service.operations import Operations
 from service.outbox import Outbox
@@ -66,10 +65,10 @@ class Assembly:
         self.metrics = Metrics(self.registry, [monitor.name for monitor in settings.monitors], version=version("driftgate"))
         self.installation = install(settings, config=config, observer=self.metrics)
         stack.callback(self.installation.close)
-        self._stack = stack
         self._configuration = Configuration(config, self.installation.declarations, settings)
         self._configuration.followers.append(self.installation.configure)
         self._listeners: list[Callable[[Mapping[str, Declared]], object]] = [self.metrics.watch]
+        self._leads: Callable[[], bool] | None = None
         self._loops: list[Loop] = []
         self._endings: list[Callable[[], None]] = []
         self._conditions: dict[str, Condition] = {"store": self._answers}
@@ -87,7 +86,8 @@ class Assembly:
 
         following = Following(installation.watched, hand_over, beat=self._beat("declarations"))
         monitors = following.begin(installation.declarations.declared, must=lambda known: known.origin != API)
-        feed = logs.feed([monitor.settings for monitor in monitors.values()], installation.state.blobs)
+        blobs = installation.state.blobs and installation.state.blobs.lasting(self.settings.blobs.letter_days * 86_400.0)
+        feed = logs.feed([monitor.settings for monitor in monitors.values()], blobs)
         worker = Worker(feed.source, feed.progress(installation.store), monitors, self.metrics, beat=self._beat("worker"))
         worker.awaits = lambda names: following.awaits(names, installation.declarations.stands)
         worker.follow = lambda monitors: feed.follow([monitor.settings for monitor in monitors])
@@ -141,7 +141,7 @@ class Assembly:
 
         self.registry.register(StoreFigures(store, names, clock=time.time, backlog=backlog))
         self.registry.register(FeedFigures(store, names))
-        unsent = (lambda: len(store.unsent(MOST_OWED))) if self.settings.kafka is not None else None
+        unsent = store.unsent_count if self.settings.kafka is not None else None
         kept = None if blobs is None else lambda: (blobs.stored_bytes, blobs.refused)
         self.registry.register(ProcessFigures(leads=self._leads, unsent=unsent, blobs=kept))
 
