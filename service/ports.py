@@ -238,6 +238,9 @@ class Store(Progress, Protocol):
     def unsent(self, limit: int) -> Sequence[DeadLetter]:
         """Dead letters that wait for their topic, oldest first."""
 
+    def unsent_count(self) -> int:
+        """How many wait for it."""
+
     def mark_sent(self, ids: Sequence[str]) -> None:
         """They have arrived in their topic."""
 

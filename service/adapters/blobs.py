@@ -9,6 +9,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -24,7 +26,7 @@ log = structlog.get_logger()
 
 
 class BlobDirectory:
-    """A file per content, named by its hash.
+    """A file per content, named by its hash; its time of change is when it was put last, or until when it is to be taken for new.
 
     Nothing is synced to the disk: what reads back wrong after a power cut is gone, as what was collected is. `refused` counts, since
     the process began, what did not fit.
@@ -45,23 +47,28 @@ class BlobDirectory:
         """What all processes have put; a crash may leave it a little wrong until the next `collect`."""
         return int(os.pread(self._account, 20, 0) or b"0")
 
-    def put(self, content: bytes) -> str | None:
-        """The address; None beyond the cap or on a full disk."""
+    def put(self, content: bytes, *, seconds: float = 0.0) -> str | None:
+        """The address; None beyond the cap or on a full disk. It stays for `seconds` even if nothing here refers to it."""
         address = hashlib.blake2b(content, digest_size=20).hexdigest()
-        path = self._place(address)
-        if self._touched(path, len(content)):
-            return address
-        if not self._book(len(content), self._cap):
+        path, until = self._place(address), self._clock() + seconds
+        with self._alone():
+            if _touched(path, len(content), until):
+                return address
+            fits = self._booked(len(content), self._cap)
+        if not fits:
             self._refuse("cap", len(content))
             return None
         try:
-            _publish(path, content)
-            self._touched(path, len(content))
+            _publish(path, content, until)
         except OSError as error:
             self._book(-len(content))
             self._refuse(error.strerror or str(error), len(content))
             return None
         return address
+
+    def lasting(self, seconds: float) -> Lasting:
+        """For what is referred to from elsewhere."""
+        return Lasting(self, seconds)
 
     def get(self, address: str) -> bytes | None:
         """None where it is gone; one that is damaged goes, so that it can be put again."""
@@ -86,7 +93,7 @@ class BlobDirectory:
             if status.st_mtime <= now - GRACE_SECONDS and path.parent.name + path.name not in referred:
                 loose.append((status.st_mtime, status.st_size, path))
         self._book(there - booked)
-        return sum(self._remove(path, size) for put, size, path in sorted(loose) if not _since(path, put))
+        return sum(self._remove(path, size, put) for put, size, path in sorted(loose))
 
     def close(self) -> None:
         """Lets go of the account."""
@@ -95,39 +102,43 @@ class BlobDirectory:
     def _place(self, address: str) -> Path:
         return self._path / address[:2] / address[2:]
 
-    def _touched(self, path: Path, size: int) -> bool:
-        """Whether it is there; it then counts as put now, as somebody is about to refer to it."""
-        now = self._clock()
-        try:
-            os.utime(path, (now, now))
-            return path.stat().st_size == size
-        except FileNotFoundError:
-            return False
-
-    def _book(self, size: int, cap: int | None = None) -> bool:
-        """Changes the account, which all processes share, unless it would pass the cap."""
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other thread or process puts or removes meanwhile."""
         with self._booking:
             fcntl.flock(self._account, fcntl.LOCK_EX)
             try:
-                stands = self.stored_bytes + size
-                fits = cap is None or stands <= cap
-                if fits:
-                    os.pwrite(self._account, b"%020d" % max(stands, 0), 0)
-                return fits
+                yield
             finally:
                 fcntl.flock(self._account, fcntl.LOCK_UN)
+
+    def _book(self, size: int) -> None:
+        with self._alone():
+            self._booked(size)
+
+    def _booked(self, size: int, cap: int | None = None) -> bool:
+        """Changes the account, which all processes share, unless it would pass the cap."""
+        stands = self.stored_bytes + size
+        if cap is not None and stands > cap:
+            return False
+        os.pwrite(self._account, b"%020d" % max(stands, 0), 0)
+        return True
 
     def _refuse(self, why: str, size: int) -> None:
         if not self.refused:
             log.warning("blob_refused", why=why, bytes=size, cap=self._cap)
         self.refused += 1
 
-    def _remove(self, path: Path, size: int) -> int:
-        try:
-            path.unlink()
-        except FileNotFoundError:
-            return 0
-        self._book(-size)
+    def _remove(self, path: Path, size: int, put: float | None = None) -> int:
+        """Unless it was put again since `put`, for somebody is about to refer to it then."""
+        with self._alone():
+            try:
+                if put is not None and path.stat().st_mtime > put:
+                    return 0
+                path.unlink()
+            except FileNotFoundError:
+                return 0
+            self._booked(-size)
         return size
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
@@ -139,20 +150,44 @@ class BlobDirectory:
                 continue
 
 
-def _publish(path: Path, content: bytes) -> None:
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """Blobs that stay for a time though nothing refers to them here: a letter in a topic may name them."""
+
+    blobs: BlobDirectory
+    seconds: float
+
+    def put(self, content: bytes) -> str | None:
+        """As the directory does; put again, it stays that much longer."""
+        return self.blobs.put(content, seconds=self.seconds)
+
+    def get(self, address: str) -> bytes | None:
+        """As the directory does."""
+        return self.blobs.get(address)
+
+    def collect(self, referred: Collection[str], *, now: float) -> int:
+        """As the directory does."""
+        return self.blobs.collect(referred, now=now)
+
+
+def _publish(path: Path, content: bytes, until: float) -> None:
     """Appears whole."""
     draft = path.with_name(f".{path.name}-{os.getpid()}-{threading.get_ident()}")
     try:
         draft.write_bytes(content)
+        os.utime(draft, (until, until))
         draft.replace(path)
     except OSError:
         draft.unlink(missing_ok=True)
         raise
 
 
-def _since(path: Path, listed: float) -> bool:
-    """Whether it was put again since it was listed."""
+def _touched(path: Path, size: int, until: float) -> bool:
+    """Whether it is there; it then counts as put at `until`, if not later."""
     try:
-        return path.stat().st_mtime > listed
+        there = path.stat()
     except FileNotFoundError:
         return False
+    if there.st_mtime < until:
+        os.utime(path, (until, until))
+    return there.st_size == size

@@ -115,6 +115,12 @@ class BlobSettings(Section):
     """Payloads and old panes beside a Redis store, in a folder that all processes share."""
 
     cap_bytes: int = Field(10_000_000_000, ge=1_000_000, description="Bytes of payloads; beyond it samples go without, and are counted.")
+    letter_days: float = Field(
+        30.0,
+        gt=0,
+        le=3_650,
+        description="Originals of dead letters that are too large for their topic are kept so long; at least its retention.",
+    )
 
 
 class RoleSettings(Section):

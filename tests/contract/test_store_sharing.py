@@ -454,12 +454,14 @@ def test_letters_wait_for_their_topic_oldest_first(store: Store) -> None:
     store.add_dead_letters(owed(0))
 
     assert [(found.offset, found.sent) for found in store.unsent(10)] == [(1, False), (3, False), (0, False)]
+    assert store.unsent_count() == 3
     assert [found.offset for found in store.unsent(2)] == [1, 3]
     assert [(found.offset, found.sent) for found in store.dead_letters()] == [(0, False), (3, False), (2, True), (1, False)]
 
     store.mark_sent([letter(1).id, letter(0).id, letter(2).id, "unknown"])
     store.mark_sent([])
     assert [found.offset for found in store.unsent(10)] == [3]
+    assert store.unsent_count() == 1
     assert {found.offset for found in store.dead_letters() if found.sent} == {0, 1, 2}
     assert store.dead_letter(letter(1).id).sent
 

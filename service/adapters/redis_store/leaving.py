@@ -50,6 +50,10 @@ class Leaving:
         """Dead letters that wait for their topic, oldest first."""
         return dead_letters.unsent(self._server, self._blobs, limit)
 
+    def unsent_count(self) -> int:
+        """How many wait for it."""
+        return int(self._server.ask("ZCARD", self._server.key("letters", "unsent")))
+
     def mark_sent(self, ids: Sequence[str]) -> None:
         """They have arrived in their topic."""
         dead_letters.mark_sent(self._server, ids, self._kept_letters)

@@ -62,6 +62,11 @@ def unsent(connection: Connection, limit: int) -> Sequence[DeadLetter]:
     return list(_letters(connection.execute("SELECT document, sent FROM dead_letters WHERE NOT sent ORDER BY number LIMIT ?", (limit,))))
 
 
+def unsent_count(connection: Connection) -> int:
+    """How many wait for their topic."""
+    return int(connection.execute("SELECT count(*) FROM dead_letters WHERE NOT sent").fetchone()[0])
+
+
 def mark_sent(connection: Connection, ids: Iterable[str]) -> None:
     """They have arrived in their topic."""
     connection.executemany("UPDATE dead_letters SET sent = 1 WHERE id = ?", [(letter,) for letter in ids])

@@ -61,6 +61,11 @@ class Leaving:
         with self._database.read() as connection:
             return dead_letters.unsent(connection, limit)
 
+    def unsent_count(self) -> int:
+        """How many wait for it."""
+        with self._database.read() as connection:
+            return dead_letters.unsent_count(connection)
+
     def mark_sent(self, ids: Sequence[str]) -> None:
         """They have arrived in their topic."""
         with self._database.write() as connection:

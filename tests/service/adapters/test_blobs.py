@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from service.adapters.blobs import GRACE_SECONDS, BlobDirectory
 
 NOW = 1_800_000_000.0
+DAY = 86_400.0
 LATER = NOW + 2 * GRACE_SECONDS
 
 
@@ -105,6 +107,41 @@ def test_what_was_put_lately_or_again_stays(blobs: BlobDirectory, clock: Clock) 
     assert put(blobs, b"put again") == again
     assert blobs.collect((), now=LATER) == 3
     assert (blobs.get(again), blobs.get(new)) == (b"put again", b"new")
+
+
+def test_what_others_refer_to_stays_for_a_time(blobs: BlobDirectory, clock: Clock) -> None:
+    letters = blobs.lasting(7 * DAY)
+    once, both, twice = letters.put(b"once"), letters.put(b"both"), letters.put(b"twice")
+    assert put(blobs, b"both") == both
+    clock.now += 2 * DAY
+    assert letters.put(b"twice") == twice
+
+    assert blobs.collect((), now=NOW + 7 * DAY) == 0
+    assert blobs.collect((), now=NOW + 7 * DAY + GRACE_SECONDS) == 8
+    assert [blobs.get(address or "") for address in (once, both, twice)] == [None, None, b"twice"]
+    assert letters.collect((), now=NOW + 9 * DAY + GRACE_SECONDS) == 5
+
+
+def test_what_is_put_while_it_is_collected_is_there_or_put_anew(
+    blobs: BlobDirectory, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody puts it at the last moment: between the look whether it was put lately and its removal."""
+    address, unlink = put(blobs, b"loose"), Path.unlink
+    clock.now = LATER
+    with ThreadPoolExecutor(1) as pool, closing(BlobDirectory(tmp_path, cap_bytes=1_000, clock=clock)) as other:
+
+        def late(path: Path, missing_ok: bool = False) -> None:
+            putting.append(pool.submit(other.put, b"loose"))
+            wait(putting, timeout=0.2)  # it must not be done before the file is gone
+            unlink(path, missing_ok=missing_ok)
+
+        putting: list[Future[str | None]] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", late)
+            blobs.collect((), now=LATER)
+        assert [done.result() for done in putting] == [address]
+    assert blobs.get(address) == b"loose"
+    assert blobs.stored_bytes == 5
 
 
 def test_the_oldest_goes_first(blobs: BlobDirectory, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
