@@ -16,7 +16,13 @@ from service.records import Output, Record, Request, Sample
 from service.watched import WatchedMonitor
 
 CHUNK = 512
-"""Samples between two beats: one record may hold thousands, and a slow model takes minutes for them without being stuck."""
+"""Samples embedded at once: one record may hold thousands."""
+
+BEAT_SECONDS = 0.5
+"""Between two beats, as near as the first samples tell: a slow model takes minutes for a batch without being stuck."""
+
+GROWTH = 8
+"""How many times as many samples as before are embedded at once: the first call of a model may take longer than the others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +36,12 @@ class Vectors:
 
 
 def embed_records(
-    records: Iterable[Record], monitors: Mapping[str, WatchedMonitor], observer: Observer, *, beat: Callable[[], None] = lambda: None
+    records: Iterable[Record],
+    monitors: Mapping[str, WatchedMonitor],
+    observer: Observer,
+    *,
+    beat: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Vectors:
     """Embeds every sample of the records that its monitor's embedder accepts; `beat` is called as it gets on."""
     vectors = Vectors()
@@ -42,13 +53,21 @@ def embed_records(
             elif isinstance(item, Request):
                 by_monitor.setdefault(item.monitor, []).extend(item.samples)
     for monitor in by_monitor.keys() & monitors.keys():
-        started, before = time.perf_counter(), len(vectors.rows)
-        samples = by_monitor[monitor]
-        for start in range(0, len(samples), CHUNK):
-            _embed(samples[start : start + CHUNK], monitors[monitor], vectors)
+        started, before = clock(), len(vectors.rows)
+        samples, done, chunk = by_monitor[monitor], 0, 1
+        while done < len(samples):
+            begun = clock()
+            _embed(samples[done : done + chunk], monitors[monitor], vectors)
+            done, chunk = done + chunk, _next_chunk(chunk, clock() - begun)
             beat()
-        observer.embedded(monitor, len(vectors.rows) - before, time.perf_counter() - started)
+        observer.embedded(monitor, len(vectors.rows) - before, clock() - started)
     return vectors
+
+
+def _next_chunk(chunk: int, seconds: float) -> int:
+    """As many as take `BEAT_SECONDS` at the speed of the last; one, where a single sample takes longer."""
+    likely = int(chunk * BEAT_SECONDS / seconds) if seconds > 0 else CHUNK
+    return max(1, min(likely, GROWTH * chunk, CHUNK))
 
 
 def _embed(samples: Sequence[Sample], monitor: WatchedMonitor, vectors: Vectors) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from service.settings.json_path import JsonPath
-from service.settings.section import Name, Section, Tag
+from service.settings.section import Name, Section, Tag, Topic
 
 _SHAPING: dict[str, Any] = {
     "embedder": True,
@@ -22,6 +22,8 @@ _SHAPING: dict[str, Any] = {
 }
 _LEARNING = frozenset({"order", "seed", "accept_supported"})
 """Of detection: what references are made with."""
+
+_CLOCKS_APART = timedelta(minutes=5)
 
 
 class EmbedderSettings(Section):
@@ -198,7 +200,7 @@ class PoolSettings(Section):
 class TopicSettings(Section):
     """The Kafka topic that brings the monitor's samples."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$", description="The topic; several monitors may read the same one.")
+    name: Topic = Field(description="The topic; several monitors may read the same one.")
     format: Literal["auto", "json", "cloudevents"] = Field(
         "auto", description="`auto`: CloudEvents where a record's headers say so, else JSON; the others dead-letter what is not theirs."
     )
@@ -208,8 +210,20 @@ class TopicSettings(Section):
     )
     tags: dict[Tag, str] = Field({}, max_length=16, description="Where a tag's value stands, as a JSONPath: `locale: $.user.locale`.")
     start: Literal["earliest", "latest"] | datetime = Field(
-        "earliest", description="Where a partition is read from that was never read before; a time: from the first record at or after it."
+        "earliest",
+        description="Where a partition is read from that was never read before; a time: from the first record at or after it. Of several "
+        "monitors' starts the earliest counts; where the topic is read already, a new monitor begins with the next record. `latest` passes "
+        "over what the topic held when it was first looked at: partitions added later are read from their beginning.",
     )
+
+    @field_validator("start")
+    @classmethod
+    def _not_to_come(cls, start: Literal["earliest", "latest"] | datetime) -> Literal["earliest", "latest"] | datetime:
+        if isinstance(start, datetime):
+            moment = start if start.tzinfo else start.replace(tzinfo=UTC)
+            if moment > datetime.now(UTC) + _CLOCKS_APART:
+                raise ValueError("lies in the future; write `latest` to read what is written from now on")
+        return start
 
     @field_validator("fields", "tags")
     @classmethod

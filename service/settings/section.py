@@ -12,6 +12,10 @@ Name = Annotated[
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,62}$")]
 
 
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=249)]
+"""A topic's name; Kafka takes neither `.` nor `..`."""
+
+
 class Section(BaseModel):
     """A part of the configuration: unknown fields are errors, values never change."""
 

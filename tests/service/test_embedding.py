@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
-from service.embedding import Vectors, embed_records
+from service.embedding import CHUNK, Vectors, embed_records
 from service.errors import InputError
 from service.observe import Silent
 from service.ports import Embedded
@@ -67,3 +69,32 @@ def test_logits_of_another_width_than_the_classes_say_nothing(make_monitor: Make
     sample = Sample("chat", "a", 0.0, vector(0))
     assert not embed([sample], make_monitor(model=Fragile(6), classes=("yes", "no", "maybe"))).outputs
     assert not embed([sample], make_monitor(model=Fragile(6))).outputs
+
+
+class Slow(VectorEmbedder):
+    """Takes its time for each sample."""
+
+    def __init__(self, dimension: int, seconds: float) -> None:
+        super().__init__(dimension, normalize=False)
+        self.seconds = seconds
+        self.now = 0.0
+        self.sizes: list[int] = []
+
+    def embed(self, payloads: Sequence[Payload]) -> Embedded:
+        self.now += self.seconds * len(payloads)
+        self.sizes.append(len(payloads))
+        return super().embed(payloads)
+
+
+@pytest.mark.parametrize(("seconds", "largest", "silence"), [(0.04, 12, 0.5), (3.0, 1, 3.0), (0.0001, CHUNK, 0.5)])
+def test_a_slow_model_is_heard_of_while_it_works(
+    make_monitor: MakeMonitor, vector: MakeVector, seconds: float, largest: int, silence: float
+) -> None:
+    slow, beats = Slow(6, seconds), [0.0]
+    samples = [Sample("chat", str(n), 0.0, vector(n)) for n in range(1_500)]
+    records = [Record(LOG, n, 0.0, (sample,)) for n, sample in enumerate(samples)]
+    monitors = {"chat": make_monitor(model=slow)}
+    vectors = embed_records(records, monitors, Silent(), beat=lambda: beats.append(slow.now), clock=lambda: slow.now)
+    assert len(vectors.rows) == sum(slow.sizes) == 1_500
+    assert max(slow.sizes) == largest
+    assert max(later - earlier for earlier, later in pairwise(beats)) <= silence + 1e-9

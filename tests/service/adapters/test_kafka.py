@@ -29,7 +29,7 @@ def monitor(topic: str | None, start: Start = "earliest") -> MonitorSettings:
 
 
 def test_a_topic_begins_where_the_first_of_its_monitors_wants_it() -> None:
-    early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1)  # noqa: DTZ001 - a configuration may name no zone
+    early, late = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 2, 1)  # noqa: DTZ001 - a configuration may name no zone
     monitors = [
         monitor("a", "latest"),
         monitor("a", late),
