@@ -59,20 +59,15 @@ class Intake:
         self._monitors = monitors
         self.epoch = assignment.epoch
         self._committed = self._next = assignment.offset
-        self._shapes = dict(assignment.shapes)
+        self._shapes = _Shapes(monitors, assignment.shapes)
         self._original: Original | None = None  # of the record in hand
         self._folder = Folder(assignment.partition, time=assignment.time, offset=assignment.offset)
         self._recent = RecentIds(assignment.recent_ids)
         self._join = Join(assignment.waiting)
         self._begin()
         for pane in assignment.open_panes:
-            self._folder.restore(pane, self._rules(pane.key.monitor))
+            self._folder.restore(pane, self._shapes.rules(pane.key.monitor))
         self._drop_foreign()
-
-    def _rules(self, monitor: str) -> PaneRules | None:
-        """By which panes that were left open are filled on; None closes them as they stand: their monitor is gone or of another shape."""
-        known = self._monitors.get(monitor)
-        return known.rules if known is not None and known.shape == self._shapes.get(monitor, known.shape) else None
 
     def take(self, records: Iterable[Record], vectors: Vectors) -> None:
         """Takes the partition's next records; those it has taken already are passed over."""
@@ -129,7 +124,7 @@ class Intake:
             recent_ids=self._recent.added(),
             dead_letters=tuple(self._letters),
             counts={name: len(taken) for name, taken in self._taken.items()},
-            shapes=self._new_shapes((*closed, *touched)),
+            shapes=self._shapes.news(self._concerned((*closed, *touched))),
             lost=self._lost,
         )
         outcome = Outcome(commit, self._duplicates, self._unanswered)
@@ -137,13 +132,9 @@ class Intake:
         self._begin()
         return outcome
 
-    def _new_shapes(self, panes: Iterable[Pane]) -> dict[str, int]:
-        """Of the monitors that the commit is about, where the store has yet to learn them."""
-        touched = {pane.key.monitor for pane in panes}.union(self._taken, (waiting.sample.monitor for waiting in self._join))
-        shapes = {name: self._monitors[name].shape for name in touched & self._monitors.keys()}
-        new = {name: shape for name, shape in shapes.items() if shape != self._shapes.get(name, 0)}
-        self._shapes.update(new)
-        return new
+    def _concerned(self, panes: Iterable[Pane]) -> set[str]:
+        """The monitors that a commit is about."""
+        return {pane.key.monitor for pane in panes}.union(self._taken, (waiting.sample.monitor for waiting in self._join))
 
     def _begin(self) -> None:
         """What a batch gathers."""
@@ -257,6 +248,26 @@ class Intake:
         self._letters.append(DeadLetter(self.partition, self._folder.offset, self._folder.time, rejected, self._original))
         self._original = None
         self._lose(rejected.monitor, losses.of_letter(rejected))
+
+
+class _Shapes:
+    """By which versions of the monitors the partition's panes are shaped, as the store knows them."""
+
+    def __init__(self, monitors: Mapping[str, WatchedMonitor], known: Mapping[str, int]) -> None:
+        self._monitors = monitors
+        self._known = dict(known)
+
+    def rules(self, name: str) -> PaneRules | None:
+        """By which a pane that was left open is filled on; None closes it as it stands: its monitor is gone or of another shape."""
+        monitor = self._monitors.get(name)
+        return monitor.rules if monitor is not None and monitor.shape == self._known.get(name, monitor.shape) else None
+
+    def news(self, names: Iterable[str]) -> dict[str, int]:
+        """Of these monitors, what the store has yet to learn."""
+        shapes = {name: monitor.shape for name in names if (monitor := self._monitors.get(name)) is not None}
+        new = {name: shape for name, shape in shapes.items() if shape != self._known.get(name, 0)}
+        self._known.update(new)
+        return new
 
 
 def _readers(monitors: Mapping[str, WatchedMonitor], partition: Partition) -> Iterable[str]:

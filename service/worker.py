@@ -10,19 +10,15 @@ import structlog
 
 from service.embedding import embed_records
 from service.errors import ConflictError
+from service.holding import Holding
 from service.intake import Intake, Outcome
 from service.observe import Observer
-from service.ports import Bounds, Progress, Source
-from service.records import Assignment, Partition, Record, Rejected
+from service.ports import Progress, Source
+from service.records import Partition, Record, Rejected
 from service.watched import WatchedMonitor
 
 BATCH = 512
 """Records per poll: large enough that numpy's calls cost little, small enough to be committed within a second."""
-
-SAY_WHERE = "say where to read on with `driftgate offsets reset`"
-
-LOOK_AGAIN = 2.0
-"""Seconds until a partition that can't be read on is looked at again."""
 
 log = structlog.get_logger()
 
@@ -55,14 +51,9 @@ class Worker:
         self.follow: Callable[[Collection[WatchedMonitor]], None] = lambda _: None
         """Told of the monitors whenever they change: their records are decoded as they are worked on."""
         self._awaited: frozenset[str] = frozenset()
-        self._intakes: dict[Partition, Intake] = {}
-        self._waiting: dict[Partition, float] = {}
-        """Those that can't be read on now, and when to look again."""
-        self._look = 0.0
-        """When to see whether what is held still is: where nothing comes, no commit is refused."""
+        self._holding = Holding(source, store, self._monitors, self._is_awaited)
+        self._intakes = self._holding.intakes
         self._replacements: SimpleQueue[tuple[str, WatchedMonitor | None]] = SimpleQueue()
-        self.stopped: Mapping[Partition, str] = {}
-        """Why a partition waits for a person; replaced as a whole, so that other threads may read it."""
         self.ended = False
         """True once a finite source has been taken to its end and all panes are closed."""
 
@@ -108,9 +99,17 @@ class Worker:
         self._replacements.put((name, monitor))
 
     @property
+    def stopped(self) -> Mapping[Partition, str]:
+        """Partitions of this worker that can't be read on, and why; other threads may ask."""
+        return self._holding.stopped
+
+    @property
     def partitions(self) -> tuple[Partition, ...]:
         """Those that are carried forward; other threads may ask."""
         return tuple(self._intakes.copy())
+
+    def _is_awaited(self, names: Collection[str]) -> bool:
+        return self.awaits(names)
 
     def _waits(self) -> bool:
         """Whether a sample that has come already is of a monitor that is still on its way."""
@@ -126,75 +125,8 @@ class Worker:
         self._source.alive()
 
     def _take_up(self) -> None:
-        """Lets go of what the source has given away, all of which is committed, and assigns what the worker does not hold: at the
-        start, after a failure, and when the source shows another partition."""
-        given = self._source.partitions()
-        for gone in (self._intakes.keys() | self._waiting.keys()).difference(given):
-            self._intakes.pop(gone, None)
-            self._waiting.pop(gone, None)
-            self._stop(gone, "")
-        now = time.monotonic()
-        if self._intakes and now >= self._look:
-            self._look = now + LOOK_AGAIN
-            for taken in _taken_away(self._intakes, self._store.epochs(tuple(self._intakes))):
-                log.warning("worker.partition_taken_away", partition=str(taken))
-                del self._intakes[taken]
-        for partition in given:
-            if partition not in self._intakes and self._waiting.get(partition, now) <= now:
-                self._waiting[partition] = now + LOOK_AGAIN
-                self._take(partition)
-
-    def _take(self, partition: Partition) -> None:
-        bounds = self._source.bounds(partition)
-        assignment = self._store.assign(partition, start=bounds.start)
-        if assignment.offset > bounds.end:
-            bounds = self._source.bounds(partition)  # whoever held it may have read on since the first look
-        reason = assignment.stopped or self._unreadable(assignment, bounds)
-        if reason:
-            if not assignment.stopped:
-                self._store.halt(partition, assignment.epoch, reason)
-            self._stop(partition, reason)
-            return
-        ahead = self._ahead(assignment)
-        self._stop(partition, f"another worker knows newer settings of {', '.join(ahead)}; this one waits for them" if ahead else "")
-        if not ahead:
-            self._begin(assignment, bounds)
-
-    def _begin(self, assignment: Assignment, bounds: Bounds) -> None:
-        partition, offset = assignment.partition, max(assignment.offset, bounds.first)
-        self._source.seek(partition, offset)
-        self._source.committed(partition, assignment.offset)
-        self._intakes[partition] = intake = Intake(assignment, self._monitors)
-        self._waiting.pop(partition, None)
-        log.info("worker.assigned", partition=str(partition), offset=offset, epoch=assignment.epoch)
-        if offset > assignment.offset:
-            log.error("worker.records_lost", partition=str(partition), first=assignment.offset, records=offset - assignment.offset)
-            intake.pass_over(offset)
-        self._commit(intake)
-
-    def _unreadable(self, assignment: Assignment, bounds: Bounds) -> str:
-        """Why nobody can tell where to read on; empty where all is well."""
-        partition = assignment.partition
-        if assignment.offset > bounds.end:
-            return f"offset {assignment.offset} is stored, the log ends at {bounds.end}: it was cut or replaced; {SAY_WHERE}"
-        if bounds.succeeds:
-            for held in self._store.siblings(partition):
-                if held.partition != partition and not held.retired:
-                    return f"topic {partition.topic} was deleted and made anew since offset {held.offset} was read; {SAY_WHERE}"
-        return ""
-
-    def _ahead(self, assignment: Assignment) -> tuple[str, ...]:
-        """Monitors that another worker has taken further in this partition than this one knows them: it will hear of it soon."""
-        known = {name: self._monitors[name].shape for name in assignment.shapes if name in self._monitors}
-        behind = [name for name, shape in known.items() if shape < assignment.shapes[name]]
-        return tuple(sorted(behind + [name for name in assignment.shapes.keys() - known.keys() if self.awaits([name])]))
-
-    def _stop(self, partition: Partition, reason: str) -> None:
-        if reason != self.stopped.get(partition, ""):
-            others = {other: why for other, why in self.stopped.items() if other != partition}
-            self.stopped = {**others, partition: reason} if reason else others
-            if reason:
-                log.error("worker.partition_stopped", partition=str(partition), reason=reason)
+        for intake in self._holding.renew():
+            self._commit(intake)
 
     def _replace_monitors(self) -> None:
         while True:
@@ -253,8 +185,3 @@ def _folds_alike(known: WatchedMonitor, other: WatchedMonitor | None) -> bool:
 
 def _monitors_of(records: Iterable[Record]) -> set[str]:
     return {item.monitor for record in records for item in record.items if not isinstance(item, Rejected)}
-
-
-def _taken_away(intakes: Mapping[Partition, Intake], epochs: Mapping[Partition, int]) -> list[Partition]:
-    """Those that somebody else has taken up meanwhile, or a person has sent elsewhere."""
-    return [partition for partition, intake in intakes.items() if epochs.get(partition, intake.epoch) != intake.epoch]

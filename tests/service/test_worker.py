@@ -357,7 +357,7 @@ def test_what_the_log_let_go_of_is_counted_and_reading_goes_on(store: SqliteStor
 def test_an_offset_beyond_the_log_stops_the_partition_until_a_person_says_where_to_read_on(
     store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.worker.LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("service.holding.LOOK_AGAIN", 0.0)
     log = records(sample(n) for n in range(20))
     Worker(Shared(log), store, {"chat": make_monitor()}, Silent()).step(NO_TIME)
     cut = Shared(log[:5])
@@ -378,7 +378,7 @@ def test_an_offset_beyond_the_log_stops_the_partition_until_a_person_says_where_
 def test_a_topic_made_anew_stops_until_a_person_says_where_to_read_on(
     store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.worker.LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("service.holding.LOOK_AGAIN", 0.0)
     Worker(Shared(records(sample(n) for n in range(20))), store, {"chat": make_monitor()}, Silent()).step(NO_TIME)
     anew = Partition(LOG.topic, "beef")
     source = Shared(records((sample(n) for n in range(20, 30)), partition=anew))
@@ -395,7 +395,7 @@ def test_a_topic_made_anew_stops_until_a_person_says_where_to_read_on(
 def test_a_worker_that_knows_an_older_shape_leaves_the_partition_alone(
     store: SqliteStore, make_monitor: MakeMonitor, sample: MakeSample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.worker.LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("service.holding.LOOK_AGAIN", 0.0)
     log = records(sample(n) for n in range(20))
     older, newer = make_monitor(), replace(make_monitor(version=2), shape=2)
     behind = Worker(Shared(log), store, {"chat": replace(older, shape=1)}, Silent(), batch=5)
@@ -415,7 +415,7 @@ def test_a_worker_that_knows_an_older_shape_leaves_the_partition_alone(
 def test_a_worker_that_has_yet_to_load_a_monitor_leaves_its_partition_alone(
     store: SqliteStore, make_monitor: MakeMonitor, request_of: MakeRequest, sample: MakeSample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.worker.LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("service.holding.LOOK_AGAIN", 0.0)
     log, known = records([request_of("e"), sample(1), sample(2)]), replace(make_monitor(**JOINED), shape=1)
     Worker(Shared(log), store, {"chat": known}, Silent(), batch=2).step(NO_TIME)
     late = Worker(Shared(log), store, {}, Silent())

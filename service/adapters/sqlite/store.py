@@ -33,7 +33,7 @@ class SqliteStore(Leaving):
         dead_letters: tuple[int, int] = (100_000, 500_000_000),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._pool_rows = dict(pool_rows or {})
+        self._pool_rows = {} if pool_rows is None else pool_rows  # as it is given: it may change
         self._pool_bytes = pool_bytes
         self._kept_panes = panes
         self._clock = clock
