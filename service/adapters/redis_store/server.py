@@ -139,6 +139,8 @@ def answered() -> Iterator[None]:
 def explained(error: RedisError) -> DriftgateError:
     """What it means, and what to do."""
     said = _WHERE.sub("", str(error))
+    if isinstance(error, OutOfMemoryError):
+        said = f"OOM {said.removeprefix('OOM ')}"  # what people search for; the client cuts it
     code, _, text = said.partition(" ")
     if code in _OURS:
         return _OURS[code](text)

@@ -167,7 +167,10 @@ def test_what_can_not_help_to_try_again(error: RedisError, kind: type[DriftgateE
 @pytest.mark.parametrize(
     ("error", "remedy"),
     [
-        (OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), "raise maxmemory"),
+        (
+            OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+            "Redis: OOM command not allowed when used memory > 'maxmemory'; raise maxmemory",
+        ),
         (redis.ConnectionError("Connection refused"), "see whether it runs"),
         (redis.TimeoutError("Timeout reading from socket"), "does not answer in time"),
         (redis.BusyLoadingError("Redis is loading the dataset in memory"), "wait"),
