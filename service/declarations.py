@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from service.errors import ArtefactError, ConfigurationError, ConflictError, NotFoundError
+from service.errors import ArtefactError, ConfigurationError, ConflictError, InputError, NotFoundError
 from service.ports import Store
 from service.records import Declaration, DeclarationState, Step
 from service.settings import MonitorSettings
@@ -188,6 +188,9 @@ class Declarations:
 
     def _written(self, settings: MonitorSettings, origin: str, *, actor: str = "driftgate") -> Declaration | None:
         """The declaration of these settings; None where it stands already."""
+        if settings.topic is not None and settings.topic.begins_after(self._clock()):
+            message = f"monitor {settings.name}: topic.start lies in the future; write `latest` to read what is written from now on"
+            raise InputError("start", message)
         document = settings.model_dump(mode="json")
         before = self._known.documents.get(settings.name)
         if before is None:

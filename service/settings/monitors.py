@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -23,7 +23,8 @@ _SHAPING: dict[str, Any] = {
 _LEARNING = frozenset({"order", "seed", "accept_supported"})
 """Of detection: what references are made with."""
 
-_CLOCKS_APART = timedelta(minutes=5)
+_CLOCKS_APART = 300.0
+"""Seconds."""
 
 
 class EmbedderSettings(Section):
@@ -216,14 +217,11 @@ class TopicSettings(Section):
         "over what the topic held when it was first looked at: partitions added later are read from their beginning.",
     )
 
-    @field_validator("start")
-    @classmethod
-    def _not_to_come(cls, start: Literal["earliest", "latest"] | datetime) -> Literal["earliest", "latest"] | datetime:
-        if isinstance(start, datetime):
-            moment = start if start.tzinfo else start.replace(tzinfo=UTC)
-            if moment > datetime.now(UTC) + _CLOCKS_APART:
-                raise ValueError("lies in the future; write `latest` to read what is written from now on")
-        return start
+    def begins_after(self, now: float) -> bool:
+        """Whether `start` lies in the future, by more than clocks are apart."""
+        if not isinstance(self.start, datetime):
+            return False
+        return (self.start if self.start.tzinfo else self.start.replace(tzinfo=UTC)).timestamp() > now + _CLOCKS_APART
 
     @field_validator("fields", "tags")
     @classmethod

@@ -11,7 +11,7 @@ import pytest
 
 from service.adapters.sqlite import SqliteStore
 from service.declarations import API, PROGRAM, Declarations
-from service.errors import ArtefactError, ConfigurationError, ConflictError, NotFoundError
+from service.errors import ArtefactError, ConfigurationError, ConflictError, InputError, NotFoundError
 from service.records import Declaration, DeclarationState
 from service.settings import MonitorSettings
 
@@ -185,3 +185,10 @@ def test_settings_of_another_driftgate_leave_the_known_ones_in_force(declaration
     newer = store.get(Declaration, "chat")
     store.save(replace(newer, settings={**newer.settings, "tomorrow": True}, version=2))
     assert declarations.look()["chat"].version == 1
+
+
+def test_a_start_to_come_is_refused(declarations: Declarations, file: str) -> None:
+    """Nothing tells the offset at which it will be: reading would begin at once."""
+    with pytest.raises(InputError, match=r"topic\.start lies in the future"):
+        declarations.publish([monitor(topic={"name": "chats", "start": "2999-01-01T00:00:00Z"})], file)
+    declarations.publish([monitor(topic={"name": "chats", "start": "2025-01-01T00:00:00Z"})], file)
