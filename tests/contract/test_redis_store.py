@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from detectors import Summary
 from service.adapters.blobs import GRACE_SECONDS, BlobDirectory
 from service.adapters.pane_segments import PaneSegments
-from service.adapters.redis_store import Gravity, RedisStore, connect, connecting, decisions, examine, opening, partitions
+from service.adapters.redis_store import Gravity, RedisStore, connect, connecting, decisions, examine, opening, partitions, pool
 from service.adapters.redis_store import server as keys
 from service.adapters.redis_store.server import Server
 from service.errors import ArtefactError, ConfigurationError, ConflictError, DriftgateError, UnavailableError
@@ -41,6 +41,7 @@ from service.records import (
     Measured,
     Original,
     OutboxItem,
+    Output,
     Pane,
     PaneKey,
     Partition,
@@ -62,6 +63,7 @@ pytestmark = pytest.mark.server("redis-server")
 PARTITION = Partition("samples", "topic-1")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "redis.md"
 CAP = 10_000_000
+LARGE = b"x" * 2_000_000
 
 Open = Callable[..., RedisStore]
 
@@ -631,6 +633,65 @@ def test_what_waits_for_its_topic_is_not_trimmed(open_shared: Open) -> None:
     assert [x.offset for x in store.unsent(10)] == [1, 3, 5]
     store.mark_sent([letter(1).id, letter(3).id])
     assert [x.offset for x in store.dead_letters()] == [5, 4, 3]
+
+
+def sent_bytes(send: Callable[[], object]) -> int:
+    with mock.patch.object(redis.Redis, "execute_command", autospec=True, side_effect=redis.Redis.execute_command) as sent:
+        send()
+    return sum(len(part) for call in sent.call_args_list for part in call.args if isinstance(part, bytes))
+
+
+def test_a_commit_is_bounded_whatever_was_rejected(open_shared: Open) -> None:
+    store = open_shared()
+    record = Original(b"key", b"v" * 59_000, (("h", b"1"),), 4.0)
+    rejected = Rejected("not_json", "m" * 3_000, b"i" * 60_000, 0, "chat")
+    letters = tuple(letter(n, rejected=rejected, original=record) for n in range(1_000))
+
+    assert sent_bytes(lambda: store.commit(step(store.assign(PARTITION), 0, dead_letters=letters))) < 8_200_000 + 1_000 * 2_200
+
+    newest, *_, oldest = store.dead_letters(limit=1_000)
+    assert (newest.original, oldest.original) == (record, record)
+    assert (len(newest.rejected.original), len(newest.rejected.message)) == (1_000, 1_000)
+    assert oldest.rejected == rejected
+
+
+@pytest.mark.parametrize("record", [Original(LARGE, b"v"), Original(b"k", LARGE, (), 4.0), Original(None, None, (("h", LARGE),))])
+def test_large_originals_lie_in_the_blobs_whatever_of_them_is_large(open_shared: Open, record: Original) -> None:
+    store = open_shared()
+
+    assert sent_bytes(lambda: store.add_dead_letters([letter(0, original=record)])) < 1_000
+
+    assert store.dead_letter(letter(0).id).original == record
+
+
+def test_no_more_letters_are_sent_than_are_kept(open_shared: Open) -> None:
+    store = open_shared(dead_letters=(3, 10_000_000))
+    letters = tuple(letter(n, sent=n != 5) for n in range(2_000))
+
+    assert sent_bytes(lambda: store.commit(step(store.assign(PARTITION), 0, dead_letters=letters))) < 5_000
+
+    assert [found.offset for found in store.dead_letters()] == [1_999, 1_998, 1_997, 5]
+
+
+def test_rows_beyond_a_commit_s_bytes_are_the_newest(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "COMMIT_BYTES", 100_000)
+    store = open_shared()
+    held = store.assign(PARTITION)
+    wide = Output(probabilities=(0.001,) * 1_000)
+    store.commit(step(held, 0, pooled=tuple(pooled(n) for n in range(8))))
+    rows = tuple(replace(pooled(n), output=wide, monitor=name) for n in range(8, 108) for name in ("chat", "search"))
+    few = (replace(pooled(108), monitor="mail"),)
+
+    assert sent_bytes(lambda: store.commit(step(held, 8, pooled=(*rows, *few)))) < 110_000
+
+    for name in ("chat", "search"):
+        kept = [row.offset for row in store.pool(name)]
+        assert kept == list(range(108 - len(kept), 108))
+        assert len(kept) == 5
+        assert store.pool_begins(name) == kept[0]
+    assert [row.offset for row in store.pool("mail")] == [108]
+    store.commit(step(held, 16, pooled=tuple(pooled(n) for n in range(108, 111))))
+    assert [row.offset for row in store.pool("chat")] == list(range(103, 111))
 
 
 def test_a_commit_is_one_round_trip_of_known_size(open_shared: Open) -> None:

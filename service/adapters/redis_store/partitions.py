@@ -71,7 +71,7 @@ def _given(commit: Commit, limits: Limits, blobs: Blobs) -> Mapping[str, Any]:
         "answered": [codec.waiting_field(event, index) for event, index in commit.answered],
         "ids": commit.recent_ids[-RECENT_IDS:].astype("<u8", copy=False).tobytes(),
         "remembered": RECENT_IDS,
-        "letters": dead_letters.packed(commit.dead_letters, blobs),
+        "letters": dead_letters.packed(commit.dead_letters, limits.letters[0], blobs),
         "keep_letters": limits.letters[0],
         "keep_letter_bytes": limits.letters[1],
     }

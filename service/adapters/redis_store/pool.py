@@ -21,6 +21,9 @@ from service.records import Output, Partition, Payload, Pooled
 
 DEFAULT_ROWS = 8_000
 
+COMMIT_BYTES = 64_000_000
+"""Of one commit's rows; where it brings more, the newest share of each monitor's is all that its pool then holds."""
+
 Facts: TypeAlias = tuple[dict[str, str], Output | None, str | None]
 """What a sample says of itself: segments, output, label."""
 
@@ -55,8 +58,14 @@ class PoolBounds:
 
 def chunks(samples: Sequence[Pooled], capacity: Mapping[str, int], blobs: Blobs) -> Iterator[Mapping[str, Any]]:
     """What a commit adds to the pools: no more of a monitor than its pool holds."""
-    for name in dict.fromkeys(sample.monitor for sample in samples):
-        mine, size = [sample for sample in samples if sample.monitor == name], capacity.get(name, DEFAULT_ROWS)
+    by_monitor = dict[str, list[Pooled]]()
+    for sample in samples:
+        by_monitor.setdefault(sample.monitor, []).append(sample)
+    sizes = {name: capacity.get(name, DEFAULT_ROWS) for name in by_monitor}
+    weight = sum(_weight(sample) for name, mine in by_monitor.items() for sample in mine[-sizes[name] :])
+    share = min(COMMIT_BYTES / max(weight, 1), 1.0)
+    for name, mine in by_monitor.items():
+        size = sizes[name] if share == 1.0 else max(int(share * min(len(mine), sizes[name])), 1)
         before = len(mine) - len(mine[-size:])
         for _, same in groupby(mine[-size:], key=lambda sample: (sample.partition, sample.embedding.size)):
             rows = list(same)
@@ -71,6 +80,13 @@ def chunks(samples: Sequence[Pooled], capacity: Mapping[str, int], blobs: Blobs)
                 "payloads": any(kept),
             }
             before = 0
+
+
+def _weight(sample: Pooled) -> int:
+    """About how many bytes it takes."""
+    output = sample.output or Output()
+    numbers = len(output.probabilities or ()) + len(output.logits or ())
+    return 200 + sample.embedding.size * 2 + numbers * 9 + sum(map(len, sample.segments.values()))
 
 
 def _pack_columns(rows: Sequence[Pooled], kept: list[Kept | None]) -> bytes:
