@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
+from typing import TypeAlias
 
 import structlog
 from kafka.errors import InvalidTimestampError
@@ -12,16 +14,25 @@ from service.adapters.kafka.connection import Cluster
 from service.adapters.kafka.writing import TOO_LARGE, Message, Writer
 from service.errors import DriftgateError
 from service.ports import Blobs
-from service.records import KEPT_BYTES, DeadLetter
+from service.records import KEPT_BYTES, DeadLetter, Original
+
+Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 
 CONNECT = "__connect.errors."
 OWN = "__driftgate.errors."
+
+KEPT_KEY = 1_000
+"""Bytes of a key that are kept where a letter is too large."""
+
+KEPT_HEADERS = 2_000
+"""Bytes of all names and values of headers, likewise."""
 
 log = structlog.get_logger()
 
 
 class KafkaDeadLetters:
-    """The original's key, value, headers and time, and beside them why. One that is too large for the topic goes to a blob."""
+    """The original's key, value, headers and time, and after them why. Of one that is too large for the topic the value goes to a blob,
+    and the letter holds the beginning of each."""
 
     def __init__(self, cluster: Cluster, topic: str, blobs: Blobs | None = None, *, seconds: float = 5.0) -> None:
         self._topic = topic
@@ -51,27 +62,36 @@ class KafkaDeadLetters:
         return [(letter, error) for letter, error in zip(letters, outcomes, strict=True) if error is not None]
 
     def _whole(self, letter: DeadLetter) -> Message:
-        return self._message(letter, _value(letter), {})
+        original = letter.original or Original(None, None)
+        headers = (*original.headers, *reasons(letter))
+        return Message(self._topic, _value(letter), original.key, headers, _time(letter))
 
     def _mended(self, letter: DeadLetter) -> Message:
         """Under today's date, as the topic takes no other; of a large one the beginning, and where the whole of it is kept."""
-        value = _value(letter)
+        whole = self._whole(letter)
+        original, value = letter.original or Original(None, None), whole.value
+        key, headers = original.key, _first_of(original.headers)
         told = {"original.timestamp": str(int(_time(letter) * 1000))}
         if len(value) > KEPT_BYTES:
             address = self._blobs.put(value) if self._blobs else None
             told |= {"original.bytes": str(len(value)), **({"original.blob": address} if address else {})}
-        return replace(self._message(letter, value[:KEPT_BYTES], told), time=0.0)
-
-    def _message(self, letter: DeadLetter, value: bytes, more: Mapping[str, str]) -> Message:
-        original = letter.original
-        kept = original.headers if original else ()
-        there = {name for name, _ in kept}
-        added = tuple(header for header in (*reasons(letter), *_headers(OWN, more)) if header[0] not in there)
-        return Message(self._topic, value, original.key if original else None, (*kept, *added), _time(letter))
+        if key is not None and len(key) > KEPT_KEY:
+            told["original.key.bytes"] = str(len(key))
+            key = key[:KEPT_KEY]
+        if len(headers) < len(original.headers):
+            told["original.headers"] = str(len(original.headers))
+        return replace(whole, value=value[:KEPT_BYTES], key=key, headers=(*headers, *reasons(letter), *_headers(OWN, told)), time=0.0)
 
 
-def reasons(letter: DeadLetter) -> tuple[tuple[str, bytes], ...]:
-    """Where it stood and why it could not be used."""
+def _first_of(headers: Headers) -> Headers:
+    """As many as `KEPT_HEADERS` has room for."""
+    sizes = accumulate(len(name.encode()) + len(value) for name, value in headers)
+    return headers[: sum(size <= KEPT_HEADERS for size in sizes)]
+
+
+def reasons(letter: DeadLetter) -> Headers:
+    """Where it stood and why it could not be used. They follow the original's own, as those of Connect do: of two letters about one
+    record the later one counts."""
     rejected = letter.rejected
     connect = {
         "topic": letter.partition.topic,
@@ -89,7 +109,7 @@ def reasons(letter: DeadLetter) -> tuple[tuple[str, bytes], ...]:
     return (*_headers(CONNECT, connect), *_headers(OWN, own))
 
 
-def _headers(prefix: str, values: Mapping[str, str]) -> tuple[tuple[str, bytes], ...]:
+def _headers(prefix: str, values: Mapping[str, str]) -> Headers:
     return tuple((prefix + name, value.encode()) for name, value in values.items())
 
 
