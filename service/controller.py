@@ -160,8 +160,8 @@ class Controller:
     def _restore(self) -> bool:
         """From the last checkpoint on, decided entries are applied again: the same log gives the same state.
 
-        What they change all the same, as the settings have changed since, is written with the next decision. False if another
-        reference decided last: then nothing is known but how far.
+        What they change all the same, as another version of driftgate may decide otherwise, is written with the next decision. False
+        if another reference decided last: then nothing is known but how far.
         """
         streams = MonitorStreams(self._settings, self._reference)
         decided, covered, checkpoint = self._store.decided(self.monitor)

@@ -129,6 +129,8 @@ class PaneSegments:
     def _panes(self, monitor: str, after: int, until: int) -> Iterator[tuple[int, bytes]]:
         segments = self._segments(monitor)
         begins = _start(segments, until)
+        if begins is None and any(segment.starts and segment.after >= until for segment in segments):
+            return  # the retention took all of it meanwhile
         at = max(after, begins.after) if begins else after
         while at < until:
             segment = _holding(segments, at)
