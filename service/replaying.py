@@ -10,7 +10,8 @@ from service.errors import ConflictError
 from service.ports import Sink, Topics
 from service.records import DeadLetter, Original, Rejected
 
-CONNECT = "__connect.errors."
+REASONS = ("__connect.errors.", "__driftgate.errors.")
+"""How headers begin that say why a record could not be used before."""
 
 
 def replay(letter: DeadLetter, topics: Topics | None, sink: Callable[[], Sink], *, now: float) -> str:
@@ -18,7 +19,7 @@ def replay(letter: DeadLetter, topics: Topics | None, sink: Callable[[], Sink], 
     original = letter.original
     if original is not None and topics is not None:
         _refuse_refused(letter, original)
-        kept = tuple(header for header in original.headers if not header[0].startswith(CONNECT))
+        kept = tuple(header for header in original.headers if not header[0].startswith(REASONS))
         topics.write(letter.partition.topic, replace(original, headers=kept))
         return letter.partition.topic
     item = envelope.decode(letter.rejected.original)

@@ -7,8 +7,8 @@ from service.adapters.kafka.dead_letters import KafkaDeadLetters
 from service.adapters.kafka.range_source import RangeSource, stretches_between
 from service.adapters.kafka.reading import Decode
 from service.adapters.kafka.sink import KafkaSink
-from service.adapters.kafka.source import KafkaSource, Start
-from service.adapters.kafka.starting import starts
+from service.adapters.kafka.source import KafkaSource
+from service.adapters.kafka.starting import Start, starts
 from service.adapters.kafka.topics import KafkaTopics
 
 __all__ = [

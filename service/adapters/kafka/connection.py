@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
 from pydantic import SecretStr
@@ -161,10 +161,31 @@ def reaches_group(consumer: KafkaConsumer) -> bool:
     return not consumer._coordinator.coordinator_unknown()
 
 
-def unreadable(consumer: KafkaConsumer, topics: Mapping[str, object]) -> tuple[str, ...]:
+def unreadable(consumer: KafkaConsumer, topics: Iterable[str]) -> tuple[str, ...]:
     """Those of the topics that are not there, or that we may not see, by the last metadata; as above."""
     metadata = consumer._cluster
-    return tuple(sorted(topic for topic in topics if topic in metadata.unauthorized_topics or not metadata.partitions_for_topic(topic)))
+    return tuple(sorted(topic for topic in topics if hidden(consumer, topic) or not metadata.partitions_for_topic(topic)))
+
+
+def hidden(consumer: KafkaConsumer, topic: str) -> bool:
+    """Whether we may not see it, by the last metadata; as above."""
+    return topic in consumer._cluster.unauthorized_topics
+
+
+def has_leader(consumer: KafkaConsumer, place: TopicPartition) -> bool:
+    """Whether a broker answers for the partition, by the last metadata; as above."""
+    return consumer._cluster.leader_for_partition(place) not in (None, -1)
+
+
+def position(consumer: KafkaConsumer, place: TopicPartition) -> int | None:
+    """Of the next record that comes, past what transactions and compaction leave without one; asks nobody, unlike the public word."""
+    state = consumer._subscription.assignment.get(place)
+    return state.position.offset if state is not None and state.position is not None else None
+
+
+def committed(consumer: KafkaConsumer, places: Sequence[TopicPartition]) -> set[int]:
+    """Numbers of the partitions that the group has an offset of; one question for all, unlike the public word."""
+    return {place.partition for place in consumer._coordinator.fetch_committed_offsets(places, timeout_ms=ANSWER_MS)}
 
 
 def _security(tls: TlsSettings | None, sasl: SaslSettings | None, password: SecretStr | None) -> Mapping[str, Any]:

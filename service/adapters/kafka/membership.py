@@ -9,6 +9,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from service.adapters.kafka.mirror import OffsetMirror
+from service.adapters.kafka.setting_aside import SetAside
 
 log = structlog.get_logger()
 
@@ -21,8 +22,9 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
     nobody before this member joins again, and only its next poll does.
     """
 
-    def __init__(self, consumer: KafkaConsumer, mirror: OffsetMirror, clock: Callable[[], float]) -> None:
+    def __init__(self, consumer: KafkaConsumer, mirror: OffsetMirror, aside: SetAside, clock: Callable[[], float]) -> None:
         self.consumer = consumer
+        self.aside = aside
         self._mirror = mirror
         self._clock = clock
         self.left: set[TopicPartition] = set()

@@ -7,6 +7,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
+from service.adapters.kafka.connection import position
+
 EVERY = 1.0
 """Seconds between two mirrored states: a request each batch would cost more than it tells."""
 
@@ -20,6 +22,8 @@ class OffsetMirror:
 
     def __init__(self) -> None:
         self.offsets: dict[TopicPartition, int] = {}
+        self._given: dict[TopicPartition, int] = {}
+        """What follows the last record that the worker was given."""
         self._shown: dict[TopicPartition, int] = {}
         self._due = 0.0
 
@@ -27,8 +31,20 @@ class OffsetMirror:
         """Everything before `offset` is in the store."""
         self.offsets[partition] = offset
 
+    def give(self, partition: TopicPartition, offset: int) -> None:
+        """The worker has been given everything before `offset`."""
+        self._given[partition] = offset
+
+    def follow(self, consumer: KafkaConsumer) -> None:
+        """Past offsets without a record, which no worker is given: a transaction's end would look like a record that nobody reads."""
+        for partition, given in self._given.items():
+            behind = self.offsets.get(partition, -1)
+            if behind >= given:
+                self.offsets[partition] = max(behind, position(consumer, partition) or 0)
+
     def drop(self, partition: TopicPartition) -> None:
         """Somebody else's from now on."""
+        self._given.pop(partition, None)
         self.offsets.pop(partition, None)
         self._shown.pop(partition, None)
 

@@ -3,12 +3,17 @@
 A join that a changed topic or subscription began is forgotten once a poll ends before it does, and the member is silent for ever:
 `joining` asks for it by name. One that ended between two polls is thrown away and begun anew, which makes every other member join
 again: `carry` keeps it. What was fetched of a partition before it was paused may keep it from being fetched again: `seek` drops it.
+One topic that may not be seen hides what changes in all others: `overlook` keeps it out of sight.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+from typing import Any
+
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import MemberState
+from kafka.util import WeakMethod
 
 
 def joining(consumer: KafkaConsumer) -> bool:
@@ -50,4 +55,28 @@ def seek(consumer: KafkaConsumer, partition: TopicPartition, offset: int) -> Non
     fetcher = consumer._fetcher
     for parked in (fetcher._paused_partition_records, fetcher._paused_completed_fetches):
         parked.pop(partition, None)
+    in_hand = fetcher._next_partition_records
+    if in_hand is not None and in_hand.topic_partition == partition:
+        in_hand.drain()
+        fetcher._next_partition_records = None
     consumer.seek(partition, offset)
+
+
+def overlook(consumer: KafkaConsumer) -> KafkaConsumer:
+    """The same consumer, which follows the topics that it may see."""
+    metadata, follow = consumer._cluster, consumer._coordinator._handle_metadata_update
+    metadata.remove_listener(WeakMethod(follow))
+    metadata.add_listener(lambda cluster: follow(_Seen(cluster)))
+    return consumer
+
+
+class _Seen:
+    """Metadata without what may not be seen."""
+
+    unauthorized_topics: AbstractSet[str] = frozenset()
+
+    def __init__(self, metadata: Any) -> None:
+        self._metadata = metadata
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._metadata, name)

@@ -10,28 +10,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import FencedInstanceIdError, KafkaError, LogTruncationError, OffsetOutOfRangeError
 
-from service.adapters.kafka.connection import ANSWER_MS, Cluster, reaches_group, topic_id, unreadable
+from service.adapters.kafka.connection import ANSWER_MS, Cluster, has_leader, reaches_group, topic_id, unreadable
 from service.adapters.kafka.membership import Membership
 from service.adapters.kafka.mirror import OffsetMirror
 from service.adapters.kafka.reading import Decode, Reading
-from service.adapters.kafka.remedies import carry, join, joining, seek
+from service.adapters.kafka.remedies import carry, join, joining, overlook, seek
+from service.adapters.kafka.setting_aside import SetAside
+from service.adapters.kafka.starting import Beginnings, Start
 from service.errors import DriftgateError
 from service.ports import Bounds
 from service.records import Partition, Record
 
-Start: TypeAlias = Literal["earliest", "latest"] | datetime
-"""Where a partition is read from that was never read before."""
-
 ALIVE_EVERY = 1.0
 """Seconds between two signs of life."""
+
+LEAST_SILENCE = 5.0
+"""Seconds between two signs of life for which nobody is given up, beyond the wait of a rebalance: one slow sample may take them."""
 
 JOIN_MS = 250
 """How long a sign of life waits for the group while it is joined."""
@@ -54,6 +55,7 @@ class KafkaSource:
         self._cluster = cluster
         self._clock = clock
         self._mirror = OffsetMirror()
+        self._beginnings = Beginnings()
         self._member: Membership | None = None
         self._fenced: DriftgateError | None = None
         self._held: dict[TopicPartition, Partition] = {}
@@ -77,9 +79,11 @@ class KafkaSource:
             now = self._clock()
             if now - self._polled >= ALIVE_EVERY:
                 self._beat(member.consumer)
+            self._beginnings.look(member.consumer, self._watched[0], now)
             self._settle(member)
+            self._mirror.follow(member.consumer)
             self._mirror.show(member.consumer, now)
-            self._report(member.consumer)
+            self._report(member)
         return tuple(self._held.values())
 
     def bounds(self, partition: Partition) -> Bounds:
@@ -88,9 +92,10 @@ class KafkaSource:
         with self._joined() as member:
             first = member.consumer.beginning_offsets([known], timeout_ms=ANSWER_MS)[known]
             end = member.consumer.end_offsets([known], timeout_ms=ANSWER_MS)[known]
-            start = self._start(member.consumer, known, first, end)
+            start = self._watched[0].get(known.topic, "earliest")
+            begin = self._beginnings.offset(member.consumer, start, partition, first=first, end=end)
         self._ends[known] = end
-        return Bounds(first, end, start, succeeds=True)
+        return Bounds(first, end, begin, succeeds=True)
 
     def seek(self, partition: Partition, offset: int) -> None:
         """The next `poll` of the partition starts at `offset`."""
@@ -98,6 +103,8 @@ class KafkaSource:
         with self._joined() as member:
             if known in member.consumer.assignment():
                 seek(member.consumer, known, offset)
+                member.aside.drop(known)
+                self._mirror.give(known, offset)
                 self._sought.add(known)
 
     def poll(self, limit: int, timeout: float) -> Sequence[Record]:
@@ -109,7 +116,7 @@ class KafkaSource:
                 partition = self._of(member, known)
                 if partition is not None:
                     records.extend(reading.record(partition, each) for each in found)
-                    self._ends[known] = max(member.consumer.highwater(known) or 0, found[-1].offset + 1)
+                    self._mirror.give(known, found[-1].offset + 1)
         return records
 
     def committed(self, partition: Partition, offset: int) -> None:
@@ -154,7 +161,9 @@ class KafkaSource:
         if self._fenced is not None:
             raise self._fenced
         if self._member is None:
-            self._member = Membership(carry(_member_of_group(self._cluster)), self._mirror, self._clock)
+            consumer = overlook(carry(_member_of_group(self._cluster)))
+            aside = SetAside(consumer, self._clock, self._cluster.explain)
+            self._member = Membership(consumer, self._mirror, aside, self._clock)
             self._held.clear()
             self._sought.clear()
         member = self._member
@@ -188,14 +197,15 @@ class KafkaSource:
             self._sought.discard(known)
             self._ends.pop(known, None)
             self._mirror.drop(known)
+            member.aside.drop(known)
         for known in sorted(given - self._held.keys() - left):
             identity = topic_id(member.consumer, known.topic)
-            if identity is not None:
+            if identity is not None and has_leader(member.consumer, known):
                 self._held[known] = Partition(known.topic, identity, known.partition)
 
     def _fetch(self, member: Membership, limit: int, timeout: float) -> Mapping[TopicPartition, Sequence[Any]]:
         consumer = member.consumer
-        consumer.resume(*((self._sought & consumer.assignment()) - member.left))
+        consumer.resume(*((self._sought & consumer.assignment()) - member.left - member.aside.waiting()))
         self._polled = self._clock()
         joining(consumer)
         try:
@@ -223,23 +233,12 @@ class KafkaSource:
         if known in member.consumer.assignment():
             member.consumer.pause(known)
 
-    def _start(self, consumer: KafkaConsumer, known: TopicPartition, first: int, end: int) -> int:
-        start = self._watched[0].get(known.topic, "earliest")
-        if isinstance(start, datetime):
-            moment = start if start.tzinfo else start.replace(tzinfo=UTC)
-            found = consumer.offsets_for_times({known: int(moment.timestamp() * 1000)}, timeout_ms=ANSWER_MS)[known]
-            return end if found is None else int(found.offset)
-        return first if start == "earliest" else end
-
-    def _report(self, consumer: KafkaConsumer) -> None:
-        offsets = self._mirror.offsets
-        self.lags = {
-            partition: max(self._ends[known] - offsets[known], 0)
-            for known, partition in self._held.items()
-            if known in self._ends and known in offsets
-        }
-        absent = "; ".join(self._cluster.absent(topic) for topic in unreadable(consumer, self._watched[0]))
-        self.waits_for = absent or ("" if reaches_group(consumer) else "the brokers")
+    def _report(self, member: Membership) -> None:
+        consumer, offsets = member.consumer, self._mirror.offsets
+        ends = {known: consumer.highwater(known) or self._ends.get(known, 0) for known in self._held}
+        self.lags = {partition: max(ends[known] - offsets[known], 0) for known, partition in self._held.items() if known in offsets}
+        absent = [self._cluster.absent(topic) for topic in unreadable(consumer, self._watched[0])]
+        self.waits_for = "; ".join([*absent, *member.aside.reasons]) or ("" if reaches_group(consumer) else "the brokers")
 
 
 def _member_of_group(cluster: Cluster) -> KafkaConsumer:
@@ -252,7 +251,7 @@ def _member_of_group(cluster: Cluster) -> KafkaConsumer:
         auto_offset_reset="none",
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=min(3_000, session_ms // 3),
-        max_poll_interval_ms=int(settings.handover_seconds * 1500),  # the wait of a rebalance, and half as long for the act itself
+        max_poll_interval_ms=int(1000 * (settings.handover_seconds + max(settings.handover_seconds / 2, LEAST_SILENCE))),
         metadata_max_age_ms=METADATA_MS,
         max_partition_fetch_bytes=FETCH_BYTES,
         metrics_enabled=False,
