@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 import structlog
@@ -24,6 +25,9 @@ _TALKATIVE = {
 }
 """Libraries that would log every request, with addresses that may hold secrets of others, or every turn of their loops, or at each attempt
 what driftgate says once; and from what on they are heard."""
+
+_CLIENTS = ("kafka",)
+"""Libraries that tell each attempt of theirs, while driftgate says once what is wrong and what to do."""
 
 _SECRET_KEY = re.compile(r"(^|[_-])(token|secret|authorization|password|signature|cookie)s?$", re.IGNORECASE)
 _SECRET_TEXT = (
@@ -58,8 +62,29 @@ def _event_first(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return {**head, **event}
 
 
-def configure(*, level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Sends structlog's and the standard library's records the same way; once, at start."""
+class Sparing(logging.Filter):
+    """Lets through the worst of what clients say by themselves, and that once a minute from each line of their code."""
+
+    def __init__(self, least: int, *, seconds: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._least = least
+        self._seconds = seconds
+        self._clock = clock
+        self._said: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is shown."""
+        if not record.name.startswith(_CLIENTS):
+            return True
+        place, now = (record.pathname, record.lineno), self._clock()
+        if record.levelno < self._least or now - self._said.get(place, float("-inf")) < self._seconds:
+            return False
+        self._said[place] = now
+        return True
+
+
+def configure(*, level: str = "INFO", clients: str = "ERROR", stream: TextIO | None = None) -> None:
+    """Sends structlog's and the standard library's records the same way; once, at start. `clients`: their least level."""
     out = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -75,6 +100,7 @@ def configure(*, level: str = "INFO", stream: TextIO | None = None) -> None:
     )
     handler = logging.StreamHandler(out)
     handler.setFormatter(formatter)
+    handler.addFilter(Sparing(logging.getLevelNamesMapping()[clients]))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

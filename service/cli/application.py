@@ -68,7 +68,7 @@ def start(
 ) -> None:
     """Commands that do one thing say only what went wrong; `serve` logs everything."""
     del show_version
-    configure(level="WARNING")
+    configure(level="WARNING", clients="CRITICAL")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from service.logs import configure
+from service.logs import Sparing, configure
 
 SECRET = "whsec_QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"
 TOKEN = "correct-horse-battery"
@@ -63,6 +63,38 @@ def test_the_standard_library_s_records_look_the_same(out: io.StringIO) -> None:
 def test_requests_to_others_are_not_logged_by_their_library(out: io.StringIO) -> None:
     logging.getLogger("httpx2").info("HTTP Request: POST https://hooks.example/T0/secret-part")
     assert out.getvalue() == ""
+
+
+def test_clients_of_servers_are_heard_at_their_worst_only(out: io.StringIO) -> None:
+    logging.getLogger("kafka.net.manager").warning("Updated metadata")
+    assert out.getvalue() == ""
+    logging.getLogger("kafka.net.manager").error("bootstrap failed")
+    assert last(out)["event"] == "bootstrap failed"
+
+
+def test_commands_hear_no_client(out: io.StringIO) -> None:
+    configure(level="WARNING", clients="CRITICAL", stream=out)
+    logging.getLogger("kafka.coordinator").error("group coordinator not available")
+    assert out.getvalue() == ""
+    structlog.get_logger().warning("ours")
+    assert last(out)["event"] == "ours"
+
+
+def test_what_a_client_repeats_is_shown_once_a_minute() -> None:
+    seconds = 0.0
+    sparing = Sparing(logging.ERROR, clock=lambda: seconds)
+
+    def shown(name: str, line: int) -> bool:
+        return sparing.filter(logging.LogRecord(name, logging.ERROR, "client.py", line, "no topic %s", ("a",), None))
+
+    assert shown("kafka.client", 1)
+    assert shown("kafka.client", 2)
+    seconds = 59.0
+    assert not shown("kafka.client", 1)
+    assert shown("service.worker", 1)
+    assert shown("service.worker", 1)
+    seconds = 60.0
+    assert shown("kafka.client", 1)
 
 
 def test_levels_below_are_left_out(out: io.StringIO) -> None:
