@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NoAnswer
 
 from service.errors import DriftgateError
 
@@ -28,6 +31,35 @@ class Heartbeats:
 
 Condition = Callable[[], str]
 """Why something does not hold, '' where it does."""
+
+
+class Prompt:
+    """A condition whose answer may take long, told soon all the same: until then it does not hold. It is asked once at a time."""
+
+    def __init__(self, name: str, condition: Condition, *, seconds: float = 1.0) -> None:
+        self._name = name
+        self._condition = condition
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._asked: Future[str] | None = None
+
+    def __call__(self) -> str:
+        """The answer of the question under way, or of a new one."""
+        with self._lock:
+            if self._asked is None or self._asked.done():
+                self._asked = Future()
+                threading.Thread(target=self._ask, args=(self._asked,), name=f"{self._name} probe", daemon=True).start()
+            asked = self._asked
+        try:
+            return asked.result(self._seconds)
+        except NoAnswer:
+            return f"the {self._name} has not answered within {self._seconds:g} s: see what keeps it"
+
+    def _ask(self, asked: Future[str]) -> None:
+        try:
+            asked.set_result(_reason(self._condition))
+        finally:
+            asked.cancel()  # after what nobody expected, so that it is asked anew
 
 
 def missing(conditions: Mapping[str, Condition]) -> Mapping[str, str]:

@@ -31,7 +31,7 @@ from service.declarations import API, Declared
 from service.errors import ConfigurationError
 from service.following import Following
 from service.gauges import FeedFigures, ProcessFigures
-from service.health import Condition, Heartbeats
+from service.health import Condition, Heartbeats, Prompt
 from service.ingest import Check, Ingest
 from service.leading import Leading
 from service.metrics import Metrics, StoreFigures
@@ -71,7 +71,7 @@ class Assembly:
         self._leads: Callable[[], bool] | None = None
         self._loops: list[Loop] = []
         self._endings: list[Callable[[], None]] = []
-        self._conditions: dict[str, Condition] = {"store": self._answers}
+        self._conditions: dict[str, Condition] = {"store": Prompt("store", self._answers)}
         self._notes: list[Callable[[], Mapping[str, str]]] = [self._configured]
 
     # --- roles ----------------------------------------------------------------------------------------------------------

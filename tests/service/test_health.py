@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 from service.errors import ArtefactError
-from service.health import Heartbeats, missing
+from service.health import Heartbeats, Prompt, missing
 
 
 def test_loops_are_silent_beyond_the_limit_only() -> None:
@@ -27,3 +29,32 @@ def test_conditions_that_do_not_hold_are_named() -> None:
 
     found = missing({"store": str, "references": lambda: "none", "embedders": damaged})
     assert found == {"references": "none", "embedders": "damaged"}
+
+
+def test_a_condition_that_hangs_is_told_soon_and_asked_once() -> None:
+    asked, released = list[int](), threading.Event()
+
+    def hung() -> str:
+        asked.append(1)
+        released.wait(30)
+        return "back"
+
+    prompt = Prompt("store", hung, seconds=0.05)
+    assert missing({"store": prompt}) == {"store": "the store has not answered within 0.05 s: see what keeps it"}
+    assert "not answered" in prompt()
+    assert asked == [1]
+    released.set()
+    assert Prompt("store", hung)() == "back"
+
+
+def test_a_condition_that_answers_is_asked_each_time() -> None:
+    answers = ["", "full"]
+    prompt = Prompt("store", lambda: answers.pop(0), seconds=30)
+    assert (prompt(), prompt()) == ("", "full")
+
+
+def test_what_a_condition_raises_is_its_reason() -> None:
+    def damaged() -> str:
+        raise ArtefactError("damaged")
+
+    assert Prompt("store", damaged)() == "damaged"
