@@ -20,6 +20,11 @@ from service.settings import KafkaSettings, SaslSettings, TlsSettings
 ANSWER_MS = 10_000
 """How long one question to the brokers may take."""
 
+_TOO_LARGE = (
+    "the record is larger than its topic takes, or we send: raise the topic's max.message.bytes, and kafka.max_record_bytes if need be"
+)
+"""What to do about one that the store keeps whole, and that is to go back to its topic."""
+
 
 class Cluster:
     """The configured brokers. `password` is DRIFTGATE__KAFKA_PASSWORD, where the settings name no file."""
@@ -134,6 +139,8 @@ class Cluster:
             kafka_errors.InvalidSessionTimeoutError: (
                 f"kafka.session_seconds {settings.session_seconds:g} is outside the brokers' group.min|max.session.timeout.ms"
             ),
+            kafka_errors.MessageSizeTooLargeError: f"{_TOO_LARGE}: {shown}",
+            kafka_errors.RecordListTooLargeError: f"{_TOO_LARGE}: {shown}",
             kafka_errors.InconsistentGroupProtocolError: f"kafka.group {settings.group!r} is used by others; choose another name",
         }
         return next((remedy for kind, remedy in remedies.items() if isinstance(error, kind)), "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from service.decoding.completing import completed
@@ -32,4 +33,12 @@ class Reading:
         if len(value) <= self._max_record_bytes:
             return self._decode(topic, original)
         message = f"a record of {len(value)} bytes; kafka.max_record_bytes takes {self._max_record_bytes}: send smaller ones or raise it"
-        return (Rejected("too_large", message, value[:KEPT_BYTES]),)
+        refused = Rejected("too_large", message, value[:KEPT_BYTES])
+        return [
+            replace(refused, monitor=name, index=i, original=b"" if i else refused.original) for i, name in enumerate(self._readers(topic))
+        ]
+
+    def _readers(self, topic: str) -> Sequence[str | None]:
+        """Whoever loses a record of the topic; None where nobody can tell: as the decoder charges a record without a value."""
+        refused = self._decode(topic, Original(None, None))
+        return [item.monitor for item in refused if isinstance(item, Rejected)] or [None]

@@ -15,6 +15,7 @@ from service.adapters.kafka import Cluster, Start, starts
 from service.adapters.kafka.dead_letters import reasons
 from service.adapters.kafka.reading import Reading
 from service.decoding.completing import completed
+from service.decoding.kafka_records import KafkaDecoder
 from service.errors import ConfigurationError, UnavailableError
 from service.records import DeadLetter, Item, Original, Partition, Rejected, Request, Response, Sample
 from service.settings import EmbedderSettings, KafkaSettings, MonitorSettings, SaslSettings, TlsSettings, TopicSettings
@@ -67,6 +68,17 @@ def test_a_record_without_a_time_or_a_headers_value_is_read() -> None:
     assert (record.partition, record.offset, record.time, record.items) == (PLACE, 4, 0.0, ())
 
 
+def test_a_record_over_the_limit_is_lost_to_everyone_who_reads_its_topic() -> None:
+    found = SimpleNamespace(offset=4, timestamp=9_000, headers=[], key=b"k", value=b"x" * 11)
+    reading = Reading(KafkaDecoder([monitor("chats"), monitor("chats"), monitor("more")], "ingest").decode, 10)
+    items = [item for item in reading.record(PLACE, found).items if isinstance(item, Rejected)]
+    assert [(item.reason, item.index, item.original) for item in items] == [("too_large", 0, b"x" * 11), ("too_large", 1, b"")]
+    assert [item.monitor for item in items] == ["chat", "chat"]
+    (unknown,) = reading.record(Partition("ingest", "1"), found).items
+    assert isinstance(unknown, Rejected)
+    assert (unknown.reason, unknown.monitor, unknown.original) == ("too_large", None, b"x" * 11)
+
+
 def test_a_letters_headers_are_those_of_kafka_connect() -> None:
     letter = DeadLetter(PLACE, 7, 9.0, Rejected("json", "no JSON", b"{", 2, None, "DECODE"))
     headers = dict(reasons(letter))
@@ -89,6 +101,8 @@ def test_a_letters_headers_are_those_of_kafka_connect() -> None:
         (kafka_errors.FencedInstanceIdError(), "kafka.instance 'w-0'"),
         (kafka_errors.InvalidSessionTimeoutError(), "kafka.session_seconds 45"),
         (kafka_errors.InconsistentGroupProtocolError(), "kafka.group 'driftgate'"),
+        (kafka_errors.MessageSizeTooLargeError(), "raise the topic's max.message.bytes"),
+        (kafka_errors.RecordListTooLargeError(), "raise the topic's max.message.bytes"),
     ],
 )
 def test_what_only_a_person_can_mend_says_how(error: kafka_errors.KafkaError, says: str) -> None:
