@@ -12,8 +12,6 @@ from service.ports import Bounds, Progress, Source
 from service.records import Assignment, Partition
 from service.watched import WatchedMonitor
 
-SAY_WHERE = "say where to read on with `driftgate offsets reset`"
-
 LOOK_AGAIN = 2.0
 """Seconds until a partition that can't be read on is looked at again."""
 
@@ -93,11 +91,11 @@ class Holding:
         """Why nobody can tell where to read on; empty where all is well."""
         partition = assignment.partition
         if assignment.offset > bounds.end:
-            return f"offset {assignment.offset} is stored, the log ends at {bounds.end}: it was cut or replaced; {SAY_WHERE}"
+            return f"offset {assignment.offset} is stored, the log ends at {bounds.end}: it was cut or replaced; {_say_where(partition)}"
         if bounds.succeeds:
             for held in self._store.siblings(partition):
                 if held.partition != partition and not held.retired:
-                    return f"topic {partition.topic} was deleted and made anew since offset {held.offset} was read; {SAY_WHERE}"
+                    return f"topic {partition.topic} was deleted and made anew since offset {held.offset} was read; {_say_where(partition)}"
         return ""
 
     def _ahead(self, assignment: Assignment) -> tuple[str, ...]:
@@ -112,6 +110,11 @@ class Holding:
             self.stopped = {**others, partition: reason} if reason else others
             if reason:
                 log.error("worker.partition_stopped", partition=str(partition), reason=reason)
+
+
+def _say_where(partition: Partition) -> str:
+    where = f"--topic {partition.topic} --partition {partition.number} --to earliest|latest|OFFSET"
+    return f"say where to read on: `driftgate offsets reset {where}`"
 
 
 def _taken_away(intakes: Mapping[Partition, Intake], epochs: Mapping[Partition, int]) -> list[Partition]:

@@ -365,6 +365,7 @@ def test_an_offset_beyond_the_log_stops_the_partition_until_a_person_says_where_
     worker = Worker(cut, store, {"chat": make_monitor()}, Silent())
     worker.step(NO_TIME)
     assert "the log ends at 5" in worker.stopped[LOG]
+    assert "`driftgate offsets reset --topic chat --partition 0 --to earliest|latest|OFFSET`" in worker.stopped[LOG]
     assert store.positions()[0].stopped == worker.stopped[LOG]
     store.reset(LOG, 5)
     cut.push(*log[5:7])
@@ -386,6 +387,7 @@ def test_a_topic_made_anew_stops_until_a_person_says_where_to_read_on(
     worker = Worker(source, store, {"chat": make_monitor()}, Silent())
     worker.step(NO_TIME)
     assert "made anew" in worker.stopped[anew]
+    assert f"--topic {LOG.topic} --partition 0 " in worker.stopped[anew]
     store.reset(anew, 2)
     worker.step(NO_TIME)
     assert store.samples_taken("chat") == 28
