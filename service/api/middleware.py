@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -15,6 +17,9 @@ from service.api.problems import problem
 
 _log = structlog.get_logger("driftgate.api")
 _QUIET = PROBES | {"/metrics"}
+
+DRAINED_BYTES, DRAINED_SECONDS = 64 * 2**20, 10.0
+"""Of a body that is too large this much is thrown away before the answer: most senders read none while they still send."""
 
 
 class LogRequests:
@@ -86,6 +91,8 @@ class LimitBody:
         if headers.get("content-encoding", "identity").lower() != "identity":
             await problem(415, "unsupported_media_type", "compressed bodies are not taken; send it as it is")(scope, receive, send)
         elif _claimed(headers) > limit:
+            if "expect" not in headers:  # who asks first, with `100-continue`, has sent nothing yet
+                await _drain(receive)
             await problem(413, "too_large", _too_large(limit), {"Connection": "close"})(scope, receive, send)
         else:
             await self._app(scope, _counted(receive, limit), send)
@@ -99,10 +106,23 @@ def _counted(receive: Receive, limit: int) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > limit:
+            if message.get("more_body"):
+                await _drain(receive)
             raise HTTPException(413, _too_large(limit), {"Connection": "close"})
         return message
 
     return counting
+
+
+async def _drain(receive: Receive) -> None:
+    """Lets the sender come to its end, or to ours."""
+    left, more = DRAINED_BYTES, True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAINED_SECONDS):
+            while more and left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                more = message.get("more_body", False)
 
 
 def _too_large(limit: int) -> str:
