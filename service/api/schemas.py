@@ -234,7 +234,7 @@ class AlarmView(View):
     opened: Time
     window_samples: int
     window_start: Time
-    effect: MeasuredView = Field(description="Equivalent share of new content, 0 to 1.")
+    effect: MeasuredView = Field(description="Equivalent share of new content; above 1: farther than if all of the traffic were.")
     novel_share: MeasuredView
     channel: str = Field(description="That surprised most.")
     effect_channel: str = Field(description="That `effect` is measured in.")

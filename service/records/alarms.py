@@ -128,7 +128,8 @@ class Alarm:
     window_samples: int
     window_start: float
     effect: Measured
-    """Equivalent share of new content (0 to 1): 0.1 is the effect of a tenth of the traffic coming from an unseen topic."""
+    """Equivalent share of new content: 0.1 is the effect of a tenth of the traffic coming from an unseen topic. Above 1 the traffic is
+    farther from the reference than if all of it were typical new content."""
     novel_share: Measured
     channel: str
     """That surprised most."""
