@@ -9,6 +9,7 @@
     ├── NotFoundError               no such monitor, alarm, batch or cycle
     ├── BacklogFullError            the bounded queue is full (retryable, after `retry_after` seconds)
     ├── UnavailableError            a server that state or samples live on can't be reached or takes nothing now (retryable)
+    │   └── RefusedError            it refuses who asks; that may be mended over there
     └── DeliveryError               the other side did not take what was sent; retryable unless it refused for good
 
 Messages are written for the person who runs driftgate.
@@ -65,6 +66,10 @@ class UnavailableError(DriftgateError):
     """A server that state or samples live on can't be reached or takes nothing now."""
 
     retryable = True
+
+
+class RefusedError(UnavailableError):
+    """The server knows the user, the password or the rights not to be right: who waits for that waits for a person."""
 
 
 class DeliveryError(DriftgateError):

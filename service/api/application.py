@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from types import ModuleType
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
 from service.api import (
@@ -26,7 +26,7 @@ from service.api import (
 from service.api import annotations as label_deliveries
 from service.api.context import Probes, Service
 from service.api.middleware import LimitBody, LogRequests, RequireAccess
-from service.api.problems import register
+from service.api.problems import problem, register
 from service.api.schemas import Problem
 
 _DESCRIPTION = "Production samples in; drift alarms, annotation batches and refresh cycles out. Errors are {error, message}."
@@ -56,6 +56,17 @@ def create_app(service: Service) -> FastAPI:
 def create_probes(probes: Probes) -> FastAPI:
     """What a role shows that takes no requests: health and metrics."""
     return _application(probes, (health,))
+
+
+def create_waiting(probes: Probes) -> FastAPI:
+    """What a process shows that can't work yet: a sender is told to come back, not that there is no such route."""
+    app = create_probes(probes)
+    app.add_route("/{path:path}", _not_yet, methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    return app
+
+
+async def _not_yet(_request: Request) -> Response:
+    return problem(503, "waiting", "this process waits for its store; send it again later", {"Retry-After": "5"})
 
 
 def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:

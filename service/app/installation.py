@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import structlog
@@ -19,7 +19,8 @@ from service.datasets import DataSets
 from service.deciding import decide_here
 from service.declarations import Declarations, Declared
 from service.decoding.options import SampleOptions
-from service.errors import ArtefactError, ConfigurationError, UnavailableError
+from service.errors import ArtefactError, ConfigurationError, RefusedError, UnavailableError
+from service.health import Condition
 from service.leading import Leading
 from service.observe import Observer, Silent
 from service.once import Once
@@ -161,15 +162,33 @@ class Installation:
         return _with_model(declared.settings, *self.references.model(declared.settings.name, declared.reference))
 
 
-def install(settings: Settings, *, config: Path | None = None, observer: Observer | None = None) -> Installation:
+def install(
+    settings: Settings,
+    *,
+    config: Path | None = None,
+    observer: Observer | None = None,
+    waiting: Callable[[Condition], AbstractContextManager[object]] = nullcontext,
+) -> Installation:
     """The installation of a process that serves: the file's monitors are published, and from then on the store's count. It waits for
-    a store that can't be reached."""
+    a store that can't be reached, and not for one that refuses it. `waiting` is entered meanwhile, and may ask why."""
     settings.directory.mkdir(parents=True, exist_ok=True)
-    while True:
-        try:
-            return _installed(settings, config, observer or Silent())
-        except UnavailableError as error:
-            log.warning("waiting for the store", reason=str(error))
+    reason = ""
+
+    def why() -> str:
+        return reason
+
+    with ExitStack() as meanwhile:
+        while True:
+            try:
+                return _installed(settings, config, observer or Silent())
+            except RefusedError:
+                raise
+            except UnavailableError as error:
+                before, reason = reason, str(error)
+            if reason != before:
+                log.warning("waiting for the store", reason=reason)
+            if not before:
+                meanwhile.enter_context(waiting(why))
             time.sleep(_STORE_SECONDS)
 
 

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
+from service.api import server_for
 from service.app.installation import Installation
 from service.errors import ConfigurationError
 
@@ -41,6 +43,19 @@ class Serving:
         """Ends `run`, and every loop after the step that it is in."""
         self._stop.set()
         self._server.should_exit = True
+
+
+@contextmanager
+def answering(app: FastAPI, listening: socket.socket) -> Iterator[None]:
+    """Answers requests on the socket for a while, and leaves it open to whoever answers after that."""
+    server = server_for(app)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening.dup()]}, name="http meanwhile", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @contextmanager

@@ -8,23 +8,23 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from enum import Flag, auto
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from service.access import Access
-from service.api import Probes, Service, create_app, create_probes, listen, server_for
+from service.api import Probes, Service, create_app, create_probes, create_waiting, listen, server_for
 from service.app.configuration import Configuration, accepted
 from service.app.installation import CONTROLLER, install
 from service.app.parts import Destinations, Logs, open_logs
-from service.app.process import Serving, alone
+from service.app.process import Serving, alone, answering
 from service.backfill import Backfills
 from service.deciding import Deciding, await_decision
 from service.declarations import API, Declared
@@ -56,14 +56,18 @@ class Roles(Flag):
     ALL = WORKER | CONTROLLER | API
 
 
+Waiting: TypeAlias = Callable[[Condition], AbstractContextManager[object]]
+"""What goes on while the store is waited for, given why."""
+
+
 class Assembly:
     """The parts of one process, put together role by role."""
 
-    def __init__(self, settings: Settings, config: Path | None, stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, config: Path | None, stack: ExitStack, waiting: Waiting) -> None:
         self.settings = settings
         self.registry, self.heartbeats, self.stop = CollectorRegistry(), Heartbeats(), threading.Event()
         self.metrics = Metrics(self.registry, [monitor.name for monitor in settings.monitors], version=version("driftgate"))
-        self.installation = install(settings, config=config, observer=self.metrics)
+        self.installation = install(settings, config=config, observer=self.metrics, waiting=waiting)
         stack.callback(self.installation.close)
         self._configuration = Configuration(config, self.installation.declarations, settings)
         self._configuration.followers.append(self.installation.configure)
@@ -233,12 +237,17 @@ def served(settings: Settings, *, config: Path | None = None, roles: Roles = Rol
         if settings.redis is None or settings.kafka is None:
             stack.enter_context(alone(settings.directory))
         listening = stack.enter_context(closing(listen(settings.server.host, settings.server.port)))
-        assembly = Assembly(settings, config, stack)
+        assembly = Assembly(settings, config, stack, lambda why: answering(_waiting(access, why), listening))
         app = _assembled(assembly, access, roles, stack)
         engine = assembly.engine()
         stack.callback(engine.close)
         engine.start()
         yield Serving(assembly.installation, server_for(app), listening, assembly.stop)
+
+
+def _waiting(access: Access, why: Condition) -> FastAPI:
+    """What a process shows before it has a store."""
+    return create_waiting(Probes(access=access, heartbeats=Heartbeats(), registry=CollectorRegistry(), conditions={"store": why}))
 
 
 def _assembled(assembly: Assembly, access: Access, roles: Roles, stack: ExitStack) -> FastAPI:

@@ -14,7 +14,7 @@ import msgspec
 import redis
 from redis.exceptions import MasterDownError, NoPermissionError, NoScriptError, OutOfMemoryError, RedisError
 
-from service.errors import ArtefactError, ConflictError, DriftgateError, NotFoundError, UnavailableError
+from service.errors import ArtefactError, ConflictError, DriftgateError, NotFoundError, RefusedError, UnavailableError
 
 SCHEMA = 1
 """Version of the keys and of what they hold."""
@@ -149,7 +149,8 @@ def explained(error: RedisError) -> DriftgateError:
     remedies = [remedy for kind, remedy in _REMEDIES.items() if isinstance(error, kind)]
     remedies += [remedy for beginning, remedy in _UNNAMED.items() if said.startswith(beginning)]
     if remedies:
-        return UnavailableError(f"Redis: {said.rstrip('.')}; {remedies[0]}")
+        refused = isinstance(error, redis.AuthenticationError) or remedies[0] == _GIVE_RIGHTS
+        return (RefusedError if refused else UnavailableError)(f"Redis: {said.rstrip('.')}; {remedies[0]}")
     return ArtefactError(
         f"Redis: {said}; its keys are not what this driftgate wrote, or the server is of an unknown kind: see docs/redis.md"
     )

@@ -20,7 +20,7 @@ from service.adapters.redis_store import Gravity, connect, examine
 from service.adapters.redis_store.codec import named_partition, pack_pane, pane_field, partition_name, unpack_pane
 from service.adapters.redis_store.payloads import fetch, keep, nothing
 from service.adapters.redis_store.server import Server, explained, script
-from service.errors import ArtefactError, ConfigurationError, ConflictError, DriftgateError, NotFoundError, UnavailableError
+from service.errors import ArtefactError, ConfigurationError, ConflictError, DriftgateError, NotFoundError, RefusedError, UnavailableError
 from service.records import Pane, PaneKey, Partition, Payload
 from service.settings import RedisSettings
 from service.settings.parts import TlsSettings
@@ -176,12 +176,6 @@ def test_what_can_not_help_to_try_again(error: RedisError, kind: type[DriftgateE
         (redis.BusyLoadingError("Redis is loading the dataset in memory"), "wait"),
         (redis.ReadOnlyError("You can't write against a read only replica."), "Sentinel"),
         (MasterDownError("Link with MASTER is down"), "Sentinel"),
-        (redis.AuthenticationError("invalid username-password pair"), "DRIFTGATE__REDIS_PASSWORD"),
-        (NoPermissionError("this user has no permissions to run the 'eval' command"), "docs/redis.md"),
-        (
-            ResponseError("The user executing the script can't run this command script: " + "a" * 40 + ", on @user_script:5."),
-            "docs/redis.md",
-        ),
         (ResponseError("MISCONF Errors writing to the AOF file: No space left on device"), "free space"),
         (ResponseError("NOREPLICAS Not enough good replicas to write."), "min-replicas-to-write"),
         (ResponseError("BUSY Redis is busy running a script."), "wait"),
@@ -190,6 +184,25 @@ def test_what_can_not_help_to_try_again(error: RedisError, kind: type[DriftgateE
 def test_what_may_pass_says_what_to_do(error: RedisError, remedy: str) -> None:
     found = explained(error)
     assert type(found) is UnavailableError
+    assert found.retryable
+    assert remedy in str(found)
+    assert "user_script" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (redis.AuthenticationError("invalid username-password pair"), "DRIFTGATE__REDIS_PASSWORD"),
+        (NoPermissionError("this user has no permissions to run the 'eval' command"), "docs/redis.md"),
+        (
+            ResponseError("The user executing the script can't run this command script: " + "a" * 40 + ", on @user_script:5."),
+            "docs/redis.md",
+        ),
+    ],
+)
+def test_who_is_refused_waits_for_a_person(error: RedisError, remedy: str) -> None:
+    found = explained(error)
+    assert type(found) is RefusedError
     assert found.retryable
     assert remedy in str(found)
     assert "user_script" not in str(found)
