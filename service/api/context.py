@@ -50,6 +50,8 @@ class Probes:
     """What must hold before the role can work, by name: `store`, `monitors`, `partitions`."""
     notes: Callable[[], Mapping[str, str]] = _none
     """What is wrong or remarkable, by name, and keeps nobody from working."""
+    monitors: Callable[[], Sequence[str]] = tuple
+    """Those that are declared, as far as the process knows."""
     without_reference: Callable[[], Sequence[str]] = tuple
     """Monitors without a reference in force: they take samples all the same, to build one from."""
     max_body_bytes: int = 16_000_000

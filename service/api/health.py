@@ -34,6 +34,7 @@ def is_ready(request: Request, service: Probed, response: Response) -> Ready:
         waiting_for=tuple(waiting),
         without_reference=tuple(service.without_reference()),
         reasons=waiting if told else {},
+        monitors=tuple(service.monitors()) if told else (),
         notes=service.notes() if told else {},
     )
 

@@ -378,4 +378,5 @@ class Ready(View):
     waiting_for: tuple[str, ...] = ()
     without_reference: tuple[str, ...] = ()
     reasons: Mapping[str, str] = Field({}, description="Why it waits, by what it waits for.")
+    monitors: tuple[str, ...] = Field((), description="Those that this process knows; with a token, as reasons and notes are.")
     notes: Mapping[str, str] = Field({}, description="What is wrong without stopping it, such as a configuration file that can't be read.")

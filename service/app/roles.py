@@ -221,6 +221,7 @@ class Assembly:
             "registry": self.registry,
             "conditions": self._conditions,
             "notes": lambda: {name: why for notes in self._notes for name, why in notes().items()},
+            "monitors": lambda: self.installation.names,
             "without_reference": lambda: [n for n, known in self.installation.declarations.declared.items() if known.reference is None],
             "max_body_bytes": self.settings.server.max_body_bytes,
             "version": version("driftgate"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import json
 import re
 import socket
 from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
 
 from service.access import Access
 from service.errors import ConfigurationError
@@ -16,7 +18,18 @@ Said = tuple[str, str, str]
 """Level, what is the case, remedy."""
 
 _SECONDS = 5.0
+_ANOTHER_PORT = "stop it, or choose another port (DRIFTGATE__SERVER__PORT)"
 _BACKLOG = re.compile(r"^driftgate_ingest_backlog_bytes (\S+)$", re.MULTILINE)
+
+
+class _Ready(msgspec.Struct):
+    """Of `/readyz`, as older servers have it too."""
+
+    status: Literal["ready", "waiting"]
+    waiting_for: tuple[str, ...] = ()
+    monitors: tuple[str, ...] = ()
+    reasons: dict[str, str] = {}
+    notes: dict[str, str] = {}
 
 
 def examine_server(settings: Settings) -> Iterator[Said]:
@@ -27,13 +40,16 @@ def examine_server(settings: Settings) -> Iterator[Said]:
         return
     try:
         status, _ = _ask(settings, "/healthz")
+    except TimeoutError:
+        yield "fail", f"something listens on port {port} and does not answer within {_SECONDS:g} s", "its log says why; restart it"
+        return
     except OSError:
         yield _free(host, port)
         return
     except http.client.HTTPException:
         status = 0
     if status not in (200, 503):
-        yield "fail", f"something else answers on port {port}", "stop it, or choose another port (DRIFTGATE__SERVER__PORT)"
+        yield "fail", f"something else answers on port {port}", _ANOTHER_PORT
         return
     if status == 503:
         yield "fail", "runs, but a part of it hangs", "its log says why; restart it"
@@ -47,14 +63,33 @@ def _running(settings: Settings) -> Iterator[Said]:
     except (OSError, http.client.HTTPException) as error:
         yield "fail", f"stopped answering: {error}", "its log says why"
         return
-    if status == 200:
-        yield "ok", "runs and is ready", ""
-    else:
-        waiting = ", ".join(json.loads(ready).get("waiting_for", ())) if ready.startswith(b"{") else str(status)
-        yield "warn", f"runs and waits for: {waiting}", "see the findings above"
+    yield from _readiness(settings, status, ready)
     found = _BACKLOG.search(metrics.decode("utf-8", "replace")) if metrics_status == 200 else None
     if found is not None:
         yield _backlog(float(found.group(1)), settings.log.backlog_bytes)
+
+
+def _readiness(settings: Settings, status: int, answer: bytes) -> Iterator[Said]:
+    """What `/readyz` said: what is waited for and why, what is noted, and whether it is this installation's server at all."""
+    try:
+        said = msgspec.json.decode(answer, type=_Ready)
+    except msgspec.MsgspecError:
+        yield "fail", f"what answers on port {settings.server.port} is no driftgate", _ANOTHER_PORT
+        return
+    lacking = [monitor.name for monitor in settings.monitors if monitor.name not in said.monitors] if said.monitors else []
+    if lacking:
+        says = f"runs for another installation: it watches {', '.join(said.monitors)}, and not {', '.join(lacking)}"
+        yield "fail", says, f"{_ANOTHER_PORT}; or, if it is this one's, see its log for why it has not read the configuration"
+        return
+    if status == 200:
+        yield "ok", "runs and is ready", ""
+    for name in said.waiting_for:
+        if name in said.reasons:
+            yield "fail", f"runs and waits for: {name}: {said.reasons[name]}", ""
+        else:
+            yield "fail", f"runs and waits for: {name}", "it says why to those who have its token"
+    for name, note in said.notes.items():
+        yield "ok" if name == "leader" else "warn", f"{name}: {note}", ""
 
 
 def _backlog(waiting: float, cap: int) -> Said:

@@ -48,7 +48,7 @@ def test_ready_once_every_condition_holds(make_site: Any) -> None:
     assert waiting.status_code == 503
     assert (waiting.json()["status"], waiting.json()["reasons"]) == ("waiting", {"partitions": "none yet"})
     built.append("support")
-    ready = {"status": "ready", "waiting_for": [], "without_reference": [], "reasons": {}, "notes": {}}
+    ready = {"status": "ready", "waiting_for": [], "without_reference": [], "reasons": {}, "monitors": [], "notes": {}}
     assert site.client.get("/readyz").json() == ready
     broken = make_site(conditions={"store": store}).client.get("/readyz")
     assert (broken.status_code, broken.json()["waiting_for"], broken.json()["reasons"]) == (503, ["store"], {"store": "it is damaged"})
@@ -56,11 +56,18 @@ def test_ready_once_every_condition_holds(make_site: Any) -> None:
 
 def test_why_it_waits_is_told_to_those_who_may_ask(make_site: Any) -> None:
     access = Access(loopback=False, token="a-token-of-some-length")
-    site = make_site(access=access, conditions={"store": lambda: "/secret/path is damaged"}, notes=lambda: {"configuration": "wrong"})
+    site = make_site(
+        access=access,
+        conditions={"store": lambda: "/secret/path is damaged"},
+        notes=lambda: {"configuration": "wrong"},
+        monitors=lambda: ["chat"],
+    )
     stranger = site.client.get("/readyz")
     assert (stranger.status_code, stranger.json()["waiting_for"]) == (503, ["store"])
     assert stranger.json()["reasons"] == stranger.json()["notes"] == {}
+    assert stranger.json()["monitors"] == []
     known = site.client.get("/readyz", headers={"authorization": "Bearer a-token-of-some-length"}).json()
+    assert known["monitors"] == ["chat"]
     assert (known["reasons"], known["notes"]) == ({"store": "/secret/path is damaged"}, {"configuration": "wrong"})
 
 
