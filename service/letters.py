@@ -55,7 +55,8 @@ class Posted:
         return self._store.siblings(partition)
 
     def epochs(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        """As the store knows them."""
+        """As the store knows them. Workers ask every few seconds, also while nothing comes: letters that wait leave then, too."""
+        self._catch_up()
         return self._store.epochs(partitions)
 
     def halt(self, partition: Partition, epoch: int, reason: str) -> None:

@@ -144,3 +144,14 @@ def test_many_letters_go_in_slices(store: SqliteStore, topic: Topic) -> None:
     take(posted, posted.assign(LOG), *range(2 * SLICE + 1), at=0)
     assert topic.asked == 3
     assert len(topic.taken) == 2 * SLICE + 1
+
+
+def test_what_waits_leaves_even_where_nothing_comes_any_more(posted: Posted, topic: Topic, store: SqliteStore, clock: Clock) -> None:
+    held = posted.assign(LOG)
+    take(posted, held, at=0)
+    topic.up = False
+    take(posted, held, 0, at=0)
+    topic.up, clock.now = True, AGAIN_SECONDS
+    assert posted.epochs([LOG]) == {LOG: held.epoch}
+    assert topic.taken == [letter(0).id]
+    assert store.unsent(10) == []
