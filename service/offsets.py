@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from service.decoding.sample_json import time_of
-from service.errors import ConflictError, InputError, NotFoundError
+from service.errors import ConflictError, InputError, NotFoundError, UnavailableError
 from service.ledger import OFFSETS
 from service.ports import Bounds, Store, Topics
 from service.records import Event, Partition, Position, stable_id
@@ -23,6 +23,8 @@ class Place:
 
     position: Position
     end: int | None
+    absent: str = ""
+    """`gone` where another topic has the name now, `not found` where none has that may be seen."""
 
     @property
     def lag(self) -> int | None:
@@ -48,10 +50,16 @@ class Offsets:
         self._store = store
         self._topics = topics
         self._readers = readers
+        self.silent = ""
+        """Why the brokers gave no ends; they are asked until one question finds nobody."""
 
     def shown(self) -> Sequence[Place]:
         """Every partition that was ever read, by topic and number."""
-        return [Place(position, self._end(position)) for position in self._store.positions()]
+        return [self._place(position) for position in self._store.positions()]
+
+    def topics(self) -> Sequence[str]:
+        """Those that are read, by name."""
+        return sorted({position.partition.topic for position in self._store.positions() if not position.retired})
 
     def reset(self, topic: str, number: int, to: str, *, actor: str, now: float) -> Position:
         """Reads on at `to` (`earliest`, `latest`, an offset or a time); kept in the log of every monitor that reads the topic."""
@@ -75,14 +83,18 @@ class Offsets:
             raise ConflictError(f"partition {partition} was taken back meanwhile; look at it again")
         return found
 
-    def _end(self, position: Position) -> int | None:
-        if self._topics is None or position.retired:
-            return None
+    def _place(self, position: Position) -> Place:
+        if self._topics is None or position.retired or self.silent:
+            return Place(position, None)
         try:
             known = self._topics.find(position.partition.topic, position.partition.number)
+            end = self._topics.bounds(known).end if known == position.partition else None
         except NotFoundError:
-            return None
-        return self._topics.bounds(known).end if known == position.partition else None
+            return Place(position, None, "not found")
+        except UnavailableError as error:
+            self.silent = str(error)
+            return Place(position, None)
+        return Place(position, end, "gone" if end is None else "")
 
     def _find(self, topic: str, number: int) -> Partition:
         if self._topics is not None:

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from service.api.context import Limit, Served
 from service.api.schemas import DeadLetters, DeadLetterView, Problem
+from service.decoding.legible import legible
 from service.records import DeadLetter
 
 router = APIRouter(tags=["ingest"])
@@ -34,5 +35,5 @@ def view(letter: DeadLetter) -> DeadLetterView:
         offset=letter.offset,
         index=rejected.index,
         time=letter.time,
-        original=rejected.original[:SHOWN_BYTES].decode("utf-8", "replace"),
+        original=legible(rejected.original)[:SHOWN_BYTES],
     )

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from service import screens
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitor_of, operations
 from service.cli.terminal import actor, emit, example, show
 from service.cli.views import view, views
+from service.decoding.legible import legible
 from service.screens.drawing import columns, excerpt, moment, word
+from service.screens.letters import dead_letter_list, dead_letter_screen
 
 if TYPE_CHECKING:
     from service.ports import Sink
@@ -51,7 +52,7 @@ def list_dead(config: Config = CONFIG, monitor: MonitorName = None, limit: Limit
     if as_json:
         emit({"dead_letters": views(found)})
     else:
-        show(screens.dead_letter_list(found, limit=limit))
+        show(dead_letter_list(found, read=legible, limit=limit))
 
 
 @dead.command("show", epilog=example("driftgate dlq show 5b0d6c1f0a7e4c21"))
@@ -62,7 +63,7 @@ def show_dead(letter: LetterId, config: Config = CONFIG, as_json: AsJson = False
     if as_json:
         emit(view(found))
     else:
-        show(screens.dead_letter_screen(found))
+        show(dead_letter_screen(found, read=legible))
 
 
 @dead.command("replay", epilog=example("driftgate dlq replay 5b0d6c1f0a7e4c21"))

@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import RenderableType
-from rich.text import Text
 
 from service.cli.installed import CONFIG, AsJson, Config, installed
-from service.cli.terminal import actor, emit, example, show
+from service.cli.terminal import actor, emit, example, show, warn
 from service.errors import ConfigurationError
-from service.screens.drawing import NONE, columns, count, excerpt, moment
+from service.screens.offsets import offset_screen
 
 if TYPE_CHECKING:
     from service.offsets import Offsets, Place
@@ -31,11 +29,13 @@ def offsets() -> None:
 def show_offsets(config: Config = CONFIG, as_json: AsJson = False) -> None:
     """Show how far each partition is read, what is left of it, and why it stands still."""
     with _opened(config) as known:
-        places = known.shown()
+        documents = [_document(place) for place in known.shown()]
+    if known.silent:
+        warn(f"ends are not known: {known.silent}")
     if as_json:
-        emit({"partitions": [_document(place) for place in places]})
+        emit({"partitions": documents})
     else:
-        show(_table(places))
+        show(offset_screen(documents))
 
 
 @group.command(epilog=example("driftgate offsets reset --topic chats --partition 0 --to earliest"))
@@ -69,25 +69,10 @@ def _opened(config: Any) -> Iterator[Offsets]:
 
 
 def _only(known: Offsets) -> str:
-    topics = sorted({place.position.partition.topic for place in known.shown()})
+    topics = known.topics()
     if len(topics) != 1:
         raise ConfigurationError(f"which topic? Read so far: {', '.join(topics) or 'none'}; name one with --topic")
     return topics[0]
-
-
-def _table(places: list[Place] | Any) -> RenderableType:
-    table = columns("topic", "partition", "offset", "end", "lag", "lost", "log time", "state", right=("offset", "end", "lag", "lost"))
-    for place in places:
-        position = place.position
-        state = (
-            Text("retired", "dim")
-            if position.retired
-            else Text(excerpt(position.stopped, 200) or "read", "red" if position.stopped else "")
-        )
-        end, lag = (NONE if number is None else count(number) for number in (place.end, place.lag))
-        where = (position.partition.topic, str(position.partition.number), count(position.offset))
-        table.add_row(*where, end, lag, count(position.lost), moment(position.time) if position.time > 0 else NONE, state)
-    return table if places else Text("no partition was read yet")
 
 
 def _document(place: Place) -> dict[str, Any]:
@@ -104,4 +89,5 @@ def _document(place: Place) -> dict[str, Any]:
         "time": position.time if position.time > 0 else None,
         "stopped": position.stopped or None,
         "retired": position.retired,
+        "absent": place.absent or None,
     }

@@ -49,6 +49,11 @@ def show(*parts: RenderableType) -> None:
     out.print(*parts)
 
 
+def warn(message: str) -> None:
+    """Beside what is shown, on stderr."""
+    typer.echo(f"driftgate: {message}", err=True)
+
+
 def emit(document: Mapping[str, Any] | Sequence[Any]) -> None:
     """For programs: one JSON document on stdout."""
     typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())

@@ -17,12 +17,10 @@ from service.records import (
     Candidate,
     ClusterChange,
     CycleState,
-    DeadLetter,
     Exemplar,
     Family,
     Finding,
     Measured,
-    Original,
     RefreshCycle,
     Regime,
     Step,
@@ -349,41 +347,6 @@ def _behind(monitor: Figures) -> Text:
     letters = sorted((monitor.get("dead_letters") or {}).items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{excerpt(reason, 40)} {count(number)}" for reason, number in letters)
     return Text(f"{'; '.join(said)}\ndead letters: {listed or 'none'}")
-
-
-# --- dead letters -------------------------------------------------------------------------------------------------
-
-
-def dead_letter_list(letters: Sequence[DeadLetter], *, limit: int = 50) -> RenderableType:
-    """Where each unusable item stood, why it was left out, what to do, and how it began."""
-    if not letters:
-        return Text("no dead letters")
-    rest = [Text(f"… and {len(letters) - limit:,} more", "dim")] if len(letters) > limit else []
-    return Group(*(_letter(letter) for letter in letters[:limit]), *rest)
-
-
-def dead_letter_screen(letter: DeadLetter) -> RenderableType:
-    """One with its key, its headers and as much of the original as a screen bears."""
-    original = letter.original or Original(None, letter.rejected.original)
-    facts = [("key", original.key)] if original.key is not None else []
-    told = [Text(f"{excerpt(name)}: {_read(content, 200)}", "dim") for name, content in (*facts, *original.headers)]
-    return Group(_letter(letter), *told, Text(f"\n{_read(original.value or b'', 2_000)}"))
-
-
-def _read(content: bytes, limit: int) -> str:
-    return excerpt(content[: 4 * limit].decode("utf-8", "replace"), limit)
-
-
-def _letter(letter: DeadLetter) -> Text:
-    found, partition = letter.rejected, letter.partition
-    where = f"{excerpt(partition.topic)}, partition {partition.number}, offset {letter.offset}, item {found.index}"
-    began = excerpt(found.original[:240].decode("utf-8", "replace"), 70)
-    return Text.assemble(
-        (excerpt(found.reason), "bold"),
-        f"  {moment(letter.time)}  {excerpt(found.monitor or 'no monitor')}, {found.stage}\n  {where}\n  id {letter.id}",
-        f"\n  {excerpt(found.message, 300)}",
-        f"\n  it began with: {began or NONE}",
-    )
 
 
 # --- shared -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from service.adapters.sqlite import SqliteStore
-from service.errors import InputError, NotFoundError
+from service.errors import InputError, NotFoundError, UnavailableError
 from service.ledger import OFFSETS, keep
 from service.offsets import Offsets, readers
 from service.ports import Bounds
@@ -39,6 +39,16 @@ class KnownTopics:
 
     def close(self) -> None:
         pass
+
+
+class SilentTopics(KnownTopics):
+    """Of brokers that are away."""
+
+    asked = 0
+
+    def find(self, topic: str, number: int) -> Partition:  # noqa: ARG002 - the port's signature
+        self.asked += 1
+        raise UnavailableError("nobody answers")
 
 
 def monitor(name: str, topic: str | None) -> MonitorSettings:
@@ -76,6 +86,24 @@ def test_a_partition_is_shown_with_what_is_left_of_it(store: SqliteStore, offset
     store.assign(FORMER, start=7)
     shown = {place.position.partition: (place.end, place.lag) for place in offsets.shown()}
     assert shown == {CHATS: (200, 50), FORMER: (None, None)}
+    absent = {place.position.partition: place.absent for place in offsets.shown()}
+    assert absent == {CHATS: "", FORMER: "gone"}
+
+
+def test_a_topic_that_is_not_found_is_shown_as_such(store: SqliteStore, offsets: Offsets) -> None:
+    store.assign(Partition("lost", "id", 0))
+    (place,) = offsets.shown()
+    assert (place.end, place.absent, offsets.silent) == (None, "not found", "")
+
+
+def test_without_brokers_positions_are_shown_after_one_question(store: SqliteStore) -> None:
+    topics = SilentTopics()
+    offsets = Offsets(store, topics, readers(MONITORS, KAFKA))
+    store.assign(CHATS, start=150)
+    store.assign(Partition("more", "id", 0), start=3)
+    assert [(place.position.offset, place.end, place.absent) for place in offsets.shown()] == [(150, None, ""), (3, None, "")]
+    assert (offsets.silent, topics.asked) == ("nobody answers", 1)
+    assert offsets.topics() == ["chats", "more"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
+from service.api import listen
 from service.app import alone, opened
 from service.decoding.envelope import encode
 from service.records import DeadLetter, Partition, Rejected, Sample
@@ -46,11 +49,24 @@ def test_a_word_that_names_no_place_is_wrong_use(desk: Desk) -> None:
     assert "was never read" in desk.run("offsets", "reset", "-p", 7, "--to", 3, code=2).output
 
 
+def test_positions_are_shown_without_brokers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.adapters.kafka.connection.ANSWER_MS", 300)
+    begun(desk)
+    with listen("127.0.0.1", 0) as nobody:
+        port = nobody.getsockname()[1]
+    desk.configure(lambda document: document.update(kafka={"brokers": [f"127.0.0.1:{port}"]}))
+    shown = desk.run("offsets", "show")
+    assert "http" in shown.stdout
+    assert "ends are not known: Kafka at 127.0.0.1" in shown.stderr
+
+
 def test_dead_letters_are_shown_and_sent_again(desk: Desk, tmp_path: Path) -> None:
     whole, broken = letter(encode(Sample(MONITOR, "a", 1.0, "hello"))), letter(b"{broken", 1)
     with opened(load(desk.folder / "driftgate.yaml")) as installation:
         installation.store.add_dead_letters([whole, broken])
     assert "expected 16 numbers" in desk.run("dlq", "show", broken.id).output
+    assert 'it began with: {"id":"a","text":"hello"}' in desk.run("dlq", "list").output
+    assert desk.json("dlq", "show", whole.id)["original"] == '{"id":"a","text":"hello"}'
     assert desk.json("dlq", "show", broken.id)["original"] == "{broken"
     assert desk.json("dlq", "replay", whole.id) == {"replayed": [{"id": whole.id, "to": "ingest"}]}
     assert "only the beginning is kept" in desk.run("dlq", "replay", broken.id, code=1).output

@@ -14,13 +14,10 @@ from service.records import (
     Candidate,
     ClusterChange,
     CycleState,
-    DeadLetter,
     Exemplar,
     Family,
     Measured,
-    Partition,
     RefreshCycle,
-    Rejected,
     Severity,
     Step,
     Verdict,
@@ -31,7 +28,6 @@ from service.screens import (
     candidate_table,
     cluster_table,
     cycle_timeline,
-    dead_letter_list,
     status_screen,
     verification_table,
 )
@@ -314,27 +310,3 @@ def test_several_monitors_stand_below_each_other_and_none_is_said() -> None:
     text = words(status_screen([MONITOR, {**MONITOR, "monitor": "fraud-images"}]))
     assert text.index("support-chat ─") < text.index("fraud-images ─")
     assert "driftgate init" in words(status_screen([]))
-
-
-# --- dead letters -------------------------------------------------------------------------------------------------
-
-
-def test_a_dead_letter_says_where_it_stood_and_what_to_do() -> None:
-    rejected = Rejected("not_json", "expected an object; send one per line", b"{'text': \xff\x1b[2J\n", index=2, monitor="support-chat")
-    text = words(dead_letter_list([DeadLetter(Partition("chat", "id", 4), 17, NOON, rejected)]))
-    for fact in (
-        "not_json 2026-01-01 12:00:00Z support-chat, DECODE",
-        "chat, partition 4, offset 17, item 2",
-        "expected an object; send one per line",
-        "it began with: {'text': �",
-    ):
-        assert fact in text
-
-
-def test_dead_letters_may_be_empty_many_or_without_a_monitor() -> None:
-    assert words(dead_letter_list([])) == "no dead letters"
-    letter = DeadLetter(Partition("chat", "id"), 1, math.nan, Rejected("empty", "", b""))
-    text = words(dead_letter_list([letter] * 60, limit=50))
-    assert "no monitor" in text
-    assert "it began with: –" in text
-    assert text.endswith("… and 10 more")
