@@ -368,5 +368,6 @@ def test_no_broker_is_said_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> N
     for _ in range(2):
         with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:9.*kafka.brokers"):
             source.partitions()
-    assert source.waits_for == "the brokers"
+        assert "127.0.0.1:9 (kafka.brokers)" in source.waits_for
+        assert "see that they run" in source.waits_for
     source.close()

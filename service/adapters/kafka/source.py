@@ -161,19 +161,19 @@ class KafkaSource:
         if self._fenced is not None:
             raise self._fenced
         if self._member is None:
-            consumer = overlook(carry(_member_of_group(self._cluster)))
+            with _told(self):
+                consumer = overlook(carry(_member_of_group(self._cluster)))
             aside = SetAside(consumer, self._clock, self._cluster.explain)
             self._member = Membership(consumer, self._mirror, aside, self._clock)
             self._held.clear()
             self._sought.clear()
         member = self._member
-        with self._cluster.explained():
+        with _told(self), self._cluster.explained():
             try:
                 member.follow(self._watched[0])
                 yield member
             except FencedInstanceIdError as error:  # for good: whoever came with the same name would be fenced in turn
                 self._fenced, self._member = self._cluster.explain(error), None
-                self.waits_for = str(self._fenced)
                 with suppress(KafkaError):
                     _leave(member.consumer)
                 raise
@@ -239,6 +239,16 @@ class KafkaSource:
         self.lags = {partition: max(ends[known] - offsets[known], 0) for known, partition in self._held.items() if known in offsets}
         absent = [self._cluster.absent(topic) for topic in unreadable(consumer, self._watched[0])]
         self.waits_for = "; ".join([*absent, *member.aside.reasons]) or ("" if reaches_group(consumer) else "the brokers")
+
+
+@contextmanager
+def _told(source: KafkaSource) -> Iterator[None]:
+    """What went wrong is what the source waits for, until it has looked again."""
+    try:
+        yield
+    except DriftgateError as error:
+        source.waits_for = str(error)
+        raise
 
 
 def _member_of_group(cluster: Cluster) -> KafkaConsumer:
