@@ -11,6 +11,7 @@ import typer
 
 from service.cli.installed import CONFIG, AsJson, Config, installed
 from service.cli.terminal import actor, emit, example, show, warn
+from service.cli.views import position_view
 from service.errors import ConfigurationError
 from service.screens.offsets import offset_screen
 
@@ -76,18 +77,4 @@ def _only(known: Offsets) -> str:
 
 
 def _document(place: Place) -> dict[str, Any]:
-    position = place.position
-    return {
-        "topic": position.partition.topic,
-        "topic_id": position.partition.topic_id,
-        "partition": position.partition.number,
-        "start": position.start,
-        "offset": position.offset,
-        "end": place.end,
-        "lag": place.lag,
-        "lost": position.lost,
-        "time": position.time if position.time > 0 else None,
-        "stopped": position.stopped or None,
-        "retired": position.retired,
-        "absent": place.absent or None,
-    }
+    return {**position_view(place.position), "end": place.end, "lag": place.lag, "absent": place.absent or None}

@@ -12,6 +12,7 @@ from rich.text import Text
 from service import screens
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitors_of
 from service.cli.terminal import emit, example, show
+from service.cli.views import position_view
 
 if TYPE_CHECKING:
     from service.app import Installation
@@ -24,7 +25,7 @@ _LETTERS = 100_000
 def status(config: Config = CONFIG, monitor: MonitorName = None, as_json: AsJson = False) -> None:
     """Show every monitor: its state, its evidence, open alarms, how fast it would see drift, and what is still missing."""
     with installed(config) as installation:
-        documents = [_with_letters(installation, name) for name in monitors_of(installation.settings, monitor)]
+        documents = [_document(installation, name) for name in monitors_of(installation.settings, monitor)]
     if as_json:
         emit({"monitors": documents})
         return
@@ -34,6 +35,15 @@ def status(config: Config = CONFIG, monitor: MonitorName = None, as_json: AsJson
             show(Text(f"{document['monitor']}: {document['remedy']}"))
 
 
-def _with_letters(installation: Installation, monitor: str) -> Mapping[str, Any]:
-    letters = installation.store.dead_letters(monitor=monitor, limit=_LETTERS)
-    return {**installation.standing.document(monitor), "dead_letters": Counter(letter.rejected.reason for letter in letters)}
+def _document(installation: Installation, monitor: str) -> Mapping[str, Any]:
+    from service.offsets import readers  # noqa: PLC0415 - loads the detectors
+
+    store, settings = installation.store, installation.settings
+    letters = store.dead_letters(monitor=monitor, limit=_LETTERS)
+    reads = readers(settings.monitors, settings.kafka)
+    read = [position for position in store.positions() if monitor in reads(position.partition.topic)]
+    return {
+        **installation.standing.document(monitor),
+        "dead_letters": Counter(letter.rejected.reason for letter in letters),
+        "partitions": [position_view(position) for position in read],
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from service.records import Alarm, AnnotationBatch, Backfill, Candidate, DeadLetter, OutboxItem, RefreshCycle
+from service.records import Alarm, AnnotationBatch, Backfill, Candidate, DeadLetter, OutboxItem, Position, RefreshCycle
 
 Shown: TypeAlias = Alarm | AnnotationBatch | Backfill | Candidate | DeadLetter | OutboxItem | RefreshCycle
 
@@ -31,3 +31,18 @@ def view(record: Shown) -> dict[str, Any]:
 def views(records: Iterable[Shown]) -> list[dict[str, Any]]:
     """Several, in their order."""
     return [view(record) for record in records]
+
+
+def position_view(position: Position) -> dict[str, Any]:
+    """How far a partition is read."""
+    return {
+        "topic": position.partition.topic,
+        "topic_id": position.partition.topic_id,
+        "partition": position.partition.number,
+        "start": position.start,
+        "offset": position.offset,
+        "lost": position.lost,
+        "time": position.time if position.time > 0 else None,
+        "stopped": position.stopped or None,
+        "retired": position.retired,
+    }

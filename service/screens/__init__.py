@@ -41,6 +41,7 @@ from service.screens.drawing import (
     word,
 )
 from service.screens.feed import feed_lines
+from service.screens.offsets import trouble
 
 Figures = Mapping[str, Any]
 
@@ -250,7 +251,8 @@ def status_screen(monitors: Sequence[Figures]) -> RenderableType:
     Each mapping is the monitor as `GET /v1/monitors/{monitor}` gives it: `monitor`, `state`, `samples`, `undecided` {`panes`,
     `samples`} and, from the first decision on, `reference_version`, `run_length`, `tolerance`, `missing_samples`,
     `traffic_per_second`, `expected_delay` [{`share`, `samples`, `seconds`}], `streams` [{`segment`, `samples`, `evidence`,
-    `threshold`, `effect`, `alarm`}], the whole stream first. Where they are known: `dead_letters` {reason: count}.
+    `threshold`, `effect`, `alarm`}], the whole stream first.
+    Where they are known: `dead_letters` {reason: count}, and `partitions` as `driftgate offsets show` has them.
     """
     if not monitors:
         return Text("no monitors are declared: `driftgate init` writes a configuration with one")
@@ -279,7 +281,8 @@ def _standing(monitor: Figures) -> Text:
     if monitor.get("run_length"):
         tolerance = f"tolerance {percent(monitor.get('tolerance'))} of new content"
         text.append(f"\none false alarm in {count(monitor['run_length'])} samples, {tolerance}")
-    for line in (*_warnings(monitor), *feed_lines(monitor.get("feed") or {})):
+    partitions = [line for place in monitor.get("partitions") or () for line in trouble(place)]
+    for line in (*_warnings(monitor), *feed_lines(monitor.get("feed") or {}), *partitions):
         text.append(f"\n{line}", "yellow")
     return text
 

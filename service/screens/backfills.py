@@ -34,7 +34,7 @@ def backfill_screen(backfill: Backfill, alarms: Sequence[Alarm], live: Sequence[
         *([Text(_left_out(backfill), "yellow")] if backfill.left_out else []),
         *([Text(f"{count(backfill.lost)} records had left the topic before they were read", "yellow")] if backfill.lost else []),
         _rule("what it found"),
-        alarm_list(alarms, now=now),
+        alarm_list(alarms, now=now) if backfill.planned != 0 else Text("nothing was read, so nothing could be found" + _instead(backfill)),
         _rule("found live"),
         alarm_list(live, now=now),
     )
@@ -52,6 +52,12 @@ def _taken(backfill: Backfill) -> str:
 
 def _left_out(backfill: Backfill) -> str:
     return f"{count(backfill.left_out)} records of the span were left out: the live state holds them, or will"
+
+
+def _instead(backfill: Backfill) -> str:
+    return (
+        "; what the live state holds of the span was looked for as it came: see below" if backfill.left_out else ": the span has no records"
+    )
 
 
 def _span(backfill: Backfill) -> str:

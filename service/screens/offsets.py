@@ -29,7 +29,7 @@ def trouble(place: Figures) -> Iterator[str]:
     if place["lost"]:
         yield f"{where}: {count(place['lost'])} records left the topic before they were read"
     if place["stopped"] and not place["retired"]:
-        yield f"{where} stands still: {place['stopped']}"
+        yield f"{where} stands still: {excerpt(place['stopped'], 400)}"
 
 
 def _topic(places: Sequence[Figures], *, named: bool) -> Iterator[RenderableType]:
@@ -42,7 +42,7 @@ def _topic(places: Sequence[Figures], *, named: bool) -> Iterator[RenderableType
         table.add_row(str(place["partition"]), *(count(place[name]) for name in figures), time, word(_state(place)))
     yield table
     for place in places:
-        yield from (Text(excerpt(line, 400), "red") for line in trouble(place))
+        yield from (Text(line, "red") for line in trouble(place))
     yield Text()
 
 

@@ -174,6 +174,17 @@ def test_what_the_live_state_holds_is_left_out(watching: Desk, topic: str) -> No
 
 
 @pytest.mark.server("kafka")
+def test_a_span_that_is_wholly_live_says_so(watching: Desk, topic: str) -> None:
+    topic_id = watching.json(*of(topic, "2026-03-01T00:00:01"))["stretches"][0]["partition"].split("/")[1]
+    with opened(load(watching.folder / "driftgate.yaml")) as installation:
+        for number in (0, 1):
+            installation.store.assign(Partition(topic, topic_id, number))
+    said = " ".join(watching.run(*of(topic)).stdout.split())
+    assert "1,500 records of the span were left out: the live state holds them, or will" in said
+    assert "nothing was read, so nothing could be found; what the live state holds" in said
+
+
+@pytest.mark.server("kafka")
 def test_an_interrupted_topic_goes_on_where_it_stopped(watching: Desk, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted_at(3, monkeypatch)
     watching.run(*of(topic), code=130)

@@ -10,7 +10,7 @@ import pytest
 from service.api import listen
 from service.app import alone, opened
 from service.decoding.envelope import encode
-from service.records import DeadLetter, Partition, Rejected, Sample
+from service.records import Commit, DeadLetter, Partition, Rejected, Sample
 from service.settings import load
 from tests.service.cli.conftest import MONITOR, Desk
 
@@ -58,6 +58,19 @@ def test_positions_are_shown_without_brokers(desk: Desk, monkeypatch: pytest.Mon
     shown = desk.run("offsets", "show")
     assert "http" in shown.stdout
     assert "ends are not known: Kafka at 127.0.0.1" in shown.stderr
+
+
+def test_status_names_what_a_monitors_partitions_have_lost(desk: Desk) -> None:
+    with opened(load(desk.folder / "driftgate.yaml")) as installation:
+        held = installation.store.assign(LOG)
+        installation.store.commit(Commit(LOG, held.epoch, 0, 1_200, 5.0, lost=1_200))
+        installation.store.halt(LOG, held.epoch, "the log was cut")
+    shown = " ".join(desk.run("status").stdout.split())
+    assert "http/0: 1,200 records left the topic before they were read" in shown
+    assert "http/0 stands still: the log was cut" in shown
+    (monitor,) = desk.json("status")["monitors"]
+    (read,) = monitor["partitions"]
+    assert (read["topic"], read["partition"], read["lost"], read["stopped"]) == ("http", 0, 1_200, "the log was cut")
 
 
 def test_dead_letters_are_shown_and_sent_again(desk: Desk, tmp_path: Path) -> None:
