@@ -58,12 +58,11 @@ def examine_server(settings: Settings) -> Iterator[Said]:
 
 def _running(settings: Settings) -> Iterator[Said]:
     try:
-        status, ready = _ask(settings, "/readyz")
+        yield from _readiness(settings, *_ask(settings, "/readyz"))
         metrics_status, metrics = _ask(settings, "/metrics")
     except (OSError, http.client.HTTPException) as error:
         yield "fail", f"stopped answering: {error}", "its log says why"
         return
-    yield from _readiness(settings, status, ready)
     found = _BACKLOG.search(metrics.decode("utf-8", "replace")) if metrics_status == 200 else None
     if found is not None:
         yield _backlog(float(found.group(1)), settings.log.backlog_bytes)

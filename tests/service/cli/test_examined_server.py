@@ -26,11 +26,13 @@ def configured(port: int) -> Settings:
 
 
 @contextmanager
-def answering(ready: Mapping[str, Any] | str, *, status: int = 200) -> Iterator[Settings]:
-    """A server whose `/readyz` says that; alive, and without metrics."""
+def answering(ready: Mapping[str, Any] | str, *, status: int = 200, measured: bool = True) -> Iterator[Settings]:
+    """A server whose `/readyz` says that; alive, and without metrics worth the name, or with some that never come."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if self.path == "/metrics" and not measured:
+                return
             code, said = (status, ready) if self.path == "/readyz" else (200, {})
             body = (said if isinstance(said, str) else json.dumps(said)).encode()
             self.send_response(code)
@@ -65,6 +67,14 @@ def test_what_is_waited_for_is_told_with_the_reason() -> None:
     waiting = {**READY, "status": "waiting", "waiting_for": ["partitions"], "reasons": {"partitions": why}, "monitors": ["chat"]}
     with answering(waiting, status=503) as settings:
         assert list(examine_server(settings)) == [("fail", f"runs and waits for: partitions: {why}", "")]
+
+
+def test_metrics_that_do_not_come_hide_no_reason() -> None:
+    waiting = {**READY, "status": "waiting", "waiting_for": ["store"], "reasons": {"store": "it hangs"}}
+    with answering(waiting, status=503, measured=False) as settings:
+        said = [says for _, says, _ in examine_server(settings)]
+    assert said[0] == "runs and waits for: store: it hangs"
+    assert said[1].startswith("stopped answering")
 
 
 def test_who_has_no_token_is_told_less() -> None:
