@@ -13,7 +13,7 @@ from kafka import KafkaProducer, TopicPartition
 from service.adapters.kafka.connection import Cluster
 from service.adapters.kafka.range_source import RangeSource, stretches_between
 from service.decoding.kafka_records import KafkaDecoder
-from service.errors import ArtefactError, ConfigurationError
+from service.errors import ArtefactError, ConfigurationError, UnavailableError
 from service.records import Partition, Record, Sample, Stretch
 from service.settings import KafkaSettings, MonitorSettings
 from tests.servers.kafka_server import KafkaServer
@@ -182,3 +182,14 @@ def test_a_topic_made_anew_is_not_read_on(topic: Topic) -> None:
     old = Stretch(Partition(topic.name, str(uuid.uuid4())), 0, 5)
     with pytest.raises(ArtefactError, match="made anew"), topic.source([old]):
         pass
+
+
+def test_a_batch_that_cannot_be_unpacked_is_told_and_asked_for_again(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic.write(0, range(10))
+    with topic.source(topic.between(0, 100, 0)) as source:
+        with monkeypatch.context() as broken:
+            broken.setattr("kafka.record.default_records.DefaultRecordBatch.validate_crc", lambda _: False)
+            for _ in range(2):
+                with pytest.raises(UnavailableError, match=r"waits at offset 0: its next batch can't be unpacked.*crc"):
+                    source.poll(10, 5.0)
+        assert len(drained(source)) == 10

@@ -285,7 +285,7 @@ def test_two_workers_with_a_slow_model_get_on(kafka_broker: KafkaServer, topic: 
         producer.flush()
     document = {"name": "chat", "embedder": {"input": "none", "dimension": 4}, "topic": {"name": topic, "format": "json"}}
     monitor = WatchedMonitor(MonitorSettings.model_validate(document), Slow(4, normalize=False), None, 1)
-    settings = KafkaSettings(brokers=(kafka_broker.bootstrap,), group=topic, session_seconds=6, handover_seconds=1)
+    settings = KafkaSettings(brokers=(kafka_broker.bootstrap,), group=topic, session_seconds=6, handover_seconds=2)
     stop = threading.Event()
     with closing(SqliteStore(tmp_path / "state.sqlite")) as store:
 

@@ -14,6 +14,7 @@ from kafka.errors import OffsetOutOfRangeError
 
 from service.adapters.kafka.connection import ANSWER_MS, Cluster, topic_id
 from service.adapters.kafka.reading import Decode, Reading
+from service.adapters.kafka.setting_aside import SetAside
 from service.errors import ArtefactError, ConfigurationError, UnavailableError
 from service.ports import Bounds
 from service.records import Partition, Record, Stretch
@@ -64,6 +65,7 @@ class RangeSource:
         self._overtaken: set[Partition] = set()
         self._waited = 0.0
         self._consumer = cluster.consumer(group_id=None, auto_offset_reset="none")
+        self._aside = SetAside(self._consumer, time.monotonic, cluster.explain)
         try:
             self._check_topics()
         except BaseException:
@@ -121,12 +123,16 @@ class RangeSource:
         with self._cluster.explained():
             self._consumer.assign([course.place for course in wanted])
             for course in wanted:
+                self._aside.drop(course.place)
+                self._consumer.resume(course.place)
                 self._consumer.seek(course.place, course.next)
             try:
                 found = self._consumer.poll(int(1000 * timeout), max_records=_MOST_FETCHED)
             except OffsetOutOfRangeError as error:
                 self._overtaken_at(error.args[0])
                 return
+            if self._aside.reasons:
+                raise UnavailableError("; ".join(self._aside.reasons))
             self._waited = 0.0 if found else self._waited + timeout
             for course in wanted:
                 course.take(found.get(course.place, ()), self._consumer.position(course.place, timeout_ms=ANSWER_MS))

@@ -64,10 +64,9 @@ class SetAside:
 
     def _put(self, partition: TopicPartition, offset: int, reason: str) -> None:
         place = f"partition {partition.partition} of {partition.topic} waits at offset {offset}"
-        told = f"{place}: {reason:.300}; tried again every {AGAIN:.0f} s"
         log.error("kafka.partition_waits", topic=partition.topic, partition=partition.partition, offset=offset, reason=f"{reason:.300}")
         self._consumer._subscription.pause(partition)
-        self._waiting[partition] = (self._clock() + AGAIN, told)
+        self._waiting[partition] = (self._clock() + AGAIN, f"{place}: {reason:.300}")
 
 
 def _reader(put: Callable[[TopicPartition, int, str], None]) -> type[Any]:
@@ -85,7 +84,7 @@ def _reader(put: Callable[[TopicPartition, int, str], None]) -> type[Any]:
             while patience.attempt(one, topic=tp.topic, partition=tp.partition, offset=self.next_fetch_offset):
                 yield found[0]
             if patience.seconds:
-                put(tp, self.next_fetch_offset, f"{patience.reason}; `driftgate offsets reset` reads on behind it")
+                put(tp, self.next_fetch_offset, patience.reason)
                 self.drain()
 
     return Reader

@@ -238,7 +238,8 @@ class KafkaSource:
         ends = {known: consumer.highwater(known) or self._ends.get(known, 0) for known in self._held}
         self.lags = {partition: max(ends[known] - offsets[known], 0) for known, partition in self._held.items() if known in offsets}
         absent = [self._cluster.absent(topic) for topic in unreadable(consumer, self._watched[0])]
-        self.waits_for = "; ".join([*absent, *member.aside.reasons]) or ("" if reaches_group(consumer) else "the brokers")
+        aside = [f"{reason}; it is tried again, or read on behind it with `driftgate offsets reset`" for reason in member.aside.reasons]
+        self.waits_for = "; ".join([*absent, *aside]) or ("" if reaches_group(consumer) else "the brokers")
 
 
 @contextmanager
