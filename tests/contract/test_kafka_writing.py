@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from service.adapters.kafka import Cluster, KafkaDeadLetters, KafkaSink, KafkaSource
+from service.adapters.kafka import Cluster, KafkaDeadLetters, KafkaSink, KafkaSource, KafkaTopics
 from service.adapters.kafka.connection import topic_id
 from service.decoding.envelope import CONTENT_TYPE
 from service.errors import BacklogFullError, ConfigurationError, InputError, UnavailableError
@@ -118,6 +118,18 @@ def test_an_item_that_no_topic_takes_is_refused(kafka_broker: KafkaServer, clust
     small = Cluster(KafkaSettings(brokers=(kafka_broker.bootstrap,), max_record_bytes=1_000))
     with closing(KafkaSink(small, topic)) as sink, pytest.raises(InputError, match="max_record_bytes"):
         sink.append([b"x" * 1_001], now=time.time())
+
+
+def test_a_record_that_its_topic_takes_no_more_says_which_limit_to_raise(kafka_broker: KafkaServer, cluster: Cluster) -> None:
+    topic = f"w-{uuid.uuid4().hex[:12]}"
+    kafka_broker.create_topics({topic: 1}, configs={"max.message.bytes": "2000"})
+    small = Cluster(KafkaSettings(brokers=(kafka_broker.bootstrap,), max_record_bytes=1_000))
+    for brokers, size in ((cluster, 5_000), (small, 100_000)):
+        with (
+            closing(KafkaTopics(brokers)) as topics,
+            pytest.raises(ConfigurationError, match=r"max\.message\.bytes.*kafka\.max_record_bytes"),
+        ):
+            topics.write(topic, Original(None, b"x" * size))
 
 
 def test_a_topic_that_does_not_exist_is_asked_for_again_later(cluster: Cluster) -> None:

@@ -20,11 +20,6 @@ from service.settings import KafkaSettings, SaslSettings, TlsSettings
 ANSWER_MS = 10_000
 """How long one question to the brokers may take."""
 
-_TOO_LARGE = (
-    "the record is larger than its topic takes, or we send: raise the topic's max.message.bytes, and kafka.max_record_bytes if need be"
-)
-"""What to do about one that the store keeps whole, and that is to go back to its topic."""
-
 
 class Cluster:
     """The configured brokers. `password` is DRIFTGATE__KAFKA_PASSWORD, where the settings name no file."""
@@ -131,6 +126,8 @@ class Cluster:
     def _refusal(self, error: kafka_errors.KafkaError) -> str:
         """For what only a person can mend."""
         user, settings, shown = self._user, self.settings, _shown(error)
+        limits = f"raise the topic's max.message.bytes, or kafka.max_record_bytes ({settings.max_record_bytes})"
+        too_large = f"the record is too large and stays where it is kept; {limits}: {shown}"
         remedies = {
             kafka_errors.SaslAuthenticationFailedError: f"the brokers refuse {user}: check kafka.sasl and its password: {shown}",
             kafka_errors.UnsupportedSaslMechanismError: f"kafka.sasl.mechanism: this listener takes another one: {shown}",
@@ -139,8 +136,8 @@ class Cluster:
             kafka_errors.InvalidSessionTimeoutError: (
                 f"kafka.session_seconds {settings.session_seconds:g} is outside the brokers' group.min|max.session.timeout.ms"
             ),
-            kafka_errors.MessageSizeTooLargeError: f"{_TOO_LARGE}: {shown}",
-            kafka_errors.RecordListTooLargeError: f"{_TOO_LARGE}: {shown}",
+            kafka_errors.MessageSizeTooLargeError: too_large,
+            kafka_errors.RecordListTooLargeError: too_large,
             kafka_errors.InconsistentGroupProtocolError: f"kafka.group {settings.group!r} is used by others; choose another name",
         }
         return next((remedy for kind, remedy in remedies.items() if isinstance(error, kind)), "")
