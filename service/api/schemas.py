@@ -336,7 +336,7 @@ class DeadLetterView(View):
     offset: int
     index: int
     time: Time
-    original: str = Field(description="The start of what came; of several letters for one event the first has it.")
+    original: str = Field(description="The start of what came, a decoded item as JSON; of several letters for one event the first has it.")
 
 
 class DeadLetters(View):
