@@ -7,14 +7,14 @@ after it never returns. So no error of a single partition gets as far as that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import Fetcher
-from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.errors import CorruptRecordError, KafkaError, OffsetOutOfRangeError
 from kafka.record.default_records import DefaultRecordBatch
+from kafka.record.legacy_records import LegacyRecordBatch
 
 from service.errors import DriftgateError, UnavailableError
 from service.patience import Patience
@@ -74,44 +74,35 @@ def _reader(put: Callable[[TopicPartition, int, str], None]) -> type[Any]:
 
     class Reader(Fetcher.PartitionRecords):  # type: ignore[misc]  # the library is not typed
         def _unpack_records(self, tp: TopicPartition, records: Any, *deserializers: object) -> Iterator[Any]:
-            unpacked = super()._unpack_records(tp, _Batches(records), *deserializers)
-            patience, found = Patience(shortest=AGAIN), list[Any]()
-
-            def one() -> int:
-                found[:] = _next(unpacked)
-                return len(found)
-
-            while patience.attempt(one, topic=tp.topic, partition=tp.partition, offset=self.next_fetch_offset):
-                yield found[0]
-            if patience.seconds:
-                put(tp, self.next_fetch_offset, patience.reason)
+            try:
+                yield from super()._unpack_records(tp, _Batches(records), *deserializers)
+            except KafkaError as error:
+                put(tp, self.next_fetch_offset, f"its next batch can't be unpacked: {error!s:.200}")
                 self.drain()
 
     return Reader
 
 
-def _next(unpacked: Iterator[Any]) -> list[Any]:
-    try:
-        return list(islice(unpacked, 1))
-    except KafkaError as error:
-        raise UnavailableError(f"its next batch can't be unpacked: {error!s:.200}") from error
-
-
 class _Batches:
-    """The batches of an answer, whose headers may have any bytes as names, as librdkafka writes them."""
+    """The batches of an answer, of which nothing but the library's own errors comes."""
 
     def __init__(self, records: Any) -> None:
         self._records = records
 
     def next_batch(self) -> Any:
         batch = self._records.next_batch()
-        if isinstance(batch, DefaultRecordBatch):
-            batch.__class__ = _Batch
+        if batch is not None:
+            batch.__class__ = _Batch if isinstance(batch, DefaultRecordBatch) else _OldBatch
         return batch
 
 
 class _Batch(DefaultRecordBatch):  # type: ignore[misc]  # as above
+    """Headers may have any bytes as names, as librdkafka writes them."""
+
     __slots__ = ()
+
+    def __iter__(self) -> Any:
+        return _opened(super().__iter__)
 
     def __next__(self: Any) -> Any:
         try:
@@ -121,6 +112,32 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc]  # as above
                 raise
             self._buffer = _Escaping(self._buffer)
             return DefaultRecordBatch.__next__(self)
+
+
+class _OldBatch(LegacyRecordBatch):  # type: ignore[misc]  # as above
+    """Written before Kafka 0.11."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Any:
+        unpack = super().__iter__
+        return _opened(lambda: iter(list(unpack())))
+
+
+def _opened(unpack: Callable[[], Any]) -> Any:
+    """Each codec raises errors of its own."""
+    patience, found = Patience(shortest=AGAIN), list[Any]()
+
+    def attempt() -> int:
+        try:
+            found.append(unpack())
+        except KafkaError as error:
+            raise UnavailableError(str(error)) from error
+        return len(found)
+
+    if not patience.attempt(attempt):
+        raise CorruptRecordError(patience.reason)
+    return found[0]
 
 
 class _Escaping(bytearray):
