@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from service.settings.section import Section
+from service.settings.section import Section, Topic
 
 
 class ServerSettings(Section):
@@ -76,13 +76,12 @@ class KafkaSettings(Section):
         pattern=r"^[A-Za-z0-9._-]{1,249}$",
         description="This worker's name, kept over restarts (a pod's name): its partitions wait for it instead of moving.",
     )
-    ingest_topic: str | None = Field(
+    ingest_topic: Topic | None = Field(
         "driftgate-ingest",
-        pattern=r"^[A-Za-z0-9._-]{1,249}$",
         description="Topic that HTTP ingest writes to and workers read; null: this installation takes nothing over HTTP.",
     )
-    dead_letter_topic: str | None = Field(
-        "driftgate-dead-letters", pattern=r"^[A-Za-z0-9._-]{1,249}$", description="Topic for what could not be used; null: the store alone."
+    dead_letter_topic: Topic | None = Field(
+        "driftgate-dead-letters", description="Topic for what could not be used; null: the store alone."
     )
     session_seconds: float = Field(45.0, ge=1, le=1_800, description="A worker that is silent for so long loses its partitions.")
     handover_seconds: float = Field(20.0, ge=1, le=600, description="How long a rebalance waits for the batch in hand.")
