@@ -256,13 +256,16 @@ def test_tls_and_passwords(secured: KafkaServer, certificate: Certificate, tmp_p
             assert topic_id(consumer, "t")
     for mechanism in ("PLAIN", "SCRAM-SHA-256"):
         wrong = cluster(SaslSettings(mechanism=mechanism, user="worker"), "guess")
+        source = KafkaSource(wrong, {"t": "earliest"}, lambda _topic, _record: ())
         with pytest.raises((ConfigurationError, UnavailableError), match=r"refuse user 'worker'") as refused:
-            KafkaSource(wrong, {"t": "earliest"}, lambda _topic, _record: ()).partitions()
-        assert "guess" not in str(refused.value)
+            source.partitions()
+        assert source.waits_for == str(refused.value)
+        assert "guess" not in source.waits_for
     for stranger in (cluster(None), cluster(None, tls=None)):
         source = KafkaSource(stranger, {"t": "earliest"}, lambda _topic, _record: ())
         with pytest.raises(UnavailableError, match=r"protocol of kafka\.tls and kafka\.sasl"):
             source.partitions()
+        assert "protocol of kafka.tls and kafka.sasl" in source.waits_for
     nowhere = TlsSettings(ca_file=tmp_path / "missing.pem")
     with pytest.raises(ConfigurationError, match=r"kafka\.tls\.ca_file"):
         cluster(None, tls=nowhere)
