@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,8 +18,8 @@ from service.watched import WatchedMonitor
 CHUNK = 512
 """Samples embedded at once: one record may hold thousands."""
 
-BEAT_SECONDS = 0.5
-"""Between two beats, as near as the first samples tell: a slow model takes minutes for a batch without being stuck."""
+BEAT_SECONDS = 2.0
+"""Between two beats, as near as the samples before tell: a slow model takes minutes for a batch without being stuck."""
 
 GROWTH = 8
 """How many times as many samples as before are embedded at once: the first call of a model may take longer than the others."""
@@ -42,9 +42,13 @@ def embed_records(
     *,
     beat: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
+    pace: MutableMapping[str, int] | None = None,
 ) -> Vectors:
-    """Embeds every sample of the records that its monitor's embedder accepts; `beat` is called as it gets on."""
-    vectors = Vectors()
+    """Embeds every sample of the records that its monitor's embedder accepts; `beat` is called as it gets on.
+
+    `pace` remembers from call to call how many samples of each monitor are embedded between two beats.
+    """
+    vectors, pace = Vectors(), {} if pace is None else pace
     by_monitor: dict[str, list[Sample]] = {}
     for record in records:
         for item in record.items:
@@ -54,20 +58,22 @@ def embed_records(
                 by_monitor.setdefault(item.monitor, []).extend(item.samples)
     for monitor in by_monitor.keys() & monitors.keys():
         started, before = clock(), len(vectors.rows)
-        samples, done, chunk = by_monitor[monitor], 0, 1
+        samples, done, chunk = by_monitor[monitor], 0, pace.get(monitor, 1)
         while done < len(samples):
             begun = clock()
             _embed(samples[done : done + chunk], monitors[monitor], vectors)
-            done, chunk = done + chunk, _next_chunk(chunk, clock() - begun)
+            taken = min(chunk, len(samples) - done)
+            done, chunk = done + taken, _next_chunk(chunk, taken, clock() - begun)
             beat()
+        pace[monitor] = chunk
         observer.embedded(monitor, len(vectors.rows) - before, clock() - started)
     return vectors
 
 
-def _next_chunk(chunk: int, seconds: float) -> int:
-    """As many as take `BEAT_SECONDS` at the speed of the last; one, where a single sample takes longer."""
-    likely = int(chunk * BEAT_SECONDS / seconds) if seconds > 0 else CHUNK
-    return max(1, min(likely, GROWTH * chunk, CHUNK))
+def _next_chunk(chunk: int, taken: int, seconds: float) -> int:
+    """As many as take `BEAT_SECONDS` at the speed of those just taken; one, where a single sample takes longer."""
+    likely = int(taken * BEAT_SECONDS / seconds) if seconds > 0 else CHUNK
+    return max(1, min(likely, max(chunk, GROWTH * taken), CHUNK))
 
 
 def _embed(samples: Sequence[Sample], monitor: WatchedMonitor, vectors: Vectors) -> None:

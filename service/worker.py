@@ -51,6 +51,8 @@ class Worker:
         self.follow: Callable[[Collection[WatchedMonitor]], None] = lambda _: None
         """Told of the monitors whenever they change: their records are decoded as they are worked on."""
         self._awaited: frozenset[str] = frozenset()
+        self._pace: dict[str, int] = {}
+        """How many samples of a monitor are embedded between two signs of life."""
         self._holding = Holding(source, store, self._monitors, self._is_awaited)
         self._intakes = self._holding.intakes
         self._replacements: SimpleQueue[tuple[str, WatchedMonitor | None]] = SimpleQueue()
@@ -76,7 +78,7 @@ class Worker:
             self._awaited = frozenset(unknown)
             self.forget()  # what was polled is read again
             return 0
-        vectors = embed_records(records, self._monitors, self._observer, beat=self._alive)
+        vectors = embed_records(records, self._monitors, self._observer, beat=self._alive, pace=self._pace)
         for partition, its_records in by_partition.items():
             intake = self._intakes.get(partition)
             if intake is not None:  # one that has just appeared is taken up first, by the next step
@@ -139,6 +141,7 @@ class Worker:
                 if known is not None and not _folds_alike(known, monitor):
                     self._release(name, waiting=monitor is None or monitor.embedder.fingerprint != known.embedder.fingerprint)
             finally:  # nobody replaces it a second time; what a failed commit left open closes when it is taken up again
+                self._pace.pop(name, None)
                 if monitor is None:
                     self._monitors.pop(name, None)
                 else:

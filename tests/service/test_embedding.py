@@ -86,7 +86,7 @@ class Slow(VectorEmbedder):
         return super().embed(payloads)
 
 
-@pytest.mark.parametrize(("seconds", "largest", "silence"), [(0.04, 12, 0.5), (3.0, 1, 3.0), (0.0001, CHUNK, 0.5)])
+@pytest.mark.parametrize(("seconds", "largest", "silence"), [(0.04, 50, 2.0), (3.0, 1, 3.0), (0.0001, CHUNK, 2.0)])
 def test_a_slow_model_is_heard_of_while_it_works(
     make_monitor: MakeMonitor, vector: MakeVector, seconds: float, largest: int, silence: float
 ) -> None:
@@ -98,3 +98,13 @@ def test_a_slow_model_is_heard_of_while_it_works(
     assert len(vectors.rows) == sum(slow.sizes) == 1_500
     assert max(slow.sizes) == largest
     assert max(later - earlier for earlier, later in pairwise(beats)) <= silence + 1e-9
+
+
+def test_the_pace_of_a_model_is_remembered_between_batches(make_monitor: MakeMonitor, vector: MakeVector) -> None:
+    slow, pace = Slow(6, 1 / 32), dict[str, int]()
+    monitors = {"chat": make_monitor(model=slow)}
+    for batch in range(3):
+        samples = [Sample("chat", f"{batch}/{n}", 0.0, vector(n)) for n in range(60)]
+        records = [Record(LOG, n, 0.0, (sample,)) for n, sample in enumerate(samples)]
+        embed_records(records, monitors, Silent(), clock=lambda: slow.now, pace=pace)
+    assert slow.sizes == [1, 8, 51, 60, 60]

@@ -241,7 +241,7 @@ def test_a_large_record_is_embedded_with_signs_of_life(store: SqliteStore, make_
     beats: list[int] = []
     log = ListSource(records([request_of("e", 1_200)]), growing=True)
     Worker(log, store, {"chat": make_monitor()}, Silent(), beat=lambda: beats.append(1)).step(NO_TIME)
-    assert len(beats) == 3
+    assert len(beats) >= 3
     assert store.samples_taken("chat") == 1_200
 
 
