@@ -130,7 +130,7 @@ def read_waiting(body: bytes) -> WaitingBody:
 def unpack_waiting(body: bytes, blobs: Blobs) -> Waiting:
     """A payload that is gone meanwhile is an empty one: the sample still counts."""
     found = _waiting.decode(body)
-    payload = payloads.fetch(blobs, found.payload)
+    payload = payloads.Opened(blobs).fetch(found.payload)
     if payload is None:
         payload = payloads.nothing(found.payload)
     sample = Sample(found.monitor, found.id, found.time, payload, found.segments, found.output, found.label)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 
 from service.ports import Blobs
 from service.records import Payload
+
+PACKED_BYTES = 16_384
+"""Payloads up to this size share a blob with the others of their batch: a file for each would cost more than all else that is done
+with a text, its embedding aside."""
 
 
 class Kept(msgspec.Struct, array_like=True, frozen=True):
@@ -17,6 +23,26 @@ class Kept(msgspec.Struct, array_like=True, frozen=True):
     kind: str
     """`text`, `bytes` or `vector`."""
     shape: tuple[int, ...] = ()
+    at: int = -1
+    """Where it begins in a blob that holds several; below 0 the blob is this one alone."""
+
+
+def keep_all(blobs: Blobs, payloads: Sequence[Payload | None]) -> list[Kept | None]:
+    """Puts a batch's payloads away, the small ones together."""
+    contents = [None if payload is None else _content(payload) for payload in payloads]
+    small = [content[0] for content in contents if content is not None and len(content[0]) <= PACKED_BYTES]
+    shared, at, kept = (blobs.put(b"".join(small)) or "") if small else "", 0, list[Kept | None]()
+    for found in contents:
+        if found is None:
+            kept.append(None)
+            continue
+        content, kind, shape = found
+        if len(content) > PACKED_BYTES:
+            kept.append(Kept(blobs.put(content) or "", len(content), kind, shape))
+        else:
+            kept.append(Kept(shared, len(content), kind, shape, at))
+            at += len(content)
+    return kept
 
 
 def keep(blobs: Blobs, payload: Payload) -> Kept:
@@ -25,10 +51,22 @@ def keep(blobs: Blobs, payload: Payload) -> Kept:
     return Kept(blobs.put(content) or "", len(content), kind, shape)
 
 
-def fetch(blobs: Blobs, kept: Kept) -> Payload | None:
-    """The payload, or None where it is gone."""
-    content = blobs.get(kept.address) if kept.address else None
-    return None if content is None else _payload(content, kept)
+class Opened:
+    """Gets payloads back; those that lie beside each other with one reading."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._address = ""
+        self._content: bytes | None = None
+
+    def fetch(self, kept: Kept) -> Payload | None:
+        """The payload, or None where it is gone."""
+        if kept.address and kept.address != self._address:
+            self._address, self._content = kept.address, self._blobs.get(kept.address)
+        if not kept.address or self._content is None:
+            return None
+        content = self._content if kept.at < 0 else self._content[kept.at : kept.at + kept.size]
+        return _payload(content, kept)
 
 
 def nothing(kept: Kept) -> Payload:

@@ -69,7 +69,7 @@ def chunks(samples: Sequence[Pooled], capacity: Mapping[str, int], blobs: Blobs)
         before = len(mine) - len(mine[-size:])
         for _, same in groupby(mine[-size:], key=lambda sample: (sample.partition, sample.embedding.size)):
             rows = list(same)
-            kept = [None if sample.payload is None else payloads.keep(blobs, sample.payload) for sample in rows]
+            kept = payloads.keep_all(blobs, [sample.payload for sample in rows])
             yield {
                 "monitor": name,
                 "capacity": size,
@@ -110,7 +110,8 @@ def read(server: Server, blobs: Blobs, monitor: str, since: float, limit: int, b
     found = server.run("pool", {"monitor": monitor, "since": since})
     kept = [sample for columns, vectors in zip(*found, strict=True) for sample in _unpack(columns, vectors)][-bounds.rows :]
     wanted = [row for row in zip(kept, _within(kept, bounds.payload_bytes), strict=True) if row[0].time >= since][-limit:]
-    return [sample.pooled(monitor, None if payload is None else payloads.fetch(blobs, payload)) for sample, payload in wanted]
+    opened = payloads.Opened(blobs)
+    return [sample.pooled(monitor, None if payload is None else opened.fetch(payload)) for sample, payload in wanted]
 
 
 def begins(server: Server, monitor: str, bounds: PoolBounds) -> float:

@@ -18,7 +18,7 @@ from redis.exceptions import MasterDownError, NoPermissionError, OutOfMemoryErro
 from detectors import Summary
 from service.adapters.redis_store import Gravity, connect, examine
 from service.adapters.redis_store.codec import named_partition, pack_pane, pane_field, partition_name, unpack_pane
-from service.adapters.redis_store.payloads import fetch, keep, nothing
+from service.adapters.redis_store.payloads import PACKED_BYTES, Kept, Opened, keep, keep_all, nothing
 from service.adapters.redis_store.server import Server, explained, script
 from service.errors import ArtefactError, ConfigurationError, ConflictError, DriftgateError, NotFoundError, RefusedError, UnavailableError
 from service.records import Pane, PaneKey, Partition, Payload
@@ -82,14 +82,26 @@ def test_fields_of_open_panes_are_in_order_of_their_beginning(firsts: list[int])
 def test_a_payload_lies_in_the_blobs_alone(payload: Payload) -> None:
     drawer = Drawer()
     kept = keep(drawer, payload)
-    np.testing.assert_equal(fetch(drawer, kept), payload)
+    np.testing.assert_equal(Opened(drawer).fetch(kept), payload)
     assert kept.size == len(drawer.contents[kept.address])
+
+
+def test_small_payloads_of_a_batch_share_a_blob_and_large_ones_have_their_own() -> None:
+    batch = ["one", None, b"two", "x" * (PACKED_BYTES + 1), np.arange(3, dtype=np.float32), ""]
+    drawer = Drawer()
+    kept = keep_all(drawer, batch)
+    assert len(drawer.contents) == 2
+    opened = Opened(drawer)
+    for payload, place in zip(batch, kept, strict=True):
+        np.testing.assert_equal(place and opened.fetch(place), payload)
+    assert keep_all(Drawer(room=0), ["one"]) == [Kept("", 3, "text", (), 0)]
+    assert keep_all(drawer, [None]) == [None]
 
 
 @pytest.mark.parametrize(("payload", "stands_for"), [("hello", ""), (b"\x89PNG", b""), (np.ones((2, 3), np.float32), np.zeros((2, 3)))])
 def test_a_payload_that_found_no_room_is_gone(payload: Payload, stands_for: Payload) -> None:
     kept = keep(Drawer(room=0), payload)
-    assert fetch(Drawer(), kept) is None
+    assert Opened(Drawer()).fetch(kept) is None
     np.testing.assert_equal(nothing(kept), stands_for)
 
 
