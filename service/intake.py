@@ -134,7 +134,7 @@ class Intake:
 
     def _concerned(self, panes: Iterable[Pane]) -> set[str]:
         """The monitors that a commit is about."""
-        return {pane.key.monitor for pane in panes}.union(self._taken, (waiting.sample.monitor for waiting in self._join))
+        return {pane.key.monitor for pane in panes}.union(self._taken, self._join.monitors)
 
     def _begin(self) -> None:
         """What a batch gathers."""

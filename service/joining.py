@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from typing import TypeAlias
 
 from service.records import Waiting
@@ -27,6 +28,7 @@ class Join:
         self._queue: list[tuple[float, str, int]] = []
         self._bound = bound
         self._count = 0
+        self._monitors: Counter[str] = Counter()
         self._stored: set[Key] = set()
         self._added: dict[Key, Waiting] = {}
         self._done: dict[Key, None] = {}
@@ -40,6 +42,11 @@ class Join:
     def __iter__(self) -> Iterator[Waiting]:
         for event in self._events.values():
             yield from event.values()
+
+    @property
+    def monitors(self) -> Collection[str]:
+        """Of whose samples some wait."""
+        return self._monitors.keys()
 
     def wait(self, sample: Waiting) -> Waiting | None:
         """Keeps a sample. Gives back the one that had to go for it: the same key's older one, or the first where the buffer is full."""
@@ -76,6 +83,9 @@ class Join:
         if not event:
             del self._events[sample.event_id]
         self._count -= 1
+        self._monitors[sample.sample.monitor] -= 1
+        if not self._monitors[sample.sample.monitor]:
+            del self._monitors[sample.sample.monitor]
         self._added.pop(key, None)
         if key in self._stored:
             self._done[key] = None
@@ -96,6 +106,7 @@ class Join:
     def _insert(self, sample: Waiting) -> None:
         self._events.setdefault(sample.event_id, {})[sample.index] = sample
         self._count += 1
+        self._monitors[sample.sample.monitor] += 1
         if len(self._queue) > 2 * self._count + 64:  # answered samples leave their entry behind
             self._queue = [(waiting.expires, waiting.event_id, waiting.index) for waiting in self]
             heapq.heapify(self._queue)
