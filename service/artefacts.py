@@ -38,10 +38,10 @@ def publish(target: Path, manifest: Mapping[str, Any], write: Callable[[Path], N
         text = json.dumps({**manifest, "files": files}, indent=2, ensure_ascii=False, allow_nan=False)
         (draft / MANIFEST).write_text(text + "\n", encoding="utf-8")
         for path in draft.iterdir():
-            _sync(path)
+            sync(path)
         draft.chmod(0o755)
         _rename(draft, target)
-        _sync(target.parent)
+        sync(target.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -67,9 +67,18 @@ def replace_text(path: Path, text: str) -> None:
     """Replaces a small file as a whole, durably: a crash leaves the one or the other."""
     draft = path.with_name(f".{path.name}-{os.getpid()}")
     draft.write_text(text, encoding="utf-8")
-    _sync(draft)
+    sync(draft)
     draft.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """What a file holds, or what a folder names, outlives the machine's power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def versions(folder: Path) -> list[int]:
@@ -84,11 +93,3 @@ def _rename(draft: Path, target: Path) -> None:
         draft.rename(target)
     except OSError as error:
         raise ArtefactError(f"{target}: exists already; published versions never change") from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

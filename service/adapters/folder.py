@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from service.artefacts import sync
 from service.errors import DeliveryError
 from service.records import OutboxItem
 
@@ -66,8 +67,4 @@ def _publish(path: Path, content: bytes) -> None:
     except OSError:
         Path(temporary).unlink(missing_ok=True)
         raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync(path.parent)

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from service.artefacts import sync
 from service.errors import ArtefactError
 from service.ports import Stretch
 
@@ -163,7 +164,7 @@ class PaneSegments:
             folder.mkdir(parents=True, exist_ok=True)
             while not _created(folder / f"{number:012d}.panes", content):  # torn, or another writer's
                 number += 1
-            _sync(folder)
+            sync(folder)
         except OSError as error:
             raise _full(folder, error) from error
 
@@ -313,14 +314,6 @@ def _write(file: FileIO, content: bytes) -> None:
     except OSError:
         file.truncate(begins)
         raise
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _full(path: Path, error: OSError) -> ArtefactError:
