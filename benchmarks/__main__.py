@@ -37,6 +37,13 @@ NAMES = (
     "rivals",
     "grid",
     "kinds",
+    "blind_spots.explanation",
+    "blind_spots.annotation_errors",
+    "blind_spots.coverage",
+    "blind_spots.concept",
+    "blind_spots.slices",
+    "blind_spots.leakage",
+    "blind_spots.cost",
 )
 
 _WIDTH = 150

@@ -14,7 +14,7 @@ from service.alarms import Reason, judge_late, step
 from service.changes import Changes
 from service.episodes import Stream
 from service.errors import ConflictError, NotFoundError
-from service.explanation import Recent, explain
+from service.explaining.alarms import Recent, explain
 from service.figures import describe_status
 from service.observe import Observer, Reading
 from service.ports import Store

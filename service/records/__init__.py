@@ -12,13 +12,16 @@ from service.records.alarms import (
     Alarm,
     AlarmState,
     ClusterChange,
+    Contribution,
     Exemplar,
     Family,
     Finding,
     Measured,
+    Onset,
     Regime,
     Severity,
     Step,
+    Term,
     Verdict,
 )
 from service.records.backfills import Backfill, BackfillState, Stretch
@@ -41,6 +44,7 @@ from service.records.partitions import (
 )
 from service.records.refresh import AnnotationBatch, BatchState, Candidate, CycleState, Label, RefreshCycle
 from service.records.samples import KEPT_BYTES, Item, Original, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
+from service.records.truth import Judgement
 
 __all__ = [
     "KEPT_BYTES",
@@ -57,6 +61,7 @@ __all__ = [
     "Candidate",
     "ClusterChange",
     "Commit",
+    "Contribution",
     "CycleState",
     "DeadLetter",
     "Decision",
@@ -69,8 +74,10 @@ __all__ = [
     "Fence",
     "Finding",
     "Item",
+    "Judgement",
     "Label",
     "Measured",
+    "Onset",
     "Original",
     "OutboxItem",
     "Output",
@@ -90,6 +97,7 @@ __all__ = [
     "Severity",
     "Step",
     "Stretch",
+    "Term",
     "Verdict",
     "Waiting",
     "belongs",

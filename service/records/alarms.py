@@ -12,6 +12,8 @@ class Family(StrEnum):
     INPUT = "input"
     OUTPUT = "output"
     QUALITY = "quality"
+    CONCEPT = "concept"
+    """Inputs alike, answers changed: told by labels that came later, by no channel of the scan."""
     FEED = "feed"
     """None of them: the monitor does not see its input, or none comes."""
 
@@ -92,6 +94,36 @@ class ClusterChange:
     reference_share: float
     window_share: float
     exemplars: tuple[Exemplar, ...] = ()
+    change: Measured | None = None
+    """Of the share, with an interval that holds over all clusters together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """When the change began, with a 90 % interval: log times, and samples of the stream before the window's end."""
+
+    time: float
+    earliest: float
+    latest: float
+    samples_ago: Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """How much of the drift a segment brings: its share of what moved, beside its share of the window's samples."""
+
+    segment: str
+    share: float
+    traffic: float
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word that tells the window from the reference: in which shares of their texts it stands."""
+
+    term: str
+    window_share: float
+    reference_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +176,13 @@ class Alarm:
     exemplars: tuple[Exemplar, ...] = ()
     clusters: tuple[ClusterChange, ...] = ()
     findings: tuple[Finding, ...] = ()
+    onset: Onset | None = None
+    contributions: tuple[Contribution, ...] = ()
+    """Largest first."""
+    terms: tuple[Term, ...] = ()
+    """Of texts: most telling first."""
+    missed: tuple[Exemplar, ...] = ()
+    """Reference samples of which the window holds the fewest: the other side of `exemplars`."""
     verdict: Verdict | None = None
     history: tuple[Step, ...] = ()
     version: int = 0

@@ -1,0 +1,1 @@
+"""What an alarm shows, and what is known of one sample."""

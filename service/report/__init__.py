@@ -1,0 +1,1 @@
+"""The blind-spot report: the same sections for every monitor, written as Markdown, HTML or JSON."""

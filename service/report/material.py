@@ -1,0 +1,132 @@
+"""What is known of a monitor, read when first asked for and shared by the sections of its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.clustering import kmeans, nearest
+from detectors.neighbours import Neighbours, nearest_rows
+from service.datasets import DataSet, DataSets, Role
+from service.errors import ArtefactError, NotFoundError
+from service.ports import Store
+from service.records import Judgement, Pooled
+from service.reference import Reference, References
+from service.report.parts import Missing
+from service.settings import MonitorSettings
+
+Side: TypeAlias = Literal["reference", "production", "train", "golden", "challenge"]
+"""What embeddings there are of: the last three are data sets, production the recent samples that are kept."""
+
+Progress: TypeAlias = Callable[[str, float], None]
+
+NEIGHBOURS = 10
+"""Nearest rows that are looked at, everywhere."""
+
+_MOST_PRODUCTION, _MOST_REGIONS, _MOST_FITTED = 5_000, 256, 20_000
+
+
+class Material:
+    """One monitor. Nothing is computed twice: sections ask for what they need, in any order."""
+
+    def __init__(
+        self,
+        settings: MonitorSettings,
+        store: Store,
+        references: References,
+        data_sets: DataSets,
+        *,
+        now: float,
+        progress: Progress = lambda *_: None,
+    ) -> None:
+        self.settings = settings
+        self.monitor = settings.name
+        self.store = store
+        self.now = now
+        self.progress = progress
+        self._references = references
+        self._data_sets = data_sets
+        self._sets: dict[Role, DataSet | Missing] = {}
+        self._passes: dict[tuple[Side, Side], Neighbours] = {}
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """In force; None before there is one."""
+        try:
+            return self._references.load(self.monitor)
+        except NotFoundError:
+            return None
+
+    def data_set(self, role: Role) -> DataSet | Missing:
+        """The newest version, or why there is none that the reference's embedder made."""
+        if role not in self._sets:
+            self._sets[role] = self._data_set(role)
+        return self._sets[role]
+
+    @cached_property
+    def production(self) -> Sequence[Pooled]:
+        """Recent samples, embedded as the reference in force is, oldest first; at most 5,000, evenly spread."""
+        version = None if self.reference is None else self.reference.version
+        kept = [row for row in self.store.pool(self.monitor) if version is None or row.reference_version == version]
+        spread = np.linspace(0, len(kept) - 1, min(len(kept), _MOST_PRODUCTION)).astype(np.int64)
+        return [kept[at] for at in spread]
+
+    @cached_property
+    def judgements(self) -> Sequence[Judgement]:
+        """Samples whose truth is known, oldest first."""
+        return ()
+
+    def embeddings(self, side: Side) -> NDArray[np.float32] | None:
+        """(n, d) of a side, None where there are none."""
+        if side == "reference":
+            return None if self.reference is None else self.reference.rows.embeddings
+        if side == "production":
+            rows = self.production
+            return np.stack([row.embedding for row in rows]).astype(np.float32) if rows else None
+        found = self.data_set(side)
+        return None if isinstance(found, Missing) else found.embeddings
+
+    def neighbours(self, of: Side, among: Side) -> Neighbours | None:
+        """The nearest rows of one side among another's, exactly; None where a side is missing."""
+        if (of, among) not in self._passes:
+            rows, others = self.embeddings(of), self.embeddings(among)
+            if rows is None or others is None or len(others) <= (of == among):
+                return None
+            k = min(NEIGHBOURS, len(others) - (of == among))
+            step = f"{of} in {among}"
+            self._passes[of, among] = nearest_rows(rows, others, k, same=of == among, progress=lambda done: self.progress(step, done))
+        return self._passes[of, among]
+
+    @cached_property
+    def regions(self) -> NDArray[np.float32] | None:
+        """(k, d) centres of the regions that all sides are divided into: k-means of the training set, or of the reference without one."""
+        rows = self.embeddings("train")
+        rows = self.embeddings("reference") if rows is None else rows
+        if rows is None:
+            return None
+        self.progress("regions", 0.0)
+        rng = np.random.default_rng(0)
+        drawn = rows[np.sort(rng.choice(len(rows), min(len(rows), _MOST_FITTED), replace=False))]
+        return kmeans(drawn, min(_MOST_REGIONS, max(1, len(drawn) // 20)), rng=rng)
+
+    def region_of(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
+        """(n,) the nearest region of each row; ValueError where there are no regions."""
+        if self.regions is None:
+            raise ValueError("neither a training set nor a reference to make regions from")
+        return nearest(rows, self.regions)[1]
+
+    def _data_set(self, role: Role) -> DataSet | Missing:
+        what, adds = f"{role} set", f"driftgate dataset add --monitor {self.monitor} --role {role} --input FILE"
+        if not self._data_sets.versions(self.monitor, role):
+            return Missing(what, "there is none", adds)
+        try:
+            found = self._data_sets.load(self.monitor, role)
+        except ArtefactError as error:
+            return Missing(what, str(error), adds)
+        if self.reference is not None and found.manifest["fingerprint"] != self.reference.fingerprint:
+            return Missing(what, f"version {found.version} was embedded by another model than the reference", f"add it again: {adds}")
+        return found
