@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TypeAlias, TypeGuard
 
@@ -43,7 +43,7 @@ class Module:
 
     @cached_property
     def calls(self) -> list[tuple[ast.Call, str]]:
-        return [(node, ast.unparse(node.func)) for node in self.nodes if isinstance(node, ast.Call)]
+        return [(node, dotted(node.func)) for node in self.nodes if isinstance(node, ast.Call)]
 
     def functions(self) -> Iterator[Function]:
         return (node for node in self.nodes if isinstance(node, FUNCTION))
@@ -52,8 +52,24 @@ class Module:
         return (node for node in self.nodes if isinstance(node, ast.ClassDef))
 
 
+def dotted(node: ast.expr) -> str:
+    """What is called, as it is written: `np.load`; what is no name shows as a dot."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            return f"{dotted(value)}.{name}"
+    return ""
+
+
+@cache
+def module(path: Path) -> Module:
+    """Parsed once, whoever asks."""
+    return Module(path)
+
+
 def modules(*packages: str) -> list[Module]:
-    return [Module(path) for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+    return [module(path) for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
 
 
 SHIPPED = modules("service", "detectors")
@@ -190,8 +206,8 @@ def imported(module: Module) -> Iterator[str]:
 
 
 def test_nothing_read_from_disk_or_network_can_run_code() -> None:
-    loaders = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-    none(f"{m}: {name}" for m in EVERYTHING for name in imported(m) if name in loaders)
+    loaders = re.compile(r"^\s*(?:import|from)\s+(pickle|cPickle|dill|cloudpickle|joblib|marshal|shelve)\b", re.MULTILINE)
+    none(f"{m}: {found[1]}" for m in EVERYTHING for found in loaders.finditer(m.text))
     runs_code = {"eval", "exec", "compile", "__import__", "yaml.load", "yaml.unsafe_load"}
     none(f"{m}:{call.lineno} {name}" for m in SHIPPED for call, name in m.calls if name in runs_code)
     pickled = [

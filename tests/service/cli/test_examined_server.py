@@ -44,7 +44,7 @@ def answering(ready: Mapping[str, Any] | str, *, status: int = 200, measured: bo
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
         thread.start()
         yield configured(listening.server_port)
         listening.shutdown()
