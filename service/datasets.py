@@ -1,8 +1,9 @@
 """Data sets with roles: versioned, checksummed, immutable folders of rows and their embeddings.
 
 A version is a folder `datasets/<monitor>/<role>/v<N>/`: `rows.jsonl` (ids, payloads, labels: the erasable row part),
-`embeddings.npy` (n, d) float32 in the same order, `manifest.json` with counts and checksums. Roles: *train*; *golden*, what must
-not regress, in three disjoint parts; *challenge*, labelled samples of the failing or drifted slice; *pool*, labels optional.
+`embeddings.npy` (n, d) float32 in the same order, `logits.npy` (n, classes) float32 where the embedder gives them, `manifest.json` with
+counts, classes and checksums. Roles: *train*; *golden*, what must not regress, in three disjoint parts; *challenge*, labelled samples of
+the failing or drifted slice; *pool*, labels optional.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -25,8 +26,9 @@ from numpy.typing import NDArray
 from detectors.selection import duplicate_groups
 from service.artefacts import publish, read_manifest, versions
 from service.errors import ArtefactError, InputError, NotFoundError
-from service.ports import Embedder
-from service.records import Payload, Sample
+from service.ports import Embedded, Embedder
+from service.records import Output, Payload, Sample
+from service.reference_rows import answer, sureness
 
 Role = Literal["train", "golden", "challenge", "pool"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -57,15 +59,34 @@ class Row:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataSet:
-    """One version, read and held against its checksums."""
+    """One version, read and held against its checksums.
+
+    The model's answers are those of the time when it was added: the embedder's own, else what the samples brought.
+    """
 
     manifest: Mapping[str, Any]
     rows: tuple[Row, ...]
     embeddings: NDArray[np.float32]
+    logits: NDArray[np.float32] | None = None
+    """(n, classes); None where the embedder gives none."""
+    predicted: tuple[str, ...] = field(init=False)
+    """Of each row, '' where it is not known."""
+    confidence: NDArray[np.float32] = field(init=False)
+    """(n,) the largest probability, NaN where it is not known."""
+
+    def __post_init__(self) -> None:
+        predicted, confidence = _answers([row.sample.output for row in self.rows], self.logits, self.classes)
+        object.__setattr__(self, "predicted", predicted)
+        object.__setattr__(self, "confidence", confidence)
 
     @property
     def version(self) -> int:
         return int(self.manifest["version"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The model's, in the order of its logits; () where they were not declared."""
+        return tuple(self.manifest.get("classes", ()))
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -79,7 +100,8 @@ class DataSet:
     def part(self, name: Part) -> DataSet:
         """The golden rows of one part."""
         kept = [i for i, row in enumerate(self.rows) if row.part == name]
-        return DataSet(self.manifest, tuple(self.rows[i] for i in kept), self.embeddings[kept])
+        logits = None if self.logits is None else self.logits[kept]
+        return DataSet(self.manifest, tuple(self.rows[i] for i in kept), self.embeddings[kept], logits)
 
     def cited(self) -> Mapping[str, Any]:
         """How a refresh request names it."""
@@ -105,7 +127,7 @@ class DataSets:
     def __init__(self, directory: Path) -> None:
         self._directory = directory / "datasets"
 
-    def add(
+    def add(  # noqa: PLR0913 - options by keyword, after what every caller gives
         self,
         monitor: str,
         role: Role,
@@ -113,24 +135,27 @@ class DataSets:
         embedder: Embedder,
         *,
         now: float,
+        classes: Sequence[str] = (),
         progress: Callable[[int], None] = lambda _: None,
     ) -> DataSet:
         """Embeds the samples and publishes them as the next version; `progress` hears how many rows are done.
 
+        classes : names of the model's classes in the order of its logits.
+
         One bad row refuses the whole: InputError names it, as data sets are made with care. Golden rows that were in the version
         before stay in their part.
         """
-        rows, embeddings = _embedded(samples, role, embedder, progress)
+        rows, embedded = _embedded(samples, role, embedder, progress)
         folder = self._folder(monitor, role)
         known = versions(folder)
         if role == "golden":
             earlier = self.load(monitor, role, known[-1]).rows if known else ()
-            parts = split(rows, duplicate_groups(embeddings), {row.digest: row.part for row in earlier})
+            parts = split(rows, duplicate_groups(embedded.embedding), {row.digest: row.part for row in earlier})
             rows = [Row(row.sample, part) for row, part in zip(rows, parts, strict=True)]
         version = known[-1] + 1 if known else 1
-        manifest = {**_manifest(rows, embeddings, embedder.fingerprint), "monitor": monitor, "role": role, "version": version}
+        manifest = {**_manifest(rows, embedder), "monitor": monitor, "role": role, "version": version, "classes": list(classes)}
         manifest["created"] = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
-        publish(folder / f"v{version}", manifest, lambda draft: _write(draft, rows, embeddings))
+        publish(folder / f"v{version}", manifest, lambda draft: _write(draft, rows, embedded))
         return self.load(monitor, role, version)
 
     def load(self, monitor: str, role: Role, version: int | None = None) -> DataSet:
@@ -207,12 +232,10 @@ def payload_digest(payload: Payload) -> str:
 # --- in -----------------------------------------------------------------------------------------------------------
 
 
-def _embedded(
-    samples: Iterable[Sample], role: Role, embedder: Embedder, progress: Callable[[int], None]
-) -> tuple[list[Row], NDArray[np.float32]]:
+def _embedded(samples: Iterable[Sample], role: Role, embedder: Embedder, progress: Callable[[int], None]) -> tuple[list[Row], Embedded]:
     limit = MAX_GOLDEN_ROWS if role == "golden" else MAX_ROWS
     rows: list[Row] = []
-    vectors: list[NDArray[np.float32]] = []
+    parts: list[Embedded] = []
     seen: set[str] = set()
     stream = iter(samples)
     while batch := list(islice(stream, _BATCH)):
@@ -220,12 +243,13 @@ def _embedded(
             raise InputError("too_many", f"a {role} set holds at most {limit} rows; draw a random part of the input")
         for sample in batch:
             _check(sample, role, embedder, seen)
-        vectors.append(embedder.embed([sample.payload for sample in batch]).embedding)
+        parts.append(embedder.embed([sample.payload for sample in batch]))
         rows += [Row(sample) for sample in batch]
         progress(len(rows))
     if not rows:
         raise InputError("empty", f"no samples for the {role} set: the input has none")
-    return rows, np.concatenate(vectors)
+    logits = [part.logits for part in parts if part.logits is not None]
+    return rows, Embedded(np.concatenate([part.embedding for part in parts]), np.concatenate(logits) if logits else None)
 
 
 def _check(sample: Sample, role: Role, embedder: Embedder, seen: set[str]) -> None:
@@ -240,15 +264,26 @@ def _check(sample: Sample, role: Role, embedder: Embedder, seen: set[str]) -> No
         raise InputError(error.reason, f"sample {sample.id}: {error}; mend or remove it") from error
 
 
+def _answers(
+    outputs: Sequence[Output | None], logits: NDArray[np.float32] | None, classes: Sequence[str]
+) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """(n,) classes and (n,) confidences."""
+    if logits is None or logits.shape[1] != len(classes):  # logits of another width than the declared classes say nothing
+        predicted = tuple(answer(output, None, classes) for output in outputs)
+        return predicted, np.array([sureness(output) for output in outputs], np.float32)
+    best = logits.max(1, keepdims=True)
+    return tuple(classes[i] for i in logits.argmax(1).tolist()), 1.0 / np.exp(logits - best).sum(1)
+
+
 # --- on disk ------------------------------------------------------------------------------------------------------
 
 
-def _manifest(rows: Sequence[Row], embeddings: NDArray[np.float32], fingerprint: str) -> dict[str, Any]:
+def _manifest(rows: Sequence[Row], embedder: Embedder) -> dict[str, Any]:
     labels = Counter(row.sample.label for row in rows if row.sample.label is not None)
     return {
         "format": 1,
-        "fingerprint": fingerprint,
-        "dimension": int(embeddings.shape[1]),
+        "fingerprint": embedder.fingerprint,
+        "dimension": embedder.dimension,
         "rows": len(rows),
         "labels": dict(sorted(labels.items())),
         "unlabelled": len(rows) - labels.total(),
@@ -256,11 +291,13 @@ def _manifest(rows: Sequence[Row], embeddings: NDArray[np.float32], fingerprint:
     }
 
 
-def _write(draft: Path, rows: Sequence[Row], embeddings: NDArray[np.float32]) -> None:
+def _write(draft: Path, rows: Sequence[Row], embedded: Embedded) -> None:
     with (draft / "rows.jsonl").open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(_encode(row), ensure_ascii=False, allow_nan=False) + "\n")
-    np.save(draft / "embeddings.npy", embeddings, allow_pickle=False)
+    np.save(draft / "embeddings.npy", embedded.embedding, allow_pickle=False)
+    if embedded.logits is not None:
+        np.save(draft / "logits.npy", embedded.logits, allow_pickle=False)
 
 
 def _read(folder: Path) -> DataSet:
@@ -269,11 +306,13 @@ def _read(folder: Path) -> DataSet:
     with (folder / "rows.jsonl").open(encoding="utf-8") as file:
         rows = tuple(_decode(json.loads(line), monitor) for line in file)
     embeddings = np.load(folder / "embeddings.npy", allow_pickle=False)
-    if embeddings.shape != (len(rows), manifest["dimension"]) or len(rows) != manifest["rows"]:
+    logits = np.load(folder / "logits.npy", allow_pickle=False) if "logits.npy" in manifest["files"] else None
+    others = {len(embeddings), manifest["rows"]} | ({len(logits)} if logits is not None else set())
+    if others != {len(rows)} or embeddings.shape[1:] != (manifest["dimension"],):
         raise ArtefactError(
             f"{folder}: {len(rows)} rows and embeddings {embeddings.shape} do not belong together; restore it from a backup"
         )
-    return DataSet(manifest, rows, embeddings)
+    return DataSet(manifest, rows, embeddings, logits)
 
 
 def _encode(row: Row) -> dict[str, Any]:
@@ -285,7 +324,23 @@ def _encode(row: Row) -> dict[str, Any]:
     else:
         content = {"vector": payload.tolist()}
     time = None if math.isnan(sample.time) else sample.time
-    return {"id": sample.id, "time": time, **content, "segments": dict(sample.segments), "label": sample.label, "part": row.part}
+    output = {} if sample.output is None else {"output": _encode_output(sample.output)}
+    return {"id": sample.id, "time": time, **content, "segments": dict(sample.segments), "label": sample.label, "part": row.part, **output}
+
+
+def _encode_output(output: Output) -> dict[str, Any]:
+    """Numbers to six digits: a hundred classes would take more room than the sample. A masked class, -inf, becomes null."""
+    fields: dict[str, Any] = {"label": output.label, "model_version": output.model_version}
+    for name, values in (("probabilities", output.probabilities), ("logits", output.logits)):
+        fields[name] = None if values is None else [float(f"{value:.6g}") if math.isfinite(value) else None for value in values]
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _decode_output(found: Mapping[str, Any]) -> Output:
+    scores = {
+        name: tuple(-math.inf if value is None else value for value in found[name]) for name in ("probabilities", "logits") if name in found
+    }
+    return Output(label=found.get("label"), model_version=found.get("model_version"), **scores)
 
 
 def _decode(row: Mapping[str, Any], monitor: str) -> Row:
@@ -297,4 +352,5 @@ def _decode(row: Mapping[str, Any], monitor: str) -> Row:
     else:
         payload = np.array(row["vector"], np.float32)
     time = math.nan if row["time"] is None else row["time"]
-    return Row(Sample(monitor, row["id"], time, payload, row["segments"], None, row["label"]), row["part"])
+    output = _decode_output(row["output"]) if "output" in row else None
+    return Row(Sample(monitor, row["id"], time, payload, row["segments"], output, row["label"]), row["part"])

@@ -28,17 +28,17 @@ class LabelledSets:
         rows = {row.id: row for row in pool}
         samples = [sample_of(rows[candidate.id], settings) for candidate in candidates]
         if samples:
-            self._data_sets.add(settings.name, "pool", samples, embedder, now=now)
+            self._data_sets.add(settings.name, "pool", samples, embedder, now=now, classes=settings.classes)
 
     def publish(
-        self, monitor: str, labels: Mapping[str, str], challenge: Collection[str], embedder: Embedder, *, now: float
+        self, settings: MonitorSettings, labels: Mapping[str, str], challenge: Collection[str], embedder: Embedder, *, now: float
     ) -> list[Mapping[str, Any]]:
         """New versions from labels by sample id, as a refresh request cites them; rows of `challenge` are never trained on."""
-        labelled = [replace(sample, label=labels[sample.id]) for sample in self._kept(monitor, labels)]
+        labelled = [replace(sample, label=labels[sample.id]) for sample in self._kept(settings.name, labels)]
         sets = (
-            self._extend(monitor, "train", [sample for sample in labelled if sample.id not in challenge], embedder, now),
-            self._extend(monitor, "challenge", [sample for sample in labelled if sample.id in challenge], embedder, now),
-            self.newest(monitor, "golden"),
+            self._extend(settings, "train", [sample for sample in labelled if sample.id not in challenge], embedder, now),
+            self._extend(settings, "challenge", [sample for sample in labelled if sample.id in challenge], embedder, now),
+            self.newest(settings.name, "golden"),
         )
         return [data_set.cited() for data_set in sets if data_set is not None]
 
@@ -55,9 +55,9 @@ class LabelledSets:
                 found = {sample.id: sample for sample in kept if sample.id in ids} | found
         return [found[key] for key in ids if key in found]
 
-    def _extend(self, monitor: str, role: Role, new: Sequence[Sample], embedder: Embedder, now: float) -> DataSet | None:
+    def _extend(self, settings: MonitorSettings, role: Role, new: Sequence[Sample], embedder: Embedder, now: float) -> DataSet | None:
         """A challenge set is of one drift: it replaces the former; a training set grows."""
-        newest = self.newest(monitor, role)
+        newest = self.newest(settings.name, role)
         former = newest if role == "train" else None
         ids = {sample.id for sample in new}
         rows = [*(s for s in (former.samples if former else ()) if s.id not in ids), *new]
@@ -65,7 +65,7 @@ class LabelledSets:
             return former
         if newest and newest.checksum == checksum(rows):
             return newest
-        return self._data_sets.add(monitor, role, rows, embedder, now=now)
+        return self._data_sets.add(settings.name, role, rows, embedder, now=now, classes=settings.classes)
 
 
 def whole(rows: Sequence[Pooled], settings: MonitorSettings) -> Sequence[Pooled]:

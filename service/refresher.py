@@ -160,7 +160,8 @@ class Refresher:
         answers = agreed(self._store.labels(cycle.monitor, batch=batch.id))
         labels = {key: answer.label for key, answer in answers.items() if answer.label is not None}
         drawn = {item.id for item in batch.items if item.reason == CHALLENGE}
-        return self._sets.publish(cycle.monitor, labels, drawn, self._monitors.embedder(cycle.monitor), now=now)
+        settings, embedder = self._monitors.effective(cycle.monitor), self._monitors.embedder(cycle.monitor)
+        return self._sets.publish(settings, labels, drawn, embedder, now=now)
 
     # --- verification and rebase --------------------------------------------------------------------------------------
 

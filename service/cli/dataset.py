@@ -28,7 +28,8 @@ def add(files: Files, role: OfRole, config: Config = CONFIG, monitor: MonitorNam
     with installed(config) as installation, counter(f"adding the {role} set", rows_in(files)) as progress:
         name = monitor_of(installation.settings, monitor)
         samples, embedder = samples_of(installation, name, files), installation.embedder(name)
-        made = installation.data_sets.add(name, role, samples, embedder, now=time.time(), progress=progress)
+        classes = installation.effective(name).classes
+        made = installation.data_sets.add(name, role, samples, embedder, now=time.time(), classes=classes, progress=progress)
     if as_json:
         emit(made.manifest)
         return

@@ -101,7 +101,8 @@ def _add(installation: Installation, role: Role, messages: Sequence[Message], no
     def done(rows: int) -> None:
         progress(f"adding the {role} set", rows / len(messages))
 
-    installation.data_sets.add(MONITOR, role, labelled(messages), installation.embedder(MONITOR), now=now, progress=done)
+    samples, embedder, classes = labelled(messages), installation.embedder(MONITOR), installation.settings.monitor(MONITOR).classes
+    installation.data_sets.add(MONITOR, role, samples, embedder, now=now, classes=classes, progress=done)
 
 
 def labelled(messages: Iterable[Message]) -> list[Sample]:

@@ -1,8 +1,10 @@
 """Data sets: what is added comes back bit for bit, is never changed, and near-duplicates never straddle golden parts."""
 
+import json
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.datasets import DataSet, DataSets, Role, Row, difference, split
 from service.errors import ArtefactError, InputError, NotFoundError
 from service.ports import Embedded
-from service.records import Payload, Sample
+from service.records import Output, Payload, Sample
 
 DIMENSION = 16
 
@@ -69,6 +71,53 @@ def test_texts_images_and_missing_times_survive(tmp_path: Path) -> None:
     text, image = DataSets(tmp_path).load("chat", "pool").samples
     assert (text.payload, math.isnan(text.time), text.label) == ("grüße\n", True, None)
     assert (image.payload, image.time, image.segments, image.label) == (b"\x00\xff", 1.5, {"a": "b"}, "x")
+
+
+class Answering(VectorEmbedder):
+    """Its first three coordinates are the model's logits."""
+
+    def embed(self, payloads: Sequence[Payload]) -> Embedded:
+        embedded = super().embed(payloads)
+        return Embedded(embedded.embedding, embedded.embedding[:, :3])
+
+
+def test_the_models_answers_of_the_time_are_kept(tmp_path: Path) -> None:
+    rows = samples(vectors(300))
+    sets, embedder = DataSets(tmp_path), Answering(DIMENSION, normalize=False)
+    made = sets.add("chat", "golden", rows, embedder, now=1.0, classes=("a", "b", "c"))
+    logits = vectors(300)[:, :3]
+    assert made.logits is not None
+    assert np.array_equal(made.logits, logits)
+    assert made.predicted == tuple("abc"[i] for i in logits.argmax(1))
+    assert np.allclose(made.confidence, np.exp(logits).max(1) / np.exp(logits).sum(1))
+    part = made.part("verify")
+    assert part.predicted == tuple(said for said, row in zip(made.predicted, made.rows, strict=True) if row.part == "verify")
+    assert sets.add("chat", "golden", rows, embedder, now=1.0).predicted == ("",) * 300  # nobody said what the classes are called
+
+
+def test_where_the_embedder_gives_no_logits_the_samples_own_answers_count(tmp_path: Path) -> None:
+    outputs = [
+        Output(label="x", model_version="7"),
+        Output(probabilities=(0.25, 0.75)),
+        Output(logits=(2.0, -math.inf)),
+        Output(probabilities=(0.1234567891, 0.8765432109), logits=(1.0, 2.0)),
+        None,
+    ]
+    rows = [replace(sample, output=output) for sample, output in zip(samples(vectors(5)), outputs, strict=True)]
+    made = DataSets(tmp_path).add("chat", "train", rows, VectorEmbedder(DIMENSION, normalize=False), now=1.0, classes=("a", "b"))
+    assert made.logits is None
+    assert made.predicted == ("x", "b", "a", "b", "")
+    assert np.allclose(made.confidence, [math.nan, 0.75, 1.0, 0.876543, math.nan], equal_nan=True)
+    assert [sample.output for sample in made.samples[:3]] == outputs[:3]
+
+
+def test_a_version_written_before_answers_were_kept_can_be_read(tmp_path: Path) -> None:
+    made = add(tmp_path, "train", samples(vectors(3)))
+    manifest = tmp_path / "datasets" / "chat" / "train" / "v1" / "manifest.json"
+    manifest.write_text(json.dumps({name: value for name, value in made.manifest.items() if name != "classes"}), encoding="utf-8")
+    found = DataSets(tmp_path).load("chat", "train")
+    assert (found.classes, found.logits, found.predicted) == ((), None, ("", "", ""))
+    assert np.isnan(found.confidence).all()
 
 
 def test_versions_grow_and_the_newest_is_read(tmp_path: Path) -> None:
