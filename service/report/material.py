@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal, TypeAlias
 
@@ -118,6 +118,14 @@ class Material:
         if self.regions is None:
             raise ValueError("neither a training set nor a reference to make regions from")
         return nearest(rows, self.regions)[1]
+
+    def made_from(self) -> Mapping[str, str]:
+        """What has been read so far: `train` → `version 3, 100,000 rows`."""
+        read: dict[str, Reference | DataSet] = {} if self.reference is None else {"reference": self.reference}
+        read |= {role: found for role, found in self._sets.items() if isinstance(found, DataSet)}
+        known = {name: f"version {found.version}, {len(found.rows):,} rows" for name, found in read.items()}
+        counts = {"production": len(self.production), "truth": len(self.judgements)}
+        return known | {name: f"{count:,} samples" for name, count in counts.items() if count}
 
     def _data_set(self, role: Role) -> DataSet | Missing:
         what, adds = f"{role} set", f"driftgate dataset add --monitor {self.monitor} --role {role} --input FILE"
