@@ -1,0 +1,57 @@
+"""A monitor's report put together: the same sections for every monitor, in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+from service.errors import ArtefactError, DriftgateError, InputError
+from service.report.drift import drift
+from service.report.material import Material
+from service.report.parts import Missing, Report, Section, Standing
+
+Look: TypeAlias = Callable[[Material], Section]
+"""Looks into one blind spot."""
+
+SECTIONS: Mapping[str, tuple[str, Look]] = MappingProxyType(
+    {
+        "drift": ("Drift", drift),
+    }
+)
+"""By name, in the order of a report: title, and who looks."""
+
+
+def make(material: Material, names: Collection[str] = ()) -> Report:
+    """All sections, or those named. One that meets something damaged says so, and keeps no other from being made."""
+    require(names)
+    chosen = {name: look for name, look in SECTIONS.items() if not names or name in names}
+    sections = []
+    for at, (name, (title, look)) in enumerate(chosen.items()):
+        material.progress(f"report: {title.lower()}", at / len(chosen))
+        sections.append(_looked(name, title, look, material))
+    return _report(material, tuple(sections))
+
+
+def _report(material: Material, sections: tuple[Section, ...]) -> Report:
+    """A reference that can't be read is what the sections say of it."""
+    try:
+        version, made_from = None if material.reference is None else material.reference.version, material.made_from()
+    except ArtefactError:
+        version, made_from = None, {}
+    return Report(material.monitor, material.now, version, sections, made_from)
+
+
+def require(names: Collection[str]) -> None:
+    """InputError names those there are."""
+    unknown = sorted(set(names) - set(SECTIONS))
+    if unknown:
+        raise InputError("section", f"no section {', '.join(map(repr, unknown))}; there are: {', '.join(SECTIONS)}")
+
+
+def _looked(name: str, title: str, look: Look, material: Material) -> Section:
+    try:
+        return look(material)
+    except DriftgateError as error:
+        missing = Missing(title.lower(), str(error), "mend what it names, then make the report again")
+        return Section(name, title, Standing.UNKNOWN, f"Could not be told: {error}", missing=(missing,))

@@ -1,0 +1,183 @@
+"""A report as one HTML file that opens from disk: no network, no script, nobody else's markup."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import quote
+
+from service.records import Measured
+from service.report.parts import Cell, Figure, Missing, Plot, Report, Section, Standing, Table, Unit
+from service.report.ranking import Line, urgent
+from service.report.rendering import svg
+from service.report.rendering.prose import left_out, origin, pieces
+from service.report.rendering.written import interval, is_number, written
+
+_STYLE = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
+"""What a page may load and run: nothing but its own style."""
+
+_SIGNS: Mapping[Standing, tuple[str, str]] = MappingProxyType(
+    {
+        Standing.FINE: ("fine", "✓"),
+        Standing.UNKNOWN: ("unknown", "?"),
+        Standing.WATCH: ("watch", "◐"),
+        Standing.ACT: ("act", "!"),
+    }
+)
+_EYEBROW = '<p class="eyebrow">driftgate: blind-spot report</p>'
+_URGENCY = "Urgency is about the share of the traffic, or of the labels, that goes wrong unseen."
+
+
+def report_page(report: Report) -> str:
+    """One monitor's."""
+    links = "".join(f'<li><a href="#{section.name}">{escape(section.title)}</a></li>' for section in report.sections)
+    contents = f'<nav aria-label="Sections"><ol><li><a href="#first">What to do first</a></li>{links}</ol></nav>'
+    body = "".join([_header(report), _first(report), *map(_section, report.sections), _footer()])
+    return _page(f"Blind spots of {report.monitor}", f'<div class="page">{contents}<main>{body}</main></div>')
+
+
+def ranking_page(lines: Sequence[Line], now: float) -> str:
+    """All monitors, the most urgent first."""
+    heads = (("", True), ("monitor", False), ("urgency", True), ("standing", False), ("section", False), ("do first", False))
+    rows = "".join(_ranked(at, line) for at, line in enumerate(lines, 1))
+    table = _scroll("All monitors", f"<table>{_heads(heads)}<tbody>{rows}</tbody></table>")
+    title = f"{_EYEBROW}<h1>All monitors, what needs doing first on top</h1>"
+    body = f'<header>{title}<p class="made">Made {written(now, Unit.TIME)}. {_URGENCY}</p></header>{table}'
+    return _page("Blind spots of all monitors", f'<div class="page single"><main>{body}{_footer()}</main></div>')
+
+
+def _page(title: str, body: str) -> str:
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>{body}</body></html>\n"
+    )
+
+
+def _prose(text: str) -> str:
+    return "".join(f"<code>{escape(piece)}</code>" if code else escape(piece) for piece, code in pieces(text))
+
+
+def _chip(standing: Standing) -> str:
+    kind, sign = _SIGNS[standing]
+    return f'<span class="chip {kind}"><span aria-hidden="true">{sign}</span> {standing}</span>'
+
+
+# --- the top ---------------------------------------------------------------------------------------------------------
+
+
+def _header(report: Report) -> str:
+    return f'<header>{_EYEBROW}<h1>{escape(report.monitor)}</h1><p class="made">{_prose(origin(report))}</p></header>'
+
+
+def _first(report: Report) -> str:
+    """What to do, and all sections at a glance."""
+    asked = [section for section in urgent(report.sections) if section.todo]
+    acts = "".join(f'<li><a href="#{s.name}">{escape(s.title)}</a> {_chip(s.standing)}<br>{_prose(s.todo)}</li>' for s in asked)
+    todo = f'<ol class="first">{acts}</ol>' if acts else '<p class="says">Nothing has to be done.</p>'
+    rows = "".join(
+        f'<tr><th scope="row"><a href="#{s.name}">{escape(s.title)}</a></th><td>{_chip(s.standing)}</td><td>{_prose(s.says)}</td></tr>'
+        for s in report.sections
+    )
+    glance = f"<table>{_heads([('section', False), ('standing', False), ('found', False)])}<tbody>{rows}</tbody></table>"
+    return f'<section id="first"><h2>What to do first</h2>{todo}{_scroll("All sections", glance)}</section>'
+
+
+def _ranked(at: int, line: Line) -> str:
+    link = f'<a href="{quote(line.monitor)}.html">{escape(line.monitor)}</a>'
+    return (
+        f'<tr><td class="number">{at}</td><th scope="row">{link}</th><td class="number">{written(line.urgency, Unit.SHARE)}</td>'
+        f"<td>{_chip(line.standing)}</td><td>{escape(line.section)}</td><td>{_prose(line.todo)}</td></tr>"
+    )
+
+
+def _footer() -> str:
+    return f"<footer>{_URGENCY} Every report has the same sections; what one can't tell it names.</footer>"
+
+
+# --- a section -------------------------------------------------------------------------------------------------------
+
+
+def _section(section: Section) -> str:
+    parts = [
+        f"<h2>{escape(section.title)} {_chip(section.standing)}</h2>",
+        f'<p class="says">{_prose(section.says)}</p>',
+        f'<p class="todo"><strong>Do first:</strong> {_prose(section.todo)}</p>' if section.todo else "",
+        _figures(section.figures),
+        *map(_plot, section.plots),
+        *map(_table, section.tables),
+        _missing(section.missing),
+    ]
+    return f'<section id="{section.name}">{"".join(parts)}</section>'
+
+
+def _figures(figures: Sequence[Figure]) -> str:
+    if not figures:
+        return ""
+    return f'<dl class="figures">{"".join(map(_figure, figures))}</dl>'
+
+
+def _figure(figure: Figure) -> str:
+    value, beside = figure.value, ""
+    if isinstance(value, Measured):
+        shown = interval(value, figure.unit).strip(" ()")
+        beside = (f"<small>{escape(shown)}</small>" if shown else "") + _track(value, figure.unit)
+        value = value.estimate
+    return f"<div><dt>{escape(figure.name)}</dt><dd>{escape(written(value, figure.unit))}{beside}</dd></div>"
+
+
+def _plot(drawn: Plot) -> str:
+    title = escape(written(drawn.title, Unit.PLAIN))
+    return f"<figure><figcaption>{title}</figcaption>{_scroll(title, svg.plot(drawn))}</figure>"
+
+
+def _table(table: Table) -> str:
+    title = escape(written(table.title, Unit.PLAIN))
+    right = [bool(table.rows) and all(is_number(row[at]) for row in table.rows) for at in range(len(table.columns))]
+    heads = _heads(zip((column.name for column in table.columns), right, strict=True))
+    rows = "".join(f"<tr>{''.join(_cells(row, table, right))}</tr>" for row in table.rows)
+    more = f'<p class="more">{left_out(table.left_out)}</p>' if table.left_out else ""
+    return _scroll(title, f"<table><caption>{title}</caption>{heads}<tbody>{rows}</tbody></table>") + more
+
+
+def _heads(names: Iterable[tuple[str, bool]]) -> str:
+    """(name, whether its column is of numbers)."""
+    cells = "".join(f'<th scope="col"{_number(right)}>{escape(name)}</th>' for name, right in names)
+    return f"<thead><tr>{cells}</tr></thead>"
+
+
+def _cells(row: Sequence[Cell], table: Table, right: Sequence[bool]) -> Iterator[str]:
+    for cell, column, number in zip(row, table.columns, right, strict=True):
+        yield f"<td{_number(number)}>{_cell(cell, column.unit)}</td>"
+
+
+def _number(right: bool) -> str:
+    return ' class="number"' if right else ""
+
+
+def _cell(cell: Cell, unit: Unit) -> str:
+    if not isinstance(cell, Measured):
+        return escape(written(cell, unit))
+    return f'{written(cell.estimate, unit)}<span class="interval">{escape(interval(cell, unit))}</span>{_track(cell, unit)}'
+
+
+def _track(measured: Measured, unit: Unit) -> str:
+    return svg.track(measured) if unit is Unit.SHARE else ""
+
+
+def _missing(missing: Sequence[Missing]) -> str:
+    if not missing:
+        return ""
+    lines = "".join(f"<li><strong>{_prose(m.what)}</strong>: {_prose(m.why)}. {_prose(m.remedy)}</li>" for m in missing)
+    return f'<aside class="missing"><h3>Not known</h3><ul>{lines}</ul></aside>'
+
+
+def _scroll(name: str, content: str) -> str:
+    """Wide content scrolls by itself, by keyboard too."""
+    return f'<div class="scroll" role="region" aria-label="{name}" tabindex="0">{content}</div>'
