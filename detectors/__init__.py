@@ -10,7 +10,8 @@ Most need one class: `DriftScan`, rows in and evidence out. What it is made of, 
   intervals), `kinds` (which kind of drift)
 - **many streams** `fleet` (e-detectors)
 - **beside the scan** `classical` (two-sample tests), `selection` (what to annotate), `comparison` (a new model against the old one)
-- **blind spots** `neighbours` (the nearest rows), `occlusion` (what an answer stands on),
+- **blind spots** `label_errors` (wrong labels) with `heads`, `influence` (what a layer would say without a row),
+  `neighbours` (the nearest rows), `occlusion` (what an answer stands on),
   `error_rate` (answers that became wrong)
 """
 
