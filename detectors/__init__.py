@@ -12,7 +12,8 @@ Most need one class: `DriftScan`, rows in and evidence out. What it is made of, 
 - **beside the scan** `classical` (two-sample tests), `selection` (what to annotate), `comparison` (a new model against the old one)
 - **blind spots** `label_errors` (wrong labels) with `heads`, `influence` (what a layer would say without a row),
   `neighbours` (the nearest rows), `occlusion` (what an answer stands on),
-  `error_rate` (answers that became wrong)
+  `error_rate` (answers that became wrong), `performance` (how well a model
+  answers), `slices` (where it fails)
 """
 
 from detectors.base import Effect, Evidence

@@ -13,7 +13,7 @@ from scipy import special
 
 from detectors.accuracy import Estimated
 from detectors.base import Effect, Evidence
-from detectors.bounds import difference_interval, proportion_interval, tail_z
+from detectors.bounds import proportion_interval
 from detectors.thresholds import check_run_length
 from detectors.windows import SCALES, Windows
 
@@ -75,7 +75,8 @@ class ErrorRateTest:
     Roberts, "A comparison of some control chart procedures", Technometrics 1966. Pollak, "Optimal detection of a change in
     distribution", Annals of Statistics 1985 (mixtures; run length from threshold and overshoot). Ross, Tasoulis and Adams,
     "Sequential monitoring of a Bernoulli sequence when the pre-change parameter is unknown", Computational Statistics 2013. Shin,
-    Ramdas and Rinaldo, "E-detectors: a nonparametric framework for sequential change detection", NEJSDS 2023.
+    Ramdas and Rinaldo, "E-detectors: a nonparametric framework for sequential change detection", NEJSDS 2023. Newcombe, "Interval
+    estimation for the difference between independent proportions", Statistics in Medicine 1998 (the effect's interval).
 
     Examples
     --------
@@ -152,8 +153,7 @@ class ErrorRateTest:
         """Upper bound of the present increase: the smallest over the windows, which hold together (level .95). One that begins after
         errors went down shows that they have."""
         windows = self._windows.exact
-        z = tail_z(float(np.log10(40 * max(len(windows), 1))))
-        return min((_increase(window, self._known, z).high for window in windows), default=float("inf"))
+        return min((_increase(window, self._known, 1 / (40 * len(windows))).high for window in windows), default=float("inf"))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Everything, the reference's counts and the run length included, as arrays."""
@@ -231,11 +231,22 @@ def _fit(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _measured(window: NDArray[np.float64], before: NDArray[np.float64], *, scanned: int) -> tuple[Effect, str]:
     """The window's increase, with an interval that holds over all windows of the labels scanned so far (level .95)."""
-    return _increase(window, before, tail_z(float(np.log10(40 * max(scanned, 25))))), CHANNEL
+    return _increase(window, before, 1 / (40 * max(scanned, 25))), CHANNEL
 
 
-def _increase(window: NDArray[np.float64], before: NDArray[np.float64], z: float) -> Effect:
-    (labels, errors), (earlier, earlier_errors) = window.tolist(), before.tolist()
-    share, was = errors / labels, earlier_errors / earlier
-    low, high = difference_interval(np.array(share), labels, np.array(was), earlier, z)
-    return Effect(share - was, float(low), float(high))
+def _increase(window: NDArray[np.float64], before: NDArray[np.float64], tail: float) -> Effect:
+    """Of the error rate, from (2,) labels and errors each; its interval misses on either side with probability `tail` at most, about.
+
+    Two exact intervals, put together as Newcombe's method 10 does: so far into the tail of a small count a score would overstate.
+    """
+    (share, low, high), (was, was_low, was_high) = _exact(window, tail), _exact(before, tail)
+    below, above = np.hypot(share - low, was_high - was), np.hypot(high - share, was - was_low)
+    return Effect(share - was, float(share - was - below), float(share - was + above))
+
+
+def _exact(counts: NDArray[np.float64], tail: float) -> tuple[float, float, float]:
+    """Clopper and Pearson's interval."""
+    labels, errors = counts.tolist()
+    low = float(special.betaincinv(errors, labels - errors + 1, tail)) if errors else 0.0
+    high = float(special.betainccinv(errors + 1, labels - errors, tail)) if errors < labels else 1.0
+    return errors / labels, low, high
