@@ -21,6 +21,7 @@ from service.api import (
     monitors,
     outbox,
     refresh,
+    report,
     samples,
 )
 from service.api import annotations as label_deliveries
@@ -41,6 +42,7 @@ _ROUTES = (
     batches,
     label_deliveries,
     refresh,
+    report,
     dead_letters,
     outbox,
     health,

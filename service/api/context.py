@@ -18,6 +18,7 @@ from service.health import Condition, Heartbeats
 from service.ingest import Ingest
 from service.ports import Store
 from service.records import Backfill
+from service.report.reporting import Reporting
 from service.settings import BudgetSettings, MonitorSettings
 from service.standing import Standing
 
@@ -67,6 +68,7 @@ class Service(Probes):
     standing: Standing
     actions: Actions
     declaring: Declaring
+    reporting: Reporting
     accept: Callable[[str, Mapping[str, Any]], MonitorSettings]
     """A monitor's settings from a document that came by API; ConfigurationError names what is wrong with it."""
     backfills: Callable[[str], Sequence[Backfill]] = lambda _: ()

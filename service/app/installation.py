@@ -28,6 +28,8 @@ from service.ports import Embedder
 from service.records import Fence
 from service.reference import References, effective_tolerance
 from service.refresher import Refresher
+from service.report.kept import Kept
+from service.report.material import Material, Progress
 from service.settings import MonitorSettings, Settings
 from service.standing import Standing
 from service.watched import Known, WatchedMonitor
@@ -53,6 +55,7 @@ class Installation:
         self.references = References(settings.directory / "references", declarations)
         self.data_sets = DataSets(settings.directory)
         self.standing = Standing(store, self.references, self.effective)
+        self.reports = Kept(settings.directory, keep=settings.report.keep)
         self.load = Once(load_embedder, keep=1)
         self.refresher = Refresher(store, self.references, self.data_sets, self, models=settings.directory / "models")
         self._allotment = Allotment(store, lambda: self.settings)
@@ -151,6 +154,11 @@ class Installation:
         """The files as a source of the monitor's samples."""
         settings = self.declared(monitor).settings
         return FileSource(paths, monitor, SampleOptions.of(settings, self.embedder(monitor).check))
+
+    def material(self, monitor: str, *, now: float, progress: Progress = lambda *_: None) -> Material:
+        """What a report of the monitor is made from, read for it alone: it goes with the report."""
+        references = References(self.settings.directory / "references", self.declarations)
+        return Material(self.effective(monitor), self.store, references, self.data_sets, now=now, progress=progress)
 
     def close(self) -> None:
         """Releases the store."""

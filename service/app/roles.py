@@ -38,13 +38,14 @@ from service.metrics import Metrics, StoreFigures
 from service.operations import Operations
 from service.outbox import Outbox
 from service.ports import Sink
+from service.report.reporting import Reporting, Schedule
 from service.serving import Engine, Every, Loop
 from service.settings import Settings
 from service.silence import Silence
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
-_LOOK_SECONDS, _TIDY_SECONDS, _STEP_SECONDS = 1.0, 300.0, 0.2
+_LOOK_SECONDS, _TIDY_SECONDS, _STEP_SECONDS, _REPORT_SECONDS = 1.0, 300.0, 0.2, 60.0
 
 
 class Roles(Flag):
@@ -74,7 +75,8 @@ class Assembly:
         self._listeners: list[Callable[[Mapping[str, Declared]], object]] = [self.metrics.watch]
         self._leads: Callable[[], bool] | None = None
         self._loops: list[Loop] = []
-        self._endings: list[Callable[[], None]] = []
+        self._reporting = Reporting(self.installation.material, self.installation.reports)
+        self._endings: list[Callable[[], None]] = [self._reporting.close]
         self._conditions: dict[str, Condition] = {"store": Prompt("store", self._answers)}
         self._notes: list[Callable[[], Mapping[str, str]]] = [self._configured]
 
@@ -114,6 +116,7 @@ class Assembly:
         self._configuration.followers.insert(0, destinations.follow)
         outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng())
         silence = Silence(store, lambda: installation.names, self.metrics)
+        schedule = Schedule(self._reporting, lambda: installation.names, lambda: installation.settings.report.every_hours)
         deciding.declare(installation.declarations.declared)
         self._listeners.append(deciding.declare)
 
@@ -132,6 +135,7 @@ class Assembly:
         self._add("outbox", led(outbox.step))
         self._add("silence", led(silence.step))
         self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
+        self._add("reports", Every(_REPORT_SECONDS, led(schedule.step)))
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
         self._notes.append(lambda: {"leader": "yes" if leading.fence() is not None else "no, standing by"})
         self._notes.append(lambda: {f"decisions of {name}": why for name, why in deciding.problems.items()})
@@ -164,6 +168,7 @@ class Assembly:
             declaring=installation.declarations,
             accept=lambda monitor, document: accepted(installation.settings, monitor, document),
             backfills=lambda monitor: Backfills(installation.settings.directory).of(monitor, now=time.time()),
+            reporting=self._reporting,
             budget=self.settings.budget,
         )
 

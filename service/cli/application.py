@@ -27,6 +27,7 @@ from service.cli.reference import app as reference
 from service.cli.refresh import app as verification
 from service.cli.refresh import group as refresh
 from service.cli.replay import app as replay
+from service.cli.report import app as report
 from service.cli.serve import app as serve
 from service.cli.status import app as status
 from service.cli.terminal import Commands
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for commands in (demo, beginning, serve, replay, backtest, compare, status, alarms, ledger, fleet, verification, doctor):
+for commands in (demo, beginning, serve, replay, backtest, compare, status, alarms, ledger, fleet, report, verification, doctor):
     app.add_typer(commands)
 app.add_typer(reference, name="reference", help="Versions of what the model is known to be good on.")
 app.add_typer(dataset, name="dataset", help="Versioned sets of samples: train, golden, challenge, pool.")

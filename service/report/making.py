@@ -22,14 +22,16 @@ SECTIONS: Mapping[str, tuple[str, Look]] = MappingProxyType(
 """By name, in the order of a report: title, and who looks."""
 
 
-def make(material: Material, names: Collection[str] = ()) -> Report:
-    """All sections, or those named. One that meets something damaged says so, and keeps no other from being made."""
+def make(material: Material, names: Collection[str] = (), *, told: Callable[[float], None] = lambda _: None) -> Report:
+    """All sections, or those named; `told` hears which share of them is done. One that meets something damaged says so, and keeps no
+    other from being made."""
     require(names)
     chosen = {name: look for name, look in SECTIONS.items() if not names or name in names}
     sections = []
-    for at, (name, (title, look)) in enumerate(chosen.items()):
-        material.progress(f"report: {title.lower()}", at / len(chosen))
+    for name, (title, look) in chosen.items():
+        material.progress(title.lower(), 0.0)
         sections.append(_looked(name, title, look, material))
+        told(len(sections) / len(chosen))
     return _report(material, tuple(sections))
 
 

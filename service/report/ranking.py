@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from service.report.parts import Report, Section, Standing
 
+PAGES = "monitors"
+"""Folder beside the table of all monitors, where each has its page."""
+
 WORST_FIRST = (Standing.ACT, Standing.WATCH, Standing.UNKNOWN, Standing.FINE)
 
 

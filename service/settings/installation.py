@@ -21,6 +21,7 @@ from service.settings.parts import (
     LogSettings,
     PaneLogSettings,
     RedisSettings,
+    ReportSettings,
     RoleSettings,
     ServerSettings,
 )
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     blobs: BlobSettings = BlobSettings()
     roles: RoleSettings = RoleSettings()
     budget: BudgetSettings = BudgetSettings()
+    report: ReportSettings = ReportSettings()
     ingest_token: SecretStr | None = Field(None, exclude=True, description="Set by DRIFTGATE__INGEST_TOKEN only.")
     webhook_secret: SecretStr | None = Field(None, exclude=True, description="Of `POST /v1/annotations`; DRIFTGATE__WEBHOOK_SECRET only.")
     kafka_password: SecretStr | None = Field(None, exclude=True, description="Of `kafka.sasl`; DRIFTGATE__KAFKA_PASSWORD only.")

@@ -1,4 +1,4 @@
-"""The parts that an installation runs on: HTTP, logs, Kafka, Redis, blobs, roles, and the budget of false alarms."""
+"""The parts that an installation runs on: HTTP, logs, Kafka, Redis, blobs, roles, reports, and the budget of false alarms."""
 
 from __future__ import annotations
 
@@ -127,3 +127,12 @@ class RoleSettings(Section):
 
     lease_seconds: float = Field(6.0, ge=1, le=60, description="A controller that is silent for so long is replaced by a standby.")
     grace_seconds: float = Field(25.0, ge=1, le=600, description="How long the batch in hand may take after SIGTERM.")
+
+
+class ReportSettings(Section):
+    """Blind-spot reports; `driftgate report` and the API make one at any time."""
+
+    every_hours: float | None = Field(
+        None, ge=1, le=8_760, description="A controller makes each monitor's anew after so many hours (24: daily); null: on demand alone."
+    )
+    keep: int = Field(10, ge=1, le=1_000, description="Reports kept of each monitor, in `reports/` below the directory.")

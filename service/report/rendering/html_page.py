@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from service.records import Measured
 from service.report.parts import Cell, Figure, Missing, Plot, Report, Section, Standing, Table, Unit
-from service.report.ranking import Line, urgent
+from service.report.ranking import PAGES, Line, urgent
 from service.report.rendering import svg
 from service.report.rendering.prose import left_out, origin, pieces
 from service.report.rendering.written import interval, is_number, written
@@ -90,7 +90,7 @@ def _first(report: Report) -> str:
 
 
 def _ranked(at: int, line: Line) -> str:
-    link = f'<a href="{quote(line.monitor)}.html">{escape(line.monitor)}</a>'
+    link = f'<a href="{PAGES}/{quote(line.monitor)}.html">{escape(line.monitor)}</a>'
     return (
         f'<tr><td class="number">{at}</td><th scope="row">{link}</th><td class="number">{written(line.urgency, Unit.SHARE)}</td>'
         f"<td>{_chip(line.standing)}</td><td>{escape(line.section)}</td><td>{_prose(line.todo)}</td></tr>"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote
 
 from service.report.parts import Bars, Cell, Lines, Matrix, Missing, Plot, Report, Section, Table, Unit
-from service.report.ranking import Line, urgent
+from service.report.ranking import PAGES, Line, urgent
 from service.report.rendering.prose import left_out, origin, pieces
 from service.report.rendering.written import estimate, is_number, written
 from service.screens.drawing import level_bar
@@ -26,10 +26,7 @@ def report_page(report: Report) -> str:
 def ranking_page(lines: Sequence[Line], now: float) -> str:
     """All monitors, the most urgent first."""
     heads = ("", "monitor", "urgency", "standing", "section", "do first")
-    rows = [
-        (str(at), f"[{plain(line.monitor)}]({quote(line.monitor)}.md)", written(line.urgency, Unit.SHARE), *map(plain, _where(line)))
-        for at, line in enumerate(lines, 1)
-    ]
+    rows = [(str(at), f"[{plain(line.monitor)}]({PAGES}/{quote(line.monitor)}.md)", *_ranked(line)) for at, line in enumerate(lines, 1)]
     made = f"Made {plain(written(now, Unit.TIME))}. Urgency is about the share of the traffic, or of the labels, that goes wrong unseen."
     return _joined(["# Blind spots of all monitors", made, _grid(heads, rows)])
 
@@ -39,8 +36,8 @@ def plain(text: str) -> str:
     return _MARKUP.sub(r"\\\1", text)
 
 
-def _where(line: Line) -> tuple[str, str, str]:
-    return line.standing, line.section, written(line.todo, Unit.PLAIN)
+def _ranked(line: Line) -> tuple[str, ...]:
+    return written(line.urgency, Unit.SHARE), line.standing, plain(line.section), _in_cell(line.todo)
 
 
 def _joined(blocks: Iterable[str]) -> str:

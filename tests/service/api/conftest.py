@@ -19,6 +19,7 @@ from service.adapters.sqlite import SqliteLog, SqliteStore
 from service.annotation import TakenBack
 from service.api import Service, create_app
 from service.app.configuration import accepted
+from service.datasets import DataSets
 from service.declarations import Declarations
 from service.decoding import envelope
 from service.errors import ConflictError, NotFoundError
@@ -42,6 +43,9 @@ from service.records import (
     Verdict,
 )
 from service.reference import References
+from service.report.kept import Kept
+from service.report.material import Material, Progress
+from service.report.reporting import Reporting
 from service.settings import parse
 from service.standing import Standing
 
@@ -160,9 +164,14 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
         references, declarations = References(tmp_path), Declarations(store, tmp_path, clock=lambda: NOW)
         declarations.publish(MONITORS, "driftgate.yaml")
         standing = Standing(store, references, SETTINGS.monitor)
+
+        def gather(monitor: str, *, now: float, progress: Progress) -> Material:
+            return Material(SETTINGS.monitor(monitor), store, references, DataSets(tmp_path), now=now, progress=progress)
+
+        reporting = Reporting(gather, Kept(tmp_path, keep=2))
         service = Service(
             ingest=ingest, store=store, standing=standing, actions=StoreActions(store), access=access, registry=registry,
-            declaring=declarations, accept=lambda name, document: accepted(SETTINGS, name, document),
+            declaring=declarations, reporting=reporting, accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},
         )  # fmt: skip
         client = TestClient(create_app(service), base_url="http://127.0.0.1:8080", raise_server_exceptions=False)

@@ -1,0 +1,75 @@
+"""Reports on disk: `reports/<monitor>/<time>/` holds one in every format; the newest few of each monitor are kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from service.artefacts import publish, read_manifest
+from service.errors import ArtefactError, NotFoundError
+from service.report.parts import Report
+from service.report.ranking import Line, line_of, ranked
+from service.report.rendering import FORMATS, SUFFIXES, Format, render
+
+_NAME = "report"
+
+
+class Kept:
+    """The reports below a directory."""
+
+    def __init__(self, directory: Path, *, keep: int) -> None:
+        self._directory = directory / "reports"
+        self._keep = keep
+
+    def add(self, report: Report) -> Path:
+        """Publishes it, and lets go of the oldest beyond those that are kept; returns its folder."""
+        folder = self._directory / report.monitor / _written(report.made)
+
+        def write(draft: Path) -> None:
+            for form in FORMATS:
+                (draft / (_NAME + SUFFIXES[form])).write_text(render(report, form), encoding="utf-8")
+
+        publish(folder, {"format": 1, "line": msgspec.to_builtins(line_of(report))}, write)
+        for old in self._folders(report.monitor)[: -self._keep]:
+            shutil.rmtree(old, ignore_errors=True)
+        return folder
+
+    def newest(self, monitor: str, form: Format) -> str:
+        """The text of a monitor's newest report; NotFoundError says how to make one."""
+        path = self._newest(monitor) / (_NAME + SUFFIXES[form])
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ArtefactError(f"{path}: can't be read ({error.strerror}); make the report again") from error
+
+    def line(self, monitor: str) -> Line | None:
+        """What a monitor's newest report asks for; None before there is one."""
+        folders = self._folders(monitor)
+        if not folders:
+            return None
+        return msgspec.convert(read_manifest(folders[-1], verify=False)["line"], Line)
+
+    def ranking(self, monitors: Iterable[str]) -> Sequence[Line]:
+        """Those that have a report, the most urgent first."""
+        return ranked(line for monitor in monitors if (line := self.line(monitor)) is not None)
+
+    def _newest(self, monitor: str) -> Path:
+        folders = self._folders(monitor)
+        if not folders:
+            makes = f"`driftgate report --monitor {monitor}` or POST /v1/monitors/{monitor}/report makes one"
+            raise NotFoundError(f"monitor {monitor}: no report yet; {makes}")
+        return folders[-1]
+
+    def _folders(self, monitor: str) -> list[Path]:
+        """Oldest first; drafts begin with a dot."""
+        folder = self._directory / monitor
+        return sorted(path for path in folder.iterdir() if path.name[0] != ".") if folder.is_dir() else []
+
+
+def _written(made: float) -> str:
+    """In an order that is the times' own."""
+    return datetime.fromtimestamp(made, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
