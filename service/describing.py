@@ -24,16 +24,32 @@ class Taken(NamedTuple):
     time: float
 
 
-def describe(monitor: WatchedMonitor, taken: Sequence[Taken]) -> tuple[NDArray[np.float32], Described | None]:
+class Replies(NamedTuple):
+    """What the model said to a batch's samples: the class of each, '' where it named none, and how sure it was, where it said so."""
+
+    predicted: Sequence[str]
+    confidence: NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, monitor: WatchedMonitor, taken: Sequence[Taken]) -> Replies:
+        """Of one monitor's samples."""
+        if all(each.output is None for each in taken):
+            return cls([""] * len(taken), None)
+        classes = monitor.settings.classes
+        confidence = np.array([sureness(each.output) for each in taken], np.float32)
+        return cls([answer(each.output, None, classes) for each in taken], confidence)
+
+
+def describe(monitor: WatchedMonitor, taken: Sequence[Taken], replies: Replies) -> tuple[NDArray[np.float32], Described | None]:
     """The batch's embeddings (n, d) and, where the monitor has a reference, what it says of them; all in one go, for speed."""
     embeddings = np.stack([each.vector for each in taken])
     if monitor.rules is None:
         return embeddings, None
-    rules, classes = monitor.rules, monitor.settings.classes
+    rules = monitor.rules
     described = rules.summarizer.describe(
         embeddings,
-        confidence=_confidences(taken),
-        predicted=np.array([answer(each.output, None, classes) for each in taken], np.str_),
+        confidence=replies.confidence,
+        predicted=np.array(replies.predicted, np.str_),
         quality=None if rules.gauge is None else rules.gauge.measure([each.sample.payload for each in taken]),
     )
     return embeddings, described
@@ -61,9 +77,3 @@ def pool_rows(
             novelty=new,
             reference_version=version,
         )
-
-
-def _confidences(taken: Sequence[Taken]) -> NDArray[np.float32] | None:
-    if all(each.output is None for each in taken):
-        return None
-    return np.array([sureness(each.output) for each in taken], np.float32)

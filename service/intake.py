@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service import losses
 from service.decoding.envelope import encode
-from service.describing import Taken, describe, pool_rows
+from service.describing import Replies, Taken, describe, pool_rows
 from service.embedding import Vectors
 from service.errors import InputError
 from service.folding import Folder, PaneRules
@@ -23,6 +23,7 @@ from service.joining import Join, event_key
 from service.recent_ids import RecentIds
 from service.records import (
     KEPT_BYTES,
+    AnswerBlock,
     Assignment,
     Commit,
     DeadLetter,
@@ -36,8 +37,10 @@ from service.records import (
     Request,
     Response,
     Sample,
+    Truths,
     Waiting,
 )
+from service.remembering import answer_blocks, truths_brought
 from service.watched import WatchedMonitor
 
 
@@ -100,10 +103,13 @@ class Intake:
 
     def outcome(self) -> Outcome | None:
         """Everything since the last call as one commit, to be made before anything else is taken; None if nothing moved."""
-        described, pooled = {}, list[Pooled]()
+        described, pooled, answers, truths = {}, list[Pooled](), list[AnswerBlock](), list[Truths]()
         for name, taken in self._taken.items():
-            embeddings, rows = describe(self._monitors[name], taken)
-            pooled.extend(pool_rows(self.partition, self._monitors[name], taken, embeddings, rows))
+            monitor, replies = self._monitors[name], Replies.of(self._monitors[name], taken)
+            embeddings, rows = describe(monitor, taken, replies)
+            pooled.extend(pool_rows(self.partition, monitor, taken, embeddings, rows))
+            answers.extend(answer_blocks(monitor, taken, replies, rows))
+            truths.extend(truths_brought(monitor, taken, replies, rows))
             if rows is not None:
                 described[name] = rows
         closed, touched = self._folder.collect(described)
@@ -126,6 +132,8 @@ class Intake:
             counts={name: len(taken) for name, taken in self._taken.items()},
             shapes=self._shapes.news(self._concerned((*closed, *touched))),
             lost=self._lost,
+            answers=tuple(answers),
+            truths=tuple(truths),
         )
         outcome = Outcome(commit, self._duplicates, self._unanswered)
         self._committed = self._next

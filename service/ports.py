@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.records import (
+    Answer,
     Assignment,
     Commit,
     DeadLetter,
     Decision,
     Entity,
     Event,
+    Judgement,
     Label,
     Original,
     OutboxItem,
@@ -25,6 +27,8 @@ from service.records import (
     Pooled,
     Position,
     Record,
+    Truths,
+    Untold,
 )
 
 E = TypeVar("E", bound=Entity)
@@ -217,6 +221,26 @@ class Store(Progress, Protocol):
         """Idempotent by (batch, sample, annotator): the newest answer wins; returns how many were new or changed."""
 
     def labels(self, monitor: str, *, batch: str | None = None) -> Sequence[Label]: ...
+
+    # truth that comes late
+    def answers(self, monitor: str, samples: Collection[str]) -> Mapping[str, Answer]:
+        """What the model answered to these samples, as far as it is kept; of one that came twice the newest."""
+
+    def known_truth(self, monitor: str, samples: Collection[str]) -> tuple[int, Mapping[str, Judgement]]:
+        """The revision of all that is known, and what is of these."""
+
+    def judge(self, truths: Truths) -> None:
+        """Keeps what became known; of a sample that is known already the new truth stands in the old one's place. ConflictError where
+        the revision is another."""
+
+    def judgements(self, monitor: str, *, since: float = 0.0, limit: int = 100_000) -> Sequence[Judgement]:
+        """The newest of those told since then, in order of arrival."""
+
+    def untold(self, monitor: str, limit: int) -> Untold:
+        """The next that the monitor's log does not tell of."""
+
+    def tell(self, event: Event, *, after: int, until: int) -> Event:
+        """Records the event that tells of these; ConflictError where the log tells of more or fewer already."""
 
     # outbox
     def due(self, now: float, limit: int) -> Sequence[OutboxItem]: ...

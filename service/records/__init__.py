@@ -44,7 +44,7 @@ from service.records.partitions import (
 )
 from service.records.refresh import AnnotationBatch, BatchState, Candidate, CycleState, Label, RefreshCycle
 from service.records.samples import KEPT_BYTES, Item, Original, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
-from service.records.truth import Judgement
+from service.records.truth import Answer, AnswerBlock, Judgement, Truths, Untold
 
 __all__ = [
     "KEPT_BYTES",
@@ -54,6 +54,8 @@ __all__ = [
     "Alarm",
     "AlarmState",
     "AnnotationBatch",
+    "Answer",
+    "AnswerBlock",
     "Assignment",
     "Backfill",
     "BackfillState",
@@ -98,6 +100,8 @@ __all__ = [
     "Step",
     "Stretch",
     "Term",
+    "Truths",
+    "Untold",
     "Verdict",
     "Waiting",
     "belongs",

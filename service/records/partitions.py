@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from detectors import Summary
 from service.records.ids import stable_id
 from service.records.samples import Original, Output, Partition, Payload, Rejected, Sample
+from service.records.truth import AnswerBlock, Truths
 
 WHOLE = "all"
 """The segment of a monitor's undivided stream; every other segment is `tag=value`."""
@@ -171,3 +172,7 @@ class Commit:
     """Monitor → the version of what shaped its panes; refused where the partition has seen a later one."""
     lost: int = 0
     """Offsets passed over because the log had let go of them."""
+    answers: tuple[AnswerBlock, ...] = ()
+    """What the model answered, to be found again when its truth comes."""
+    truths: tuple[Truths, ...] = ()
+    """Of samples that brought it themselves."""

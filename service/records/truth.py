@@ -7,6 +7,30 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class AnswerBlock:
+    """What the model answered to a batch's samples of one monitor, as `service.truth.answers` packs it; the newest `keep` are kept."""
+
+    monitor: str
+    rows: int
+    body: bytes
+    keep: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known of an answered sample until its truth comes."""
+
+    predicted: str
+    confidence: float
+    segments: Mapping[str, str]
+    streams: tuple[str, ...]
+    """The segments that it counts in, besides the whole."""
+    cluster: int
+    reference_version: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
     """A sample whose truth is known: the model's answer of then, and the label of now. Times are in seconds since the epoch."""
 
@@ -24,8 +48,30 @@ class Judgement:
     """Of the sample."""
     told: float
     """When its truth arrived."""
+    streams: tuple[str, ...] = ()
+    """The segments that it counts in, besides the whole."""
 
     @property
     def right(self) -> bool:
         """Whether the model was."""
         return self.predicted == self.truth
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truths:
+    """What became known of one monitor's samples, in the order in which it counts; the newest `keep` are kept."""
+
+    monitor: str
+    judgements: tuple[Judgement, ...]
+    keep: int
+    revision: int | None = None
+    """Of what was known when they were made; compared where it is given."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Untold:
+    """Judgements that the monitor's log does not tell of yet: those that came after the number `after`, up to `until`."""
+
+    after: int
+    until: int
+    judgements: tuple[Judgement, ...]

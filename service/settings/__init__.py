@@ -32,6 +32,7 @@ from service.settings.parts import (
     TlsSettings,
 )
 from service.settings.section import Name, Section, Tag
+from service.settings.truth import TruthSettings
 
 __all__ = [
     "TOKEN",
@@ -60,6 +61,7 @@ __all__ = [
     "Tag",
     "TlsSettings",
     "TopicSettings",
+    "TruthSettings",
     "WebhookDestination",
     "load",
     "parse",

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from service.settings.json_path import JsonPath
 from service.settings.section import Name, Section, Tag, Topic
+from service.settings.truth import TruthSettings
 
 _SHAPING: dict[str, Any] = {
     "embedder": True,
@@ -22,6 +23,9 @@ _SHAPING: dict[str, Any] = {
 }
 _LEARNING = frozenset({"order", "seed", "accept_supported"})
 """Of detection: what references are made with."""
+
+_KEEPING = frozenset({"keep_answers", "keep_labels"})
+"""Of truth: how much is kept, which nothing is decided by."""
 
 _CLOCKS_APART = 300.0
 """Seconds."""
@@ -248,6 +252,7 @@ class MonitorSettings(Section):
     annotation: AnnotationSettings = AnnotationSettings()
     refresh: RefreshSettings = RefreshSettings()
     pool: PoolSettings = PoolSettings()
+    truth: TruthSettings = TruthSettings()
     notify: tuple[Name, ...] = Field((), description="Destinations that hear of alarms.")
 
     @property
@@ -263,16 +268,19 @@ class MonitorSettings(Section):
             "segment_importance": dict(self.segments.importance),
             "detection": self.detection.model_dump(mode="json", exclude=set(_LEARNING)),
             "responses": self.kserve.responses if self.kserve else None,
+            "truth": self.truth.model_dump(mode="json", exclude=set(_KEEPING)),
         }
 
     def deciding_as(self, document: Mapping[str, Any]) -> Self:
         """These settings with what decides from a document that `deciding` gave, perhaps that of another version of driftgate."""
         known = {name: value for name, value in document["detection"].items() if name in DetectionSettings.model_fields}
+        truth = {name: value for name, value in document.get("truth", {}).items() if name in TruthSettings.model_fields}
         responses = document["responses"]
         changes = {
             "importance": document["importance"],
             "segments": self.segments.model_copy(update={"importance": dict(document["segment_importance"])}),
             "detection": DetectionSettings.model_validate({**self.detection.model_dump(), **known}),
+            "truth": TruthSettings.model_validate({**self.truth.model_dump(), **truth}),
             "kserve": self.kserve and self.kserve.model_copy(update={"responses": responses or self.kserve.responses}),
         }
         return self.model_copy(update=changes)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from service.adapters.redis_store import codec, dead_letters, decisions, entities, opening, partitions, pool
+from service.adapters.redis_store import codec, dead_letters, decisions, entities, opening, partitions, pool, truth
+from service.adapters.redis_store.judging import Judging
 from service.adapters.redis_store.leaving import Leaving
 from service.adapters.redis_store.partitions import Limits
 from service.adapters.redis_store.pool import PoolBounds
@@ -14,7 +15,7 @@ from service.ports import Archive, Blobs, E
 from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Pooled, Position
 
 
-class RedisStore(Leaving):
+class RedisStore(Judging, Leaving):
     """Exact state under the server's prefix. Payloads go to `blobs`, decided panes to what `archive` gives for the state's id.
 
     `pool_rows` gives the pool's capacity per monitor (8,000 for others; it may change while it is used), `pool_bytes` how much of
@@ -159,7 +160,8 @@ class RedisStore(Leaving):
     # upkeep
 
     def tidy(self, *, now: float) -> None:
-        """Lets go of payloads that nothing refers to any more, and of items delivered long ago."""
+        """Lets go of payloads that nothing refers to any more, and of items delivered long ago; small blocks of answers are merged."""
+        truth.merge(self._server)
         entities.forget_delivered(self._server)
         referred = dead_letters.addresses(self._server) | partitions.addresses(self._server)
         for name in self._server.ask("SMEMBERS", self._server.key("payloads")):

@@ -8,7 +8,7 @@ from sqlite3 import Connection
 import numpy as np
 from numpy.typing import NDArray
 
-from service.adapters.sqlite import panes, pool, rows
+from service.adapters.sqlite import panes, pool, rows, truth
 from service.adapters.sqlite.database import single
 from service.errors import ConflictError
 from service.records import Assignment, Commit, Pane, Partition, Position, Waiting
@@ -72,6 +72,10 @@ def commit(connection: Connection, commit: Commit, pool_rows: Mapping[str, int],
     panes.touch(connection, partition, monitors, commit.touched)
     closed = panes.close(connection, partition, monitors, commit.closed)
     pool.add(connection, partition, monitors, commit.pooled, pool_rows, payload_bytes=pool_bytes)
+    for block in commit.answers:
+        truth.add_answers(connection, monitors[block.monitor], block)
+    for truths in commit.truths:
+        truth.judge(connection, monitors[truths.monitor], truths)
     _join(connection, partition, commit)
     _remember(connection, partition, commit.recent_ids)
     connection.executemany("UPDATE monitors SET taken = taken + ? WHERE name = ?", [(n, name) for name, n in commit.counts.items()])
@@ -128,7 +132,8 @@ def _shapes(connection: Connection, partition: int) -> dict[str, tuple[int, int]
 
 def _monitors(connection: Connection, commit: Commit) -> dict[str, int]:
     shown = {pane.key.monitor for pane in (*commit.closed, *commit.touched)}
-    names = shown.union(commit.counts, (pooled.monitor for pooled in commit.pooled))
+    named = (each.monitor for part in (commit.pooled, commit.answers, commit.truths) for each in part)
+    names = shown.union(commit.counts, named)
     return {name: panes.monitor_id(connection, name) for name in sorted(names)}
 
 

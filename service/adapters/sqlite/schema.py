@@ -192,6 +192,32 @@ _LEAVING = (
     _UNSENT,
 )
 
+_TRUTH = (
+    """CREATE TABLE truth (
+        monitor INTEGER PRIMARY KEY,
+        answered INTEGER NOT NULL DEFAULT 0,  -- answers that were ever kept
+        judged INTEGER NOT NULL DEFAULT 0,    -- the last number given to a judgement
+        revision INTEGER NOT NULL DEFAULT 0,  -- of all judgements
+        told INTEGER NOT NULL DEFAULT 0       -- the number of the last that the log tells of
+    ) STRICT""",
+    """CREATE TABLE answers (
+        monitor INTEGER NOT NULL,
+        last INTEGER NOT NULL,                -- the number of the block's last row among all that were ever kept
+        rows INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        PRIMARY KEY (monitor, last)
+    ) STRICT""",
+    """CREATE TABLE judgements (
+        monitor INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        sample TEXT NOT NULL,
+        told REAL NOT NULL,
+        body BLOB NOT NULL,
+        PRIMARY KEY (monitor, number),
+        UNIQUE (monitor, sample)
+    ) STRICT""",
+)
+
 _UPGRADES = {
     6: (
         "ALTER TABLE partitions ADD COLUMN start INTEGER NOT NULL DEFAULT 0",
@@ -205,7 +231,8 @@ _UPGRADES = {
         _LEASES,
         _UNSENT,
     ),
+    7: _TRUTH,
 }
 """What leads from a version to the one above it."""
 
-STORE = Schema("store", 7, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING), _UPGRADES)
+STORE = Schema("store", 8, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING, *_TRUTH), _UPGRADES)

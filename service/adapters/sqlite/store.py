@@ -7,15 +7,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from service.adapters.sqlite import answers, decisions, entities, leases, pane_log, panes, partitions, pool, resets
+from service.adapters.sqlite import answers, decisions, entities, leases, pane_log, panes, partitions, pool, resets, truth
 from service.adapters.sqlite.database import Database, single
+from service.adapters.sqlite.judging import Judging
 from service.adapters.sqlite.leaving import Leaving
 from service.adapters.sqlite.schema import STORE
 from service.ports import E
 from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Pooled, Position
 
 
-class SqliteStore(Leaving):
+class SqliteStore(Judging, Leaving):
     """Exact state in the file at `path`, or in memory with ":memory:".
 
     `pool_rows` gives the pool's capacity per monitor (8,000 for others), `pool_bytes` how much of their payloads is kept
@@ -188,8 +189,10 @@ class SqliteStore(Leaving):
         with self._database.read() as connection:
             return answers.read(connection, monitor, batch)
 
-    def tidy(self, *, now: float) -> None:
-        """Nothing is left over: each transaction lets go of what it makes unnecessary."""
+    def tidy(self, *, now: float) -> None:  # noqa: ARG002 - the protocol's: nothing here grows old
+        """Small blocks of answers become larger ones; else each transaction lets go of what it makes unnecessary."""
+        with self._database.write() as connection:
+            truth.merge(connection)
 
     def close(self) -> None:
         """Waits for the writer; later calls fail."""

@@ -13,7 +13,7 @@ from service.adapters.sqlite.schema import STORE
 from service.errors import ArtefactError
 from service.records import Alarm, Commit, Fence, Pane, Partition
 
-OLD = {6: Path(__file__).with_name("schema_6.sql")}
+OLD = {version: Path(__file__).with_name(f"schema_{version}.sql") for version in (6, 7)}
 """One dump of each version that there is a way up from."""
 
 PARTITION = Partition("http", "topic-1")
@@ -50,8 +50,9 @@ def test_an_older_store_becomes_like_a_new_one(tmp_path: Path, version: int) -> 
     assert columns(old) == columns(new)
 
 
-def test_all_that_an_older_store_holds_is_kept_and_gone_on_with(tmp_path: Path) -> None:
-    with closing(SqliteStore(written(tmp_path / "state.db", 6))) as store:
+@pytest.mark.parametrize("version", OLD)
+def test_all_that_an_older_store_holds_is_kept_and_gone_on_with(tmp_path: Path, version: int) -> None:
+    with closing(SqliteStore(written(tmp_path / "state.db", version))) as store:
         held = store.assign(PARTITION, start=99)
         assert (held.epoch, held.offset, held.time, held.stopped, dict(held.shapes)) == (2, 11, 11.0, "", {})
         assert ([pane.key.first_offset for pane in held.open_panes], held.recent_ids.tolist()) == ([8], [7, 9])

@@ -1,5 +1,5 @@
 #!lua
--- use: held log letters
+-- use: held log letters truth
 -- All that a batch of one partition changes, or nothing.
 local at = key('partition', given.partition)
 local problem = not_held(given.partition, given.epoch)
@@ -65,6 +65,9 @@ for _, chunk in ipairs(given.pooled) do
     redis.call('HSET', monitor, 'held', held)
   end
 end
+
+for _, block in ipairs(given.answers) do add_answers(block) end
+for _, truths in ipairs(given.truths) do judge(truths) end
 
 for _, waiting in ipairs(given.waiting) do redis.call('HSET', at .. ':waiting', waiting.field, raw(waiting.body)) end
 for _, field in ipairs(given.answered) do redis.call('HDEL', at .. ':waiting', field) end

@@ -1,0 +1,77 @@
+"""Answers until their truth comes, and judgements since it came."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from service.adapters.redis_store import decisions
+from service.adapters.redis_store.server import Server
+from service.records import Answer, AnswerBlock, Event, Judgement, Truths, Untold
+from service.truth import answers, packing
+
+_ROWS, _NUMBER = struct.Struct("<I"), struct.Struct("<d")
+"""What a block and a judgement begin with."""
+
+
+def packed_answers(block: AnswerBlock) -> Mapping[str, Any]:
+    """A block as the scripts take it."""
+    return {"monitor": block.monitor, "rows": block.rows, "keep": block.keep, "body": block.body}
+
+
+def packed(truths: Truths) -> Mapping[str, Any]:
+    """What became known as the scripts take it."""
+    judgements = [{"sample": judgement.sample, "body": packing.pack(judgement)} for judgement in truths.judgements]
+    given = {"monitor": truths.monitor, "keep": truths.keep, "judgements": judgements}
+    return given if truths.revision is None else given | {"revision": truths.revision}
+
+
+def find_answers(server: Server, monitor: str, samples: Collection[str]) -> Mapping[str, Answer]:
+    """What the model answered to these samples."""
+    found = server.run("answers", {"monitor": monitor}) if samples else []
+    return answers.find((body[_ROWS.size :] for _, body in reversed(found)), samples)
+
+
+def merge(server: Server) -> None:
+    """Small blocks, and what follows them, become larger ones."""
+    for name in server.ask("SMEMBERS", server.key("answering")):
+        monitor = name.decode()
+        found = server.run("answers", {"monitor": monitor, "below": answers.SMALL})
+        blocks = [(number, _ROWS.unpack_from(body)[0], body[_ROWS.size :]) for number, body in found]
+        for run in answers.runs(blocks):
+            numbers, rows = [number for number, _, _ in run], sum(rows for _, rows, _ in run)
+            body = answers.joined([body for _, _, body in run])
+            server.run("merge_answers", {"monitor": monitor, "numbers": numbers, "rows": rows, "body": body})
+
+
+def known(server: Server, monitor: str, samples: Collection[str]) -> tuple[int, Mapping[str, Judgement]]:
+    """The revision, and what is known of these samples."""
+    revision, found = server.run("known_truth", {"monitor": monitor, "samples": list(samples)})
+    judgements = [_numbered(monitor, body)[1] for body in found]
+    return revision, {judgement.sample: judgement for judgement in judgements}
+
+
+def read(server: Server, monitor: str, since: float, limit: int) -> Sequence[Judgement]:
+    """The newest, in order of arrival."""
+    numbered = [_numbered(monitor, body) for body in server.ask("HVALS", server.key("judged", monitor))]
+    wanted = sorted(((number, each) for number, each in numbered if each.told >= since), key=lambda row: row[0])
+    return [judgement for _, judgement in wanted[max(len(wanted) - limit, 0) :]]
+
+
+def untold(server: Server, monitor: str, limit: int) -> Untold:
+    """The next that the log does not tell of."""
+    after, found = server.run("untold", {"monitor": monitor, "limit": limit})
+    numbered = [_numbered(monitor, body) for body in found]
+    return Untold(after, numbered[-1][0] if numbered else after, tuple(judgement for _, judgement in numbered))
+
+
+def tell(server: Server, event: Event, after: int, until: int) -> Event:
+    """Records the event, unless the log has been told meanwhile."""
+    given = {"event": decisions.packed_event(event), "after": after, "until": until}
+    return replace(event, sequence=server.run("tell", given)[1])
+
+
+def _numbered(monitor: str, body: bytes) -> tuple[int, Judgement]:
+    return int(_NUMBER.unpack_from(body)[0]), packing.unpack(monitor, body[_NUMBER.size :])

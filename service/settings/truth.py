@@ -1,0 +1,32 @@
+"""What is kept for labels that come late, and when their errors are an alarm."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from service.settings.section import Section
+
+
+class TruthSettings(Section):
+    """Labels that come after the answers that they judge."""
+
+    keep_answers: int = Field(
+        200_000,
+        ge=0,
+        le=5_000_000,
+        description="Answers of the model that are kept until their labels come, the newest of a monitor; 0: none, so that no label finds "
+        "its sample. About 25 bytes each.",
+    )
+    keep_labels: int = Field(100_000, ge=1_000, le=2_000_000, description="Labelled answers that are kept, the newest of a monitor.")
+    against: Literal["reference", "first"] = Field(
+        "reference",
+        description="What errors are compared with: those of the reference's rows, where a stream has 100 with label and answer, or "
+        "(`first`) those of the first labels of production. Choose the latter where the reference was trained on.",
+    )
+    first_labels: int = Field(
+        500, ge=100, le=100_000, description="How many labels of a stream those are; also where the reference's rows are too few."
+    )
+    tolerance: float = Field(0.01, ge=0, lt=1, description="Increase of the error rate declared harmless.")
+    critical: float = Field(0.1, gt=0, le=1, description="Increase of the error rate from which an alarm is critical.")
