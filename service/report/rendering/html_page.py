@@ -98,7 +98,7 @@ def _ranked(at: int, line: Line) -> str:
 
 
 def _footer() -> str:
-    return f"<footer>{_URGENCY} Every report has the same sections; what one can't tell it names.</footer>"
+    return f"<footer>{_URGENCY} Every report has the same sections; what can't be told is named in its place.</footer>"
 
 
 # --- a section -------------------------------------------------------------------------------------------------------

@@ -26,9 +26,8 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
 
 def origin(report: Report) -> str:
     """When a report was made, and from what."""
-    against = "without a reference" if report.reference_version is None else f"against reference version {report.reference_version}"
-    read = "; ".join(f"{name}: {what}" for name, what in report.versions.items())
-    return f"Made {written(report.made, Unit.TIME)} {against}." + (f" Read: {read}." if read else "")
+    read = "; ".join(f"{name} {what}" for name, what in report.versions.items())
+    return f"Made {written(report.made, Unit.TIME)}" + (f" from {read}." if read else " without a reference.")
 
 
 def left_out(count: int) -> str:

@@ -67,7 +67,8 @@ def _ticks(low: float, high: float) -> Sequence[float]:
 
 # --- bars ------------------------------------------------------------------------------------------------------------
 
-_ROW, _BARS_LEFT, _BARS_WIDE, _BARS_RIGHT = 26, 200, 360, 190
+_ROW, _BARS_WIDE, _BARS_RIGHT = 26, 360, 190
+_LETTER = 7.4
 
 
 def bars(drawn: Bars) -> str:
@@ -75,17 +76,17 @@ def bars(drawn: Bars) -> str:
     shown = dict(list(drawn.values.items())[:_MOST_BARS])
     ends = [end for value in shown.values() for end in _ends(value) if math.isfinite(end)]
     ticks = _ticks(min([0.0, *ends]), max([0.0, *ends]))
-    height = _ROW * len(shown) + 34
-    return _picture(drawn.title, _BARS_LEFT + _BARS_WIDE + _BARS_RIGHT, height, _bar_parts(shown, drawn.unit, ticks))
+    left = _LETTER * min(max(map(len, shown), default=0), _NAME_LETTERS) + 20
+    return _picture(drawn.title, left + _BARS_WIDE + _BARS_RIGHT, _ROW * len(shown) + 34, _bar_parts(shown, drawn.unit, ticks, left))
 
 
 def _ends(value: Measured | float) -> tuple[float, ...]:
     return (value.low, value.estimate, value.high) if isinstance(value, Measured) else (value,)
 
 
-def _bar_parts(shown: Mapping[str, Measured | float], unit: Unit, ticks: Sequence[float]) -> Iterator[str]:
+def _bar_parts(shown: Mapping[str, Measured | float], unit: Unit, ticks: Sequence[float], left: float) -> Iterator[str]:
     def at(value: float) -> float:
-        return _BARS_LEFT + _BARS_WIDE * (value - ticks[0]) / (ticks[-1] - ticks[0])
+        return left + _BARS_WIDE * (value - ticks[0]) / (ticks[-1] - ticks[0])
 
     bottom = _ROW * len(shown) + 6
     for tick in ticks:
@@ -93,8 +94,8 @@ def _bar_parts(shown: Mapping[str, Measured | float], unit: Unit, ticks: Sequenc
         yield _text(at(tick), bottom + 18, written(tick, unit), to="middle", kind="tick")
     for number, (name, value) in enumerate(shown.items()):
         middle = _ROW * number + _ROW / 2 + 2
-        yield _text(_BARS_LEFT - 10, middle + 4, name, to="end")
-        yield _text(_BARS_LEFT + _BARS_WIDE + 12, middle + 4, written(value, unit), kind="value")
+        yield _text(left - 10, middle + 4, name, to="end")
+        yield _text(left + _BARS_WIDE + 24, middle + 4, written(value, unit), kind="value")
         yield from _bar(at(0.0), [at(end) for end in _ends(value) if math.isfinite(end)], middle)
 
 
