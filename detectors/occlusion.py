@@ -25,7 +25,7 @@ class Occlusion(NamedTuple):
     whole: NDArray[np.float64]
     """(K,)"""
     strongest: NDArray[np.int64]
-    """Groups of the largest weights in the leading measure, at most three and never all there are."""
+    """Groups of the largest weights above 0 in the leading measure, at most three and never all there are."""
     together: NDArray[np.float64]
     """(K,) what leaving those out at once takes away; far more than their sum where parts stand in for each other."""
 
@@ -50,7 +50,7 @@ def occlude(parts: int, measure: Measure, *, variants: int) -> Occlusion:
     >>> worth = np.array([0.0, 5.0, 0.0, -1.0])
     >>> found = occlude(4, lambda out: (~out @ worth)[:, None], variants=8)
     >>> found.weight.ravel().tolist(), found.strongest.tolist(), found.together.tolist()
-    ([0.0, 5.0, 0.0, -1.0], [1, 3], [4.0])
+    ([0.0, 5.0, 0.0, -1.0], [1], [5.0])
     """
     if parts < 2 or variants < 8:
         raise ValueError(f"parts: at least 2, found {parts}; variants: at least 8, found {variants}")
@@ -130,6 +130,5 @@ def _joined(
 
 
 def _strongest(weight: NDArray[np.float64]) -> NDArray[np.int64]:
-    known = np.flatnonzero(np.nan_to_num(weight))
-    order = known[np.argsort(-np.abs(weight[known]), kind="stable")]
-    return order[: min(STRONGEST, len(weight) - 1)]
+    order = np.argsort(-np.nan_to_num(weight), kind="stable")
+    return order[: min(STRONGEST, len(weight) - 1, int((weight > 0).sum()))]
