@@ -36,7 +36,7 @@ _URGENCY = "Urgency is about the share of the traffic, or of the labels, that go
 
 def report_page(report: Report) -> str:
     """One monitor's."""
-    links = "".join(f'<li><a href="#{section.name}">{escape(section.title)}</a></li>' for section in report.sections)
+    links = "".join(f'<li><a href="#{section.name}">{_safe(section.title)}</a></li>' for section in report.sections)
     contents = f'<nav aria-label="Sections"><ol><li><a href="#first">What to do first</a></li>{links}</ol></nav>'
     body = "".join([_header(report), _first(report), *map(_section, report.sections), _footer()])
     return _page(f"Blind spots of {report.monitor}", f'<div class="page">{contents}<main>{body}</main></div>')
@@ -56,8 +56,13 @@ def _page(title: str, body: str) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>{body}</body></html>\n"
+        f"<title>{_safe(title)}</title><style>{_STYLE}</style></head>\n<body>{body}</body></html>\n"
     )
+
+
+def _safe(text: str) -> str:
+    """A name, a title, a cell."""
+    return escape(written(text, Unit.PLAIN))
 
 
 def _prose(text: str) -> str:
@@ -73,16 +78,16 @@ def _chip(standing: Standing) -> str:
 
 
 def _header(report: Report) -> str:
-    return f'<header>{_EYEBROW}<h1>{escape(report.monitor)}</h1><p class="made">{_prose(origin(report))}</p></header>'
+    return f'<header>{_EYEBROW}<h1>{_safe(report.monitor)}</h1><p class="made">{_prose(origin(report))}</p></header>'
 
 
 def _first(report: Report) -> str:
     """What to do, and all sections at a glance."""
     asked = [section for section in urgent(report.sections) if section.todo]
-    acts = "".join(f'<li><a href="#{s.name}">{escape(s.title)}</a> {_chip(s.standing)}<br>{_prose(s.todo)}</li>' for s in asked)
+    acts = "".join(f'<li><a href="#{s.name}">{_safe(s.title)}</a> {_chip(s.standing)}<br>{_prose(s.todo)}</li>' for s in asked)
     todo = f'<ol class="first">{acts}</ol>' if acts else '<p class="says">Nothing has to be done.</p>'
     rows = "".join(
-        f'<tr><th scope="row"><a href="#{s.name}">{escape(s.title)}</a></th><td>{_chip(s.standing)}</td><td>{_prose(s.says)}</td></tr>'
+        f'<tr><th scope="row"><a href="#{s.name}">{_safe(s.title)}</a></th><td>{_chip(s.standing)}</td><td>{_prose(s.says)}</td></tr>'
         for s in report.sections
     )
     glance = f"<table>{_heads([('section', False), ('standing', False), ('found', False)])}<tbody>{rows}</tbody></table>"
@@ -90,10 +95,10 @@ def _first(report: Report) -> str:
 
 
 def _ranked(at: int, line: Line) -> str:
-    link = f'<a href="{PAGES}/{quote(line.monitor)}.html">{escape(line.monitor)}</a>'
+    link = f'<a href="{PAGES}/{quote(line.monitor)}.html">{_safe(line.monitor)}</a>'
     return (
         f'<tr><td class="number">{at}</td><th scope="row">{link}</th><td class="number">{written(line.urgency, Unit.SHARE)}</td>'
-        f"<td>{_chip(line.standing)}</td><td>{escape(line.section)}</td><td>{_prose(line.todo)}</td></tr>"
+        f"<td>{_chip(line.standing)}</td><td>{_safe(line.section)}</td><td>{_prose(line.todo)}</td></tr>"
     )
 
 
@@ -106,7 +111,7 @@ def _footer() -> str:
 
 def _section(section: Section) -> str:
     parts = [
-        f"<h2>{escape(section.title)} {_chip(section.standing)}</h2>",
+        f"<h2>{_safe(section.title)} {_chip(section.standing)}</h2>",
         f'<p class="says">{_prose(section.says)}</p>',
         f'<p class="todo"><strong>Do first:</strong> {_prose(section.todo)}</p>' if section.todo else "",
         _figures(section.figures),
@@ -129,16 +134,16 @@ def _figure(figure: Figure) -> str:
         shown = interval(value, figure.unit).strip(" ()")
         beside = (f"<small>{escape(shown)}</small>" if shown else "") + _track(value, figure.unit)
         value = value.estimate
-    return f"<div><dt>{escape(figure.name)}</dt><dd>{escape(written(value, figure.unit))}{beside}</dd></div>"
+    return f"<div><dt>{_safe(figure.name)}</dt><dd>{escape(written(value, figure.unit))}{beside}</dd></div>"
 
 
 def _plot(drawn: Plot) -> str:
-    title = escape(written(drawn.title, Unit.PLAIN))
+    title = _safe(drawn.title)
     return f"<figure><figcaption>{title}</figcaption>{_scroll(title, svg.plot(drawn))}</figure>"
 
 
 def _table(table: Table) -> str:
-    title = escape(written(table.title, Unit.PLAIN))
+    title = _safe(table.title)
     right = [bool(table.rows) and all(is_number(row[at]) for row in table.rows) for at in range(len(table.columns))]
     heads = _heads(zip((column.name for column in table.columns), right, strict=True))
     rows = "".join(f"<tr>{''.join(_cells(row, table, right))}</tr>" for row in table.rows)
@@ -148,7 +153,7 @@ def _table(table: Table) -> str:
 
 def _heads(names: Iterable[tuple[str, bool]]) -> str:
     """(name, whether its column is of numbers)."""
-    cells = "".join(f'<th scope="col"{_number(right)}>{escape(name)}</th>' for name, right in names)
+    cells = "".join(f'<th scope="col"{_number(right)}>{_safe(name)}</th>' for name, right in names)
     return f"<thead><tr>{cells}</tr></thead>"
 
 

@@ -27,12 +27,16 @@ def ranking_page(lines: Sequence[Line], now: float) -> str:
     """All monitors, the most urgent first."""
     heads = ("", "monitor", "urgency", "standing", "section", "do first")
     rows = [(str(at), f"[{plain(line.monitor)}]({PAGES}/{quote(line.monitor)}.md)", *_ranked(line)) for at, line in enumerate(lines, 1)]
-    made = f"Made {plain(written(now, Unit.TIME))}. Urgency is about the share of the traffic, or of the labels, that goes wrong unseen."
+    made = f"Made {written(now, Unit.TIME)}. Urgency is about the share of the traffic, or of the labels, that goes wrong unseen."
     return _joined(["# Blind spots of all monitors", made, _grid(heads, rows)])
 
 
 def plain(text: str) -> str:
-    """Nothing in it is markup any more."""
+    """A name, a title, a cell: nothing in it is markup any more."""
+    return _unmarked(written(text, Unit.PLAIN))
+
+
+def _unmarked(text: str) -> str:
     return _MARKUP.sub(r"\\\1", text)
 
 
@@ -45,7 +49,7 @@ def _joined(blocks: Iterable[str]) -> str:
 
 
 def _prose(text: str) -> str:
-    return "".join(f"`{piece}`" if code else plain(piece) for piece, code in pieces(text))
+    return "".join(f"`{piece}`" if code else _unmarked(piece) for piece, code in pieces(text))
 
 
 def _report(report: Report) -> Iterator[str]:
@@ -60,7 +64,7 @@ def _report(report: Report) -> Iterator[str]:
 
 
 def _in_cell(text: str) -> str:
-    return _prose(text).replace("`", "")
+    return _unmarked("".join(piece for piece, _ in pieces(text)))
 
 
 def _section(section: Section) -> Iterator[str]:
@@ -84,7 +88,7 @@ def _missing(missing: Missing) -> str:
 
 
 def _table(table: Table) -> Iterator[str]:
-    yield f"**{plain(written(table.title, Unit.PLAIN))}**"
+    yield f"**{plain(table.title)}**"
     rows = [[_cell(cell, column.unit) for cell, column in zip(row, table.columns, strict=True)] for row in table.rows]
     yield _grid([plain(column.name) for column in table.columns], rows, right=_right(table))
     yield left_out(table.left_out)
@@ -96,7 +100,7 @@ def _right(table: Table) -> Sequence[int]:
 
 
 def _cell(cell: Cell, unit: Unit) -> str:
-    return plain(written(cell, unit))
+    return _unmarked(written(cell, unit))
 
 
 def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> str:
@@ -108,7 +112,7 @@ def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequenc
 
 
 def _plot(plot: Plot) -> Iterator[str]:
-    yield f"**{plain(written(plot.title, Unit.PLAIN))}**"
+    yield f"**{plain(plot.title)}**"
     match plot:
         case Bars():
             yield _bars(plot)
@@ -121,22 +125,18 @@ def _plot(plot: Plot) -> Iterator[str]:
 def _bars(plot: Bars) -> str:
     top = max([1.0] if plot.unit is Unit.SHARE else [abs(estimate(value)) for value in plot.values.values()], default=1.0)
     rows = [
-        (_cell(name, Unit.PLAIN), _cell(value, plot.unit), f"`{level_bar(abs(estimate(value)), top, _BAR)}`")
-        for name, value in plot.values.items()
+        (plain(name), _cell(value, plot.unit), f"`{level_bar(abs(estimate(value)), top, _BAR)}`") for name, value in plot.values.items()
     ]
     return _grid(("", "value", ""), rows, right=(1,))
 
 
 def _lines(plot: Lines) -> str:
-    rows = [[_cell(name, Unit.PLAIN), *(_cell(value, Unit.PLAIN) for value in at)] for name, points in plot.series.items() for at in points]
+    rows = [[plain(name), *(_cell(value, Unit.PLAIN) for value in at)] for name, points in plot.series.items() for at in points]
     shown = _grid(("", plain(plot.across), plain(plot.up)), rows[:_POINTS], right=(1, 2))
     return "\n\n".join(filter(None, (shown, left_out(max(len(rows) - _POINTS, 0)))))
 
 
 def _matrix(plot: Matrix) -> str:
-    heads = [f"{plain(plot.down)} ↓ {plain(plot.across)} →", *(_cell(name, Unit.PLAIN) for name in plot.columns)]
-    rows = [
-        [_cell(name, Unit.PLAIN), *(_cell(count, Unit.COUNT) for count in counts)]
-        for name, counts in zip(plot.rows, plot.counts, strict=True)
-    ]
+    heads = [f"{plain(plot.down)} ↓ {plain(plot.across)} →", *(plain(name) for name in plot.columns)]
+    rows = [[plain(name), *(_cell(count, Unit.COUNT) for count in counts)] for name, counts in zip(plot.rows, plot.counts, strict=True)]
     return _grid(heads, rows, right=range(1, len(heads)))

@@ -57,11 +57,12 @@ def _text(x: float, y: float, text: str, *, to: str = "start", kind: str = "") -
 
 
 def _ticks(low: float, high: float) -> Sequence[float]:
-    """About five round numbers that hold both."""
-    room = (high - low) or 1.0
+    """About five round numbers that hold both, two at least."""
+    room = max(high - low, 1e-6 * max(abs(low), abs(high))) or 1.0
     unit = 10.0 ** math.floor(math.log10(room / 4))
     step = next(unit * factor for factor in _STEPS if room / (unit * factor) <= 5 + 1e-9)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    first = math.floor(low / step + 1e-9)
+    last = max(math.ceil(high / step - 1e-9), first + 1)
     return [step * at for at in range(first, last + 1)]
 
 
