@@ -186,11 +186,11 @@ class Disparity:
     """Segments of fewer than 10 rows."""
 
 
-def disparity(counts: Mapping[str, tuple[int, int]]) -> Disparity | None:
+def disparity(counts: Mapping[str, tuple[int, int]], *, among: int = 1) -> Disparity | None:
     """From each segment's (hits, rows); None where fewer than two have 10 rows.
 
     Newcombe's interval of every pair at Bonferroni's level: the largest gap is at least the largest of the lower bounds and at most the
-    largest of the upper ones.
+    largest of the upper ones. `among`: tags that are looked at, over all of which the interval holds.
 
     Examples
     --------
@@ -202,7 +202,7 @@ def disparity(counts: Mapping[str, tuple[int, int]]) -> Disparity | None:
     if len(known) < 2:
         return None
     names = sorted(known, key=lambda name: known[name][0])
-    pairs = len(names) * (len(names) - 1) / 2
+    pairs = among * len(names) * (len(names) - 1) / 2
     z = float(special.ndtri(1 - 0.025 / pairs))
     gaps = [_difference(*known[better], *known[worse], z) for at, worse in enumerate(names) for better in names[at + 1 :]]
     widest = known[names[-1]][0] - known[names[0]][0]

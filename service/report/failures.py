@@ -1,0 +1,139 @@
+"""Where the model fails: slices that do worse than the rest, and groups of the same wrong answer in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.slices import FailureGroup, WeakSlice, failure_groups, weak_slices
+from service.episodes import measured
+from service.report.answers import SETS, Answers, of_set, places, returned, texts
+from service.report.material import Material
+from service.report.parts import Bars, Column, Figure, Missing, Section, Standing, Table, Unit
+
+_NAME, _TITLE = "failures", "Failures"
+_GROUPS, _EXEMPLARS, _LEAST = 15, 2, 20
+_CLUSTER = "cluster"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """In the answers that say most of production."""
+
+    answers: Answers
+    place: NDArray[np.str_]
+    slices: Sequence[WeakSlice]
+    groups: Sequence[FailureGroup]
+    single: int
+    """Wrong answers that are in no group."""
+
+    @property
+    def wrong(self) -> int:
+        return int((~self.answers.right).sum())
+
+    @property
+    def share(self) -> float:
+        """Wrong answers beyond the rest's error rate, in all slices that are named, of all rows."""
+        return sum(each.excess.estimate * each.rows for each in self.slices) / len(self.answers)
+
+
+def failures(material: Material) -> Section:
+    """Ranked by how many wrong answers each place brings beyond what the model's error rate explains."""
+    looked = [returned(material), *(of_set(material, role) for role in SETS[:2])]
+    known = [each for each in looked if isinstance(each, Answers)]
+    missing = tuple(each for each in looked if isinstance(each, Missing))
+    if not known:
+        return Section(_NAME, _TITLE, Standing.UNKNOWN, "Not known: no truth is known for any answer of the model.", missing=missing)
+    found = _found(material, known[0])
+    return Section(
+        _NAME,
+        _TITLE,
+        _standing(found),
+        " ".join(_said(found)),
+        todo=_todo(found),
+        urgency=float(min(max(found.share, 0.0), 1.0)),
+        figures=tuple(_figures(found)),
+        tables=tuple(_tables(found, texts(material, known[0]))),
+        plots=_plots(found),
+        missing=(*missing, *_lacking(found)),
+    )
+
+
+def _found(material: Material, answers: Answers) -> _Found:
+    place = places(material, answers)
+    columns = answers.columns()
+    if (place != "").any():
+        columns[_CLUSTER if _CLUSTER not in columns else "place"] = place
+    slices = weak_slices(~answers.right, columns, rng=np.random.default_rng(0))
+    groups, single = failure_groups(answers.truth, answers.answer, place)
+    return _Found(answers, place, slices, groups, single)
+
+
+def _standing(found: _Found) -> Standing:
+    if len(found.answers) < _LEAST:
+        return Standing.UNKNOWN
+    return Standing.WATCH if found.slices else Standing.FINE
+
+
+def _said(found: _Found) -> Iterator[str]:
+    rows = len(found.answers)
+    yield f"{found.wrong:,} of {rows:,} answers in {found.answers.name} are wrong ({found.wrong / rows:.1%})."
+    if found.slices:
+        first = found.slices[0]
+        count = "One slice does" if len(found.slices) == 1 else f"{len(found.slices)} slices do"
+        yield f"{count} surely worse than the rest: {first} is wrong in {first.wrong / first.rows:.0%} of {first.rows:,}."
+    else:
+        yield "No tag, cluster or pair of them does surely worse than the rest."
+    if found.groups:
+        largest = found.groups[0]
+        where = f" in {largest.place}" if largest.place else ""
+        yield f"The largest group of one wrong answer: {largest.wrong} × {largest.truth} answered {largest.answer}{where}."
+
+
+def _todo(found: _Found) -> str:
+    return f"Look at and label more of {found.slices[0]}." if found.slices else ""
+
+
+def _lacking(found: _Found) -> Iterator[Missing]:
+    if len(found.answers) < _LEAST:
+        yield Missing("slices", f"{len(found.answers)} rows have a truth, and a slice needs {_LEAST}", "send more labels")
+    if not (found.place != "").any():
+        why = "it is not known in which cluster the answered samples lie"
+        yield Missing("clusters of failures", why, "build a reference, or add a training set")
+
+
+def _figures(found: _Found) -> Iterator[Figure]:
+    yield Figure("wrong answers", float(found.wrong), Unit.COUNT)
+    yield Figure("slices that do worse", float(len(found.slices)), Unit.COUNT)
+    yield Figure("wrong beyond the rest's error rate", max(found.share, 0.0))
+
+
+def _tables(found: _Found, kept: Mapping[str, str]) -> Iterator[Table]:
+    if found.slices:
+        columns = (Column("slice"), Column("rows", Unit.COUNT), Column("wrong", Unit.SHARE), Column("more than elsewhere", Unit.SHARE))
+        slices = tuple((str(each), each.rows, each.wrong / each.rows, measured(each.excess), each.p_value) for each in found.slices)
+        yield Table("Slices that do worse", (*columns, Column("p")), slices)
+    if found.groups:
+        names = (Column("where"), Column("truth"), Column("answer"))
+        counts = (Column("wrong", Unit.COUNT), Column("of", Unit.COUNT), Column("beyond the error rate"))
+        groups = tuple(_row(found, group, kept) for group in found.groups[:_GROUPS])
+        left = max(len(found.groups) - _GROUPS, 0)
+        yield Table("The same wrong answer in one place", (*names, *counts, Column("such as")), groups, left)
+
+
+def _row(found: _Found, group: FailureGroup, kept: Mapping[str, str]) -> tuple[str | int | float, ...]:
+    answers = found.answers
+    inside = (answers.truth == group.truth) & (answers.answer == group.answer) & (found.place == group.place)
+    ids = [answers.ids[at] for at in np.flatnonzero(inside)[::-1].tolist()]
+    shown = sorted(ids, key=lambda key: key not in kept)[:_EXEMPLARS]
+    such = " | ".join(kept.get(key, key)[:58] for key in shown)
+    return (group.place, group.truth, group.answer, group.wrong, group.rows, round(group.beyond, 1), such)
+
+
+def _plots(found: _Found) -> tuple[Bars, ...]:
+    if not found.slices:
+        return ()
+    return (Bars("Wrong more often than elsewhere", {str(each): measured(each.excess) for each in found.slices}),)
