@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.datasets import DataSet, Role
-from service.explaining.alarms import NOVEL
 from service.records import Judgement
 from service.report.material import Material
 from service.report.parts import Missing
@@ -17,6 +16,9 @@ from service.report.parts import Missing
 PRODUCTION = "production"
 SETS: tuple[Role, ...] = ("golden", "challenge", "train")
 """That may carry answers; what says most of production first."""
+
+_NOVEL = "novel"
+"""What lies near no reference cluster, as alarms name it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +84,7 @@ def of_set(material: Material, role: Role) -> Answers | Missing:
 def places(material: Material, answers: Answers) -> NDArray[np.str_]:
     """(n,) a name for where each row lies, '' where that is not known: its reference cluster, or the region of the training set."""
     if answers.role is None:
-        names = (*material.reference.cluster_names, NOVEL) if material.reference is not None else ()
+        names = (*material.reference.cluster_names, _NOVEL) if material.reference is not None else ()
         return np.array([names[at] if 0 <= at < len(names) else "" for at in answers.cluster.tolist()], np.str_)
     found = material.data_set(answers.role)
     if isinstance(found, Missing) or material.regions is None:
