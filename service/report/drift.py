@@ -73,8 +73,8 @@ def _standing(status: Mapping[str, Any], still: Sequence[Alarm]) -> Standing:
 def _urgency(status: Mapping[str, Any], still: Sequence[Alarm]) -> float:
     """The share of the traffic that is about to be answered by a model that never saw its like."""
     samples = {stream["segment"]: stream["samples"] for stream in status["streams"]}
-    whole = max(samples.get(WHOLE, 0), 1)
-    moved = [_effect(alarm) * samples.get(alarm.segment, whole) / whole for alarm in still]
+    whole = samples.get(WHOLE, 0)
+    moved = [_effect(alarm) * (samples.get(alarm.segment, whole) / whole if whole else 1.0) for alarm in still]
     unseen = max(status["feed"]["lost_share"] or 0.0, _UNSEEN) if status["state"] in _BLIND else 0.0
     return float(min(max([*moved, unseen]), 1.0))
 

@@ -25,10 +25,26 @@ from service.report.rendering.written import written
 from tests.service.report.made_up import EMPTY, FULL, HOSTILE, MADE
 
 ALONE = {"meta", "br"}
-KNOWN = set(
-    "html head meta title style body div nav ol ul li a main header p h1 h2 h3 section span code br table thead tbody tr th td dl dt dd small "
-    "strong figure figcaption caption svg path rect circle text g aside footer".split()
-)
+FRAME = {
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "div",
+    "nav",
+    "main",
+    "header",
+    "section",
+    "aside",
+    "footer",
+    "figure",
+    "figcaption",
+}
+WORDS = {"ol", "ul", "li", "a", "p", "h1", "h2", "h3", "span", "code", "br", "dl", "dt", "dd", "small", "strong"}
+TABLES = {"table", "caption", "thead", "tbody", "tr", "th", "td"}
+PLOTS = {"svg", "path", "rect", "circle", "text", "g"}
 
 
 class Reader(HTMLParser):
@@ -72,7 +88,7 @@ def read(page: str) -> Reader:
 
 
 def test_page_is_made_of_known_tags_and_runs_nothing(read: Reader) -> None:
-    assert {tag for tag, _ in read.tags} <= KNOWN
+    assert {tag for tag, _ in read.tags} <= FRAME | WORDS | TABLES | PLOTS
     names = {name for _, attributes in read.tags for name in attributes}
     assert not [name for name in names if name.startswith("on")]
     assert not names & {"style", "src", "srcset", "action"}
@@ -88,7 +104,7 @@ def test_page_loads_nothing_and_allows_only_its_own_style(page: str, read: Reade
     assert not re.search(r"https?:|url\(|@import", page)
     style = page.partition("<style>")[2].partition("</style>")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert POLICY == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    assert POLICY.split("; ") == ["default-src 'none'", f"style-src 'sha256-{digest}'", "base-uri 'none'", "form-action 'none'"]
     assert {"http-equiv": "Content-Security-Policy", "content": POLICY} in [attributes for _, attributes in read.tags]
 
 
