@@ -35,7 +35,7 @@ $(UV):
 install: $(UV)   ## the locked environment with every extra and the development tools
 	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --all-extras
 
-servers:         ## the real servers that tests use: Redis and Java from Debian, Kafka below .cache
+servers:         ## the real programs that tests use: Redis, Java and Chromium from Debian, Kafka below .cache
 	@tests/servers/install
 
 # --inexact: what `make test` installed stays, so that the two can alternate without reinstalling.
