@@ -259,7 +259,8 @@ def _decided(alarm: Alarm) -> Alarm:
     """What deciding alone makes of an alarm, without numbering of writes, explanation, and what follows from that: a kind of the
     feed's is not renamed."""
     history = tuple(taken for taken in alarm.history if taken.reason != Reason.RENAMED)
-    return replace(alarm, kind="", exemplars=(), clusters=(), findings=(), history=history, version=0)
+    alike = replace(alarm, kind="", exemplars=(), clusters=(), findings=(), history=history, version=0)
+    return replace(alike, onset=None, contributions=(), terms=(), missed=(), confusions=(), label_delay=None)
 
 
 def _said_late(alarm: Alarm, event: Event) -> bool:

@@ -18,6 +18,7 @@ from service.episodes import Traffic
 from service.errors import ArtefactError
 from service.hours import LogTimes
 from service.records import Alarm, Family
+from service.truth.keeping import KeptConcept
 
 _FORMAT = 2
 """Goes up with every change to what they hold that a default can't stand in for."""
@@ -53,6 +54,7 @@ class Head(_Format, kw_only=True):
     sight: Sight = msgspec.field(default_factory=Sight)
     deciding: dict[str, Any] | None = None
     """The settings that decided, None where an older driftgate did."""
+    concept: KeptConcept = msgspec.field(default_factory=KeptConcept)
 
 
 def write(head: Head, arrays: Mapping[str, NDArray[np.generic]]) -> bytes:

@@ -15,6 +15,7 @@ from service.changes import Changes
 from service.episodes import Stream
 from service.errors import ConflictError, NotFoundError
 from service.explaining.alarms import Recent, explain
+from service.explaining.answers import explain_answers
 from service.figures import describe_status
 from service.observe import Observer, Reading
 from service.ports import Store
@@ -22,6 +23,7 @@ from service.records import Alarm, AlarmState, Decision, Event, Fence, Pane, sta
 from service.reference import Reference
 from service.settings import MonitorSettings
 from service.streams import SETTINGS, MonitorStreams
+from service.truth.telling import TRUTH
 
 REBASE = "rebase"
 """Kind of the event that says from where on another reference decides: `after` that sequence number, this `version`."""
@@ -124,6 +126,8 @@ class Controller:
         alarms = outcome.alarms
         if isinstance(entry, Pane):
             alarms = tuple(self._explained(a, outcome.opened[a.id], entry) if a.id in outcome.opened else a for a in alarms)
+        elif entry.kind == TRUTH:
+            alarms = tuple(explain_answers(alarm, self._store, self._reference) for alarm in alarms)
         for alarm in alarms or self._judged_late(entry):
             self._keep(self._changes.add(alarm))
 

@@ -94,6 +94,8 @@ class Stream:
     """Slower than the scan; its evidence may be compared over streams."""
     regime: Regime = Regime.ACTIVE
     traffic: Traffic = field(default_factory=Traffic)
+    answers_share: float = 0.0
+    """Of its false alarms those that the test of its answers may raise."""
     samples: int = 0
     """Taken since the reference came into force, however often the detector has started anew."""
     episodes: dict[Family, Episode] = field(default_factory=dict)
@@ -118,8 +120,8 @@ class Stream:
 
     @property
     def run_length(self) -> float:
-        """Samples until a false alarm."""
-        return self.scan.run_length
+        """Samples until a false alarm of any of its tests."""
+        return self.scan.run_length * (1 - self.answers_share)
 
     def take(self, summary: Summary, span: tuple[float, float]) -> None:
         """A pane's samples, from the first time to the last."""

@@ -13,6 +13,7 @@ from service.episodes import Stream
 from service.losses import Loss
 from service.silence import silence_after
 from service.streams import MonitorStreams
+from service.truth.figures import describe_answers
 from service.tuning import Tuning
 
 
@@ -42,6 +43,7 @@ def describe_status(streams: MonitorStreams) -> Mapping[str, Any]:
         "untimed": streams.times.untimed,
         "untimed_share": streams.times.recent,
         "feed": _feed(streams),
+        "truth": describe_answers(streams.concept),
     }
 
 

@@ -11,6 +11,7 @@ from service.controller import Controller
 from service.errors import NotFoundError
 from service.ports import Source, Store
 from service.records import Alarm, AlarmState, Candidate, DeadLetter, Decision, Event, Pane
+from service.truth.telling import tell
 from service.worker import Worker
 
 _BATCH = 512
@@ -33,6 +34,7 @@ def replay(
         raise NotFoundError("the monitor has no reference yet; `driftgate reference build` makes one")
     while not worker.ended:
         worker.step(timeout)
+        tell(store, controller.monitor, now=_log_time(store))
         while controller.step(now=controller.streams.traffic.last):
             pass
         progress(store.samples_taken(controller.monitor))
@@ -47,12 +49,17 @@ def fold(
     at = 0
     while not worker.ended:
         worker.step(timeout=0.0)
+        tell(store, monitor, now=_log_time(store))
         while entries := store.entries(monitor, at, _BATCH):
             store.decide(Decision(monitor, at, entries[-1].sequence, checkpoint=b""))
             at = entries[-1].sequence
             yield entries
         progress(store.samples_taken(monitor))
     source.close()
+
+
+def _log_time(store: Store) -> float:
+    return max((position.time for position in store.positions()), default=0.0)
 
 
 def report(store: Store, monitor: str, candidates: Sequence[Candidate]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,9 @@ from service.records import (
 from service.reference import Reference, effective_tolerance
 from service.settings import MonitorSettings
 from service.silence import SILENCE
+from service.truth import keeping
+from service.truth.telling import TRUTH
+from service.truth.watching import Concept, Place
 from service.tuning import Tuning
 
 SETTINGS = "settings"
@@ -80,6 +84,7 @@ class MonitorStreams:
         self.exposures = Exposures()
         self.times = LogTimes()
         self.feed = Feed(settings, reference.version)
+        self.concept = Concept(settings.name, settings.truth, reference)
         self.tuning = Tuning(settings, reference)
         tolerance = effective_tolerance(settings, reference.model)
         self.alarms: dict[str, Alarm] = {}
@@ -129,12 +134,13 @@ class MonitorStreams:
 
     def tune(self, allocation: Allocation | None) -> None:
         """Gives every stream the run length and regime of an allocation; without one, of the monitor's own configuration."""
-        self.tuning = Tuning(self.settings, self.reference, allocation)
+        self.tuning = Tuning(self.settings, self.reference, allocation, self.concept.begun)
         for segment, stream in self.streams.items():
-            stream.regime = self.tuning.regime(segment)
-            if stream.run_length != self.tuning.run_length(segment):
-                stream.scan.retune(self.tuning.run_length(segment))
-        model, whole = self.reference.model, self.streams[WHOLE].run_length
+            stream.regime, stream.answers_share = self.tuning.regime(segment), self.tuning.answers_share
+            if stream.scan.run_length != self.tuning.scanned(segment):
+                stream.scan.retune(self.tuning.scanned(segment))
+        self.concept.retune(self.tuning.answered)
+        model, whole = self.reference.model, self.streams[WHOLE].scan.run_length
         self.delays = {share: model.expected_delay(share, whole) for share in _DRIFTS}
 
     # --- panes --------------------------------------------------------------------------------------------------------
@@ -209,6 +215,10 @@ class MonitorStreams:
     def _event(self, event: Event) -> Outcome:
         if event.kind == SILENCE:
             return self._stand(*self.feed.silence(event, at_sample=self.streams[WHOLE].samples))
+        if event.kind == TRUTH:
+            if self.concept.begin(event):
+                self.tune(self.tuning.allocation)
+            return self._stand(*self.concept.take(event, partial(_place, self), self.alarms))
         if event.kind == ALLOCATION:
             self.tune(Allocation.of(event))
         elif event.kind == SETTINGS:
@@ -216,14 +226,19 @@ class MonitorStreams:
         alarm = self.alarms.get(event.subject)
         if alarm is None or (changed := apply_event(alarm, event)) is alarm:
             return Outcome()
-        if changed.state is not AlarmState.RESOLVED:
-            return self._stand(changed)
-        if alarm.family is Family.FEED:
+        return self._said(changed, event)
+
+    def _said(self, alarm: Alarm, event: Event) -> Outcome:
+        """An alarm as a person's word left it."""
+        if alarm.state is AlarmState.RESOLVED and alarm.family not in {Family.FEED, Family.CONCEPT}:
+            held_back = HeldBack(HOLD_BACK_GROWTH * alarm.effect.estimate, self.traffic.last + HOLD_BACK_SECONDS)
+            back = held_back if alarm.verdict in {Verdict.FALSE, Verdict.SEASONAL} else None
+            return self._close(self.streams[alarm.segment], alarm, back)
+        if alarm.state is AlarmState.RESOLVED and alarm.family is Family.FEED:
             self.feed.close(alarm.id)
-            return self._stand(changed)
-        stream = self.streams[alarm.segment]
-        held_back = HeldBack(HOLD_BACK_GROWTH * alarm.effect.estimate, self.traffic.last + HOLD_BACK_SECONDS)
-        return self._close(stream, changed, held_back if changed.verdict in {Verdict.FALSE, Verdict.SEASONAL} else None)
+        elif alarm.state is AlarmState.RESOLVED:
+            self.concept.close(alarm, now=event.time)
+        return self._stand(alarm)
 
     # --- checkpoint ---------------------------------------------------------------------------------------------------
 
@@ -231,20 +246,7 @@ class MonitorStreams:
         """Everything decided so far, as an .npz without pickle."""
         kept = [(f"{number}.", stream.state()) for number, stream in enumerate(self.streams.values())]
         arrays = {prefix + name: value for prefix, state in kept for name, value in state.items()}
-        head = Head(
-            version=self.reference.version,
-            sequence=self.sequence,
-            samples=self.samples,
-            other_versions=self.other_versions,
-            streams=[Kept(s.segment, s.episodes, s.traffic, s.samples) for s in self.streams.values()],
-            alarms=list(self.alarms.values()),
-            exposures=self.exposures,
-            times=self.times,
-            sight=self.feed.sight,
-            allocation=self.tuning.allocation,
-            deciding=dict(self.settings.deciding),
-        )
-        return write(head, arrays)
+        return write(_head(self), {**arrays, **keeping.arrays(self.concept)})
 
     def restore(self, checkpoint: bytes) -> bool:
         """Takes up a checkpoint of the same reference version; False (and nothing changed) for another's."""
@@ -258,6 +260,7 @@ class MonitorStreams:
             for number, (stream, kept) in enumerate(zip(streams.values(), head.streams, strict=True)):
                 stream.restore(below(f"{number}.", arrays))
                 stream.episodes, stream.traffic, stream.samples = kept.episodes, kept.traffic, kept.samples
+            keeping.restore(self.concept, head.concept, arrays)
         except (KeyError, ValueError) as error:
             raise ArtefactError(f"monitor {self.settings.name}: the checkpoint does not fit its reference ({error}); {REMEDY}") from error
         self.streams, self.alarms = streams, {alarm.id: alarm for alarm in head.alarms}
@@ -267,15 +270,33 @@ class MonitorStreams:
         return True
 
 
+def _head(streams: MonitorStreams) -> Head:
+    return Head(
+        version=streams.reference.version,
+        sequence=streams.sequence,
+        samples=streams.samples,
+        other_versions=streams.other_versions,
+        streams=[Kept(s.segment, s.episodes, s.traffic, s.samples) for s in streams.streams.values()],
+        alarms=list(streams.alarms.values()),
+        exposures=streams.exposures,
+        times=streams.times,
+        sight=streams.feed.sight,
+        allocation=streams.tuning.allocation,
+        deciding=dict(streams.settings.deciding),
+        concept=keeping.kept(streams.concept),
+    )
+
+
 def _stream(streams: MonitorStreams, segment: str, tolerance: float) -> Stream:
     model, own = streams.reference.model, streams.reference.slices[segment]
-    scan = StreamScan(model, run_length=streams.tuning.run_length(segment), slice=own)
+    scan = StreamScan(model, run_length=streams.tuning.scanned(segment), slice=own)
     return Stream(segment, scan, EDetector(model, own, tolerance=tolerance))
 
 
 def _configure(streams: MonitorStreams, deciding: Mapping[str, Any]) -> None:
     """Other settings decide from here on. What the detectors have seen stays, but the slow one's where its tolerance is another."""
     settings = streams.settings = streams.settings.deciding_as(deciding)
+    streams.concept.settings = settings.truth
     model, tolerance = streams.reference.model, effective_tolerance(settings, streams.reference.model)
     if tolerance != streams.rules.tolerance:
         for segment, stream in streams.streams.items():
@@ -284,6 +305,20 @@ def _configure(streams: MonitorStreams, deciding: Mapping[str, Any]) -> None:
     sight, streams.feed = streams.feed.sight, Feed(settings, streams.reference.version)
     streams.feed.sight = sight
     streams.tune(streams.tuning.allocation)
+
+
+def _place(streams: MonitorStreams, segment: str) -> Place:
+    """A stream as an alarm of its answers shows it."""
+    stream, tuning = streams.streams[segment], streams.tuning
+    return Place(
+        samples=stream.samples,
+        labels_per_alarm=tuning.answered(segment),
+        run_length=stream.run_length,
+        regime=stream.regime,
+        quiet=tuning.quiet(segment),
+        novel_share=stream.shown().novel_share,
+        moved=bool(stream.episodes[Family.INPUT].alarm),
+    )
 
 
 def _lost(streams: MonitorStreams, stream: Stream, start: float, samples: int) -> Loss:

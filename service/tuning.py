@@ -10,15 +10,21 @@ from service.records import WHOLE, Regime
 from service.reference import Reference
 from service.settings import MonitorSettings
 
+ANSWERS_SHARE = 0.1
+"""Of a stream's false alarms those that the test of its answers may raise, once labels come; the scan then has the rest."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tuning:
     """A run length that the monitor's own configuration sets is split among its streams. A monitor without one gets each stream's
-    from the installation's budget, and until the first allocation starts like all others."""
+    from the installation's budget, and until the first allocation starts like all others. A run length is that of all tests of a
+    stream together; labels are no more than samples, so as many labels for each alarm of theirs keep to it."""
 
     settings: MonitorSettings
     reference: Reference
     allocation: Allocation | None = None
+    judged: bool = False
+    """Whether labels come, so that answers are tested too."""
     _own: Mapping[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -30,8 +36,21 @@ class Tuning:
     @property
     def supported(self) -> float:
         """The longest run length that the reference holds its streams to: a slice has its own null law, and the monitor's map from
-        evidence to run length."""
-        return self.reference.model.calibration.supported
+        evidence to run length. Where answers are tested too, the scan has to run longer than both together."""
+        return self.reference.model.calibration.supported * (1 - self.answers_share)
+
+    @property
+    def answers_share(self) -> float:
+        """Of each stream's false alarms those of its answers."""
+        return ANSWERS_SHARE if self.judged else 0.0
+
+    def scanned(self, segment: str) -> float:
+        """The run length of the stream's scan alone."""
+        return self.run_length(segment) / (1 - self.answers_share)
+
+    def answered(self, segment: str) -> float:
+        """The run length of the test of its answers, in labels."""
+        return self.run_length(segment) / ANSWERS_SHARE
 
     def asked(self, segment: str) -> float:
         """Samples until a false alarm that the stream's share comes to."""

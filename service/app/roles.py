@@ -42,6 +42,7 @@ from service.report.reporting import Reporting, Schedule
 from service.serving import Engine, Every, Loop
 from service.settings import Settings
 from service.silence import Silence
+from service.truth.telling import Telling
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
@@ -115,7 +116,7 @@ class Assembly:
         destinations = Destinations(self.settings)
         self._configuration.followers.insert(0, destinations.follow)
         outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng())
-        silence = Silence(store, lambda: installation.names, self.metrics)
+        silence, telling = Silence(store, lambda: installation.names, self.metrics), Telling(store, lambda: installation.names)
         schedule = Schedule(self._reporting, lambda: installation.names, lambda: installation.settings.report.every_hours)
         deciding.declare(installation.declarations.declared)
         self._listeners.append(deciding.declare)
@@ -134,6 +135,7 @@ class Assembly:
         self._add("refresh", led(lambda now: installation.refresher.step(now=now)))
         self._add("outbox", led(outbox.step))
         self._add("silence", led(silence.step))
+        self._add("truth", led(telling.step))
         self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
         self._add("reports", Every(_REPORT_SECONDS, led(schedule.step)))
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]

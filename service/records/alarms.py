@@ -139,6 +139,18 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Confusion:
+    """A class that is taken for another more often than before: shares of the labels, and of how much, with an interval that holds over
+    all pairs together."""
+
+    truth: str
+    answer: str
+    window_share: float
+    before_share: float
+    change: Measured
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
     """An episode of drift on one stream and channel family, or of a feed that brings no samples to see drift in."""
 
@@ -150,7 +162,7 @@ class Alarm:
     kind: str
     """The finer kind of drift, an annotation that is revised once the window has doubled: `new content`, `changed mix`,
     `quality loss: spelling high`, `changed predictions`, `confidence`, `feed: repeated samples`; of the feed's own family
-    `blind: 34 % lost (type)` and `no traffic for 3 min`."""
+    `blind: 34 % lost (type)` and `no traffic for 3 min`; of answers that became wrong `answers changed`."""
     severity: Severity
     state: AlarmState
     at_sample: int
@@ -161,7 +173,7 @@ class Alarm:
     window_start: float
     effect: Measured
     """Equivalent share of new content: 0.1 is the effect of a tenth of the traffic coming from an unseen topic. Above 1 the traffic is
-    farther from the reference than if all of it were typical new content."""
+    farther from the reference than if all of it were typical new content. Of answers that became wrong: how much their share grew."""
     novel_share: Measured
     channel: str
     """That surprised most."""
@@ -183,6 +195,10 @@ class Alarm:
     """Of texts: most telling first."""
     missed: tuple[Exemplar, ...] = ()
     """Reference samples of which the window holds the fewest: the other side of `exemplars`."""
+    confusions: tuple[Confusion, ...] = ()
+    """Of answers that became wrong: what is taken for what, the most grown first."""
+    label_delay: Measured | None = None
+    """Likewise: seconds from a sample to its label, the median, and between which eight of ten lie."""
     verdict: Verdict | None = None
     history: tuple[Step, ...] = ()
     version: int = 0

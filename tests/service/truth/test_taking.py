@@ -1,0 +1,146 @@
+"""Labels find their answers, and each that does not says why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from service.adapters.sqlite import SqliteStore
+from service.errors import ConflictError
+from service.records import Truths
+from service.settings import MonitorSettings
+from service.truth.taking import Fate, Given, Receipt, take
+from tests.service.truth.conftest import Judge, Keep
+
+SETTINGS = MonitorSettings.model_validate(
+    {"name": "chat", "embedder": {"input": "none", "dimension": 2}, "classes": ["refund", "cancel", "invoice"]}
+)
+NOW = 5_000.0
+
+
+def took(store: SqliteStore, *given: Given | tuple[str, str], now: float = NOW) -> Receipt:
+    return take(store, SETTINGS, [each if isinstance(each, Given) else Given(*each) for each in given], now=now)
+
+
+def counts(receipt: Receipt) -> dict[str, int]:
+    return {fate.value: count for fate, count in receipt.counts.items()}
+
+
+def truths(store: SqliteStore) -> Sequence[tuple[str, str, str]]:
+    return [(each.sample, each.predicted, each.truth) for each in store.judgements("chat")]
+
+
+def test_a_label_finds_the_answer_that_it_judges(store: SqliteStore, keep: Keep) -> None:
+    keep(["s0", "s1"])
+    receipt = took(store, ("s1", "cancel"), ("s0", "refund"))
+    assert (counts(receipt), receipt.named, receipt.delays) == ({"taken": 2}, (), (NOW - 101, NOW - 100))
+    found, other = store.judgements("chat")
+    assert (found.sample, found.right, other.right) == ("s0", True, False)
+    assert (found.confidence, found.cluster, found.reference_version, found.time, found.told) == (0.75, 3, 1, 100.0, NOW)
+    assert (dict(found.segments), found.streams) == ({"locale": "de"}, ("locale=de",))
+
+
+def test_repeating_a_delivery_changes_nothing(store: SqliteStore, keep: Keep) -> None:
+    keep(["s0", "s1"])
+    took(store, ("s0", "refund"), ("s1", "cancel"))
+    before = store.judgements("chat")
+    receipt = took(store, ("s0", "refund"), ("s1", "cancel"), now=NOW + 9)
+    assert counts(receipt) == {"repeated": 2}
+    assert [vars_of(each) for each in store.judgements("chat")] == [vars_of(each) for each in before]
+
+
+def vars_of(each: Any) -> tuple[Any, ...]:
+    return tuple(getattr(each, name) for name in each.__slots__)
+
+
+def test_of_contradicting_truth_the_newest_stands_in_the_olds_place(store: SqliteStore, keep: Keep) -> None:
+    keep(["s0", "s1"])
+    took(store, ("s0", "cancel"), ("s1", "refund"))
+    receipt = took(store, ("s0", "refund"), now=NOW + 1)
+    assert (counts(receipt), receipt.kept) == ({"corrected": 1}, 1)
+    assert "'cancel' before, and is 'refund' now" in receipt.named[0].message
+    assert truths(store) == [("s0", "refund", "refund"), ("s1", "refund", "refund")]
+    late = took(store, Given("s0", "invoice", time=NOW - 50), now=NOW + 2)
+    assert counts(late) == {"outdated": 1}
+    assert truths(store)[0] == ("s0", "refund", "refund")
+
+
+def test_a_delivery_that_contradicts_itself_ends_with_its_newest(store: SqliteStore, keep: Keep) -> None:
+    keep(["s0"])
+    receipt = took(store, Given("s0", "invoice", time=30.0), Given("s0", "refund", time=20.0), Given("s0", "invoice", time=40.0))
+    assert counts(receipt) == {"taken": 1, "corrected": 1, "repeated": 1}
+    assert truths(store) == [("s0", "refund", "invoice")]
+
+
+def test_unknown_samples_are_named_and_may_come_again(store: SqliteStore, keep: Keep) -> None:
+    receipt = took(store, ("s0", "refund"))
+    assert (counts(receipt), receipt.named[0].id, receipt.named[0].fate) == ({"unknown": 1}, "s0", Fate.UNKNOWN)
+    assert "200,000" in receipt.named[0].message
+    keep(["s0"])
+    assert counts(took(store, ("s0", "refund"))) == {"taken": 1}
+
+
+def test_a_label_that_brings_the_answer_needs_no_sample(store: SqliteStore) -> None:
+    assert counts(took(store, Given("s0", "refund", predicted="cancel"))) == {"taken": 1}
+    (found,) = store.judgements("chat")
+    assert (found.predicted, found.reference_version, found.cluster, math.isnan(found.confidence)) == ("cancel", 0, -1, True)
+
+
+def test_the_own_record_of_an_answer_counts(store: SqliteStore, keep: Keep) -> None:
+    keep(["s0"])
+    took(store, Given("s0", "refund", predicted="cancel"))
+    assert truths(store) == [("s0", "refund", "refund")]
+
+
+@pytest.mark.parametrize("given", [Given("s0", "refnud"), Given("s0", "refund", predicted="refnud")])
+def test_what_is_no_class_is_named_with_the_allowed_ones_and_the_rest_is_taken(store: SqliteStore, keep: Keep, given: Given) -> None:
+    keep(["s0", "s1"])
+    receipt = took(store, given, ("s1", "refund"))
+    assert counts(receipt) == {"outside": 1, "taken": 1}
+    assert receipt.named[0].message == "'refnud' is no class of the monitor; allowed: refund, cancel, invoice"
+
+
+def test_without_declared_classes_any_label_is_one(store: SqliteStore, keep: Keep) -> None:
+    keep(["s0"])
+    receipt = take(store, SETTINGS.model_copy(update={"classes": ()}), [Given("s0", "anything")], now=NOW)
+    assert counts(receipt) == {"taken": 1}
+
+
+def test_a_hundred_are_named(store: SqliteStore) -> None:
+    receipt = took(store, *[(f"s{n}", "refund") for n in range(250)])
+    assert (counts(receipt), len(receipt.named)) == ({"unknown": 250}, 100)
+
+
+def test_a_label_from_the_future_came_now(store: SqliteStore, keep: Keep) -> None:
+    keep(["s0"])
+    took(store, Given("s0", "refund", time=NOW + 1e6))
+    assert store.judgements("chat")[0].told == NOW
+
+
+def test_labels_that_come_between_are_seen(store: SqliteStore, keep: Keep, judgement: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another delivery of the same label slips in after this one has looked."""
+    keep(["s0"])
+    judge, other = store.judge, judgement(0)
+
+    def slower(truths: Truths) -> None:
+        monkeypatch.setattr(store, "judge", judge)
+        judge(Truths("chat", (other,), 100))
+        judge(truths)
+
+    monkeypatch.setattr(store, "judge", slower)
+    assert counts(took(store, ("s0", "refund"))) == {"repeated": 1}
+    assert len(store.judgements("chat")) == 1
+
+
+def test_labels_that_always_come_between_are_one_error(store: SqliteStore, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(["s0"])
+
+    def refused(truths: Truths) -> None:
+        raise ConflictError("others were faster")
+
+    monkeypatch.setattr(store, "judge", refused)
+    with pytest.raises(ConflictError, match="send these again"):
+        took(store, ("s0", "refund"))
