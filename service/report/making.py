@@ -8,8 +8,10 @@ from typing import TypeAlias
 
 from service.errors import ArtefactError, DriftgateError, InputError
 from service.report.drift import drift
+from service.report.failures import failures
 from service.report.material import Material
 from service.report.parts import Missing, Report, Section, Standing
+from service.report.performance import performance
 
 Look: TypeAlias = Callable[[Material], Section]
 """Looks into one blind spot."""
@@ -17,6 +19,8 @@ Look: TypeAlias = Callable[[Material], Section]
 SECTIONS: Mapping[str, tuple[str, Look]] = MappingProxyType(
     {
         "drift": ("Drift", drift),
+        "performance": ("Performance", performance),
+        "failures": ("Failures", failures),
     }
 )
 """By name, in the order of a report: title, and who looks."""

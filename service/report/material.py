@@ -77,8 +77,8 @@ class Material:
 
     @cached_property
     def judgements(self) -> Sequence[Judgement]:
-        """Samples whose truth is known, oldest first."""
-        return ()
+        """Samples whose truth is known, as it arrived; the newest 100,000."""
+        return self.store.judgements(self.monitor)
 
     def embeddings(self, side: Side) -> NDArray[np.float32] | None:
         """(n, d) of a side, None where there are none."""
