@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.clustering import nearest, squared_distances
-from detectors.occlusion import occlude, occlude_grid
+from detectors.occlusion import Occlusion, occlude, occlude_grid
 from detectors.summarizer import Summarizer
 from service.errors import InputError
 from service.ports import Embedded, Embedder
@@ -24,7 +24,7 @@ VARIANTS = 128
 """The most times that one sample is embedded, with parts left out."""
 
 MOST_CHARACTERS = 20_000
-"""Of a text from its start, whose words are left out: more than models read."""
+"""At the start of a text; more than most models read, and more would be tokenised again for each variant."""
 
 _SIDE, _PIXELS, _BATCH, _MOST_COORDINATES = 7, 512, 32, 20
 
@@ -119,7 +119,7 @@ def attribute_embedding(embedding: NDArray[np.float32], summarizer: Summarizer) 
 
 
 def pieces(text: str) -> list[tuple[int, int]]:
-    """Consecutive stretches of the text's start, each a word or sign with the blanks after it; together they are all of it."""
+    """Consecutive stretches of the text's first 20,000 characters, each a word or sign with the blanks after it; they leave nothing out."""
     starts = [found.start() for found in _WORD.finditer(text[:MOST_CHARACTERS])]
     if not starts:
         return []
@@ -134,15 +134,15 @@ def _of_text(text: str, embedder: Embedder, probe: Probe, progress: Progress) ->
     words = pieces(text)
     if len(words) < 2:
         raise InputError("too_few", "the text is one word: there is nothing to leave out")
-    rest = text[words[-1][1] :]
 
     def without(out: NDArray[np.bool_]) -> Payload:
-        return "".join(text[start:end] for (start, end), gone in zip(words, out.tolist(), strict=True) if not gone) + rest
+        return "".join(text[start:end] for (start, end), gone in zip(words, out.tolist(), strict=True) if not gone)
 
     found = occlude(len(words), _Asked(without, embedder, probe, progress), variants=VARIANTS)
     stretches = [(words[first][0], words[end - 1][1]) for first, end in found.groups.tolist()]
     parts = tuple(_part(text[a:b].strip(), (a, b), weights, probe) for (a, b), weights in zip(stretches, found.weight, strict=True))
-    return _attribution("words", probe, float(found.whole[0]), parts, found.strongest, float(found.together[0]))
+    caveat = f"{ALONE} Of the text its first {MOST_CHARACTERS:,} characters were looked at." if len(text) > MOST_CHARACTERS else ALONE
+    return _attribution("words", probe, found, parts, caveat)
 
 
 def _of_tensor(tensor: NDArray[np.float32], embedder: Embedder, probe: Probe, fill: NDArray[np.float32], progress: Progress) -> Attribution:
@@ -156,7 +156,7 @@ def _of_tensor(tensor: NDArray[np.float32], embedder: Embedder, probe: Probe, fi
     found = occlude(len(flat), _Asked(without, embedder, probe, progress), variants=VARIANTS)
     groups = [(int(first), int(end)) for first, end in found.groups]
     parts = tuple(_part(_coordinates(*group), group, weights, probe) for group, weights in zip(groups, found.weight, strict=True))
-    return _attribution("coordinates", probe, float(found.whole[0]), parts, found.strongest, float(found.together[0]))
+    return _attribution("coordinates", probe, found, parts, ALONE)
 
 
 def _of_image(payload: bytes, embedder: Embedder, probe: Probe, progress: Progress) -> Attribution:
@@ -228,14 +228,10 @@ def _leading(probe: Probe) -> Literal["answer", "novelty"]:
 
 
 def _attribution(
-    unit: Literal["words", "coordinates"],
-    probe: Probe,
-    whole: float,
-    parts: tuple[Part, ...],
-    strongest: NDArray[np.int64],
-    together: float,
+    unit: Literal["words", "coordinates"], probe: Probe, found: Occlusion, parts: tuple[Part, ...], caveat: str
 ) -> Attribution:
-    return Attribution(_leading(probe), unit, whole, parts, 0, tuple(strongest.tolist()), together)
+    whole, together, strongest = float(found.whole[0]), float(found.together[0]), tuple(found.strongest.tolist())
+    return Attribution(_leading(probe), unit, whole, parts, strongest=strongest, together=together, caveat=caveat)
 
 
 def _coordinates(first: int, end: int) -> str:

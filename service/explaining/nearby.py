@@ -1,0 +1,116 @@
+"""The rows that a sample is held against: those it is near, and those that taught the model its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.influence import LastLayer
+from detectors.neighbours import Neighbours, nearest_rows
+from service.datasets import DataSet
+from service.ports import Embedded
+from service.records import Payload
+from service.reference import Reference
+from service.report.material import NEIGHBOURS
+from service.report.parts import Missing
+
+SHOWN = 5
+_CUT = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A row close to the sample."""
+
+    id: str
+    text: str
+    label: str | None
+    distance: float
+    same: bool | None
+    """Whether its label is the sample's, or without one the model's answer; None where there is nothing to compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A training row, and how many nats the loss of the sample's answer would rise without it: above 0 it supports the answer."""
+
+    id: str
+    text: str
+    label: str | None
+    nats: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Of a reference or a data set; `own` is the sample itself, where it is one of them."""
+
+    ids: Sequence[str]
+    text: Callable[[int], str]
+    labels: Sequence[str | None]
+    embeddings: NDArray[np.float32]
+    own: int | None
+
+    @classmethod
+    def of(cls, kept: Reference | DataSet, own: int | None) -> Self:
+        """What both have in common."""
+        if isinstance(kept, Reference):
+            rows = kept.rows
+            return cls(rows.ids, rows.texts.__getitem__, rows.labels, rows.embeddings, own)
+        samples = kept.samples
+        labels = [sample.label for sample in samples]
+        return cls([sample.id for sample in samples], lambda at: text_of(samples[at].payload), labels, kept.embeddings, own)
+
+    def nearest(self, vector: NDArray[np.float32]) -> Neighbours | None:
+        """Of one (d,) vector, exactly; None where there are no others."""
+        found = nearest_rows(vector[None], self.embeddings, min(NEIGHBOURS + 1, len(self.ids)))
+        others = np.flatnonzero(found.row[0] != (-1 if self.own is None else self.own))[:NEIGHBOURS]
+        return Neighbours(found.distance[:, others], found.row[:, others]) if len(others) else None
+
+    def shown(self, found: Neighbours, held: str) -> tuple[Near, ...]:
+        """The nearest few; `held` is the label that theirs are compared with, '' for none."""
+        pairs = zip(found.row[0].tolist(), found.distance[0].tolist(), strict=True)
+        return tuple(self._near(at, distance, held) for at, distance in list(pairs)[:SHOWN])
+
+    def _near(self, at: int, distance: float, held: str) -> Near:
+        label = self.labels[at]
+        return Near(self.ids[at], self.text(at)[:_CUT], label, distance, label == held if label and held else None)
+
+
+def taught(
+    train: DataSet, embedded: Embedded, given: int | None, own: int | None
+) -> tuple[tuple[Taught, ...], tuple[Taught, ...]] | Missing:
+    """The training rows that most support an answer (the class of that number), and those that most oppose it."""
+    what = "influential training samples"
+    if given is None or embedded.logits is None or train.logits is None:
+        return Missing(what, "they are told from logits, and the model gives none", "export it with an output `logits`")
+    place = {name: i for i, name in enumerate(train.classes)}
+    known = [i for i, sample in enumerate(train.samples) if sample.label in place and i != own]
+    if len(place) != embedded.logits.shape[1] or len(known) < 2:
+        why = f"of version {train.version}'s rows {len(known):,} have a label that the model's `classes` name"
+        return Missing(what, why, "declare `classes` in the order of the logits, and add the training set again")
+    labels = np.array([place[str(train.samples[i].label)] for i in known])
+    layer = LastLayer.fit(train.embeddings[known], labels, _softmax(train.logits[known]))
+    nats = layer.on(embedded.embedding[0], _softmax(embedded.logits)[0], label=given)
+    order = np.argsort(-nats, kind="stable")
+    supporting = [_taught(train, known[at], float(nats[at])) for at in order[:SHOWN] if nats[at] > 0]
+    opposing = [_taught(train, known[at], float(nats[at])) for at in order[::-1][:SHOWN] if nats[at] < 0]
+    return tuple(supporting), tuple(opposing)
+
+
+def text_of(payload: Payload) -> str:
+    """Images and vectors are shown by id alone."""
+    return payload if isinstance(payload, str) else ""
+
+
+def _taught(train: DataSet, at: int, nats: float) -> Taught:
+    sample = train.samples[at]
+    return Taught(sample.id, text_of(sample.payload)[:_CUT], sample.label, nats)
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    raised = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(raised / raised.sum(1, keepdims=True), np.float32)
