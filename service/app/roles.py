@@ -42,11 +42,12 @@ from service.report.reporting import Reporting, Schedule
 from service.serving import Engine, Every, Loop
 from service.settings import Settings
 from service.silence import Silence
+from service.truth.deliveries import Labels
 from service.truth.telling import Telling
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
-_LOOK_SECONDS, _TIDY_SECONDS, _STEP_SECONDS, _REPORT_SECONDS = 1.0, 300.0, 0.2, 60.0
+_LOOK_SECONDS, _TIDY_SECONDS, _STEP_SECONDS, _REPORT_SECONDS = 1.0, 300.0, 0.2, 5.0
 
 
 class Roles(Flag):
@@ -124,6 +125,8 @@ class Assembly:
         def led(step: Callable[[float], int]) -> Callable[[], int]:
             return lambda: step(time.time()) if leading.fence() is not None else 0
 
+        look = Every(_REPORT_SECONDS, lambda: schedule.step(time.time()))
+
         def tidy(now: float) -> int:
             store.tidy(now=now)
             return 0
@@ -137,7 +140,7 @@ class Assembly:
         self._add("silence", led(silence.step))
         self._add("truth", led(telling.step))
         self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
-        self._add("reports", Every(_REPORT_SECONDS, led(schedule.step)))
+        self._add("reports", led(lambda _: look()))
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
         self._notes.append(lambda: {"leader": "yes" if leading.fence() is not None else "no, standing by"})
         self._notes.append(lambda: {f"decisions of {name}": why for name, why in deciding.problems.items()})
@@ -171,6 +174,7 @@ class Assembly:
             accept=lambda monitor, document: accepted(installation.settings, monitor, document),
             backfills=lambda monitor: Backfills(installation.settings.directory).of(monitor, now=time.time()),
             reporting=self._reporting,
+            labels=Labels(installation.store, installation.effective, self.metrics, max_items=limits.max_items),
             budget=self.settings.budget,
         )
 
