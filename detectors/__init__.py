@@ -14,7 +14,7 @@ Most need one class: `DriftScan`, rows in and evidence out. What it is made of, 
 - **blind spots** `coverage` (what a set covers of traffic), `label_errors` (wrong labels) with `heads`, `influence` (what a layer would say without a row),
   `neighbours` (the nearest rows), `occlusion` (what an answer stands on),
   `error_rate` (answers that became wrong), `performance` (how well a model
-  answers), `slices` (where it fails)
+  answers), `slices` (where it fails), `duplicates` (what is a copy; of texts `wording`, with `language`, `grams`, `alignment`, `forgery`)
 """
 
 from detectors.base import Effect, Evidence
