@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.clustering import kmeans, nearest
+from detectors.coverage import Coverage, coverage
 from detectors.neighbours import Neighbours, nearest_rows
 from service.datasets import DataSet, DataSets, Role
 from service.errors import ArtefactError, NotFoundError
@@ -19,15 +20,23 @@ from service.reference import Reference, References
 from service.report.parts import Missing
 from service.settings import MonitorSettings
 
-Side: TypeAlias = Literal["reference", "production", "train", "golden", "challenge"]
-"""What embeddings there are of: the last three are data sets, production the recent samples that are kept."""
+Side: TypeAlias = Literal["reference", "production", "train", "golden", "challenge", "test"]
+"""What embeddings there are of: production is the recent samples that are kept, test the golden and the challenge set together."""
+
+TEST: tuple[Role, ...] = ("golden", "challenge")
+"""What the test set is made of."""
 
 Progress: TypeAlias = Callable[[str, float], None]
+
+NONE = "there is none"
+"""Why most of what is missing is."""
 
 NEIGHBOURS = 10
 """Nearest rows that are looked at, everywhere."""
 
 _MOST_PRODUCTION, _MOST_REGIONS, _MOST_FITTED = 5_000, 256, 20_000
+_MOST_HELD_AGAINST = 5_000
+"""Rows of a side, drawn at random, that are asked whether another side covers them."""
 
 
 class Material:
@@ -52,6 +61,7 @@ class Material:
         self._data_sets = data_sets
         self._sets: dict[Role, DataSet | Missing] = {}
         self._passes: dict[tuple[Side, Side], Neighbours] = {}
+        self._covers: dict[tuple[Side, Side], Coverage | Missing] = {}
 
     @cached_property
     def reference(self) -> Reference | None:
@@ -82,13 +92,36 @@ class Material:
 
     def embeddings(self, side: Side) -> NDArray[np.float32] | None:
         """(n, d) of a side, None where there are none."""
+        found = self.vectors(side)
+        return None if isinstance(found, Missing) else found
+
+    def vectors(self, side: Side) -> NDArray[np.float32] | Missing:
+        """(n, d) of a side, or why there are none."""
         if side == "reference":
-            return None if self.reference is None else self.reference.rows.embeddings
+            remedy = f"driftgate reference build --monitor {self.monitor} --input FILE, or --from-stream"
+            return Missing("reference", NONE, remedy) if self.reference is None else self.reference.rows.embeddings
         if side == "production":
-            rows = self.production
-            return np.stack([row.embedding for row in rows]).astype(np.float32) if rows else None
-        found = self.data_set(side)
-        return None if isinstance(found, Missing) else found.embeddings
+            return self._produced
+        found = [self.data_set(role) for role in (TEST if side == "test" else (side,))]
+        parts = [each.embeddings for each in found if isinstance(each, DataSet)]
+        if not parts:
+            return next(each for each in found if isinstance(each, Missing))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def drawn(self, side: Side) -> NDArray[np.int64]:
+        """Which rows of a side are held against others: of production all, else at most 5,000 at random, ascending."""
+        rows = self.embeddings(side)
+        n = 0 if rows is None else len(rows)
+        if side == "production" or n <= _MOST_HELD_AGAINST:
+            return np.arange(n)
+        return np.sort(np.random.default_rng(0).choice(n, _MOST_HELD_AGAINST, replace=False))
+
+    def cover(self, of: Side, by: Side) -> Coverage | Missing:
+        """How one side covers the `drawn` rows of another, or why that can't be said."""
+        if (of, by) not in self._covers:
+            self.progress(f"{of} covered by {by}", 0.0)
+            self._covers[of, by] = self._cover(of, by)
+        return self._covers[of, by]
 
     def neighbours(self, of: Side, among: Side) -> Neighbours | None:
         """The nearest rows of one side among another's, exactly; None where a side is missing."""
@@ -127,10 +160,28 @@ class Material:
         counts = {"production": len(self.production), "truth": len(self.judgements)}
         return known | {name: f"{count:,} samples" for name, count in counts.items() if count}
 
+    @cached_property
+    def _produced(self) -> NDArray[np.float32] | Missing:
+        if self.production:
+            return np.stack([row.embedding for row in self.production]).astype(np.float32)
+        why = "no sample is kept that was embedded as the reference in force is"
+        return Missing("production", why, "let traffic come; the monitor's pool keeps it")
+
+    def _cover(self, of: Side, by: Side) -> Coverage | Missing:
+        rows, others = self.vectors(of), self.vectors(by)
+        if isinstance(rows, Missing):
+            return rows
+        if isinstance(others, Missing):
+            return others
+        try:
+            return coverage(rows[self.drawn(of)], others, rng=np.random.default_rng(0), in_order=of == "production")
+        except ValueError as error:
+            return Missing(f"coverage of {of} by {by}", str(error), "add rows, or let more traffic come")
+
     def _data_set(self, role: Role) -> DataSet | Missing:
         what, adds = f"{role} set", f"driftgate dataset add --monitor {self.monitor} --role {role} --input FILE"
         if not self._data_sets.versions(self.monitor, role):
-            return Missing(what, "there is none", adds)
+            return Missing(what, NONE, adds)
         try:
             found = self._data_sets.load(self.monitor, role)
         except ArtefactError as error:

@@ -67,7 +67,7 @@ def test_sessions_do_not_stand_in_for_traffic() -> None:
     test_set = draw(1_000, 2)
     alone, in_order = (coverage(sessions, test_set, rng=seeded(), in_order=known).share for known in (False, True))
     assert alone.estimate < 0.85  # each session looks like a dense topic of its own
-    assert in_order.estimate > 0.9
+    assert in_order.estimate > alone.estimate + 0.03
 
 
 @given(scale=st.sampled_from([1e-6, 1.0, 1e6]), offset=st.sampled_from([0.0, 10.0]))
