@@ -27,6 +27,7 @@ class FeedFigures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._sights()
+        yield from self._errors()
         yield from self._positions()
 
     def _sights(self) -> Iterator[Metric]:
@@ -41,6 +42,20 @@ class FeedFigures(Collector):
                 blind.add_metric([monitor], float(feed["blind"]))
         yield lost
         yield blind
+
+    def _errors(self) -> Iterator[Metric]:
+        text = "Share of wrong answers among those with a label, under the reference in force"
+        bounds = {"estimate": ("", "."), "low": ("_low", ": lower bound."), "high": ("_high", ": upper bound.")}
+        gauges = {
+            bound: GaugeMetricFamily(f"driftgate_error_rate{name}_ratio", text + what, labels=["monitor"])
+            for bound, (name, what) in bounds.items()
+        }
+        for monitor in self._monitors():
+            rate = (self._store.status(monitor).get("truth") or {}).get("error_rate")
+            for bound, gauge in gauges.items():
+                if rate is not None:
+                    gauge.add_metric([monitor], rate[bound])
+        yield from gauges.values()
 
     def _positions(self) -> Iterator[Metric]:
         lost, stopped = Counter[str](), Counter[str]()

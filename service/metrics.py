@@ -31,6 +31,7 @@ MAX_COUNTED = 1_000
 
 _BATCH_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 _STEP_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2, 10)
+_DELAY_SECONDS = (60, 3_600, 86_400, 7 * 86_400, 30 * 86_400)
 _STREAM = ("monitor", "segment", "family")
 
 
@@ -81,6 +82,9 @@ class Metrics:
             "driftgate_embed_seconds", "Time to embed a batch.", ["monitor"], buckets=_BATCH_SECONDS, registry=registry
         )
         self._commit_seconds = Histogram("driftgate_commit_seconds", "Time to commit a batch.", buckets=_STEP_SECONDS, registry=registry)
+        self._labels = counter("labels", "Labels that came, by what became of them.", "outcome")
+        text = "Time from a sample to its label."
+        self._label_delay = Histogram("driftgate_label_delay_seconds", text, ["monitor"], buckets=_DELAY_SECONDS, registry=registry)
         self._last_pane = Gauge(
             "driftgate_last_pane_timestamp_seconds", "Log time of the last closed pane.", ["monitor"], registry=registry
         )
@@ -223,7 +227,14 @@ class Metrics:
     def delivery(self, kind: str, outcome: str) -> None:
         self._deliveries.labels(self._capped(self._kinds, "kind", kind), outcome).inc()
 
-    # --- labels
+    def labels(self, monitor: str, fates: Mapping[str, int], delays: Sequence[float]) -> None:
+        for fate, count in fates.items():
+            self._labels.labels(self._known(monitor), fate).inc(count)
+        histogram = self._label_delay.labels(self._known(monitor))
+        for delay in delays:
+            histogram.observe(delay)
+
+    # --- labels of series
 
     def _known(self, monitor: str | None) -> str:
         return monitor if monitor in self._monitors else UNKNOWN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +58,10 @@ class Observer(Protocol):
     def silent(self, monitor: str, seconds: float) -> None:
         """How long nothing of the monitor has come."""
 
+    # truth that comes late
+    def labels(self, monitor: str, fates: Mapping[str, int], delays: Sequence[float]) -> None:
+        """A delivery of labels: what became of them, and the seconds from a sample to its label of those taken."""
+
     # outbox
     def delivery(self, kind: str, outcome: str) -> None:
         """An attempt to deliver: `delivered`, `retry` or `dead`."""
@@ -94,6 +98,9 @@ class Silent:
         pass
 
     def silent(self, monitor: str, seconds: float) -> None:
+        pass
+
+    def labels(self, monitor: str, fates: Mapping[str, int], delays: Sequence[float]) -> None:
         pass
 
     def delivery(self, kind: str, outcome: str) -> None:

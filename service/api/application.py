@@ -23,6 +23,7 @@ from service.api import (
     refresh,
     report,
     samples,
+    truth,
 )
 from service.api import annotations as label_deliveries
 from service.api.context import Probes, Service
@@ -41,6 +42,7 @@ _ROUTES = (
     fleet,
     batches,
     label_deliveries,
+    truth,
     refresh,
     report,
     dead_letters,

@@ -21,6 +21,7 @@ from service.records import Backfill
 from service.report.reporting import Reporting
 from service.settings import BudgetSettings, MonitorSettings
 from service.standing import Standing
+from service.truth.deliveries import Labels
 
 
 class Declaring(Protocol):
@@ -69,6 +70,7 @@ class Service(Probes):
     actions: Actions
     declaring: Declaring
     reporting: Reporting
+    labels: Labels
     accept: Callable[[str, Mapping[str, Any]], MonitorSettings]
     """A monitor's settings from a document that came by API; ConfigurationError names what is wrong with it."""
     backfills: Callable[[str], Sequence[Backfill]] = lambda _: ()

@@ -31,6 +31,7 @@ from service.cli.report import app as report
 from service.cli.serve import app as serve
 from service.cli.status import app as status
 from service.cli.terminal import Commands
+from service.cli.truth import group as truth
 from service.logs import configure
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app.add_typer(dataset, name="dataset", help="Versioned sets of samples: train, g
 app.add_typer(alarm, name="alarm", help="Alarms, and what people say about them.")
 app.add_typer(refresh, name="refresh", help="Refresh cycles, from labels to the next model.")
 app.add_typer(annotation, name="annotation", help="Labels back from annotators.")
+app.add_typer(truth, name="truth", help="Labels that come after the answers that they judge.")
 app.add_typer(backfill, name="backfill", help="History beside the live log.")
 app.add_typer(offsets, name="offsets", help="Where the log is read on.")
 app.add_typer(dead, name="dlq", help="Samples that could not be used.")

@@ -42,6 +42,7 @@ from service.screens.drawing import (
 )
 from service.screens.feed import feed_lines
 from service.screens.offsets import trouble
+from service.screens.truth import errors_line
 
 Figures = Mapping[str, Any]
 
@@ -282,6 +283,8 @@ def _standing(monitor: Figures) -> Text:
         tolerance = f"tolerance {percent(monitor.get('tolerance'))} of new content"
         text.append(f"\none false alarm in {count(monitor['run_length'])} samples, {tolerance}")
     partitions = [line for place in monitor.get("partitions") or () for line in trouble(place)]
+    if monitor.get("truth"):
+        text.append(f"\n{errors_line(monitor['truth'])}")
     for line in (*_warnings(monitor), *feed_lines(monitor.get("feed") or {}), *partitions):
         text.append(f"\n{line}", "yellow")
     return text

@@ -35,6 +35,12 @@ class Fate(StrEnum):
     """No answer of the model is kept under its id."""
     OUTSIDE = "outside"
     """No class of the monitor."""
+    MALFORMED = "malformed"
+    """No label at all."""
+
+
+STANDING = frozenset({Fate.TAKEN, Fate.REPEATED, Fate.CORRECTED, Fate.OUTDATED})
+"""Of labels whose sample's truth is known now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,17 @@ class Receipt:
     def kept(self) -> int:
         """Labels that changed what is known."""
         return self.counts.get(Fate.TAKEN, 0) + self.counts.get(Fate.CORRECTED, 0)
+
+    @property
+    def refused(self) -> int:
+        """Labels whose sample's truth is not known for it."""
+        return sum(count for fate, count in self.counts.items() if fate not in STANDING)
+
+    def plus(self, other: Receipt) -> Receipt:
+        """Of both deliveries."""
+        counts = Counter(self.counts)
+        counts.update(other.counts)
+        return Receipt(counts, (*self.named, *other.named)[:MOST_NAMED], (*self.delays, *other.delays))
 
 
 def take(store: Store, settings: MonitorSettings, given: Sequence[Given], *, now: float) -> Receipt:

@@ -25,17 +25,16 @@ _LOOK, _PAUSE = 5.0, 60.0
 """Seconds between two looks, and between two events of a monitor: events stay for ever."""
 
 
-def tell(store: Store, monitor: str, *, now: float) -> int:
-    """Writes what has become known into the monitor's log; returns how many labels that were."""
-    told = 0
+def tell(store: Store, monitor: str, *, now: float) -> Event | None:
+    """Writes what has become known into the monitor's log; returns the last event that it took, None where there was nothing to tell."""
+    told = None
     while (untold := store.untold(monitor, MOST)).judgements:
         body = {"until": untold.until, "versions": counted(untold.judgements)}
         event = Event(stable_id(TRUTH, monitor, untold.until), monitor, TRUTH, now, "driftgate", body=body)
         try:
-            store.tell(event, after=untold.after, until=untold.until)
+            told = store.tell(event, after=untold.after, until=untold.until)
         except ConflictError:
             break  # somebody else is telling them
-        told += len(untold.judgements)
     return told
 
 
@@ -49,14 +48,14 @@ class Telling:
         self._told: dict[str, float] = {}
 
     def step(self, now: float) -> int:
-        """A look at those whose time has come; returns how many labels were told."""
+        """A look at those whose time has come; returns of how many there was something to tell."""
         if now - self._looked < _LOOK:
             return 0
         self._looked, told = now, 0
         for monitor in self._monitors():
-            if now - self._told.get(monitor, -math.inf) >= _PAUSE and (labels := tell(self._store, monitor, now=now)):
+            if now - self._told.get(monitor, -math.inf) >= _PAUSE and tell(self._store, monitor, now=now):
                 self._told[monitor] = now
-                told += labels
+                told += 1
         return told
 
 

@@ -48,6 +48,7 @@ from service.report.material import Material, Progress
 from service.report.reporting import Reporting
 from service.settings import parse
 from service.standing import Standing
+from service.truth.deliveries import Labels
 
 NOW = 1_772_366_400.0
 """2026-03-01T12:00:00Z."""
@@ -171,7 +172,8 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
         reporting = Reporting(gather, Kept(tmp_path, keep=2))
         service = Service(
             ingest=ingest, store=store, standing=standing, actions=StoreActions(store), access=access, registry=registry,
-            declaring=declarations, reporting=reporting, accept=lambda name, document: accepted(SETTINGS, name, document),
+            declaring=declarations, reporting=reporting,
+            labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items), accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},
         )  # fmt: skip
         client = TestClient(create_app(service), base_url="http://127.0.0.1:8080", raise_server_exceptions=False)

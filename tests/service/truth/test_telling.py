@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.adapters.sqlite import SqliteStore
 from service.errors import ConflictError
-from service.records import Event, Truths
+from service.records import Event, Judgement, Truths
 from service.truth.telling import MOST, TRUTH, Telling, blocks, counted, tell
 from tests.service.truth.conftest import Judge
 
@@ -22,11 +22,13 @@ def know(store: SqliteStore, judgement: Judge, *numbers: int, wrong: bool = Fals
 
 def test_each_label_is_told_once(store: SqliteStore, judgement: Judge) -> None:
     know(store, judgement, 0, 1, 2)
-    assert tell(store, "chat", now=50.0) == 3
-    assert tell(store, "chat", now=51.0) == 0
+    first = tell(store, "chat", now=50.0)
+    assert tell(store, "chat", now=51.0) is None
     know(store, judgement, 3, wrong=True)
-    assert tell(store, "chat", now=52.0) == 1
-    first, second = store.events("chat")
+    second = tell(store, "chat", now=52.0)
+    assert first
+    assert second
+    assert store.events("chat") == [first, second]
     assert (first.kind, first.time, first.sequence) == (TRUTH, 50.0, 1)
     assert first.body["versions"] == {"1": {"streams": {"all": [3, 0, 0, 0], "locale=de": [3, 0, 0, 0]}, "delay": [60.0, 60.0]}}
     assert second.body["versions"]["1"]["streams"]["all"] == [1, 1]
@@ -37,7 +39,7 @@ def test_a_correction_is_not_told_again_but_in_time_it_is_told_right(store: Sqli
     know(store, judgement, 0)
     tell(store, "chat", now=50.0)
     know(store, judgement, 1)
-    assert tell(store, "chat", now=51.0) == 0
+    assert tell(store, "chat", now=51.0) is None
     (event,) = store.events("chat")
     assert event.body["versions"]["1"]["streams"]["all"] == [2, 0, 1]
 
@@ -53,7 +55,7 @@ def test_two_who_tell_at_once_tell_once(store: SqliteStore, judgement: Judge) ->
 
 def test_many_labels_are_several_events(store: SqliteStore, judgement: Judge) -> None:
     know(store, judgement, *range(MOST + 10))
-    assert tell(store, "chat", now=50.0) == MOST + 10
+    tell(store, "chat", now=50.0)
     told = [event.body["versions"]["1"]["streams"]["all"] for event in store.events("chat")]
     assert [labels for labels, *_ in told] == [MOST, 10]
 
@@ -66,8 +68,6 @@ def test_versions_are_told_apart_and_their_streams(judgement: Judge) -> None:
 
 @given(st.lists(st.booleans(), min_size=1, max_size=200))
 def test_blocks_hold_what_was_counted_in_order(wrong: list[bool]) -> None:
-    from service.records import Judgement  # noqa: PLC0415
-
     judgements = [Judgement("chat", str(n), "a", "b" if bad else "a", 1.0, {}, 0, 1, 0.0, 0.0) for n, bad in enumerate(wrong)]
     found = list(blocks(counted(judgements)["1"]["streams"]["all"]))
     assert (sum(labels for labels, _ in found), len(found)) == (len(wrong), min(len(found), 16))
