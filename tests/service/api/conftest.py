@@ -173,7 +173,8 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
         service = Service(
             ingest=ingest, store=store, standing=standing, actions=StoreActions(store), access=access, registry=registry,
             declaring=declarations, reporting=reporting,
-            labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items), accept=lambda name, document: accepted(SETTINGS, name, document),
+            labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
+            accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},
         )  # fmt: skip
         client = TestClient(create_app(service), base_url="http://127.0.0.1:8080", raise_server_exceptions=False)

@@ -16,7 +16,8 @@ OPERATIONS = {
     "acknowledge_alarm", "approve_batch", "cancel_refresh", "close_batch", "delete_monitor", "get_alarm", "get_batch", "get_declaration",
     "get_fleet", "get_ledger", "get_metrics", "get_monitor", "get_refresh", "is_alive", "is_ready", "judge_alarm",
     "list_alarms", "list_backfills", "list_batches", "list_dead_letters", "list_monitors", "list_outbox", "list_refreshes", "open_refresh",
-    "put_monitor", "replay_item", "resolve_alarm", "send_annotations", "send_labels", "send_events", "send_events_with_token", "send_samples",
+    "put_monitor", "replay_item", "resolve_alarm", "send_annotations", "send_events", "send_events_with_token", "send_labels",
+    "send_samples",
 }  # fmt: skip
 """Generated clients call these: a change here breaks them."""
 
