@@ -7,8 +7,10 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from service.errors import ArtefactError, DriftgateError, InputError
+from service.report.coverage import coverage
 from service.report.drift import drift
 from service.report.failures import failures
+from service.report.freshness import freshness
 from service.report.material import Material
 from service.report.parts import Missing, Report, Section, Standing
 from service.report.performance import performance
@@ -19,6 +21,8 @@ Look: TypeAlias = Callable[[Material], Section]
 SECTIONS: Mapping[str, tuple[str, Look]] = MappingProxyType(
     {
         "drift": ("Drift", drift),
+        "coverage": ("Coverage", coverage),
+        "freshness": ("Freshness of the test set", freshness),
         "performance": ("Performance", performance),
         "failures": ("Failures", failures),
     }

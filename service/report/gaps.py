@@ -1,0 +1,148 @@
+"""What one side of a monitor has and another lacks, put together into places with a name, a share and samples to look at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.bounds import proportion_interval
+from detectors.coverage import Coverage, clumps
+from detectors.terms import class_terms, words
+from service.datasets import DataSet
+from service.records import Measured
+from service.reference_rows import answer
+from service.report.material import TEST, Material, Side
+from service.report.parts import Column, Missing, Table, Unit
+
+SHOWN = 15
+"""Places in a list."""
+
+_CUT, _READ, _TERMS, _EXEMPLARS, _LEAST, _BESIDE, _Z = 120, 1_000, 3, 3, 3, 1_000, 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is shown of a row: the text '' where there is none, the label as far as it is known, and what the model answered."""
+
+    id: str
+    text: str
+    label: str
+    answered: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A place that the other side hardly reaches."""
+
+    name: str
+    share: Measured
+    """Of the side that has it."""
+    density: float
+    """Of the other side there, over that of the side that has it: below 0.2."""
+    exemplars: tuple[Content, ...]
+    """Most typical first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """Worst first; places of fewer than three rows stand in no list."""
+
+    listed: tuple[Gap, ...]
+    left_out: int = 0
+
+
+def gaps(material: Material, of: Side, by: Side) -> Gaps:
+    """What `by` lacks of `of`; nothing where that can't be told."""
+    cover, rows = material.cover(of, by), material.vectors(of)
+    if isinstance(cover, Missing) or isinstance(rows, Missing):
+        return Gaps(())
+    drawn = material.drawn(of)
+    found = [clump for clump in clumps(rows[drawn], cover.lacking) if len(clump) >= _LEAST]
+    first = found[:SHOWN]
+    central = [clump[_typical(rows[drawn[clump]])] for clump in first]
+    names = _names(material, of, [drawn[clump] for clump in central], drawn[cover.covered])
+    listed = [
+        Gap(name, share_of(len(clump), len(drawn)), _density(cover, clump), tuple(contents(material, of, drawn[clump[:_EXEMPLARS]])))
+        for name, clump in zip(names, central, strict=True)
+    ]
+    return Gaps(tuple(listed), len(found) - len(first))
+
+
+def gap_table(title: str, found: Gaps, *, of: str, by: str) -> Iterator[Table]:
+    """One, if there is anything to list. `of`, `by`: the sides as a reader calls them."""
+    if found.listed:
+        columns = (Column("what"), Column(f"share of {of}", Unit.SHARE), Column(f"density of {by}", Unit.SHARE), Column("such as"))
+        lines = tuple((gap.name, gap.share, gap.density, such_as(gap.exemplars)) for gap in found.listed)
+        yield Table(title, columns, lines, found.left_out)
+
+
+def such_as(exemplars: Sequence[Content]) -> str:
+    """The texts of samples, or their ids where there are none."""
+    each = _CUT // max(len(exemplars), 1) - 3
+    return " · ".join(content.text[:each] if content.text else content.id[:each] for content in exemplars)
+
+
+def share_of(count: int, n: int) -> Measured:
+    """A count of n with Wilson's 95 % interval."""
+    low, high = proportion_interval(np.array(count / n), n, _Z)
+    return Measured(count / n, float(low), float(high))
+
+
+def contents(material: Material, side: Side, rows: NDArray[np.int64]) -> list[Content]:
+    """Of some rows of a side, by their places in its embeddings."""
+    if side == "production":
+        classes = material.settings.classes
+        kept = [material.production[row] for row in rows]
+        return [Content(each.id, _text(each.payload), each.label or "", answer(each.output, None, classes)) for each in kept]
+    if side == "reference":
+        if material.reference is None:
+            return []
+        known = material.reference.rows
+        return [Content(known.ids[row], known.texts[row], known.labels[row] or "", "") for row in rows]
+    found = [material.data_set(role) for role in (TEST if side == "test" else (side,))]
+    samples = [sample for each in found if isinstance(each, DataSet) for sample in each.samples]
+    return [Content(samples[row].id, _text(samples[row].payload), samples[row].label or "", "") for row in rows]
+
+
+def name_of(found: Sequence[Content], terms: Sequence[str]) -> str:
+    """The label that half of the rows carry, else the words that stand for them, else what the model answers there."""
+    if label := _commonest([content.label for content in found]):
+        return label
+    if terms:
+        return ", ".join(terms)
+    answered = _commonest([content.answered for content in found])
+    return f"answered as {answered}" if answered else f"samples like {found[0].id}"
+
+
+# --- parts ----------------------------------------------------------------------------------------------------------------
+
+
+def _names(material: Material, side: Side, places: Sequence[NDArray[np.int64]], rest: NDArray[np.int64]) -> list[str]:
+    """By the words that tell each place from the others and from what is covered."""
+    beside = rest[np.linspace(0, len(rest) - 1, min(len(rest), _BESIDE)).astype(np.int64)]
+    found = [contents(material, side, place) for place in places]
+    classes = [[words(content.text) for content in part if content.text] for part in (*found, contents(material, side, beside))]
+    return [name_of(part, terms) for part, terms in zip(found, class_terms(classes, _TERMS), strict=False)]
+
+
+def _commonest(values: Sequence[str]) -> str:
+    """Of half of them at least, else ''."""
+    value, count = Counter(values).most_common(1)[0]
+    return value if 2 * count >= len(values) else ""
+
+
+def _typical(rows: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Order of rows, those nearest to their mean first."""
+    return np.argsort(np.square(rows - rows.mean(0)).sum(1), kind="stable")
+
+
+def _density(cover: Coverage, clump: NDArray[np.int64]) -> float:
+    return float(np.median(cover.density[clump]))
+
+
+def _text(payload: object) -> str:
+    return payload[:_READ] if isinstance(payload, str) else ""

@@ -1,0 +1,79 @@
+"""What a report is made of is read once, and says why where it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.adapters.sqlite import SqliteStore
+from service.report.material import Material
+from service.report.parts import Missing
+from tests.service.conftest import World
+from tests.service.report.covering import add, material, send
+
+
+@pytest.fixture
+def store() -> Iterator[SqliteStore]:
+    with closing(SqliteStore(":memory:")) as opened:
+        yield opened
+
+
+def test_the_test_set_is_golden_and_challenge_together(world: World, store: SqliteStore, tmp_path: Path) -> None:
+    add(world, tmp_path, "golden", 40, range(3))
+    add(world, tmp_path, "challenge", 20, [3])
+    found = material(world, store, tmp_path)
+    golden, challenge, test = (found.embeddings(side) for side in ("golden", "challenge", "test"))
+    assert golden is not None
+    assert challenge is not None
+    assert test is not None
+    assert np.array_equal(np.concatenate([golden, challenge]), test)
+
+
+def test_passes_and_covers_are_made_once(world: World, store: SqliteStore, tmp_path: Path) -> None:
+    steps: list[str] = []
+    send(world, store, 64, range(3))
+    add(world, tmp_path, "golden", 40, range(3))
+    found = material(world, store, tmp_path)
+    found.progress = lambda step, _: steps.append(step)
+    assert found.neighbours("golden", "production") is found.neighbours("golden", "production")
+    assert found.cover("production", "test") is found.cover("production", "test")
+    assert steps == ["golden in production", "production covered by test"]
+
+
+def test_what_is_not_there_says_why(world: World, store: SqliteStore, tmp_path: Path) -> None:
+    found = material(world, store, tmp_path)
+    lacking = found.cover("production", "train")
+    assert isinstance(lacking, Missing)
+    assert lacking.what == "production"
+    assert found.neighbours("golden", "train") is None
+    assert found.embeddings("test") is None
+
+
+def test_other_sides_than_production_are_drawn_from(
+    world: World, store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.report.material._MOST_HELD_AGAINST", 50)
+    send(world, store, 64, range(3))
+    found = material(world, store, tmp_path)
+    assert len(found.drawn("production")) == 64
+    assert len(found.drawn("reference")) == 50
+    assert (np.diff(found.drawn("reference")) > 0).all()
+
+
+def test_regions_are_of_the_reference_where_there_is_no_training_set(world: World, store: SqliteStore, tmp_path: Path) -> None:
+    found = material(world, store, tmp_path)
+    rows = found.embeddings("reference")
+    assert found.regions is not None
+    assert rows is not None
+    assert found.region_of(rows).max() < len(found.regions)
+
+
+def test_without_either_there_are_no_regions(world: World, store: SqliteStore, tmp_path: Path) -> None:
+    found: Material = material(world, store, tmp_path)
+    found.reference = None
+    with pytest.raises(ValueError, match="neither a training set nor a reference"):
+        found.region_of(np.zeros((1, 6), np.float32))
