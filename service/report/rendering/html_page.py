@@ -169,7 +169,8 @@ def _number(right: bool) -> str:
 def _cell(cell: Cell, unit: Unit) -> str:
     if not isinstance(cell, Measured):
         return escape(written(cell, unit))
-    return f'{written(cell.estimate, unit)}<span class="interval">{escape(interval(cell, unit))}</span>{_track(cell, unit)}'
+    number = escape(written(cell.estimate, unit)).replace(" ", "&nbsp;")
+    return f'{number} <span class="interval">{escape(interval(cell, unit).strip())}</span>{_track(cell, unit)}'
 
 
 def _track(measured: Measured, unit: Unit) -> str:
