@@ -1,5 +1,6 @@
 """Where the parts are put together: the only place that knows concrete classes."""
 
+from service.adapters.file_source import read_samples
 from service.adapters.onnx_embedder import load_embedder
 from service.app.backfilling import Backfilling, backfill_alarms, backfill_files, backfill_topic
 from service.app.examining import examine_kafka, examine_redis
@@ -26,5 +27,6 @@ __all__ = [
     "open_logs",
     "open_topics",
     "opened",
+    "read_samples",
     "served",
 ]

@@ -1,0 +1,22 @@
+"""Sets of samples looked over before anything is built on them: what is missing, repeated, contradicted, badly written or in two roles."""
+
+from service.checking.checks import check, overlaps, within
+from service.checking.findings import KINDS, Check, Limit, Outcome, limits_of, worst
+from service.checking.likeness import Likeness
+from service.checking.sets import Rows, of_set, rows_of
+
+__all__ = [
+    "KINDS",
+    "Check",
+    "Likeness",
+    "Limit",
+    "Outcome",
+    "Rows",
+    "check",
+    "limits_of",
+    "of_set",
+    "overlaps",
+    "rows_of",
+    "within",
+    "worst",
+]
