@@ -11,7 +11,8 @@ Most need one class: `DriftScan`, rows in and evidence out. What it is made of, 
 - **many streams** `fleet` (e-detectors)
 - **beside the scan** `classical` (two-sample tests), `selection` (what to annotate), `comparison` (a new model against the old one)
 - **explaining** `attribution` (what moved), `onset` (since when), `terms` (which words show it)
-- **blind spots** `coverage` (what a set covers of traffic), `label_errors` (wrong labels) with `heads`, `influence` (what a layer would say without a row),
+- **blind spots** `coverage` (what a set covers of traffic), `label_errors` (wrong labels; with `heads`,
+  `label_noise`, `cells`), `influence` (what a layer would say without a row),
   `neighbours` (the nearest rows), `occlusion` (what an answer stands on),
   `error_rate` (answers that became wrong), `performance` (how well a model
   answers), `slices` (where it fails), `duplicates` (what is a copy; of texts `wording`, with `language`, `grams`, `alignment`, `forgery`)

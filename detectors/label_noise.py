@@ -1,0 +1,157 @@
+"""How labels come to be wrong, and what that makes of what is believed about each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+
+_FITTED, _BLOCK = 3_000, 8_192
+
+_ANCHOR = 0.7
+"""Quantile of a class's own held-out probabilities from which a row counts as of the class that it looks like."""
+
+_UNSEEN = 0.05
+"""Votes that a class has without any."""
+
+_ANYWHERE = 0.25
+"""Share of the errors that is taken to fall on any class alike, whatever pattern the anchors show: they are few."""
+
+_MOST_WRONG = 0.6
+"""Share of a class's labels that may be wrong; beyond it the label would name another class."""
+
+
+class Looks(NamedTuple):
+    """What each of n rows is believed to be: p(label), the most probable class, and its probability."""
+
+    own: NDArray[np.float32]
+    best: NDArray[np.int64]
+    sure: NDArray[np.float32]
+
+    def anchors(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows that look more like their best class than most rows do that are labelled so."""
+        order = labels.argsort(kind="stable")
+        of_class = np.split(self.own[order], np.searchsorted(labels[order], np.arange(1, int(labels.max()) + 1)))
+        limits = np.array([np.quantile(own, _ANCHOR) if len(own) else np.inf for own in of_class])
+        return np.flatnonzero(self.sure >= limits[self.best])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoiseLaw:
+    """p(label j | truth i), (C, C), rows sum to 1; and of how many anchors how many have another label than they look like."""
+
+    given: NDArray[np.float64]
+    wrong: int = 0
+    anchors: int = 0
+
+    @classmethod
+    def uniform(cls, classes: int, rate: float) -> NoiseLaw:
+        """Errors that fall on any other class alike."""
+        return cls(_filled(np.full((classes, classes), rate / (classes - 1))))
+
+    @classmethod
+    def of_anchors(cls, truth: NDArray[np.int64], label: NDArray[np.int64], classes: int) -> NoiseLaw:
+        """From rows of which the truth is as good as sure: counts N(i, j), shrunk towards one rate for all pairs.
+
+        Each pair's rate is taken for Gamma-distributed, its shape α from how much the counts spread beyond Poisson's law (moments):
+        where errors fall anywhere α is large and the pattern flat, where they follow one it stands out.
+        """
+        counts = np.bincount(truth * classes + label, minlength=classes * classes).reshape(classes, classes).astype(np.float64)
+        seen, wrong = counts.sum(1), counts.sum() - np.trace(counts)
+        mean = (wrong + 0.5) / ((classes - 1) * (seen.sum() + 10))
+        other = ~np.eye(classes, dtype=bool)
+        expected = (seen[:, None] * mean * other)[other]
+        beyond = ((counts[other] - expected) ** 2 - expected).sum() / max((expected**2).sum(), np.finfo(np.float64).tiny)
+        shape = 1 / max(beyond, 1e-3)
+        rates = (counts + shape) / (seen[:, None] + shape / mean)
+        return cls(_filled(_ANYWHERE * mean + (1 - _ANYWHERE) * rates), int(wrong), int(counts.sum()))
+
+
+def _filled(rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What no error takes away stays on the diagonal."""
+    np.fill_diagonal(rates, 0)
+    total = rates.sum(1)
+    rates *= np.minimum(1, _MOST_WRONG / np.maximum(total, 1e-12))[:, None]
+    np.fill_diagonal(rates, 1 - rates.sum(1))
+    return rates
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beliefs:
+    """What two witnesses say of the truth of n rows: p(i | x) ∝ exp(a · heads + b · log votes), a and b fitted."""
+
+    labels: NDArray[np.int64]
+    heads: NDArray[np.float32]
+    """(n, C)"""
+    near: NDArray[np.int64]
+    """(n, k) the rows that vote."""
+    weight: NDArray[np.float32]
+    """(n, k) of their votes."""
+
+    def fitted(self, law: NoiseLaw, *, rng: np.random.Generator, start: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """(2,) log a, log b by maximum likelihood of the *given* labels: Σ log Σ p(i | x) p(label | i), over a draw of 3,000 rows."""
+        count = len(self.labels)
+        rows = rng.choice(count, min(_FITTED, count), replace=False)
+        parts, given = self._parts(rows), law.given[:, self.labels[rows]].T
+
+        def loss(logs: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            scales = np.exp(logs)
+            believed = np.exp(log_softmax(scales[0] * parts[0] + scales[1] * parts[1], 1))
+            joint = believed * given
+            total = joint.sum(1, keepdims=True)
+            slope = believed - joint / total
+            steps = np.array([(slope * part).sum() for part in parts]) * scales / len(rows)
+            return float(-np.log(total).mean()), steps
+
+        begin = np.log([0.1, 1.0]) if start is None else start
+        return np.asarray(minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=[(-7, 2)] * 2).x, np.float64)
+
+    def blocks(self, scales: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Rows and their p(i | x), some thousands at a time."""
+        for start in range(0, len(self.labels), _BLOCK):
+            rows = np.arange(start, min(start + _BLOCK, len(self.labels)))
+            heads, votes = self._parts(rows)
+            a, b = np.exp(scales).astype(np.float32)
+            heads *= a
+            votes *= b
+            heads += votes
+            heads -= heads.max(1, keepdims=True)
+            np.exp(heads, out=heads)
+            heads /= heads.sum(1, keepdims=True)
+            yield rows, heads
+
+    def looks(self, scales: NDArray[np.float64]) -> Looks:
+        """Of every row, whatever its label."""
+        count = len(self.labels)
+        found = Looks(np.empty(count, np.float32), np.empty(count, np.int64), np.empty(count, np.float32))
+        for rows, believed in self.blocks(scales):
+            at = np.arange(len(rows))
+            found.own[rows] = believed[at, self.labels[rows]]
+            found.best[rows] = believed.argmax(1)
+            found.sure[rows] = believed[at, found.best[rows]]
+        return found
+
+    def against(self, scales: NDArray[np.float64], law: NoiseLaw) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """(n,) log-odds that the truth is another class than the label, p(i | x, j) ∝ p(i | x) p(j | i), and which most likely."""
+        odds, instead = np.empty(len(self.labels)), np.empty(len(self.labels), np.int64)
+        given, least = np.ascontiguousarray(law.given.T, np.float32), np.finfo(np.float32).tiny
+        for rows, believed in self.blocks(scales):
+            at, labels = np.arange(len(rows)), self.labels[rows]
+            joint = np.multiply(believed, given[labels], out=believed)
+            right = joint[at, labels].copy()
+            joint[at, labels] = 0
+            odds[rows] = np.log(np.maximum(joint.sum(1), least)) - np.log(np.maximum(right, least))
+            instead[rows] = joint.argmax(1)
+        return odds, instead
+
+    def _parts(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        votes = np.full((len(rows), self.heads.shape[1]), _UNSEEN, np.float32)
+        at = np.arange(len(rows))
+        for column in range(self.near.shape[1]):
+            votes[at, self.labels[self.near[rows, column]]] += self.weight[rows, column]
+        return self.heads[rows], np.log(votes, out=votes)
