@@ -77,25 +77,20 @@ class Candidates:
     def of(cls, columns: Mapping[str, NDArray[np.str_]]) -> Self:
         """From (n,) values by column, '' where a row has none."""
         names = sorted(columns)
-        codes = [np.unique(columns[name], return_inverse=True) for name in names]
-        cells, cell = np.unique(np.stack([code for _, code in codes], axis=1), axis=0, return_inverse=True)
-        sizes, cell = np.bincount(cell.ravel()), cell.ravel()
-        found: list[tuple[int, Description, NDArray[np.int64]]] = []
-        halves: dict[Description, int] = {}
-        for width in (1, 2):
-            for chosen in combinations(range(len(names)), width):
-                for description, inside in _combined(chosen, cells, names, [values for values, _ in codes]):
-                    rows = int(sizes[inside].sum())
-                    same = any(halves.get((part,)) == rows for part in description)
-                    if width == 1:
-                        halves[description] = rows
-                    if LEAST_ROWS <= rows <= len(cell) / 2 and not (width == 2 and same):
-                        found.append((rows, description, inside))
-        found = sorted(found, key=lambda each: (-each[0], len(each[1])))[:_MOST_CANDIDATES]
-        rows_of = np.concatenate([inside for *_, inside in found]) if found else np.zeros(0, np.int64)
-        slice_of = np.repeat(np.arange(len(found)), [len(inside) for *_, inside in found])
-        holds = sparse.csr_array((np.ones(len(rows_of)), (rows_of, slice_of)), shape=(len(cells), len(found)))
-        return cls(cell, tuple(description for _, description, _ in found), holds)
+        values, codes = zip(*(np.unique(columns[name], return_inverse=True) for name in names), strict=True)
+        cells, cell = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)
+        sizes = np.bincount(cell.ravel())
+        alone = [np.bincount(column, weights=sizes).astype(np.float64) for column in cells.T]
+        chosen = [*combinations(range(len(names)), 1), *combinations(range(len(names)), 2)]
+        parts = [_grouped(at, cells, sizes, [values[c] != "" for c in at], [alone[c] for c in at]) for at in chosen]
+        described = [
+            tuple((names[c], str(values[c][code])) for c, code in zip(at, combo, strict=True))
+            for at, (combos, _) in zip(chosen, parts, strict=True)
+            for combo in combos.tolist()
+        ]
+        holds = sparse.hstack([held for _, held in parts], format="csc")
+        kept = np.argsort(-(sizes @ holds), kind="stable")[:_MOST_CANDIDATES]
+        return cls(cell.ravel(), tuple(described[at] for at in kept.tolist()), sparse.csr_array(holds[:, kept]))
 
     def parts(self, at: int) -> list[int]:
         """Of a pair: the halves of its description that are candidates themselves."""
@@ -181,15 +176,25 @@ def failure_groups(
     return sorted(groups, key=lambda group: (-group.beyond, -group.wrong)), int(wrong.sum()) - sum(group.wrong for group in groups)
 
 
-def _combined(
-    chosen: Sequence[int], cells: NDArray[np.int64], names: Sequence[str], values: Sequence[NDArray[np.str_]]
-) -> list[tuple[Description, NDArray[np.int64]]]:
-    """Every combination of values of the chosen columns that occurs, and the cells that hold it."""
-    combos, which = np.unique(cells[:, chosen], axis=0, return_inverse=True)
-    order = np.argsort(which.ravel(), kind="stable")
-    inside = np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1])
-    described = [tuple((names[c], str(values[c][v])) for c, v in zip(chosen, combo, strict=True)) for combo in combos.tolist()]
-    return [(each, rows) for each, rows in zip(described, inside, strict=True) if all(value for _, value in each)]
+def _grouped(
+    chosen: Sequence[int],
+    cells: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    named: Sequence[NDArray[np.bool_]],
+    alone: Sequence[NDArray[np.float64]],
+) -> tuple[NDArray[np.int64], sparse.csc_array]:
+    """(k, columns) combinations of the chosen columns' values that may be a slice, and the (cells, k) cells that each holds.
+
+    named : whether each value of a column is one. alone : rows of each value of a column.
+    """
+    shape = [len(rows) for rows in alone]
+    codes, which = np.unique(np.ravel_multi_index(tuple(cells[:, chosen].T), shape), return_inverse=True)
+    combos, rows = np.stack(np.unravel_index(codes, shape), axis=1), np.bincount(which, weights=sizes)
+    usable = (rows >= LEAST_ROWS) & (rows <= sizes.sum() / 2)
+    for part, has_name, of_value in zip(combos.T, named, alone, strict=True):
+        usable &= has_name[part] & ((len(chosen) == 1) | (of_value[part] > rows))
+    held = sparse.csc_array((np.ones(len(which)), (np.arange(len(which)), which)), shape=(len(which), len(rows)))
+    return combos[usable], sparse.csc_array(held[:, np.flatnonzero(usable)])
 
 
 def _weakest(wrong: NDArray[np.bool_], columns: Mapping[str, NDArray[np.str_]], rng: np.random.Generator) -> WeakSlice | None:
