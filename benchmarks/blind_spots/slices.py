@@ -24,7 +24,7 @@ from detectors.bounds import proportion_interval
 from detectors.clustering import kmeans, nearest
 from detectors.slices import Description, members, weak_slices
 
-RUNS, SEED, ROWS = 100, 2_000, 4_000
+RUNS, SEED, ROWS = 60, 2_000, 4_000
 """Trials of each set; the seed of the first: none that the finder was developed on; labels that came back."""
 CLUSTERS = 48
 SHARE, ASIDE = 0.03, 0.005
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def run(progress: Progress) -> Sequence[Figure]:
-    """SLICES_RUNS trials of each set (100)."""
+    """SLICES_RUNS trials of each set (60)."""
     runs = int(os.environ.get("SLICES_RUNS", str(RUNS)))
     figures = []
     for name, given in sets(progress).items():
