@@ -9,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates import Copies, near_rows
-from detectors.neighbours import Neighbours, nearest_rows
 from detectors.wording import Wording
 from service.checking.sets import Rows
 
 Progress = Callable[[str, float], None]
-Neighbouring = Callable[[Rows, Rows], Neighbours | None]
-"""The nearest rows of one set among another's."""
-
-_NEIGHBOURS, _DRAWN, _FEWEST = 10, 1_000, 20
+_FEWEST = 20
+"""Vectors that a set needs before any can be called near."""
 
 
 class Twins(NamedTuple):
@@ -30,8 +27,7 @@ class Twins(NamedTuple):
 class Likeness:
     """Learns once of each set what its rows have in common; who asks twice pays once."""
 
-    def __init__(self, *, neighbouring: Neighbouring | None = None, progress: Progress = lambda *_: None) -> None:
-        self._neighbouring = neighbouring or _neighbouring
+    def __init__(self, *, progress: Progress = lambda *_: None) -> None:
         self._progress = progress
         self._wordings: dict[str, Wording] = {}
         self._copies: dict[tuple[str, str], Copies | None] = {}
@@ -58,8 +54,7 @@ class Likeness:
             return None
         if of.vectors.shape[1] != among.vectors.shape[1]:
             return None
-        found, own = self._neighbouring(of, among), _own(among.vectors)
-        return None if found is None else near_rows(found, own)
+        return near_rows(of.vectors, among.vectors, rng=np.random.default_rng(0))
 
     def _wording(self, rows: Rows) -> Wording:
         if rows.name not in self._wordings:
@@ -68,18 +63,3 @@ class Likeness:
             rng = np.random.default_rng(0)
             self._wordings[rows.name] = Wording(rows.texts, rng=rng, progress=lambda done: self._progress(step, done))
         return self._wordings[rows.name]
-
-
-def _neighbouring(of: Rows, among: Rows) -> Neighbours | None:
-    if of.vectors is None or among.vectors is None:
-        return None
-    return nearest_rows(of.vectors, among.vectors, min(_NEIGHBOURS, len(among)))
-
-
-def _own(rows: NDArray[np.float32]) -> Neighbours:
-    """Of a draw of a set's rows the nearest others; one that is there twice is not its own neighbour."""
-    drawn = np.sort(np.random.default_rng(0).choice(len(rows), min(len(rows), _DRAWN), replace=False))
-    found = nearest_rows(rows[drawn], rows, min(_NEIGHBOURS + 1, len(rows)))
-    itself = np.where((found.row == drawn[:, None]).any(1), (found.row == drawn[:, None]).argmax(1), found.row.shape[1] - 1)
-    kept = np.arange(found.row.shape[1]) != itself[:, None]
-    return Neighbours(found.distance[kept].reshape(len(drawn), -1), found.row[kept].reshape(len(drawn), -1))
