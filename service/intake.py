@@ -23,7 +23,6 @@ from service.joining import Join, event_key
 from service.recent_ids import RecentIds
 from service.records import (
     KEPT_BYTES,
-    AnswerBlock,
     Assignment,
     Commit,
     DeadLetter,
@@ -37,10 +36,9 @@ from service.records import (
     Request,
     Response,
     Sample,
-    Truths,
     Waiting,
 )
-from service.remembering import answer_blocks, truths_brought
+from service.remembering import Memory
 from service.watched import WatchedMonitor
 
 
@@ -103,13 +101,12 @@ class Intake:
 
     def outcome(self) -> Outcome | None:
         """Everything since the last call as one commit, to be made before anything else is taken; None if nothing moved."""
-        described, pooled, answers, truths = {}, list[Pooled](), list[AnswerBlock](), list[Truths]()
+        described, pooled, memory = {}, list[Pooled](), Memory()
         for name, taken in self._taken.items():
             monitor, replies = self._monitors[name], Replies.of(self._monitors[name], taken)
             embeddings, rows = describe(monitor, taken, replies)
             pooled.extend(pool_rows(self.partition, monitor, taken, embeddings, rows))
-            answers.extend(answer_blocks(monitor, taken, replies, rows))
-            truths.extend(truths_brought(monitor, taken, replies, rows))
+            memory.add(monitor, taken, replies, rows)
             if rows is not None:
                 described[name] = rows
         closed, touched = self._folder.collect(described)
@@ -132,11 +129,10 @@ class Intake:
             counts={name: len(taken) for name, taken in self._taken.items()},
             shapes=self._shapes.news(self._concerned((*closed, *touched))),
             lost=self._lost,
-            answers=tuple(answers),
-            truths=tuple(truths),
+            answers=tuple(memory.answers),
+            truths=tuple(memory.truths),
         )
-        outcome = Outcome(commit, self._duplicates, self._unanswered)
-        self._committed = self._next
+        self._committed, outcome = self._next, Outcome(commit, self._duplicates, self._unanswered)
         self._begin()
         return outcome
 

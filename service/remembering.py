@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,19 @@ from service.records import Answer, AnswerBlock, Judgement, Truths
 from service.truth import answers
 from service.truth.taking import judged
 from service.watched import WatchedMonitor
+
+
+@dataclass(slots=True)
+class Memory:
+    """Of one batch, over all its monitors."""
+
+    answers: list[AnswerBlock] = field(default_factory=list)
+    truths: list[Truths] = field(default_factory=list)
+
+    def add(self, monitor: WatchedMonitor, taken: Sequence[Taken], replies: Replies, described: Described | None) -> None:
+        """One monitor's samples."""
+        self.answers.extend(answer_blocks(monitor, taken, replies, described))
+        self.truths.extend(truths_brought(monitor, taken, replies, described))
 
 
 def answer_blocks(monitor: WatchedMonitor, taken: Sequence[Taken], replies: Replies, described: Described | None) -> Iterator[AnswerBlock]:

@@ -78,7 +78,7 @@ def _taken(installation: Installation, monitor: str, paths: Sequence[Path]) -> R
     now, receipt, done = time.time(), Receipt({}), 0
     labels = Labels(installation.store, installation.effective, Silent())
     with counter("taking labels", rows_in(paths), of="labels") as progress:
-        lines = (line for path in paths for line in _lines(path))
+        lines = (line for path in paths for line in _lines(path) if line[1].strip())
         while some := list(islice(lines, _AT_ONCE)):
             receipt = receipt.plus(labels.take(monitor, some, now=now))
             done += len(some)
@@ -90,11 +90,10 @@ def _taken(installation: Installation, monitor: str, paths: Sequence[Path]) -> R
 
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Each with where it stands; blank ones are passed over."""
+    """Each with where it stands."""
     try:
         with path.open("rb") as file:
             for number, line in enumerate(iter(lambda: file.readline(_LINE_BYTES), b""), start=1):
-                if line.strip():
-                    yield f"{path.name}, line {number}", line
+                yield f"{path.name}, line {number}", line
     except OSError as error:
         raise InputError("file", f"{path}: {error.strerror}") from error

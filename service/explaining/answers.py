@@ -21,12 +21,14 @@ _LEVEL = 0.05
 Pair = tuple[str, str]
 
 
-def explain_answers(alarm: Alarm, store: Store, reference: Reference) -> Alarm:
-    """The alarm with what the labels of its window say beside those before; as it is, where it is explained or over."""
+def explain_answers(alarm: Alarm, store: Store, reference: Reference, *, since: int) -> Alarm:
+    """The alarm with what the labels of its window, and those `since` it opened, say beside those before; as it is, where it is explained
+    or over."""
     if alarm.label_delay is not None or alarm.state is AlarmState.RESOLVED:
         return alarm
     own = [each for each in store.judgements(alarm.monitor) if _concerns(each, alarm)]
-    window, before = own[-alarm.window_samples :], own[: -alarm.window_samples]
+    begins = max(len(own) - alarm.window_samples - since, 0)
+    window, before = own[begins:], own[:begins]
     if not window:
         return alarm
     return replace(

@@ -23,6 +23,7 @@ class KeptWatch(msgspec.Struct):
     errors: int
     tested: bool
     episode: Episode
+    opened_at: int
 
 
 class KeptConcept(msgspec.Struct):
@@ -34,7 +35,7 @@ class KeptConcept(msgspec.Struct):
 
 def kept(concept: Concept) -> KeptConcept:
     """All that is no array."""
-    watches = [KeptWatch(segment, w.labels, w.errors, w.test is not None, w.episode) for segment, w in concept.watches.items()]
+    watches = [KeptWatch(segment, w.labels, w.errors, w.test is not None, w.episode, w.opened_at) for segment, w in concept.watches.items()]
     return KeptConcept(watches, tuple(concept.delay))
 
 
@@ -52,4 +53,4 @@ def restore(concept: Concept, head: KeptConcept, found: Mapping[str, NDArray[np.
         prefix = f"{_ARRAYS}.{number}."
         state = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
         test = ErrorRateTest.from_state(state) if each.tested else None
-        concept.watches[each.segment] = ErrorWatch(each.labels, each.errors, test, each.episode)
+        concept.watches[each.segment] = ErrorWatch(each.labels, each.errors, test, each.episode, each.opened_at)

@@ -65,6 +65,8 @@ class ErrorWatch:
     errors: int = 0
     test: ErrorRateTest | None = None
     episode: Episode = field(default_factory=Episode)
+    opened_at: int = 0
+    """Labels at which the last episode opened."""
 
 
 class Concept:
@@ -83,6 +85,11 @@ class Concept:
     def begun(self) -> bool:
         """Whether labels have come: from then on a part of the false alarms is theirs."""
         return bool(self.watches)
+
+    def labels_since(self, alarm: Alarm) -> int:
+        """Labels of its stream since it opened."""
+        watch = self.watches[alarm.segment]
+        return watch.labels - watch.opened_at
 
     def begin(self, event: Event) -> bool:
         """Whether the event brings the first labels of answers that this reference's model gave."""
@@ -162,7 +169,7 @@ class Concept:
             watch.episode = withhold(watch.episode, evidence, rules, event.time)
             return None
         alarm = self._alarm(segment, watch, evidence, where, event, number)
-        opened = watch.episode.opened + 1
+        watch.opened_at, opened = watch.labels, watch.episode.opened + 1
         watch.episode = replace(watch.episode, alarm=alarm.id, crossed=False, calm_since=None, held_back=None, opened=opened)
         return alarm
 
