@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,13 @@ class Answers:
     def name(self) -> str:
         """Where they come from."""
         return self.role or PRODUCTION
+
+    def newest(self, count: int) -> Answers:
+        """The last of them."""
+        if len(self) <= count:
+            return self
+        columns = {name: getattr(self, name)[-count:] for name in self.__slots__ if name != "role"}
+        return replace(self, **columns)
 
     def columns(self) -> dict[str, NDArray[np.str_]]:
         """(n,) values of each tag, '' where a row has none."""

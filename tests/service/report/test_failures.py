@@ -81,3 +81,10 @@ def test_a_golden_set_stands_in_by_its_regions(watched: Material, world: World, 
     section = failures(watched)
     assert "80 of 400 answers in golden" in section.says
     assert any(str(row[0]).startswith("region ") for table in section.tables for row in table.rows)
+
+
+def test_of_very_many_answers_the_newest_are_searched(watched: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.report.failures._MOST", 300)
+    late = [replace(each, predicted="loan", truth="card") for each in judged(300, 6)]
+    section = failures(knowing(watched, [*judged(500, 7, wrong=0.0), *late]))
+    assert "300 of the newest 300 answers" in section.says
