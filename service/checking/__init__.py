@@ -1,6 +1,6 @@
 """Sets of samples looked over before anything is built on them: what is missing, repeated, contradicted, badly written or in two roles."""
 
-from service.checking.checks import check, overlaps, within
+from service.checking.checks import check, overlaps, shared_rows, within
 from service.checking.findings import KINDS, Check, Limit, Outcome, limits_of, worst
 from service.checking.likeness import Likeness
 from service.checking.sets import Rows, of_set, rows_of
@@ -17,6 +17,7 @@ __all__ = [
     "of_set",
     "overlaps",
     "rows_of",
+    "shared_rows",
     "within",
     "worst",
 ]

@@ -59,17 +59,27 @@ def _overlap(of: Rows, among: Rows, likeness: Likeness) -> Iterator[Check]:
     about = f"{of.name} in {among.name}"
     if of.fingerprint != among.fingerprint:
         yield Check("embedder", about, 1.0, f"{of.name} by {of.fingerprint or 'none'}, {among.name} by {among.fingerprint or 'none'}")
-    places = {sample.id: i for i, sample in enumerate(among.samples)}
-    yield _shared("shared_ids", of, among, {i: places[sample.id] for i, sample in enumerate(of.samples) if sample.id in places})
-    contents = {digest: i for i, digest in enumerate(among.digests)}
-    same = {i: contents[digest] for i, digest in enumerate(of.digests) if digest in contents}
-    yield _shared("shared", of, among, same)
-    copies = likeness.copies(of, among)
-    if copies is None:
+    pairs = shared_rows(of, among, likeness)
+    for kind in ("shared_ids", "shared"):
+        yield _shared(kind, of, among, pairs[kind])
+    if likeness.copies(of, among) is None:
         yield Check("near_shared", about, None, _incomparable(of, among))
     else:
-        near = {i: int(copies.row[i]) for i in copies.found.nonzero()[0].tolist() if i not in same}
-        yield _shared("near_shared", of, among, near)
+        yield _shared("near_shared", of, among, pairs["near_shared"])
+
+
+def shared_rows(of: Rows, among: Rows, likeness: Likeness) -> Mapping[str, Mapping[int, int]]:
+    """By each kind of finding, which rows of one set stand in another, and where; near-copies are those that are not equal."""
+    places = {sample.id: i for i, sample in enumerate(among.samples)}
+    contents = {digest: i for i, digest in enumerate(among.digests)}
+    same = {i: contents[digest] for i, digest in enumerate(of.digests) if digest in contents}
+    copies = likeness.copies(of, among)
+    found = () if copies is None else copies.found.nonzero()[0].tolist()
+    return {
+        "shared_ids": {i: places[sample.id] for i, sample in enumerate(of.samples) if sample.id in places},
+        "shared": same,
+        "near_shared": {} if copies is None else {i: int(copies.row[i]) for i in found if i not in same},
+    }
 
 
 def _incomparable(of: Rows, among: Rows) -> str:

@@ -8,9 +8,11 @@ from typing import TypeAlias
 
 from service.errors import ArtefactError, DriftgateError, InputError
 from service.report.coverage import coverage
+from service.report.data_quality import data_quality
 from service.report.drift import drift
 from service.report.failures import failures
 from service.report.freshness import freshness
+from service.report.leakage import leakage
 from service.report.material import Material
 from service.report.parts import Missing, Report, Section, Standing
 from service.report.performance import performance
@@ -23,6 +25,8 @@ SECTIONS: Mapping[str, tuple[str, Look]] = MappingProxyType(
         "drift": ("Drift", drift),
         "coverage": ("Coverage", coverage),
         "freshness": ("Freshness of the test set", freshness),
+        "data_quality": ("Data quality", data_quality),
+        "leakage": ("Leakage", leakage),
         "performance": ("Performance", performance),
         "failures": ("Failures", failures),
     }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from detectors.clustering import kmeans, nearest
 from detectors.coverage import Coverage, coverage
 from detectors.neighbours import Neighbours, nearest_rows
+from service.checking import Likeness
 from service.datasets import DataSet, DataSets, Role
 from service.errors import ArtefactError, NotFoundError
 from service.ports import Store
@@ -89,6 +90,11 @@ class Material:
     def judgements(self) -> Sequence[Judgement]:
         """Samples whose truth is known, as it arrived; the newest 100,000."""
         return self.store.judgements(self.monitor)
+
+    @cached_property
+    def likeness(self) -> Likeness:
+        """What tells copies from rows that are merely alike, learned of each set once."""
+        return Likeness(progress=self.progress)
 
     def embeddings(self, side: Side) -> NDArray[np.float32] | None:
         """(n, d) of a side, None where there are none."""
