@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from detectors.bounds import proportion_interval
 from detectors.coverage import Coverage, clumps
 from detectors.terms import class_terms
-from detectors.wording import words_of
 from service.datasets import DataSet
 from service.records import Measured
 from service.reference_rows import answer
 from service.report.material import TEST, Material, Side
 from service.report.parts import Column, Missing, Table, Unit
+from service.words import words
 
 SHOWN = 15
 """Places in a list."""
@@ -126,7 +126,7 @@ def _names(material: Material, side: Side, places: Sequence[NDArray[np.int64]], 
     """By the words that tell each place from the others and from what is covered."""
     beside = rest[np.linspace(0, len(rest) - 1, min(len(rest), _BESIDE)).astype(np.int64)]
     found = [contents(material, side, place) for place in places]
-    classes = [[words_of(content.text) for content in part if content.text] for part in (*found, contents(material, side, beside))]
+    classes = [[words(content.text) for content in part if content.text] for part in (*found, contents(material, side, beside))]
     return [name_of(part, terms) for part, terms in zip(found, class_terms(classes, _TERMS), strict=False)]
 
 
