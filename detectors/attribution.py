@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import squareform
 
 from detectors.base import Effect
 from detectors.bounds import difference_interval, tail_z
@@ -106,7 +107,7 @@ def _tree(rows: NDArray[np.float32]) -> _Tree:
         return _Tree(np.arange(n), np.zeros(n, np.int64), np.ones(n, np.int64))
     centred = rows - rows.mean(0, dtype=np.float64).astype(np.float32)
     distances = np.sqrt(squared_distances(centred, centred))
-    joined = linkage(distances[np.triu_indices(n, 1)].astype(np.float64), "average")
+    joined = linkage(squareform(distances.astype(np.float64), checks=False), "average")
     size, start = np.concatenate([np.ones(n), joined[:, 3]]).astype(np.int64), np.zeros(2 * n - 1, np.int64)
     for at, (first, second) in reversed(list(enumerate(joined[:, :2].astype(np.int64).tolist(), n))):
         start[first], start[second] = start[at], start[at] + size[first]
@@ -160,41 +161,40 @@ class Witness:
     >>> window, part = np.arange(900) >= 600, np.arange(900) % 3
     >>> features[window & (part == 2), 0] += 3
     >>> witness = Witness.of(features, window, ~window)
-    >>> witness.contributions(features, window, ~window, part, 3).round(1).tolist()
+    >>> witness.contributions(features, window, ~window, part).round(1).tolist()
     [0.0, 0.0, 0.9]
     """
 
     direction: NDArray[np.float64]
     """(D,)"""
-    window: Marks
-    reference: Marks
+    learned: tuple[int, int]
+    """From how many rows of the window and of the reference."""
 
     @classmethod
     def of(cls, features: NDArray[np.float32], window: Marks, reference: Marks) -> Witness:
         """From (n, D) features of which some rows are the window's, others the reference's."""
         means = [features[side].mean(0, dtype=np.float64) for side in (window, reference)]
-        return cls(means[0] - means[1], window, reference)
+        return cls(means[0] - means[1], (int(window.sum()), int(reference.sum())))
 
     def values(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n,) larger is more of the window."""
         return np.asarray(features @ self.direction.astype(np.float32))
 
     def contributions(
-        self, features: NDArray[np.float32], window: Marks, reference: Marks, part: NDArray[np.int64], parts: int
+        self, features: NDArray[np.float32], window: Marks, reference: Marks, part: NDArray[np.int64], *, lent: Marks | None = None
     ) -> NDArray[np.float64]:
         """(parts,) share of what moved along the direction that each part of the traffic brings, 0 to 1; they add up to 1 but for parts
         that moved the other way. All 0 where nothing moved.
 
-        The rows are those that the direction was learned from, or more: `window` and `reference` say which of them count as what,
-        `part` (n,) of which part each is. What a row lends to the direction itself is taken off, or noise would be shared out by
-        traffic.
+        `part` says of which part each of the (n, D) rows is, `lent` (n,) which of them the direction was learned from: all, by default.
+        What a row lends to it is taken off, or noise would be shared out by traffic.
         """
         along, squared = self.values(features).astype(np.float64), np.einsum("ij,ij->i", features, features).astype(np.float64)
-        moved = np.zeros(parts)
-        for side, learned, sign in ((window, self.window, 1), (reference, self.reference, -1)):
-            own = np.where(learned, squared / max(learned.sum(), 1), 0.0)
-            moved += np.bincount(part[side], (sign * along - own)[side], parts) / max(side.sum(), 1)
-        return np.clip(moved / moved.sum(), 0.0, 1.0) if moved.sum() > 0 else np.zeros(parts)
+        squared = squared if lent is None else np.where(lent, squared, 0.0)
+        moved = np.zeros(int(part.max(initial=0)) + 1)
+        for side, learned, sign in ((window, self.learned[0], 1), (reference, self.learned[1], -1)):
+            moved += np.bincount(part[side], (sign * along - squared / learned)[side], len(moved)) / max(side.sum(), 1)
+        return np.clip(moved / moved.sum(), 0.0, 1.0) if moved.sum() > 0 else np.zeros(len(moved))
 
 
 def distinct(order: NDArray[np.int64], features: NDArray[np.float32], most: int, *, alike: float = 0.95) -> Iterator[int]:

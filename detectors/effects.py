@@ -221,38 +221,3 @@ def novel_share(novelty: NDArray[np.int64], slice: Slice, *, surprise: float, in
     unlikely = binomial_low(float(share) * n, n, surprise) - rare
     low = min(float(below), unlikely)
     return Effect(*(float(np.clip(v / (1 - rare), 0.0, 1.0)) for v in (share - rare, low, high)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ClusterShift:
-    """Change of each cluster's share of the traffic, arrays (C + 1,); the novel samples, near no cluster, come last."""
-
-    change: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-
-    @property
-    def moved(self) -> NDArray[np.bool_]:
-        """(C + 1,) clusters that surely gained or lost."""
-        return (self.low > 0) | (self.high < 0)
-
-
-def cluster_shift(
-    window: NDArray[np.int64], reference: NDArray[np.int64], *, surprise: float = 0.0, inflation: float = 1.0
-) -> ClusterShift:
-    """Which clusters gained and lost, from (C + 1,) counts of a window and of reference rows that the clusters were not fitted on.
-
-    Intervals that hold over all clusters together (level .95), for a window whose choice would show `surprise` by chance. `inflation`:
-    samples, of either side, that are worth one where they come in sessions.
-
-    Examples
-    --------
-    >>> shift = cluster_shift(np.array([92, 88, 20]), np.array([500, 490, 10]))
-    >>> shift.moved
-    array([False, False,  True])
-    """
-    n, m = int(window.sum()), int(reference.sum())
-    share, before = window / max(n, 1), reference / max(m, 1)
-    z = max(tail_z(surprise), float(-special.ndtri(0.025 / len(window))))
-    low, high = difference_interval(share, n / inflation, before, m / inflation, z)
-    return ClusterShift(share - before, low, high)

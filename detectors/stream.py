@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from detectors.accuracy import Estimated
 from detectors.base import Effect, Evidence
-from detectors.effects import Choice, ClusterShift, EffectMeter, WindowMeans, cluster_shift, novel_share
+from detectors.effects import Choice, EffectMeter, WindowMeans, novel_share
 from detectors.kinds import Signs
 from detectors.model import ScanModel, Slice
 from detectors.panes import NOVELTY_BINS, Summary
@@ -121,15 +121,9 @@ class StreamScan:
 
     def novel_share(self) -> Effect:
         """Share of new content in the most surprising window, with an interval that holds over all windows scanned so far."""
-        surprise, inflation = self._choice(self._crossed).surprise, self.model.dependence.inflation
+        surprise, inflation = self.chosen, self.model.dependence.inflation
         novelty = self._rows.novelty(self._windows, self._at) if self._windows.filled else np.zeros(NOVELTY_BINS, np.int64)
         return novel_share(novelty, self.slice, surprise=surprise, inflation=inflation)
-
-    def cluster_shift(self, reference: NDArray[np.int64]) -> ClusterShift:
-        """Clusters that gained and lost in the most surprising window, against (C + 1,) counts of the slice's rows that the fit part
-        does not hold; intervals hold over all clusters and all windows scanned so far."""
-        surprise, inflation = self._choice(self._crossed).surprise, self.model.dependence.inflation
-        return cluster_shift(self.window().clusters, reference, surprise=surprise, inflation=inflation)
 
     def accuracy(self) -> Estimated | None:
         """Of the model over the most surprising window, from its confidence; None where the reference couldn't calibrate that."""
@@ -153,12 +147,9 @@ class StreamScan:
         return self._meter.resolved(self._means()) if self._windows.filled else float("inf")
 
     @property
-    def direction(self) -> NDArray[np.float32]:
-        """(D,) the witness: whitened mean difference of the window in the features' own basis; larger inner products are more drifted."""
-        if not self._windows.filled:
-            return np.zeros(len(self.model.eigenvalues), np.float32)
-        difference = self._means().features[self._at]
-        return np.asarray(self.model.spectrum.basis @ (difference * self.model.spectrum.weights[0]), np.float32)
+    def chosen(self) -> float:
+        """Tail surprise that the choice of the most surprising window shows by chance: what its intervals must allow for."""
+        return self._choice(self._crossed).surprise
 
     @property
     def leading(self) -> Leading | None:

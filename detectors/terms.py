@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -17,27 +15,8 @@ from detectors.bounds import difference_interval, tail_z
 Words: TypeAlias = Sequence[str]
 """Of one text, in order."""
 
-_TOKEN = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]+|[^\W_]+(?:['’][^\W_]+)*")
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
 _FEWEST = 3
 """Texts that a term stands in before it is asked whether its share moved."""
-_LONGEST = 40
-
-
-def words(text: str) -> list[str]:
-    """Words of any script, folded for case; of scripts that set no spaces, pairs of neighbouring letters.
-
-    >>> words("Don't PANIC: 東京都 2 naïve_tests")
-    ["don't", 'panic', '東京', '京都', '2', 'naïve', 'tests']
-    """
-    return [word for token in _TOKEN.findall(text) for word in _parts(token)]
-
-
-def _parts(token: str) -> Iterator[str]:
-    if not _UNSPACED.match(token) or len(token) == 1:
-        yield token.casefold()[:_LONGEST]
-    else:
-        yield from map("".join, pairwise(token))
 
 
 def class_terms(classes: Sequence[Collection[Words]], most: int) -> list[tuple[str, ...]]:

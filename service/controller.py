@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
@@ -14,7 +15,7 @@ from service.alarms import Reason, judge_late, step
 from service.changes import Changes
 from service.episodes import Stream
 from service.errors import ConflictError, NotFoundError
-from service.explaining.alarms import Recent, explain
+from service.explaining.alarms import Recent, explain, is_due
 from service.explaining.answers import explain_answers
 from service.figures import describe_status
 from service.observe import Observer, Reading
@@ -127,9 +128,12 @@ class Controller:
         if isinstance(entry, Pane):
             alarms = tuple(self._explained(a, outcome.opened[a.id], entry) if a.id in outcome.opened else a for a in alarms)
         elif entry.kind == TRUTH:
-            alarms = tuple(explain_answers(alarm, self._store, self._reference) for alarm in alarms)
+            alarms = tuple(explain_answers(a, self._store, self._reference, since=self.streams.concept.labels_since(a)) for a in alarms)
         for alarm in alarms or self._judged_late(entry):
             self._keep(self._changes.add(alarm))
+        for alarm, pane in _due(self.streams, entry):
+            explained = self._explained(alarm, self.streams.streams[alarm.segment], pane)
+            self._keep(self._changes.revise(replace(explained, kind=alarm.kind, findings=alarm.findings)))
 
     def _keep(self, alarm: Alarm) -> None:
         """An open alarm as it will be written."""
@@ -231,23 +235,24 @@ class Controller:
         self._changes = Changes()
         if save:
             self._unsaved, self._saved_at = 0, now
-        self._announce(alarms)
+        _announce(self._observer, alarms)
 
     def _report(self, crossed: set[str], seconds: float) -> None:
         readings = [_reading(stream, crossed=stream.segment in crossed) for stream in self.streams.streams.values()]
         self._observer.decided(self.monitor, time=self.streams.traffic.last, seconds=seconds, readings=readings)
 
-    def _announce(self, alarms: Iterable[Alarm]) -> None:
-        for alarm in alarms:
-            self._observer.alarm(alarm)
-            log.info(
-                "alarm",
-                state=alarm.state.value,
-                alarm=alarm.id,
-                monitor=self.monitor,
-                segment=alarm.segment,
-                reason=alarm.history[-1].reason,
-            )
+
+def _announce(observer: Observer, alarms: Iterable[Alarm]) -> None:
+    for alarm in alarms:
+        observer.alarm(alarm)
+        log.info(
+            "alarm",
+            state=alarm.state.value,
+            alarm=alarm.id,
+            monitor=alarm.monitor,
+            segment=alarm.segment,
+            reason=alarm.history[-1].reason,
+        )
 
 
 def _reading(stream: Stream, *, crossed: bool) -> Reading:
@@ -269,3 +274,11 @@ def _crossed(streams: MonitorStreams, entry: Pane | Event) -> set[str]:
     if isinstance(entry, Event) or entry.key.segment not in streams.streams:
         return set()
     return {entry.key.segment} if streams.streams[entry.key.segment].evidence.alarm else set()
+
+
+def _due(streams: MonitorStreams, entry: Pane | Event) -> list[tuple[Alarm, Pane]]:
+    """Those that show more from an entry's samples on; how those arrived that opened the alarm stays."""
+    if isinstance(entry, Event) or entry.key.reference_version != streams.reference.version:
+        return []
+    still = [alarm for alarm in streams.alarms.values() if alarm.segment == entry.key.segment]
+    return [(alarm, entry) for alarm in still if is_due(alarm, streams.samples_since(alarm), entry.summary.count)]

@@ -1,4 +1,5 @@
-"""Is it us? What delivers the samples may have changed, and not what they say: copies, losses, gaps, lost fields, one source alone.
+"""Is it us? What delivers the samples may have changed, and not what they say: copies, losses, gaps, how they are written, lost fields,
+another model that answers, one source alone.
 
 A changed embedder needs no check: a reference of another fingerprint is refused, and pool rows of another version are not shown.
 """
@@ -26,6 +27,17 @@ _NOTABLE = 0.05
 """Share of the window from which something is told."""
 _ERRORS = 3.0
 """Standard errors beyond which a share differs from the reference's."""
+RARE = 0.05
+"""Share of the reference that lies beyond what counts as rare in a measure of quality."""
+_SPOILT = 0.1
+"""Share of the window beyond that, from which it is told."""
+_QUALITY: Mapping[str, tuple[str, str]] = {
+    "length low": ("shorter texts", "see whether the client cuts or splits them"),
+    "length high": ("longer texts", "see whether the client joins them or adds to them"),
+    "spelling high": ("another language or spelling", "written unlike the reference: see who sends it, and how it is decoded"),
+    "symbols high": ("more symbols", "markup, emoji or a wrong decoding: see what the client does to texts"),
+}
+_OTHERWISE = "inputs are written or exposed otherwise than the reference's: see what the client, codec or camera does to them"
 _DRIFTED = 0.1
 """Share of the window's rows, the most drifted, whose source is looked at."""
 
@@ -39,6 +51,8 @@ class Delivery:
     """(n,) larger is more drifted."""
     repeated: float
     loss: Loss = field(default_factory=Loss)
+    beyond: Mapping[str, float] = field(default_factory=dict)
+    """Side of a measure of quality → share of them beyond the reference's rarest twentieth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +69,7 @@ class Schema:
 
 def findings(delivery: Delivery, schema: Schema) -> tuple[Finding, ...]:
     """What may be ours, with what to do about it."""
-    return (*_arrivals(delivery), *_changed(delivery.rows, schema), *_sources(delivery))
+    return (*_arrivals(delivery), *_written(delivery), *_changed(delivery.rows, schema), *_sources(delivery))
 
 
 def _arrivals(delivery: Delivery) -> Iterator[Finding]:
@@ -79,6 +93,14 @@ def _arrivals(delivery: Delivery) -> Iterator[Finding]:
             yield Finding(
                 "gap in time", gap, 0.0, "nothing arrived for most of the window: see whether the source or the network stood still"
             )
+
+
+def _written(delivery: Delivery) -> Iterator[Finding]:
+    """Quality that left the reference's, worst first."""
+    for channel, share in sorted(delivery.beyond.items(), key=lambda side: (-side[1], side[0])):
+        if share - RARE > _SPOILT and _beyond(share, RARE, len(delivery.rows)):
+            what, advice = _QUALITY.get(channel, (channel, _OTHERWISE))
+            yield Finding(what, share, RARE, advice)
 
 
 def news(loss: Loss) -> float:

@@ -120,10 +120,9 @@ class Reference:
         """Share of the rows with a class that the model gave."""
         return sum(map(bool, self.rows.predicted)) / len(self.rows)
 
-    def cluster_counts(self, segment: str) -> NDArray[np.int64]:
-        """(C + 1,) rows of a segment in each cluster, the novel ones last; of those only that the clusters were not fitted on."""
-        at = np.arange(len(self.rows)) if segment == WHOLE else self._members[segment]
-        return np.bincount(self.clusters[at[self.model.held_out[at]]], minlength=self.summarizer.clusters + 1)
+    def members(self, segment: str) -> NDArray[np.int64]:
+        """Which rows are of the segment's stream; none of a segment that the reference does not know."""
+        return np.arange(len(self.rows)) if segment == WHOLE else self._members.get(segment, np.empty(0, np.int64))
 
     def tagged(self, segment: str) -> Mapping[str, float]:
         """Tag, declared or found → share of a segment's rows that carry it."""

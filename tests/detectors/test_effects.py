@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors import DriftScan
 from detectors.bounds import difference_interval, proportion_interval, score_bound
-from detectors.effects import cluster_shift, novel_share
+from detectors.effects import novel_share
 from detectors.panes import NOVELTY_BINS, RARE_BIN
 from detectors.stream import StreamScan
 
@@ -85,30 +85,12 @@ def test_an_empty_window_says_nothing_about_novelty(fitted: DriftScan) -> None:
     assert (nothing.low, nothing.high) == (0.0, 1.0)
 
 
-def test_only_clusters_that_surely_moved_are_told() -> None:
-    reference = np.array([400, 300, 290, 10])
-    assert not cluster_shift(np.array([42, 29, 28, 1]), reference).moved.any()
-    moved = cluster_shift(np.array([10, 30, 30, 30]), reference)
-    assert moved.moved.tolist() == [True, False, False, True]
-    assert moved.change[0] < 0 < moved.change[3]
-    assert (cluster_shift(np.array([10, 30, 30, 30]), reference, surprise=30.0).low <= moved.low).all()
-
-
 def test_dependent_samples_widen_every_interval_as_fewer_would(fitted: DriftScan) -> None:
     whole = fitted.model.whole()
     fewer = replace(whole, scalar_rows=whole.scalar_rows // 5)
     dependent = novel_share(histogram(400, 100), whole, surprise=3.0, inflation=5.0)
     alone = novel_share(histogram(80, 20), fewer, surprise=3.0)
     assert (dependent.low, dependent.high) == pytest.approx((alone.low, alone.high), abs=1e-3)
-    window, reference = np.array([50, 150, 150, 150]), np.array([400, 300, 290, 10])
-    shift, apart = cluster_shift(window, reference, inflation=5.0), cluster_shift(window // 5, reference // 5)
-    assert shift.low == pytest.approx(apart.low)
-    assert shift.high == pytest.approx(apart.high)
-
-
-def test_clusters_of_an_empty_window_have_not_moved(fitted: DriftScan) -> None:
-    scan = StreamScan(fitted.model, run_length=1000)
-    assert not scan.cluster_shift(np.full(fitted.model.summarizer.clusters + 1, 10)).moved.any()
 
 
 def test_the_resolved_effect_is_above_the_truth_and_falls_with_samples(fitted: DriftScan) -> None:

@@ -134,8 +134,12 @@ def test_clusters_are_named_by_label_text_or_number(world: World) -> None:
     assert set(labelled.cluster_names) == {"billing"}
     written = replace(world.reference, rows=replace(world.rows, texts=("where is my parcel",) * len(world.rows)))
     assert set(written.cluster_names) == {"“where is my parcel”"}
-    counts = [world.reference.cluster_counts(segment).sum() for segment in (WHOLE, "locale=en", "locale=de", "locale=fr")]
-    assert counts[0] == world.reference.model.held_out.sum() == sum(counts[1:])
+
+
+def test_each_row_is_a_member_of_the_whole_and_of_one_segment_of_a_tag(world: World) -> None:
+    counts = [len(world.reference.members(segment)) for segment in (WHOLE, "locale=en", "locale=de", "locale=fr")]
+    assert counts[0] == len(world.rows) == sum(counts[1:])
+    assert not len(world.reference.members("locale=xx"))
 
 
 def test_segment_values_beyond_the_maximum_share_one(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
