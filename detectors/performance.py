@@ -165,8 +165,9 @@ class Reliability:
         count = min(_BINS, len(sure) // _LEAST_IN_BIN)
         if not count:
             return None
-        order = np.argsort(sure, kind="stable")
-        parts = [part for part in np.array_split(order, count) if len(part)]
+        edges = np.unique(np.quantile(sure, np.arange(1, count) / count))  # equal confidences stay together
+        inside = np.searchsorted(edges, sure, side="right")
+        parts = [np.flatnonzero(inside == at) for at in np.unique(inside).tolist()]
         bins = tuple(Bin(float(sure[part].mean()), share(int(hits[part].sum()), len(part)), len(part)) for part in parts)
         weight = np.array([each.rows for each in bins]) / len(sure)
         off = np.array([abs(each.right.estimate - each.confidence) for each in bins])

@@ -57,7 +57,7 @@ class FailureGroup:
     wrong: int
     rows: int
     beyond: float
-    """Wrong answers more than the model's overall error rate would leave in so many rows."""
+    """Wrong answers more than there would be if the model's errors were spread evenly over all rows and all other answers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,8 +151,8 @@ def failure_groups(
 ) -> tuple[list[FailureGroup], int]:
     """Groups of at least `least` equal wrong answers in one place, and how many wrong answers are in none of them.
 
-    Ordered by how many wrong answers they hold beyond what the model's overall error rate leaves in the rows of that truth and place:
-    size times the part of it that is theirs.
+    Ordered by how many wrong answers they hold beyond n · error rate / (classes - 1), n the rows of that truth in that place: size times
+    the part of it that is the group's own. Groups that hold no more are none.
 
     truth, answer, place : (n,) each; the place is a cluster or region, '' where it is not known.
 
@@ -164,15 +164,16 @@ def failure_groups(
     ('7', 'a', 'b', 2, 3, 1)
     """
     wrong = truth != answer
-    rate = float(wrong.mean()) if len(wrong) else 0.0
     ground, rows = np.unique(np.stack([place, truth]), axis=1, return_counts=True)
     held = {(where, what): count for where, what, count in zip(*ground.tolist(), rows.tolist(), strict=True)}
     kinds, counts = np.unique(np.stack([place, truth, answer])[:, wrong], axis=1, return_counts=True)
-    groups = [
+    classes = len(np.union1d(truth, answer))
+    rate = float(wrong.mean()) / max(classes - 1, 1) if len(wrong) else 0.0
+    found = [
         FailureGroup(where, what, said, count, held[where, what], count - rate * held[where, what])
         for where, what, said, count in zip(*kinds.tolist(), counts.tolist(), strict=True)
-        if count >= least
     ]
+    groups = [group for group in found if group.wrong >= least and group.beyond > 0]
     return sorted(groups, key=lambda group: (-group.beyond, -group.wrong)), int(wrong.sum()) - sum(group.wrong for group in groups)
 
 

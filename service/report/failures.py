@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.slices import FailureGroup, WeakSlice, failure_groups, weak_slices
+from detectors.terms import class_terms
 from service.episodes import measured
 from service.report.answers import SETS, Answers, of_set, places, returned, texts
 from service.report.material import Material
 from service.report.parts import Bars, Column, Figure, Missing, Section, Standing, Table, Unit
+from service.words import words
 
 _NAME, _TITLE = "failures", "Failures"
 _GROUPS, _EXEMPLARS, _LEAST = 15, 2, 20
+_TERMS, _BESIDE = 4, 500
+"""Words of a group, and right answers that they are told from."""
 _MOST = 20_000
 """Answers that are searched, the newest: a slice that was weak long ago may have been mended, and a search costs half a second for each
 that it finds."""
@@ -123,18 +127,25 @@ def _tables(found: _Found, kept: Mapping[str, str]) -> Iterator[Table]:
     if found.groups:
         names = (Column("where"), Column("truth"), Column("answer"))
         counts = (Column("wrong", Unit.COUNT), Column("of", Unit.COUNT), Column("beyond the error rate"))
-        groups = tuple(_row(found, group, kept) for group in found.groups[:_GROUPS])
-        left = max(len(found.groups) - _GROUPS, 0)
-        yield Table("The same wrong answer in one place", (*names, *counts, Column("such as")), groups, left)
+        first, left = found.groups[:_GROUPS], max(len(found.groups) - _GROUPS, 0)
+        groups = tuple((*_counted(group), *told) for group, told in zip(first, _told(found, first, kept), strict=True))
+        yield Table("The same wrong answer in one place", (*names, *counts, Column("words"), Column("such as")), groups, left)
 
 
-def _row(found: _Found, group: FailureGroup, kept: Mapping[str, str]) -> tuple[str | int | float, ...]:
+def _counted(group: FailureGroup) -> tuple[str, str, str, int, int, float]:
+    return (group.place, group.truth, group.answer, group.wrong, group.rows, round(group.beyond, 1))
+
+
+def _told(found: _Found, groups: Sequence[FailureGroup], kept: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Of each group the words that tell it from the others and from right answers, and its newest samples, texts before ids."""
     answers = found.answers
-    inside = (answers.truth == group.truth) & (answers.answer == group.answer) & (found.place == group.place)
-    ids = [answers.ids[at] for at in np.flatnonzero(inside)[::-1].tolist()]
-    shown = sorted(ids, key=lambda key: key not in kept)[:_EXEMPLARS]
-    such = " | ".join(kept.get(key, key)[:58] for key in shown)
-    return (group.place, group.truth, group.answer, group.wrong, group.rows, round(group.beyond, 1), such)
+    masks = [(answers.truth == each.truth) & (answers.answer == each.answer) & (found.place == each.place) for each in groups]
+    members = [[answers.ids[at] for at in np.flatnonzero(mask)[::-1].tolist()] for mask in masks]
+    beside = [answers.ids[at] for at in np.flatnonzero(answers.right)[-_BESIDE:].tolist()]
+    texts_of = [[words(kept[key]) for key in ids[:_BESIDE] if key in kept] for ids in (*members, beside)]
+    for ids, terms in zip(members, class_terms(texts_of, _TERMS), strict=False):
+        shown = sorted(ids, key=lambda key: key not in kept)[:_EXEMPLARS]
+        yield ", ".join(terms), " | ".join(kept.get(key, key)[:58] for key in shown)
 
 
 def _plots(found: _Found) -> tuple[Bars, ...]:

@@ -98,6 +98,12 @@ def test_few_confidences_say_nothing() -> None:
     assert len(few.bins) == 2
 
 
+def test_equal_confidences_are_one_bin() -> None:
+    found = Reliability.of(np.repeat([0.5, 0.9], 100), np.tile([True, False], 100))
+    assert found is not None
+    assert [(each.confidence, each.rows) for each in found.bins] == [(0.5, 100), (pytest.approx(0.9), 100)]
+
+
 def test_rows_of_no_group_are_left_out() -> None:
     right, group = np.array([True, False, True, True]), np.array(["a", "a", "b", ""])
     assert by_group(right, group) == {"a": (1, 2), "b": (1, 1)}

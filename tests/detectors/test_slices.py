@@ -85,8 +85,14 @@ def test_failures_are_ordered_by_what_the_error_rate_does_not_explain() -> None:
     answer = np.array(["a"] * 92 + ["b"] * 8 + ["c"] * 6 + ["b"] * 4)
     groups, single = failure_groups(truth, answer, np.array(["here"] * 109 + ["there"]))
     assert [(group.truth, group.answer, group.wrong, group.rows) for group in groups] == [("b", "c", 6, 9), ("a", "b", 8, 100)]
-    assert groups[0].beyond == pytest.approx(6 - 9 * 14 / 110)
+    assert groups[0].beyond == pytest.approx(6 - 9 * 14 / 110 / 2)
     assert single == 0
+
+
+def test_errors_that_are_spread_evenly_are_no_group() -> None:
+    truth = np.repeat(["a", "b"], 100)
+    answer = np.where(np.arange(200) % 100 < 10, np.where(truth == "a", "b", "a"), truth)
+    assert failure_groups(truth, answer, np.full(200, "here")) == ([], 20)
 
 
 def test_without_wrong_answers_there_are_no_groups() -> None:
