@@ -63,9 +63,10 @@ class Opening:
 
 
 def wanted(alarm: Alarm, settings: RefreshSettings, cycles: Sequence[RefreshCycle]) -> bool:
-    """Whether the alarm opens a cycle by itself: allowed, unresolved, of drift on the whole stream, its first, no other under way."""
+    """Whether the alarm opens a cycle by itself: allowed, unresolved, of drift on the whole stream, its first, no other under way. One of
+    changed answers does not: labels come already, and nothing of the inputs says which samples to ask about."""
     idle = all(cycle.state in ENDED and cycle.opened_by != alarm.id for cycle in cycles)
-    drifted = alarm.segment == WHOLE and alarm.family is not Family.FEED
+    drifted = alarm.segment == WHOLE and alarm.family not in {Family.FEED, Family.CONCEPT}
     return settings.automatic and idle and drifted and alarm.state is not AlarmState.RESOLVED
 
 

@@ -27,6 +27,7 @@ from service.records import (
     BatchState,
     Candidate,
     CycleState,
+    Family,
     Pooled,
     RefreshCycle,
     Sample,
@@ -112,7 +113,7 @@ class Refresher:
             found = self._store.find(Alarm, monitor=monitor, states=[AlarmState.OPEN, AlarmState.ACKNOWLEDGED], limit=1000)
         if not (found := of_drift(found)):
             raise ConflictError(f"monitor {monitor}: no open alarm, so there is no drifted traffic to select candidates from")
-        return max(found, key=lambda alarm: alarm.effect.low)
+        return max(found, key=lambda alarm: (alarm.family is not Family.CONCEPT, alarm.effect.low))
 
     def candidates(self, alarm: Alarm, *, seed: str = "preview") -> tuple[Candidate, ...]:
         """What a cycle opened for the alarm now would have annotated."""

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated
+from typing import Any
 
 import msgspec
 
+from service.decoding.fields import string_of
+from service.decoding.json_text import parse_object
+from service.decoding.sample_json import time_of
 from service.errors import InputError
 from service.observe import Observer
 from service.ports import Store
 from service.settings import MonitorSettings
 from service.truth.taking import MOST_NAMED, Fate, Given, Named, Receipt, take
 
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
-_Class = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_LONGEST_ID, _LONGEST_CLASS = 1_000, 200
+"""Characters. The ids of logged inferences are longer than those of samples."""
 
 
 class _Body(msgspec.Struct):
     labels: list[msgspec.Raw]
 
 
-class _Label(msgspec.Struct):
-    """Further fields are ignored: an export may hold more."""
-
-    id: _Id
-    label: _Class
-    time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    predicted: _Class | None = None
-
-
 _body = msgspec.json.Decoder(_Body)
-_label = msgspec.json.Decoder(_Label)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,18 +50,29 @@ class Labels:
 
     def take(self, monitor: str, documents: Sequence[tuple[str, bytes]], *, now: float) -> Receipt:
         """Labels as JSON, each with where it stands."""
-        read = [_read(where, document) for where, document in documents]
+        settings = self.monitor(monitor)
+        read = [_read(where, document, settings.classes) for where, document in documents]
         malformed = [each for each in read if isinstance(each, Named)]
-        receipt = take(self.store, self.monitor(monitor), [each for each in read if isinstance(each, Given)], now=now)
+        receipt = take(self.store, settings, [each for each in read if isinstance(each, Given)], now=now)
         if malformed:
             receipt = receipt.plus(Receipt({Fate.MALFORMED: len(malformed)}, malformed[:MOST_NAMED]))
         self.observer.labels(monitor, {fate.value: count for fate, count in receipt.counts.items()}, receipt.delays)
         return receipt
 
 
-def _read(where: str, document: bytes) -> Given | Named:
+def _read(where: str, document: bytes, classes: Sequence[str]) -> Given | Named:
+    """Fields as those of samples; further ones are ignored, for an export may hold more."""
     try:
-        found = _label.decode(document)
-    except msgspec.MsgspecError as error:
-        return Named(where, Fate.MALFORMED, f'{error}; a label is {{"id", "label"}}, with `time` (RFC 3339) and `predicted` where known')
-    return Given(found.id, found.label, None if found.time is None else found.time.timestamp(), found.predicted)
+        found = parse_object(document)
+        time = None if found.get("time") is None else time_of(found["time"], 0.0, now=0.0, max_ahead=None)
+        predicted = string_of(found.get("predicted"), "predicted", _LONGEST_CLASS, classes)
+        return Given(_name(found, "id", _LONGEST_ID), _name(found, "label", _LONGEST_CLASS, classes), time, predicted)
+    except InputError as error:
+        return Named(where, Fate.MALFORMED, f'{error}; a label is {{"id", "label"}}, with `time` and `predicted` where they are known')
+
+
+def _name(document: Mapping[str, Any], field: str, longest: int, classes: Sequence[str] = ()) -> str:
+    name = string_of(document.get(field), field, longest, classes)
+    if not name:
+        raise InputError("field", f"{field} is missing")
+    return name

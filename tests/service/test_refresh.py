@@ -185,5 +185,6 @@ def test_an_alarm_opens_a_cycle_on_the_whole_stream_when_none_runs() -> None:
     assert refresh.wanted(alarm(), allowed, [])
     assert not refresh.wanted(alarm(), allowed, [running])
     assert not refresh.wanted(alarm(segment="locale=de"), allowed, [])
+    assert not refresh.wanted(alarm(family=Family.CONCEPT), allowed, [])
     assert not refresh.wanted(alarm(state=AlarmState.RESOLVED), allowed, [])
     assert not refresh.wanted(alarm(), RefreshSettings.model_validate({"automatic": False}), [])

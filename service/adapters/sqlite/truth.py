@@ -11,6 +11,9 @@ from service.errors import ConflictError
 from service.records import Answer, AnswerBlock, Event, Judgement, Truths, Untold
 from service.truth import answers, packing
 
+_AT_ONCE = 500
+"""Samples that one statement asks for."""
+
 _OF_MONITOR = "monitor = (SELECT id FROM monitors WHERE name = ?)"
 
 
@@ -48,9 +51,7 @@ def judge(connection: Connection, monitor: int, truths: Truths) -> None:
     stands = _count(connection, monitor, "revision", 1) - 1
     if truths.revision is not None and truths.revision != stands:
         raise ConflictError(f"monitor {truths.monitor}: more became known meanwhile (revision {stands}, not {truths.revision}); read again")
-    samples = rows.listed(judgement.sample for judgement in truths.judgements)
-    found = "SELECT sample, number FROM judgements WHERE monitor = ? AND sample IN (SELECT value FROM json_each(?))"
-    places = dict(connection.execute(found, (monitor, samples)).fetchall())
+    places = dict(_of_samples(connection, "sample, number", monitor, [judgement.sample for judgement in truths.judgements]))
     new = [judgement.sample for judgement in truths.judgements if judgement.sample not in places]
     last = _count(connection, monitor, "judged", len(new))
     places |= {sample: number for number, sample in enumerate(new, start=last - len(new) + 1)}
@@ -63,12 +64,20 @@ def judge(connection: Connection, monitor: int, truths: Truths) -> None:
 
 def known(connection: Connection, monitor: str, samples: Collection[str]) -> tuple[int, Mapping[str, Judgement]]:
     """The revision, and what is known of these samples."""
-    found = connection.execute(
-        f"SELECT body FROM judgements WHERE {_OF_MONITOR} AND sample IN (SELECT value FROM json_each(?))",  # noqa: S608 - a constant
-        (monitor, rows.listed(samples)),
-    )
+    number = single(connection, "SELECT id FROM monitors WHERE name = ?", (monitor,))
+    found = _of_samples(connection, "body", number[0], list(samples)) if number else []
     judgements = (packing.unpack(monitor, body) for (body,) in found)
     return _counted(connection, monitor, "revision"), {judgement.sample: judgement for judgement in judgements}
+
+
+def _of_samples(connection: Connection, columns: str, monitor: int, samples: Sequence[str]) -> list[rows.Row]:
+    """Of the judgements of these samples."""
+    found = list[rows.Row]()
+    for start in range(0, len(samples), _AT_ONCE):
+        some = samples[start : start + _AT_ONCE]
+        asked = f"SELECT {columns} FROM judgements WHERE monitor = ? AND sample IN ({', '.join('?' * len(some))})"  # noqa: S608 - constants
+        found += connection.execute(asked, (monitor, *some)).fetchall()
+    return found
 
 
 def read(connection: Connection, monitor: str, since: float, limit: int) -> Sequence[Judgement]:

@@ -33,19 +33,25 @@ def test_good_labels_are_taken_whatever_comes_beside_them(labels: Labels, keep: 
     receipt = delivered(labels, {"id": "s0", "label": "refund", "text": "ignored"}, {"id": "s1"}, 7, {"id": "", "label": "x"})
     assert receipt.counts == {Fate.TAKEN: 1, Fate.MALFORMED: 3}
     assert [(each.id, each.fate) for each in receipt.named] == [(f"labels[{n}]", Fate.MALFORMED) for n in (1, 2, 3)]
-    assert "missing required field `label`" in receipt.named[0].message
+    assert receipt.named[0].message.startswith("label is missing; a label is")
     assert receipt.refused == 3
 
 
-def test_a_time_is_one_with_its_zone(labels: Labels, keep: Keep, store: SqliteStore) -> None:
-    keep(["s0", "s1"])
-    receipt = delivered(
-        labels,
-        {"id": "s0", "label": "refund", "time": "1970-01-01T01:10:00+00:00"},
-        {"id": "s1", "label": "refund", "time": "1970-01-01T01:10:00"},
-    )
-    assert receipt.counts == {Fate.TAKEN: 1, Fate.MALFORMED: 1}
-    assert store.judgements("chat")[0].told == 4_200.0
+def test_fields_are_read_as_those_of_samples(store: SqliteStore, keep: Keep) -> None:
+    keep(["s0", "17"])
+    named = Labels(store, lambda _: SETTINGS.model_copy(update={"classes": ("refund", "cancel")}), Silent())
+    receipt = delivered(named, {"id": "s0", "label": 0, "time": "1970-01-01T01:10:00+01:00"}, {"id": 17, "label": "cancel", "time": 4_500})
+    assert receipt.counts == {Fate.TAKEN: 2}
+    assert [(each.sample, each.truth, each.told) for each in store.judgements("chat")] == [
+        ("s0", "refund", 600.0),
+        ("17", "cancel", 4_500.0),
+    ]
+
+
+def test_a_time_that_is_none_is_named(labels: Labels, keep: Keep) -> None:
+    keep(["s0"])
+    receipt = delivered(labels, {"id": "s0", "label": "refund", "time": "yesterday"})
+    assert "expected RFC 3339" in receipt.named[0].message
 
 
 @pytest.mark.parametrize(
