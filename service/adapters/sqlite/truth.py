@@ -51,7 +51,7 @@ def judge(connection: Connection, monitor: int, truths: Truths) -> None:
     stands = _count(connection, monitor, "revision", 1) - 1
     if truths.revision is not None and truths.revision != stands:
         raise ConflictError(f"monitor {truths.monitor}: more became known meanwhile (revision {stands}, not {truths.revision}); read again")
-    places = dict(_of_samples(connection, "sample, number", monitor, [judgement.sample for judgement in truths.judgements]))
+    places: dict[str, int] = dict(_of_samples(connection, "sample, number", monitor, [judgement.sample for judgement in truths.judgements]))
     new = [judgement.sample for judgement in truths.judgements if judgement.sample not in places]
     last = _count(connection, monitor, "judged", len(new))
     places |= {sample: number for number, sample in enumerate(new, start=last - len(new) + 1)}
