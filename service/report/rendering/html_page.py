@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeGuard
 from urllib.parse import quote
 
 from service.records import Measured
@@ -16,6 +17,7 @@ from service.report.ranking import PAGES, Line, urgent
 from service.report.rendering import svg
 from service.report.rendering.prose import left_out, origin, pieces
 from service.report.rendering.written import interval, is_number, written
+from service.screens.drawing import SCALES
 
 _STYLE = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -132,7 +134,7 @@ def _figure(figure: Figure) -> str:
     value, beside = figure.value, ""
     if isinstance(value, Measured):
         shown = interval(value, figure.unit).strip(" ()")
-        beside = (f"<small>{escape(shown)}</small>" if shown else "") + _track(value, figure.unit)
+        beside = (f"<small>{escape(shown)}</small>" if shown else "") + (svg.track(value) if figure.unit is Unit.SHARE else "")
         value = value.estimate
     return f"<div><dt>{_safe(figure.name)}</dt><dd>{escape(written(value, figure.unit))}{beside}</dd></div>"
 
@@ -146,7 +148,8 @@ def _table(table: Table) -> str:
     title = _safe(table.title)
     right = [bool(table.rows) and all(is_number(row[at]) for row in table.rows) for at in range(len(table.columns))]
     heads = _heads(zip((column.name for column in table.columns), right, strict=True))
-    rows = "".join(f"<tr>{''.join(_cells(row, table, right))}</tr>" for row in table.rows)
+    top = _top(table)
+    rows = "".join(f"<tr>{''.join(_cells(row, table, right, top))}</tr>" for row in table.rows)
     more = f'<p class="more">{left_out(table.left_out)}</p>' if table.left_out else ""
     return _scroll(title, f"<table><caption>{title}</caption>{heads}<tbody>{rows}</tbody></table>") + more
 
@@ -157,24 +160,32 @@ def _heads(names: Iterable[tuple[str, bool]]) -> str:
     return f"<thead><tr>{cells}</tr></thead>"
 
 
-def _cells(row: Sequence[Cell], table: Table, right: Sequence[bool]) -> Iterator[str]:
+def _top(table: Table) -> float:
+    """The scale of a table's shares, one for all of its columns."""
+    units = [column.unit for column in table.columns]
+    highs = [cell.high for row in table.rows for cell, unit in zip(row, units, strict=True) if _has_track(cell, unit)]
+    return next((scale for scale in SCALES if max(highs, default=1.0) <= scale), 1.0)
+
+
+def _cells(row: Sequence[Cell], table: Table, right: Sequence[bool], top: float) -> Iterator[str]:
     for cell, column, number in zip(row, table.columns, right, strict=True):
-        yield f"<td{_number(number)}>{_cell(cell, column.unit)}</td>"
+        yield f"<td{_number(number)}>{_cell(cell, column.unit, top)}</td>"
 
 
 def _number(right: bool) -> str:
     return ' class="number"' if right else ""
 
 
-def _cell(cell: Cell, unit: Unit) -> str:
+def _has_track(cell: Cell, unit: Unit) -> TypeGuard[Measured]:
+    return isinstance(cell, Measured) and unit is Unit.SHARE
+
+
+def _cell(cell: Cell, unit: Unit, top: float) -> str:
     if not isinstance(cell, Measured):
         return escape(written(cell, unit))
+    drawn = svg.track(cell, top) if _has_track(cell, unit) else ""
     number = escape(written(cell.estimate, unit)).replace(" ", "&nbsp;")
-    return f'{number} <span class="interval">{escape(interval(cell, unit).strip())}</span>{_track(cell, unit)}'
-
-
-def _track(measured: Measured, unit: Unit) -> str:
-    return svg.track(measured) if unit is Unit.SHARE else ""
+    return f'{number} <span class="interval">{escape(interval(cell, unit).strip())}</span>{drawn}'
 
 
 def _missing(missing: Sequence[Missing]) -> str:

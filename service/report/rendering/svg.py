@@ -12,7 +12,7 @@ from service.report.rendering.written import written
 from service.screens.drawing import excerpt
 
 _MOST_BARS, _MOST_CELLS = 40, 24
-_NAME_LETTERS = 28
+_NAME_LETTERS = 36
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _DASHES = ("", "6 4", "2 3", "10 4 2 4")
 """Series differ in their strokes too, not by colour alone."""
@@ -32,9 +32,9 @@ def plot(drawn: Plot) -> str:
             return matrix(drawn)
 
 
-def track(measured: Measured) -> str:
-    """An estimate's interval on a line from 0 to 1, to stand beside its number; '' where it does not fit on one."""
-    low, middle, high = measured.low, measured.estimate, measured.high
+def track(measured: Measured, top: float = 1.0) -> str:
+    """An estimate's interval on a line from 0 to `top`, to stand beside its number; '' where it does not fit on one."""
+    low, middle, high = (value / top for value in (measured.low, measured.estimate, measured.high))
     if not 0 <= low <= middle <= high <= 1:
         return ""
     return (
