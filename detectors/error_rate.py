@@ -124,13 +124,15 @@ class ErrorRateTest:
             self.evidence = replace(self.evidence, alarm=False)
             return self.evidence
         block, threshold = np.array([labels, errors], np.float64), self._threshold(labels)
-        self._bet(labels, errors, threshold + _FULL)
+        self._bet(labels, errors)
+        surprise = self._surprise
+        self._log -= max(surprise - threshold - _FULL, 0.0) * _LN10
         self._seen = self._seen + block
         self._windows.push(_NONE, block, span=(time, time))
-        above = self._surprise > threshold
+        above = surprise > threshold
         if not above:  # what an alarm stands on teaches nothing of how it was before
             self._known = self._known + block
-        self._weigh(threshold, alarm=above and not self._latched, above=above)
+        self._weigh(min(surprise, threshold + _FULL), threshold, above=above, alarm=above and not self._latched)
         self._latched |= above
         return self.evidence
 
@@ -171,7 +173,7 @@ class ErrorRateTest:
         test._latched = bool(latched)
         test._windows.restore(state)
         if test._windows.panes:
-            test._weigh(threshold, alarm=False, above=bool(above))
+            test._weigh(test._surprise, threshold, above=bool(above), alarm=False)
         return test
 
     def _tune(self, run_length: float) -> None:
@@ -194,7 +196,7 @@ class ErrorRateTest:
     def _surprise(self) -> float:
         return float(np.logaddexp.reduce(self._log) - np.log(_RATES)) / _LN10
 
-    def _bet(self, labels: int, errors: int, most: float) -> None:
+    def _bet(self, labels: int, errors: int) -> None:
         """One step of the recursion; rates that no longer lie above the known one leave their share of the moments to the others."""
         n, k = self._known.tolist()
         n, k = n + 1.0, k + 0.5
@@ -205,28 +207,22 @@ class ErrorRateTest:
         chance = float(special.betaln(k + errors, n - k + labels - errors) - special.betaln(k, n - k))
         begun = np.logaddexp(self._log[-betting:], np.log(labels * _RATES / betting))
         self._log[-betting:] = begun + errors * wrong + (labels - errors) * right - chance
-        self._log -= max(self._surprise - most, 0.0) * _LN10
 
-    def _weigh(self, threshold: float, *, alarm: bool, above: bool) -> None:
+    def _weigh(self, surprise: float, threshold: float, *, above: bool, alarm: bool) -> None:
         windows = self._windows.exact
         before = self._reference + self._seen - windows
         self._at = int(_gain(windows, before).argmax())
         window, samples = windows[self._at].copy(), int(self._seen[0])
         measure = partial(_measured, window, before[self._at], scanned=samples)
-        self.evidence = Evidence(alarm, above, samples, self._surprise, threshold, int(window[0]), CHANNEL, measure)
+        self.evidence = Evidence(alarm, above, samples, surprise, threshold, int(window[0]), CHANNEL, measure)
 
 
 def _gain(windows: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[np.float64]:
     """(K,) log likelihood that two rates gain over one, of (K, 2) labels and errors each; negative where errors went down."""
-    risen = windows[:, 1] * before[:, 0] >= before[:, 1] * windows[:, 0]
-    return np.where(risen, 1.0, -1.0) * (_fit(windows) + _fit(before) - _fit(windows + before))
-
-
-def _fit(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(K,) log likelihood of (K, 2) labels and errors at their own rate."""
-    labels, errors = counts.T
-    parts = special.xlogy(errors, errors) + special.xlogy(labels - errors, labels - errors) - special.xlogy(labels, labels)
-    return np.asarray(parts, np.float64)
+    labels, errors = np.stack([windows, before, windows + before]).T.swapaxes(1, 2)
+    fits = special.xlogy(errors, errors) + special.xlogy(labels - errors, labels - errors) - special.xlogy(labels, labels)
+    gain, risen = fits[0] + fits[1] - fits[2], errors[0] * labels[1] >= errors[1] * labels[0]
+    return np.asarray(np.where(risen, gain, -gain), np.float64)
 
 
 def _measured(window: NDArray[np.float64], before: NDArray[np.float64], *, scanned: int) -> tuple[Effect, str]:
