@@ -14,6 +14,7 @@ from service.access import Access
 from service.actions import Actions
 from service.declarations import Declared
 from service.errors import NotFoundError
+from service.explaining.samples import Samples
 from service.health import Condition, Heartbeats
 from service.ingest import Ingest
 from service.ports import Store
@@ -70,6 +71,7 @@ class Service(Probes):
     actions: Actions
     declaring: Declaring
     reporting: Reporting
+    samples: Samples
     labels: Labels
     accept: Callable[[str, Mapping[str, Any]], MonitorSettings]
     """A monitor's settings from a document that came by API; ConfigurationError names what is wrong with it."""

@@ -20,6 +20,7 @@ from service.deciding import decide_here
 from service.declarations import Declarations, Declared
 from service.decoding.options import SampleOptions
 from service.errors import ArtefactError, ConfigurationError, RefusedError, UnavailableError
+from service.explaining.samples import Samples
 from service.health import Condition
 from service.leading import Leading
 from service.observe import Observer, Silent
@@ -57,6 +58,7 @@ class Installation:
         self.standing = Standing(store, self.references, self.effective)
         self.reports = Kept(settings.directory, keep=settings.report.keep)
         self.load = Once(load_embedder, keep=1)
+        self.samples = Samples(self.material, self.embedder)
         self.refresher = Refresher(store, self.references, self.data_sets, self, models=settings.directory / "models")
         self._allotment = Allotment(store, lambda: self.settings)
         self._pool_rows = pool_rows

@@ -174,6 +174,7 @@ class Assembly:
             accept=lambda monitor, document: accepted(installation.settings, monitor, document),
             backfills=lambda monitor: Backfills(installation.settings.directory).of(monitor, now=time.time()),
             reporting=self._reporting,
+            samples=installation.samples,
             labels=Labels(installation.store, installation.effective, self.metrics, max_items=limits.max_items),
             budget=self.settings.budget,
         )

@@ -1,4 +1,4 @@
-"""`alarm`, `explain` and `candidates`: what drifted, what shows it, what to annotate, and what people say about it."""
+"""`alarm` and `candidates`: what drifted, what shows it, what to annotate, and what people say about it."""
 
 from __future__ import annotations
 
@@ -63,17 +63,6 @@ def verdict(
     """Say what the alarm turned out to be: `false` and `seasonal` close an open one and hold its like back for a while; of a resolved one
     it is kept for the ledger."""
     _act(config, as_json, lambda acts: acts.verdict(alarm, verdict, actor=actor(), note=note, now=time.time()))
-
-
-@app.command(epilog=example("driftgate explain 5b0d6c1f"))
-def explain(alarm: AlarmId, config: Config = CONFIG, as_json: AsJson = False) -> None:
-    """Show an alarm in full: how far, which clusters moved, which samples show it, what was done about it."""
-    with installed(config) as installation:
-        found = installation.store.get(Alarm, alarm)
-    if as_json:
-        emit(view(found))
-    else:
-        show(screens.alarm_explanation(found))
 
 
 @app.command(epilog=example("driftgate candidates --monitor support-chat --json"))

@@ -18,6 +18,7 @@ from service.cli.configuration import group as config
 from service.cli.dataset import app as dataset
 from service.cli.demo import app as demo
 from service.cli.doctor import app as doctor
+from service.cli.explain import app as explain
 from service.cli.fleet import app as fleet
 from service.cli.ledger import app as ledger
 from service.cli.letters import dead, outbox
@@ -43,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for commands in (demo, beginning, serve, replay, backtest, compare, status, alarms, ledger, fleet, report, verification, doctor):
+for commands in (demo, beginning, serve, replay, backtest, compare, status, alarms, explain, ledger, fleet, report, verification, doctor):
     app.add_typer(commands)
 app.add_typer(reference, name="reference", help="Versions of what the model is known to be good on.")
 app.add_typer(dataset, name="dataset", help="Versioned sets of samples: train, golden, challenge, pool.")

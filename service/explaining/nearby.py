@@ -87,12 +87,12 @@ def taught(
     what = "influential training samples"
     if given is None or embedded.logits is None or train.logits is None:
         return Missing(what, "they are told from logits, and the model gives none", "export it with an output `logits`")
-    place = {name: i for i, name in enumerate(train.classes)}
-    known = [i for i, sample in enumerate(train.samples) if sample.label in place and i != own]
+    place, said = {name: i for i, name in enumerate(train.classes)}, [row.sample.label for row in train.rows]
+    known = [i for i, label in enumerate(said) if label in place and i != own]
     if len(place) != embedded.logits.shape[1] or len(known) < 2:
         why = f"of version {train.version}'s rows {len(known):,} have a label that the model's `classes` name"
         return Missing(what, why, "declare `classes` in the order of the logits, and add the training set again")
-    labels = np.array([place[str(train.samples[i].label)] for i in known])
+    labels = np.array([place[str(said[i])] for i in known])
     layer = LastLayer.fit(train.embeddings[known], labels, _softmax(train.logits[known]))
     nats = layer.on(embedded.embedding[0], _softmax(embedded.logits)[0], label=given)
     order = np.argsort(-nats, kind="stable")
@@ -107,7 +107,7 @@ def text_of(payload: Payload) -> str:
 
 
 def _taught(train: DataSet, at: int, nats: float) -> Taught:
-    sample = train.samples[at]
+    sample = train.rows[at].sample
     return Taught(sample.id, text_of(sample.payload)[:_CUT], sample.label, nats)
 
 

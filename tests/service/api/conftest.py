@@ -23,6 +23,7 @@ from service.datasets import DataSets
 from service.declarations import Declarations
 from service.decoding import envelope
 from service.errors import ConflictError, NotFoundError
+from service.explaining.samples import Samples
 from service.health import Heartbeats
 from service.ingest import Ingest
 from service.metrics import Metrics, StoreFigures
@@ -160,7 +161,8 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
         registry = CollectorRegistry()
         metrics = Metrics(registry, names, version="1.2.3")
         registry.register(StoreFigures(store, lambda: names, clock=lambda: NOW, backlog=lambda: (log.backlog, 0)))
-        checks = {"vectors": VectorEmbedder(DIMENSION, normalize=False).check}
+        embedder = VectorEmbedder(DIMENSION, normalize=False)
+        checks = {"vectors": embedder.check}
         ingest = Ingest(log, MONITORS, checks.get, observer=metrics, max_items=max_items)
         references, declarations = References(tmp_path), Declarations(store, tmp_path, clock=lambda: NOW)
         declarations.publish(MONITORS, "driftgate.yaml")
@@ -172,7 +174,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
         reporting = Reporting(gather, Kept(tmp_path, keep=2))
         service = Service(
             ingest=ingest, store=store, standing=standing, actions=StoreActions(store), access=access, registry=registry,
-            declaring=declarations, reporting=reporting,
+            declaring=declarations, reporting=reporting, samples=Samples(gather, lambda _: embedder),
             labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
             accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},
