@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from service.records import Measured
-from service.screens.drawing import NONE, columns, count, cut, excerpt, interval, level_bar, span
+from service.records import Alarm, Confusion, Measured
+from service.screens.drawing import NONE, columns, count, cut, excerpt, interval, level_bar, percent, points, span
 
 Figures = Mapping[str, Any]
 
@@ -41,6 +41,27 @@ def truth_screen(monitor: str, figures: Figures | None) -> RenderableType:
     if figures is None:
         return Text(f"monitor {monitor}: no label has come yet; `driftgate truth add --monitor {monitor} --input FILE` takes some")
     return Group(Text(excerpt(monitor), "bold"), Text(errors_line(figures)), _streams(figures["streams"]))
+
+
+def answers_changed(alarm: Alarm) -> list[RenderableType]:
+    """What an alarm of changed answers shows besides its effect: how late its labels came, and which classes are taken for which."""
+    parts: list[RenderableType] = []
+    if alarm.label_delay is not None:
+        delay = alarm.label_delay
+        parts.append(Text(f"labels came after {span(delay.estimate)}, eight of ten within {span(delay.low)} to {span(delay.high)}"))
+    if alarm.confusions:
+        parts.append(confusion_table(alarm.confusions))
+    return parts
+
+
+def confusion_table(confusions: Sequence[Confusion]) -> Table:
+    """Shares of all labels."""
+    table = columns("truth", "taken for", "before", "now", "points", right=("before", "now", "points"))
+    for each in confusions:
+        change = f"{points(each.change.estimate)} ({points(each.change.low)} to {points(each.change.high)})"
+        figures = (percent(each.before_share), percent(each.window_share), change)
+        table.add_row(Text(excerpt(each.truth, 60)), Text(excerpt(each.answer, 60)), *figures)
+    return table
 
 
 def errors_line(figures: Figures) -> str:
