@@ -31,15 +31,15 @@ def packed(truths: Truths) -> Mapping[str, Any]:
 def find_answers(server: Server, monitor: str, samples: Collection[str]) -> Mapping[str, Answer]:
     """What the model answered to these samples."""
     found = server.run("answers", {"monitor": monitor}) if samples else []
-    return answers.find((body[_ROWS.size :] for _, body in reversed(found)), samples)
+    return answers.find((body[_ROWS.size :] for _, body in found), samples)
 
 
 def merge(server: Server) -> None:
-    """Small blocks, and what follows them, become larger ones."""
+    """The newest blocks, which are small, become larger ones."""
     for name in server.ask("SMEMBERS", server.key("answering")):
         monitor = name.decode()
         found = server.run("answers", {"monitor": monitor, "below": answers.SMALL})
-        blocks = [(number, _ROWS.unpack_from(body)[0], body[_ROWS.size :]) for number, body in found]
+        blocks = [(number, _ROWS.unpack_from(body)[0], body[_ROWS.size :]) for number, body in reversed(found)]
         for run in answers.runs(blocks):
             numbers, rows = [number for number, _, _ in run], sum(rows for _, rows, _ in run)
             body = answers.joined([body for _, _, body in run])
