@@ -6,8 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from service.api.alarm_views import Alarms, AlarmView
 from service.api.context import Limit, Served
-from service.api.schemas import Act, Alarms, AlarmView, Problem, VerdictAct
+from service.api.schemas import Act, Problem, VerdictAct
 from service.records import Alarm, AlarmState
 
 router = APIRouter(prefix="/v1/alarms", tags=["alarms"], responses={404: {"model": Problem}})

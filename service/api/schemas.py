@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from service.records import AlarmState, BatchState, CycleState, Family, Regime, Severity, Verdict
+from service.records import BatchState, CycleState, Verdict
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 
@@ -182,78 +182,6 @@ class MeasuredView(View):
     estimate: float
     low: float
     high: float
-
-
-class ExemplarView(View):
-    """A sample that shows what moved."""
-
-    id: str
-    text: str
-    novelty: float
-
-
-class ClusterView(View):
-    """How a cluster's share of the traffic moved."""
-
-    cluster: str
-    reference_share: float
-    window_share: float
-    exemplars: tuple[ExemplarView, ...]
-
-
-class FindingView(View):
-    """How the window's samples arrived, which may be what the alarm comes from."""
-
-    what: str
-    share: float
-    expected: float
-    advice: str
-
-
-class AccuracyView(View):
-    """How often the model is right, told from its confidence without labels."""
-
-    window: MeasuredView = Field(description="Holds as long as a confidence goes on meaning what it meant in the reference.")
-    reference: MeasuredView = Field(description="Of the labelled reference rows, counted.")
-    slope: MeasuredView = Field(description="Of the calibration: below 1 the model is over-confident.")
-    intercept: MeasuredView
-
-
-class AlarmView(View):
-    """An episode of drift."""
-
-    id: str
-    monitor: str
-    segment: str
-    family: Family
-    reference_version: int
-    kind: str
-    severity: Severity
-    state: AlarmState
-    at_sample: int
-    opened: Time
-    window_samples: int
-    window_start: Time
-    effect: MeasuredView = Field(description="Equivalent share of new content; above 1: farther than if all of the traffic were.")
-    novel_share: MeasuredView
-    channel: str = Field(description="That surprised most.")
-    effect_channel: str = Field(description="That `effect` is measured in.")
-    accuracy: AccuracyView | None
-    run_length: float | None = Field(description="Samples until a false alarm, as the stream was tuned when the episode opened.")
-    regime: Regime = Field(description="`advisory` and `shadow` alarms are outside the budget of false alarms.")
-    quiet: bool = Field(description="Nobody was notified, and no refresh cycle opens.")
-    exemplars: tuple[ExemplarView, ...]
-    clusters: tuple[ClusterView, ...]
-    findings: tuple[FindingView, ...]
-    verdict: Verdict | None
-    history: tuple[StepView, ...]
-    version: int
-
-
-class Alarms(View):
-    """Newest first."""
-
-    alarms: tuple[AlarmView, ...]
 
 
 class CandidateView(View):

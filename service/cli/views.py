@@ -12,14 +12,14 @@ Shown: TypeAlias = Alarm | AnnotationBatch | Backfill | Candidate | DeadLetter |
 
 def view(record: Shown) -> dict[str, Any]:
     """One record."""
-    from service.api import backfills, dead_letters, schemas  # noqa: PLC0415 - loads the web framework
+    from service.api import alarm_views, backfills, dead_letters, schemas  # noqa: PLC0415 - loads the web framework
 
     if isinstance(record, Backfill):
         return backfills.view(record).model_dump(mode="json")
     if isinstance(record, DeadLetter):
         return dead_letters.view(record).model_dump(mode="json")
     kinds: dict[type[Shown], type[schemas.View]] = {
-        Alarm: schemas.AlarmView,
+        Alarm: alarm_views.AlarmView,
         AnnotationBatch: schemas.BatchView,
         Candidate: schemas.CandidateView,
         OutboxItem: schemas.OutboxView,

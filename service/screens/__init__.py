@@ -15,11 +15,8 @@ from service.records import (
     Accuracy,
     Alarm,
     Candidate,
-    ClusterChange,
     CycleState,
-    Exemplar,
     Family,
-    Finding,
     Measured,
     RefreshCycle,
     Regime,
@@ -40,6 +37,7 @@ from service.screens.drawing import (
     span,
     word,
 )
+from service.screens.evidence import evidence
 from service.screens.feed import feed_lines
 from service.screens.offsets import trouble
 from service.screens.truth import errors_line
@@ -79,12 +77,8 @@ def alarm_explanation(alarm: Alarm, *, candidates: Sequence[Candidate] = ()) -> 
     parts: list[RenderableType] = [_title(f"alarm {alarm.id}"), _headline(alarm)]
     if alarm.family is not Family.FEED:  # of what was not seen there is nothing to measure
         parts.append(_measured(alarm))
-    if alarm.clusters:
-        parts += [_title("what moved: shares of the traffic"), cluster_table(alarm.clusters)]
-    if alarm.findings:
-        parts += [_title("is it us? how the samples arrived"), finding_table(alarm.findings)]
-    if alarm.exemplars:
-        parts += [_title("samples that show it"), exemplar_table(alarm.exemplars)]
+    for name, part in evidence(alarm):
+        parts += [_title(name), part]
     if candidates:
         parts += [_title("candidates for annotation"), candidate_table(candidates, limit=10)]
     return Group(*parts, _title("history"), step_list(alarm.history))
@@ -131,34 +125,6 @@ def accuracy_line(accuracy: Accuracy) -> str:
 
 def _plain(measured: Measured) -> str:
     return f"{measured.estimate:.2f} ({measured.low:.2f} to {measured.high:.2f})"
-
-
-def cluster_table(clusters: Sequence[ClusterChange], *, limit: int = 8) -> Table:
-    """Clusters that grew (▲) or shrank (▼), with their shares before and now."""
-    table = columns("", "cluster", "before", "now", "points", "for example", right=("before", "now", "points"))
-    for change in clusters[:limit]:
-        moved = change.window_share - change.reference_share
-        sign = "▲" if moved > 0 else "▼" if moved < 0 else "="
-        figures = (percent(change.reference_share), percent(change.window_share), points(moved))
-        shown = excerpt(change.exemplars[0].text or change.exemplars[0].id, 60) if change.exemplars else NONE
-        table.add_row(sign, Text(excerpt(change.cluster, 60)), *figures, Text(shown))
-    return cut(table, limit, len(clusters))
-
-
-def finding_table(findings: Sequence[Finding]) -> Table:
-    """What may be ours, with what to do."""
-    table = columns("finding", "of the window", "expected", "what to do", right=("of the window", "expected"))
-    for finding in findings:
-        table.add_row(Text(excerpt(finding.what, 40)), percent(finding.share), percent(finding.expected), Text(finding.advice))
-    return table
-
-
-def exemplar_table(exemplars: Sequence[Exemplar], *, limit: int = 8) -> Table:
-    """Samples with their novelty: the percentile among the reference's own."""
-    table = columns("novelty", "sample", "text", right=("novelty",))
-    for exemplar in exemplars[:limit]:
-        table.add_row(percent(exemplar.novelty), Text(excerpt(exemplar.id, 40)), Text(excerpt(exemplar.text) or NONE))
-    return cut(table, limit, len(exemplars))
 
 
 def step_list(history: Sequence[Step]) -> RenderableType:

@@ -26,11 +26,11 @@ from service.screens import (
     alarm_explanation,
     alarm_list,
     candidate_table,
-    cluster_table,
     cycle_timeline,
     status_screen,
     verification_table,
 )
+from service.screens.evidence import cluster_table
 
 NOON = 1_767_268_800.0
 LONG = "customer=" + "x" * 120
