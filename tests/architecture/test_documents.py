@@ -26,7 +26,10 @@ from service.settings import Settings, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-METRICS_ARE_NAMED_IN = [ROOT / "deploy/prometheus/driftgate.rules.yml", ROOT / "docs/operating.md", ROOT / "docs/production.md"]
+METRICS_ARE_NAMED_IN = [
+    ROOT / "deploy/prometheus/driftgate.rules.yml",
+    *(ROOT / f"docs/{page}.md" for page in ("operating", "production", "truth")),
+]
 
 
 def test_configuration_page_is_rendered_from_the_settings() -> None:
