@@ -42,7 +42,7 @@ _WITNESSES, _LEAST_AROUND, _MOST_TIMES = 2, 10, 5
 """Rows of the set that must be near; rows of the traffic that a neighbourhood holds at least; how many times as many rows of the set
 as of the traffic are looked at: more tell hardly more."""
 
-_STRETCHES, _RESAMPLES, _Z = 100, 400, 1.96
+_STRETCHES, _RESAMPLES, _Z = 50, 400, 1.96
 _TAILS = (0.985, 0.015)
 """Of the resampled shares: by simulation intervals between these hold the true share in 95 of 100 runs; rows near a limit move together."""
 _MEAN_OF, _MOST_OWN, _LEAST_OWN = 5, 1_000, 20
@@ -110,13 +110,13 @@ def coverage(
     ----------
     rows : a sample of the traffic; its copies count in the shares, but make no place denser.
     in_order : rows stand in order of time, so that neighbours in it may be one session: a row's mass is told by rows outside its own
-        hundredth of the timeline, and the interval resamples hundredths.
+        fiftieth of the timeline, and the interval resamples fiftieths.
 
     Returns
     -------
     Coverage. Its share is that of the rows; the interval is about traffic without end that the rows are a sample of, and about this
-    set as it is. It is the pivot of a bootstrap over stretches of rows, which draws the traffic that masses are told by anew as well,
-    and at least as wide as Wilson's. Costs O(n (n + m) d) in matrix products; memory O(n).
+    set as it is. It is the pivot, on the arcsine's scale, of a bootstrap over stretches of rows, which draws the traffic that masses
+    are told by anew as well, and at least as wide as Wilson's. Costs O(n (n + m) d) in matrix products; memory O(n).
 
     References
     ----------
@@ -235,7 +235,7 @@ def first_of_copies(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _stretches(n: int, in_order: bool, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(n,) which of at most a hundred equal parts each row is in."""
+    """(n,) which of at most fifty equal parts each row is in."""
     parts = np.arange(n) * min(_STRETCHES, n // 3) // n
     return parts if in_order else rng.permutation(parts)
 
@@ -271,7 +271,8 @@ def _share(
     mass = (nearer @ drawn.astype(np.float32)) / np.maximum(there @ drawn, 1.0)[stretch]
     weights = drawn[stretch]
     resampled = (weights * (mass < limit)).sum(0) / weights.sum(0)
-    low, high = 2 * estimate - np.quantile(resampled, _TAILS)
+    turned = 2 * np.arcsin(np.sqrt(estimate)) - np.arcsin(np.sqrt(np.quantile(resampled, _TAILS)))
+    low, high = np.square(np.sin(np.clip(turned, 0.0, np.pi / 2)))
     wilson = proportion_interval(np.array(estimate), len(covered), _Z)
     return Share(estimate, max(0.0, min(float(low), float(wilson[0]))), min(1.0, max(float(high), float(wilson[1]))))
 
