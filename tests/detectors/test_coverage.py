@@ -46,7 +46,7 @@ def test_topic_left_out_is_the_first_clump_and_all_that_lacks() -> None:
 
 def test_topic_the_set_has_too_much_of_takes_nothing_away() -> None:
     crowded = np.concatenate([draw(400, 2), draw(400, 3, slice(0, 1))])
-    assert coverage(draw(500, 1), crowded, rng=seeded()).share.high == 1.0
+    assert coverage(draw(500, 1), crowded, rng=seeded()).share.estimate > 0.93
 
 
 def test_retries_make_no_place_denser() -> None:
