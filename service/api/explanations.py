@@ -41,6 +41,7 @@ class ModelAnswerView(View):
 
     given: str = Field(description="When the sample came.")
     now: str = Field(description="By the model in force.")
+    explained: str = Field(description="Whose logit is explained: the one given, where the model in force has such a class.")
     confidence: Figure
 
 
@@ -51,6 +52,13 @@ class NoveltyView(View):
     train: Figure = Field(description="By the five nearest training rows, exactly.")
     stream: Figure = Field(description="By the prototypes that the stream goes by.")
     residual: Figure = Field(description="By what the reference's leading directions leave of it.")
+
+
+class PlacedView(View):
+    """Among the reference's clusters."""
+
+    cluster: str = Field(description="That it falls into; `novel`: none.")
+    nearest: str
 
 
 class NearView(View):
@@ -119,8 +127,7 @@ class SampleExplanationView(View):
     answer: ModelAnswerView
     reference_version: int | None
     novelty: NoveltyView | None
-    cluster: str = Field(description="The reference cluster that it falls into; `novel`: none.")
-    nearest_cluster: str
+    placed: PlacedView
     near: Mapping[str, tuple[NearView, ...]] = Field(description="`reference` and `train`: the nearest of their rows.")
     supporting: tuple[TaughtView, ...]
     opposing: tuple[TaughtView, ...]

@@ -7,19 +7,17 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
-from detectors.clustering import nearest
-from detectors.coverage import Reach, remoteness
 from detectors.neighbours import Neighbours
 from service.datasets import DataSet
 from service.errors import BacklogFullError, EmbedderError, InputError
-from service.explaining.alarms import NOVEL
 from service.explaining.finding import Found, find
-from service.explaining.nearby import Near, Rows, Taught, taught, text_of
+from service.explaining.nearby import Near, Novelty, Placed, Rows, Taught, by_stream, placed, taught, text_of
 from service.explaining.occluding import Attribution, Probe, attribute, attribute_embedding
 from service.ports import Embedded, Embedder
 from service.records import Payload, Sample
@@ -34,20 +32,6 @@ _KINDS = {"text": "text", "image": "image", "tensor": "vector", "none": "vector"
 
 
 @dataclass(frozen=True, slots=True)
-class Novelty:
-    """How strange the sample is: percentiles, 0 to 1, NaN where not known."""
-
-    reference: float
-    """Of its mean distance to the five nearest reference rows, exactly, among theirs to each other."""
-    train: float
-    """The same of the training set."""
-    stream: float
-    """Of its distance to the prototypes that the stream goes by."""
-    residual: float
-    """Of what the reference's leading directions leave of it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """What the model said; '' where that is not known."""
 
@@ -55,6 +39,8 @@ class Answer:
     """When the sample came."""
     now: str
     """By the model in force."""
+    explained: str
+    """Whose logit is explained: the one given, where the model in force has such a class."""
     confidence: float
     """Of the answer given, without one of the answer now; NaN where it is not known."""
 
@@ -76,9 +62,7 @@ class SampleExplanation:
     answer: Answer
     reference_version: int | None
     novelty: Novelty | None
-    cluster: str
-    """The reference cluster that it falls into, `novel` for none."""
-    nearest_cluster: str
+    placed: Placed
     near: Mapping[str, tuple[Near, ...]]
     """`reference` and `train` → the nearest of their rows."""
     supporting: tuple[Taught, ...]
@@ -133,12 +117,11 @@ class _Explaining:
         near = {side: self._shown(side) for side in ("reference", "train")}
         supporting, opposing = self._taught()
         attribution = self._attribution()
-        cluster, nearest_cluster = self._cluster()
         return SampleExplanation(
             monitor=sample.monitor, id=sample.id, place=self.found.place, kind=_KINDS[self.material.settings.embedder.input],
             text=text_of(sample.payload)[:_TEXT], time=sample.time, segments=sample.segments, label=self.label, answer=self.answer,
-            reference_version=reference.version if reference else None, novelty=self._novelty(), cluster=cluster,
-            nearest_cluster=nearest_cluster, near=near, supporting=supporting, opposing=opposing, attribution=attribution,
+            reference_version=reference.version if reference else None, novelty=self._novelty(), placed=self.placed, near=near,
+            supporting=supporting, opposing=opposing, attribution=attribution,
             missing=tuple(dict.fromkeys(self.missing)),
         )  # fmt: skip
 
@@ -167,35 +150,44 @@ class _Explaining:
         return embedder
 
     @cached_property
-    def embedded(self) -> Embedded | None:
-        """As the model sees it now; without its payload the embedding that was kept, where it is of this model."""
-        if self.embedder is not None:
-            try:
-                self.embedder.check(self.found.sample.payload)
-                return self.embedder.embed([self.found.sample.payload])
-            except InputError as error:
-                self._without("the model's answer", str(error), "explain a mended copy with --input FILE")
-        if self.found.embedding is not None:
-            return Embedded(self.found.embedding[None])
-        why = "its payload is not at hand, and the embedding that was kept is of another reference than the one in force"
-        self._without("neighbours and novelty", why, "explain it from a file with --input FILE")
-        return None
+    def seen(self) -> Embedded | None:
+        """As the model sees it now."""
+        if self.embedder is None:
+            return None
+        try:
+            self.embedder.check(self.found.sample.payload)
+            return self.embedder.embed([self.found.sample.payload])
+        except InputError as error:
+            self._without("the model's answer", str(error), "explain a mended copy with --input FILE")
+            return None
+
+    @cached_property
+    def vector(self) -> NDArray[np.float32] | None:
+        """(d,) its embedding: without its payload the one that was kept, where it is of the model in force."""
+        if self.seen is not None:
+            return np.asarray(self.seen.embedding[0], np.float32)
+        if self.found.embedding is None:
+            why = "its payload is not at hand, and the embedding that was kept is of another reference than the one in force"
+            self._without("neighbours and novelty", why, "explain it from a file with --input FILE")
+        return self.found.embedding
 
     @cached_property
     def answer(self) -> Answer:
         """Then and now."""
         output, classes = self.found.sample.output, self.material.settings.classes
-        logits = None if self.embedded is None or self.embedded.logits is None else self.embedded.logits[0]
-        return Answer(answer(output, None, classes), answer(None, logits, classes), sureness(output, logits))
+        logits = None if self.seen is None or self.seen.logits is None else self.seen.logits[0]
+        named = "" if self.given is None else classes[self.given] if self.given < len(classes) else f"class {self.given}"
+        return Answer(answer(output, None, classes), answer(None, logits, classes), named, sureness(output, logits))
 
     @cached_property
     def given(self) -> int | None:
-        """The number of the class that is explained: the answer given, or else the one now; None without logits."""
-        if self.embedded is None or self.embedded.logits is None:
+        """The number of the class that is explained; None without logits."""
+        if self.seen is None or self.seen.logits is None:
             return None
-        classes = self.material.settings.classes
-        named = self.answer.given in classes and len(classes) == self.embedded.logits.shape[1]
-        return classes.index(self.answer.given) if named else int(self.embedded.logits[0].argmax())
+        output, classes = self.found.sample.output, self.material.settings.classes
+        said = answer(output, None, classes)
+        named = said in classes and len(classes) == self.seen.logits.shape[1]
+        return classes.index(said) if named else int(self.seen.logits[0].argmax())
 
     @cached_property
     def label(self) -> str | None:
@@ -206,106 +198,87 @@ class _Explaining:
     # --- what it is near --------------------------------------------------------------------------------------------
 
     @cached_property
-    def _rows(self) -> Mapping[Side, Rows | None]:
+    def placed(self) -> Placed:
+        """Among the reference's clusters."""
+        return Placed() if self.reference is None or self.vector is None else placed(self.vector, self.reference)
+
+    @cached_property
+    def _train(self) -> DataSet | None:
+        """The newest, where it is of the model in force."""
         train = self.material.data_set("train")
         if isinstance(train, Missing):
             self.missing.append(train)
+            return None
+        if self.embedder is not None and train.manifest["fingerprint"] != self.embedder.fingerprint:
+            why = f"version {train.version} was embedded by another model than the one in force"
+            self._without("train set", why, "add it again: driftgate dataset add --role train")
+            return None
+        return train
+
+    @cached_property
+    def _rows(self) -> Mapping[Side, Rows]:
         if self.reference is None:
             self._without("reference", "there is none", "driftgate reference build")
-        kept: dict[Side, Reference | DataSet | Missing | None] = {"reference": self.reference, "train": train}
-        place, at = self.found.row or ("production", None)
-        return {s: None if k is None or isinstance(k, Missing) else Rows.of(k, at if s == place else None) for s, k in kept.items()}
+        kept: dict[Side, Reference | DataSet | None] = {"reference": self.reference, "train": self._train}
+        return {side: Rows.of(rows, self._own(side)) for side, rows in kept.items() if rows is not None}
 
     @cached_property
-    def _nearest(self) -> Mapping[Side, Neighbours | None]:
-        if self.embedded is None:
-            return dict.fromkeys(self._rows)
-        vector = self.embedded.embedding[0]
-        return {side: None if rows is None else rows.nearest(vector) for side, rows in self._rows.items()}
+    def _nearest(self) -> Mapping[Side, Neighbours]:
+        if self.vector is None:
+            return {}
+        found = {side: rows.nearest(self.vector) for side, rows in self._rows.items()}
+        return {side: near for side, near in found.items() if near is not None}
+
+    def _own(self, side: Side) -> int | None:
+        """Which of the side's rows the sample is itself."""
+        return self.found.row[1] if self.found.row is not None and self.found.row[0] == side else None
 
     def _shown(self, side: Side) -> tuple[Near, ...]:
-        rows, found = self._rows[side], self._nearest[side]
-        return rows.shown(found, self.label or self.answer.given or self.answer.now) if rows and found else ()
+        held = self.label or self.answer.given or self.answer.now
+        return self._rows[side].shown(self._nearest[side], held) if side in self._nearest else ()
 
     def _novelty(self) -> Novelty | None:
-        if self.embedded is None:
+        if self.vector is None:
             return None
-        reference, train = self._percentile("reference"), self._percentile("train")
-        if self.reference is None:
-            return Novelty(reference, train, math.nan, math.nan)
-        described = self.reference.summarizer.describe(self.embedded.embedding)
-        residual = described.scalars[0, self.reference.summarizer.scalar_names.index("residual")]
-        return Novelty(reference, train, float(described.novelty[0]), float(-np.expm1(-residual)))
-
-    def _percentile(self, side: Side) -> float:
-        rows, found = self._rows[side], self._nearest[side]
-        if rows is None or found is None or self.embedded is None:
-            return math.nan
-        try:
-            reach = Reach.of(rows.embeddings, rng=np.random.default_rng(0))
-        except ValueError:  # too few rows, or all copies of each other
-            return math.nan
-        return float(reach.percentiles(remoteness(found))[0])
-
-    def _cluster(self) -> tuple[str, str]:
-        """The cluster that it falls into, and the nearest."""
-        if self.reference is None or self.embedded is None:
-            return "", ""
-        names = (*self.reference.cluster_names, NOVEL)
-        return names[self.reference.summarizer.describe(self.embedded.embedding).cluster[0]], names[self._nearest_cluster]
-
-    @cached_property
-    def _nearest_cluster(self) -> int:
-        if self.reference is None or self.embedded is None:
-            return 0
-        summarizer = self.reference.summarizer
-        _, at = nearest(self.embedded.embedding - summarizer.centre, summarizer.prototypes - summarizer.centre)
-        return int(summarizer.prototype_cluster[at[0]])
+        exact = {side: self._rows[side].percentile(self.vector, near) for side, near in self._nearest.items()}
+        stream, residual = (math.nan, math.nan) if self.reference is None else by_stream(self.vector, self.reference)
+        return Novelty(exact.get("reference", math.nan), exact.get("train", math.nan), stream, residual)
 
     # --- what the answer comes from ---------------------------------------------------------------------------------
 
     def _taught(self) -> tuple[tuple[Taught, ...], tuple[Taught, ...]]:
-        train = self.material.data_set("train")
-        if isinstance(train, Missing) or self.embedded is None or self.embedder is None:
+        if self._train is None or self.seen is None:
             return (), ()  # what they lack has been said
-        place, at = self.found.row or ("production", None)
-        found = taught(train, self.embedded, self.given, at if place == "train" else None)
+        found = taught(self._train, self.seen, self.given, self._own("train"))
         if isinstance(found, Missing):
             self.missing.append(found)
             return (), ()
         return found
 
     def _attribution(self) -> Attribution | None:
-        if self.embedder is None or self.embedded is None:
+        if self.embedder is None or self.seen is None:
             return None
         summarizer = None if self.reference is None else self.reference.summarizer
         if self.material.settings.embedder.input == "none" and summarizer is not None:
-            return attribute_embedding(self.embedded.embedding[0], summarizer)
+            return attribute_embedding(self.seen.embedding[0], summarizer)
         if self.given is None and summarizer is None:
-            self._without(
-                "what it stands on", "the model gives no logits, and there is no reference to be near", "driftgate reference build"
-            )
+            why = "the model gives no logits, and there is no reference to be near"
+            self._without("what it stands on", why, "driftgate reference build")
             return None
-        probe = Probe(self.given, summarizer, self._nearest_cluster)
-        step = "leaving parts out"
+        probe, payload = Probe(self.given, summarizer, self.placed.number), self.found.sample.payload
+        progress = partial(self.material.progress, "leaving parts out")
         try:
-            return attribute(
-                self.found.sample.payload,
-                self.embedder,
-                probe,
-                fill=self._fill(),
-                progress=lambda done: self.material.progress(step, done),
-            )
+            return attribute(payload, self.embedder, probe, fill=self._fill(), progress=progress)
         except InputError as error:
             self._without("what it stands on", str(error), "")
             return None
 
     def _fill(self) -> Payload | None:
         """What stands for coordinates that are left out: the mean of the training set's, where they are of one shape."""
-        payload, train = self.found.sample.payload, self.material.data_set("train")
-        if isinstance(payload, str | bytes) or isinstance(train, Missing):
+        payload = self.found.sample.payload
+        if isinstance(payload, str | bytes) or self._train is None:
             return None
-        alike = (s.payload for s in train.samples if isinstance(s.payload, np.ndarray) and s.payload.size == payload.size)
+        alike = (s.payload for s in self._train.samples if isinstance(s.payload, np.ndarray) and s.payload.size == payload.size)
         total, count = np.zeros(payload.size), 0
         for tensor in islice(alike, _MOST_AVERAGED):
             total, count = total + tensor.ravel(), count + 1

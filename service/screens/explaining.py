@@ -56,9 +56,9 @@ def _headline(document: Document) -> Text:
     changed = f", now {excerpt(answer['now'], 60)}" if answer["given"] and answer["now"] not in {"", answer["given"]} else ""
     label = f"; label {excerpt(document['label'], 60)}" if document["label"] else ""
     lines = [f"found in {where}", f"the model's answer: {said}{sure}{changed}{label}"]
-    if document["cluster"]:
-        near = "" if document["cluster"] == document["nearest_cluster"] else f", nearest to {excerpt(document['nearest_cluster'], 60)}"
-        lines.append(f"cluster: {excerpt(document['cluster'], 60)}{near}")
+    cluster, nearest = (excerpt(document["placed"][name], 60) for name in ("cluster", "nearest"))
+    if cluster:
+        lines.append(f"cluster: {cluster}" + (f", nearest to {nearest}" if cluster != nearest else ""))
     marked = document["attribution"] is not None and document["attribution"]["unit"] == "words"
     shown = [Text(excerpt(document["text"], 400), "bold"), Text("\n")] if document["text"] and not marked else []
     return Text.assemble(*shown, "\n".join(lines))
@@ -75,8 +75,7 @@ def _novelty(document: Document) -> Table:
 
 def _attribution(found: Document, answer: Document) -> list[RenderableType]:
     of = found["of"]
-    named = excerpt(answer["given"] or answer["now"], 60) or "its class"
-    what = f"the logit of {named}" if of == "answer" else "the distance to the nearest of the reference"
+    what = f"the logit of {excerpt(answer['explained'], 60)}" if of == "answer" else "the distance to the nearest of the reference"
     top = max((abs(part[of]) for part in found["parts"] if part[of] is not None), default=0.0)
     drawn = {"words": _words, "patches": _patches}.get(found["unit"])
     picture = [drawn(found, top)] if drawn and top > 0 else []

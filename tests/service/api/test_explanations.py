@@ -23,7 +23,7 @@ def test_a_kept_sample_whatever_its_id(site: Any) -> None:
     keep(site, "event/7")
     found = site.client.get("/v1/monitors/vectors/samples/event/7/explanation").json()
     assert (found["id"], found["place"], found["kind"], found["time"]) == ("event/7", "recent traffic", "vector", "1970-01-01T00:16:40Z")
-    assert found["answer"] == {"given": "refund", "now": "", "confidence": 0.9}
+    assert found["answer"] == {"given": "refund", "now": "", "explained": "", "confidence": 0.9}
     assert found["novelty"] == {"reference": None, "train": None, "stream": None, "residual": None}
     assert {gap["what"] for gap in found["missing"]} >= {"reference", "train set"}
 

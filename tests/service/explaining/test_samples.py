@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from service.adapters.onnx_embedder import load_embedder
+from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.adapters.sqlite import SqliteStore
 from service.datasets import DataSets
 from service.errors import BacklogFullError, EmbedderError, InputError, NotFoundError
@@ -19,6 +21,7 @@ from service.ports import Embedder
 from service.records import AnnotationBatch, BatchState, Candidate, Output, Payload, Sample
 from service.reference import References
 from service.report.material import Material, Progress
+from service.settings import EmbedderSettings
 
 if TYPE_CHECKING:
     from tests.service.conftest import World
@@ -48,9 +51,9 @@ def test_a_recent_sample_in_full(site: Site) -> None:
     assert all(a.distance <= b.distance for a, b in zip(found.near["train"], found.near["train"][1:], strict=False))
     assert {near.id[0] for near in found.near["reference"]} == {"r"}
     assert {(near.label, near.same) for near in found.near["train"]} == {("refund", False)}  # it was answered as a parcel
-    assert found.cluster == found.nearest_cluster == "refund"
+    assert found.placed.cluster == found.placed.nearest == "refund"
     assert found.attribution
-    assert found.attribution.of == "answer"
+    assert (found.attribution.of, found.answer.explained) == ("answer", "parcel")
     assert found.missing == ()
 
 
@@ -68,7 +71,7 @@ def test_what_is_new_has_a_high_percentile(site: Site) -> None:
     odd, usual = (site.samples.explain("chat", name, now=2_000.0) for name in ("odd", "usual"))
     assert odd.novelty
     assert usual.novelty
-    assert odd.cluster == "novel" != odd.nearest_cluster
+    assert odd.placed.cluster == "novel" != odd.placed.nearest
     assert min(odd.novelty.reference, odd.novelty.train, odd.novelty.stream) > 0.98
     assert max(usual.novelty.reference, usual.novelty.train, usual.novelty.stream) < 0.98
 
@@ -133,6 +136,26 @@ def test_an_embedding_of_another_reference_tells_nothing(site: Site) -> None:
     assert found.near == {"reference": (), "train": ()}
 
 
+def test_a_set_of_another_model_is_left_out(site: Site, tmp_path: Path) -> None:
+    sets = DataSets(tmp_path)
+    other = VectorEmbedder(3, normalize=False)
+    vectors = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    rows = [Sample("chat", f"v{i}", 1.0, vector, label="refund") for i, vector in enumerate(vectors)]
+    sets.add("chat", "train", rows, other, now=1.0)
+    found = explained(replace(site, data_sets=sets, references=References(tmp_path / "references")), said("please the refund is"))
+    assert gaps(found) == {"reference", "train set"}
+    assert found.near == {"reference": (), "train": ()}
+
+
+def test_one_that_the_model_no_longer_takes_is_told_by_its_embedding(site: Site, model: Path) -> None:
+    site.keep([said("please the refund is still about")])
+    short = load_embedder(EmbedderSettings(model=model, threads=1, max_text_bytes=20))
+    found = replace(site, model=short).samples.explain("chat", "s1", now=2_000.0)
+    assert gaps(found) == {"the model's answer"}
+    assert (found.attribution, found.answer.explained) == (None, "")
+    assert len(found.near["train"]) == 5
+
+
 def test_one_word_has_no_parts(site: Site) -> None:
     found = explained(site, said("refund"))
     assert found.attribution is None
@@ -186,7 +209,7 @@ def test_vectors_are_explained_by_their_coordinates(world: World) -> None:
     store = SqliteStore(":memory:")
     found = Samples(gather, lambda _: world.embedder).explain_given(Sample("chat", "v", 1.0, odd), now=2.0)
     store.close()
-    assert (found.kind, found.cluster) == ("vector", "novel")
+    assert (found.kind, found.placed.cluster) == ("vector", "novel")
     assert found.attribution
     assert (found.attribution.of, found.attribution.parts[0].text) == ("novelty", "[3]")
     assert sum(part.novelty for part in found.attribution.parts) == pytest.approx(found.attribution.whole, rel=1e-4)

@@ -37,8 +37,9 @@ def document(**changes: Any) -> dict[str, Any]:
     return {
         "monitor": "chat", "id": "m-17", "place": "recent traffic", "kind": "text", "text": "where is my refund",
         "time": "2026-03-01T12:00:00Z", "segments": {"locale": "en"}, "label": None,
-        "answer": {"given": "refund", "now": "parcel", "confidence": 0.931}, "reference_version": 3,
-        "novelty": {"reference": 0.982, "train": None, "stream": 0.97, "residual": 0.5}, "cluster": "novel", "nearest_cluster": "refund",
+        "answer": {"given": "refund", "now": "parcel", "explained": "refund", "confidence": 0.931}, "reference_version": 3,
+        "novelty": {"reference": 0.982, "train": None, "stream": 0.97, "residual": 0.5},
+        "placed": {"cluster": "novel", "nearest": "refund"},
         "near": {"reference": [], "train": [near, {**near, "same": False, "label": "parcel"}]},
         "supporting": [{**taught, "nats": 0.5}], "opposing": [taught],
         "attribution": attribution(WORDS, strongest=[3, 0], together=6),
@@ -87,6 +88,6 @@ def test_hostile_text_and_little_to_tell(width: int) -> None:
     text = shown(document(id=hostile, text=hostile, segments={"a": hostile}, attribution=attribution([part(hostile, 1.0)])), width)
     assert "\x1b" not in text
     assert "[red]evil[/red]" in text
-    bare = document(novelty=None, near={}, supporting=[], opposing=[], attribution=None, missing=[], time=None, cluster="")
-    answer = {"given": "", "now": "", "confidence": None}
-    assert "the model's answer: not known" in shown({**bare, "answer": answer, "text": ""}, width)
+    bare = document(novelty=None, near={}, supporting=[], opposing=[], attribution=None, missing=[], time=None)
+    answer = {"given": "", "now": "", "explained": "", "confidence": None}
+    assert "the model's answer: not known" in shown({**bare, "answer": answer, "text": "", "placed": {"cluster": "", "nearest": ""}}, width)
