@@ -160,7 +160,7 @@ def _of_tensor(tensor: NDArray[np.float32], embedder: Embedder, probe: Probe, fi
 
 
 def _of_image(payload: bytes, embedder: Embedder, probe: Probe, progress: Progress) -> Attribution:
-    without = _covered(payload, _SIDE)
+    without = covered(payload, _SIDE)
     weight, whole = occlude_grid(_SIDE, _Asked(without, embedder, probe, progress))
     cells = [divmod(cell, _SIDE) for cell in range(_SIDE * _SIDE)]
     flat = weight.reshape(len(cells), -1)
@@ -169,7 +169,7 @@ def _of_image(payload: bytes, embedder: Embedder, probe: Probe, progress: Progre
     return Attribution(_leading(probe), "patches", float(whole[0]), parts, side=_SIDE, caveat=caveat)
 
 
-def _covered(payload: bytes, side: int) -> Render:
+def covered(payload: bytes, side: int) -> Render:
     """The image in its mean colour where cells are covered; reduced to what models see of it."""
     from PIL import Image  # noqa: PLC0415 - an extra: only image monitors need it
 
