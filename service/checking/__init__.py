@@ -4,6 +4,7 @@ from service.checking.checks import check, overlaps, shared_rows, within
 from service.checking.findings import KINDS, Check, Limit, Outcome, limits_of, worst
 from service.checking.likeness import Likeness
 from service.checking.sets import Rows, of_set, rows_of
+from service.checking.thumbnails import readable
 
 __all__ = [
     "KINDS",
@@ -16,6 +17,7 @@ __all__ = [
     "limits_of",
     "of_set",
     "overlaps",
+    "readable",
     "rows_of",
     "shared_rows",
     "within",

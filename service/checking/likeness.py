@@ -1,4 +1,4 @@
-"""Which rows of one set are copies of another's: texts by their words, vectors by distance."""
+"""Which rows are copies of another set's: texts by their words, images by their pixels, vectors by distance."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.duplicates import Copies, near_rows
+from detectors.pictures import Pictures, Thumbnails
 from detectors.wording import Wording
 from service.checking.sets import Rows
+from service.checking.thumbnails import thumbnails
 
 Progress = Callable[[str, float], None]
 _FEWEST = 20
@@ -30,6 +32,7 @@ class Likeness:
     def __init__(self, *, progress: Progress = lambda *_: None) -> None:
         self._progress = progress
         self._wordings: dict[str, Wording] = {}
+        self._pictures: dict[str, Thumbnails] = {}
         self._copies: dict[tuple[str, str], Copies | None] = {}
 
     def copies(self, of: Rows, among: Rows) -> Copies | None:
@@ -49,12 +52,21 @@ class Likeness:
         step = f"{of.name} in {among.name}"
         if of.content == "text":
             return self._wording(among).copies(of.texts, progress=lambda done: self._progress(step, done))
+        if of.content == "image":
+            pictures = Pictures(self._thumbnails(among), rng=np.random.default_rng(0), progress=lambda done: self._progress(step, done))
+            return pictures.copies(self._thumbnails(of))
         self._progress(step, 0.0)
         if of.fingerprint != among.fingerprint or of.vectors is None or among.vectors is None or len(among) < _FEWEST:
             return None
         if of.vectors.shape[1] != among.vectors.shape[1]:
             return None
         return near_rows(of.vectors, among.vectors, rng=np.random.default_rng(0))
+
+    def _thumbnails(self, rows: Rows) -> Thumbnails:
+        if rows.name not in self._pictures:
+            step = f"thumbnails of {rows.name}"
+            self._pictures[rows.name] = thumbnails(rows.images, progress=lambda done: self._progress(step, done))
+        return self._pictures[rows.name]
 
     def _wording(self, rows: Rows) -> Wording:
         if rows.name not in self._wordings:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from service.checking import KINDS, Check, Likeness, Outcome, Rows, check, limits_of, of_set, rows_of, worst
+from service.checking import KINDS, Check, Likeness, Outcome, Rows, check, limits_of, of_set, readable, rows_of, worst
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitor_of
 from service.cli.terminal import bars, emit, example, show
 from service.datasets import ROLES, Role
@@ -84,7 +84,7 @@ def _from_files(files: Mapping[Role, Sequence[Path]]) -> Iterator[Rows]:
     from service.app import read_samples  # noqa: PLC0415 - loads the web framework
 
     for role, paths in files.items():
-        yield rows_of(role, read_samples(paths, "", SampleOptions()))
+        yield rows_of(role, read_samples(paths, "", SampleOptions(check=readable)))
 
 
 def _of_monitor(
