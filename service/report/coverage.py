@@ -88,11 +88,11 @@ def _said(main: Coverage, by: str, lacking: Gaps, sparse: tuple[_Sparse, ...]) -
     yield f"The {by} covers {interval(share)} of the traffic."
     if lacking.listed:
         worst = lacking.listed[0]
-        yield f"It lacks {worst.name} most: {percent(worst.share.estimate)} of the traffic."
+        yield f"It lacks “{worst.name}” most: {percent(worst.share.estimate)} of the traffic."
     if sparse:
         first = sparse[0]
         shares = f"{percent(first.training.estimate)} of the training set, {percent(first.traffic.estimate)} of the traffic"
-        yield f"Sampled too little: {len(sparse)} regions, first {first.name} ({shares})."
+        yield f"Sampled too little: {len(sparse)} regions, first “{first.name}” ({shares})."
     yield f"What makes up less than {percent(main.limit)} of the traffic can't be seen to lack."
 
 
@@ -101,8 +101,8 @@ def _todo(material: Material, surely: float, lacking: Gaps, sparse: tuple[_Spars
     if lacking.listed and surely >= _WATCH:
         worst = lacking.listed[0]
         ids = ", ".join(content.id for content in worst.exemplars)
-        return f"Label samples of {worst.name}, such as {ids}, and train on them too: {adds}."
-    return f"Add training samples of {sparse[0].name}: {adds}." if sparse else ""
+        return f"Label samples of “{worst.name}”, such as {ids}, and train on them too: {adds}."
+    return f"Add training samples of “{sparse[0].name}”: {adds}." if sparse else ""
 
 
 def _figures(known: Mapping[tuple[Side, Side], Coverage]) -> Iterator[Figure]:
@@ -175,5 +175,5 @@ def _region_names(material: Material, regions: NDArray[np.int64]) -> Mapping[int
     for region in regions.tolist():
         near = drawn[np.square(rows[drawn] - centres[region]).sum(1).argsort(kind="stable")[:_CENTRAL]]
         found = contents(material, "train", near)
-        names[region] = name_of(found, [f"“{found[0].text[:40]}”"] if found[0].text else [])
+        names[region] = name_of(found, [found[0].text[:40]] if found[0].text else [])
     return names

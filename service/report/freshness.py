@@ -81,7 +81,7 @@ def _said(material: Material, found: _Found) -> Iterator[str]:
     yield f"The {size:,} test samples cover {interval(share)} of the traffic."
     if found.lacking.listed:
         worst = found.lacking.listed[0]
-        yield f"They lack {worst.name} most: {percent(worst.share.estimate)} of the traffic."
+        yield f"They lack “{worst.name}” most: {percent(worst.share.estimate)} of the traffic."
     yield f"What makes up less than {percent(found.cover.limit)} of the traffic can't be seen to lack."
     if found.seen is not None:
         yield f"Of the test samples {percent(found.seen.estimate)} still are like what is sent."
@@ -92,10 +92,10 @@ def _todo(material: Material, found: _Found) -> str:
     if found.lacking.listed and found.surely >= _WATCH:
         worst = found.lacking.listed[0]
         ids = ", ".join(content.id for content in worst.exemplars)
-        return f"Label samples of {worst.name}, such as {ids}, and add them to the test set: {adds}."
+        return f"Label samples of “{worst.name}”, such as {ids}, and add them to the test set: {adds}."
     if found.untested:
         name, _ = found.untested.most_common(1)[0]
-        return f"Label samples that the model answers with {name} and add them to the test set: {adds}."
+        return f"Label samples that the model answers with “{name}” and add them to the test set: {adds}."
     return ""
 
 
@@ -116,13 +116,13 @@ def _tables(material: Material, found: _Found) -> Iterator[Table]:
 
 
 def _plots(material: Material, cover: Coverage) -> Iterator[Lines]:
-    """Over the time that production is kept for, oldest first."""
+    """Over the time that production is kept for, oldest first: when it began to leave the test set behind."""
     times = np.array([row.time for row in material.production])
     if len(times) < _PERIODS * _PER_PERIOD or times[-1] <= times[0]:
         return
     periods = zip(np.array_split(times, _PERIODS), np.array_split(cover.covered, _PERIODS), strict=True)
-    points = tuple(((float(when.mean()) - material.now) / DAY, float(covered.mean())) for when, covered in periods)
-    yield Lines("Covered by the test set", "days from now", "share of traffic", {"traffic": points})
+    points = tuple(((float(when.mean()) - times[-1]) / DAY, float(covered.mean())) for when, covered in periods)
+    yield Lines("Covered by the test set", "days before the last sample", "share of traffic", {"traffic": points})
 
 
 def _untested(material: Material) -> Counter[str]:

@@ -98,7 +98,10 @@ def contents(material: Material, side: Side, rows: NDArray[np.int64]) -> list[Co
     if side == "production":
         classes = material.settings.classes
         kept = [material.production[row] for row in rows]
-        return [Content(each.id, _text(each.payload), each.label or "", answer(each.output, None, classes)) for each in kept]
+        return [
+            Content(each.id, _text(each.payload), each.label or material.truths.get(each.id, ""), answer(each.output, None, classes))
+            for each in kept
+        ]
     if side == "reference":
         if material.reference is None:
             return []

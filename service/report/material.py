@@ -96,6 +96,11 @@ class Material:
         """What tells copies from rows that are merely alike, learned of each set once."""
         return Likeness(progress=self.progress)
 
+    @cached_property
+    def truths(self) -> Mapping[str, str]:
+        """Sample → what was right, the newest word of it."""
+        return {each.sample: each.truth for each in self.judgements}
+
     def embeddings(self, side: Side) -> NDArray[np.float32] | None:
         """(n, d) of a side, None where there are none."""
         found = self.vectors(side)
