@@ -43,6 +43,7 @@ NAMES = (
     "blind_spots.concept",
     "blind_spots.slices",
     "blind_spots.leakage",
+    "blind_spots.one_sample",
     "blind_spots.cost",
 )
 
