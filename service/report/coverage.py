@@ -43,13 +43,21 @@ _CALLED: Mapping[Side, str] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class _Sparse:
-    """A region that the training set was sampled too little from."""
+class _Region:
+    """That the training set was sampled too little from."""
 
     name: str
     traffic: Measured
     training: Measured
     test: Measured | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sparse:
+    """Regions, most traffic first; how many there are."""
+
+    listed: tuple[_Region, ...] = ()
+    count: int = 0
 
 
 def coverage(material: Material) -> Section:
@@ -77,32 +85,32 @@ def coverage(material: Material) -> Section:
     )
 
 
-def _standing(surely: float, sparse: tuple[_Sparse, ...]) -> Standing:
+def _standing(surely: float, sparse: _Sparse) -> Standing:
     if surely >= _ACT:
         return Standing.ACT
-    return Standing.WATCH if surely >= _WATCH or sparse else Standing.FINE
+    return Standing.WATCH if surely >= _WATCH or sparse.count else Standing.FINE
 
 
-def _said(main: Coverage, by: str, lacking: Gaps, sparse: tuple[_Sparse, ...]) -> Iterator[str]:
+def _said(main: Coverage, by: str, lacking: Gaps, sparse: _Sparse) -> Iterator[str]:
     share = Measured(*main.share)
     yield f"The {by} covers {interval(share)} of the traffic."
     if lacking.listed:
         worst = lacking.listed[0]
         yield f"It lacks “{worst.name}” most: {percent(worst.share.estimate)} of the traffic."
-    if sparse:
-        first = sparse[0]
+    if sparse.listed:
+        first = sparse.listed[0]
         shares = f"{percent(first.training.estimate)} of the training set, {percent(first.traffic.estimate)} of the traffic"
-        yield f"Sampled too little: {len(sparse)} regions, first “{first.name}” ({shares})."
+        yield f"Sampled too little: {sparse.count} regions, first “{first.name}” ({shares})."
     yield f"What makes up less than {percent(main.limit)} of the traffic can't be seen to lack."
 
 
-def _todo(material: Material, surely: float, lacking: Gaps, sparse: tuple[_Sparse, ...]) -> str:
+def _todo(material: Material, surely: float, lacking: Gaps, sparse: _Sparse) -> str:
     adds = f"`driftgate dataset add --monitor {material.monitor} --role train --input FILE`"
     if lacking.listed and surely >= _WATCH:
         worst = lacking.listed[0]
         ids = ", ".join(content.id for content in worst.exemplars)
         return f"Label samples of “{worst.name}”, such as {ids}, and train on them too: {adds}."
-    return f"Add training samples of “{sparse[0].name}”: {adds}." if sparse else ""
+    return f"Add training samples of “{sparse.listed[0].name}”: {adds}." if sparse.listed else ""
 
 
 def _figures(known: Mapping[tuple[Side, Side], Coverage]) -> Iterator[Figure]:
@@ -117,12 +125,12 @@ def _beyond(material: Material) -> Iterator[Figure]:
         yield Figure(f"traffic beyond {percent(_BEYOND)} of the reference", share_of(count, len(material.production)))
 
 
-def _tables(material: Material, learned: Side, lacking: Gaps, sparse: tuple[_Sparse, ...]) -> Iterator[Table]:
+def _tables(material: Material, learned: Side, lacking: Gaps, sparse: _Sparse) -> Iterator[Table]:
     yield from gap_table(f"Traffic that the {_CALLED[learned]} lacks", lacking, of="traffic", by=_CALLED[learned])
-    if sparse:
+    if sparse.listed:
         columns = (Column("region"), *(Column(f"share of {side}", Unit.SHARE) for side in ("traffic", "training set", "test set")))
-        lines = tuple((each.name, each.traffic, each.training, each.test) for each in sparse[:SHOWN])
-        yield Table("Regions that the training set was sampled too little from", columns, lines, max(0, len(sparse) - SHOWN))
+        lines = tuple((each.name, each.traffic, each.training, each.test) for each in sparse.listed)
+        yield Table("Regions that the training set was sampled too little from", columns, lines, sparse.count - len(lines))
     sides: tuple[tuple[Side, Side], ...] = (("test", "train"), ("train", "production"), ("reference", "production"))
     for of, by in sides:
         title = f"Of the {_CALLED[of]}, what the {_CALLED[by]} lacks"
@@ -137,27 +145,28 @@ def _pair(pair: tuple[Side, Side]) -> str:
 # --- regions ----------------------------------------------------------------------------------------------------------------
 
 
-def _sparse(material: Material) -> tuple[_Sparse, ...]:
-    """Regions with at least twice the share in traffic that they have in training, surely more over all regions; most traffic first."""
+def _sparse(material: Material) -> _Sparse:
+    """At least twice the share in traffic that they have in training, surely more over all regions."""
     training, traffic, test = (material.embeddings(side) for side in ("train", "production", "test"))
     if training is None or traffic is None:
-        return ()
-    counts = [_counts(material, rows) for rows in (traffic, training)]
+        return _Sparse()
+    sent, learned = _counts(material, traffic), _counts(material, training)
     tested = None if test is None else _counts(material, test)
-    shares = [count / count.sum() for count in counts]
-    z = float(-special.ndtri(_SURE / 2 / len(counts[0])))
-    low, _ = difference_interval(shares[0], len(traffic), shares[1], len(training), z)
-    found = np.flatnonzero((low > 0) & (shares[0] >= _SPARSE * shares[1]))
-    names = _region_names(material, found[np.argsort(shares[1][found] - shares[0][found], kind="stable")])
-    return tuple(
-        _Sparse(
+    before, now = learned / len(training), sent / len(traffic)
+    z = float(-special.ndtri(_SURE / 2 / len(sent)))
+    low, _ = difference_interval(now, len(traffic), before, len(training), z)
+    found = np.flatnonzero((low > 0) & (now >= _SPARSE * before))
+    first = found[np.argsort(before[found] - now[found], kind="stable")][:SHOWN]
+    listed = [
+        _Region(
             name,
-            share_of(int(counts[0][region]), len(traffic)),
-            share_of(int(counts[1][region]), len(training)),
+            share_of(int(sent[region]), len(traffic)),
+            share_of(int(learned[region]), len(training)),
             None if tested is None else share_of(int(tested[region]), int(tested.sum())),
         )
-        for region, name in names.items()
-    )
+        for region, name in _region_names(material, first).items()
+    ]
+    return _Sparse(tuple(listed), len(found))
 
 
 def _counts(material: Material, rows: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,9 +108,10 @@ def contents(material: Material, side: Side, rows: NDArray[np.int64]) -> list[Co
             return []
         known = material.reference.rows
         return [Content(known.ids[row], known.texts[row], known.labels[row] or "", "") for row in rows]
-    found = [material.data_set(role) for role in (TEST if side == "test" else (side,))]
-    samples = [sample for each in found if isinstance(each, DataSet) for sample in each.samples]
-    return [Content(samples[row].id, _text(samples[row].payload), samples[row].label or "", "") for row in rows]
+    parts = [found.rows for role in (TEST if side == "test" else (side,)) if isinstance(found := material.data_set(role), DataSet)]
+    held = parts[0] if len(parts) == 1 else tuple(chain.from_iterable(parts))
+    samples = [held[row].sample for row in rows]
+    return [Content(sample.id, _text(sample.payload), sample.label or "", "") for sample in samples]
 
 
 def name_of(found: Sequence[Content], terms: Sequence[str]) -> str:

@@ -138,7 +138,7 @@ class Material:
         """The nearest rows of one side among another's, exactly; None where a side is missing."""
         if (of, among) not in self._passes:
             rows, others = self.embeddings(of), self.embeddings(among)
-            if rows is None or others is None or len(others) <= (of == among):
+            if rows is None or others is None or len(others) <= (of == among) or rows.shape[1] != others.shape[1]:
                 return None
             k = min(NEIGHBOURS, len(others) - (of == among))
             step = f"{of} in {among}"
@@ -184,6 +184,9 @@ class Material:
             return rows
         if isinstance(others, Missing):
             return others
+        if rows.shape[1] != others.shape[1]:
+            why = f"they were embedded by different models: {rows.shape[1]} and {others.shape[1]} dimensions"
+            return Missing(f"coverage of {of} by {by}", why, "build a reference, then add the sets again: it says which model counts")
         try:
             return coverage(rows[self.drawn(of)], others, rng=np.random.default_rng(0), in_order=of == "production")
         except ValueError as error:

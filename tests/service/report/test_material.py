@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.adapters.sqlite import SqliteStore
+from service.datasets import DataSets
+from service.records import Sample
 from service.report.material import Material
 from service.report.parts import Missing
 from tests.service.conftest import World
-from tests.service.report.covering import add, material, send
+from tests.service.report.covering import add, material, send, unreferenced
 
 
 @pytest.fixture
@@ -77,3 +80,14 @@ def test_without_either_there_are_no_regions(world: World, store: SqliteStore, t
     found.reference = None
     with pytest.raises(ValueError, match="neither a training set nor a reference"):
         found.region_of(np.zeros((1, 6), np.float32))
+
+
+def test_sides_of_different_models_are_named_where_no_reference_says_which_counts(world: World, store: SqliteStore, tmp_path: Path) -> None:
+    add(world, tmp_path, "golden", 40, range(3))
+    samples = [Sample("chat", f"t{at}", 1_000.0, np.full(2, at, np.float32), label="x") for at in range(40)]
+    DataSets(tmp_path).add("chat", "train", samples, VectorEmbedder(2, normalize=False), now=1.0)
+    found = unreferenced(world, store, tmp_path)
+    lacking = found.cover("test", "train")
+    assert isinstance(lacking, Missing)
+    assert "6 and 2 dimensions" in lacking.why
+    assert found.neighbours("golden", "train") is None
