@@ -103,9 +103,9 @@ def weak_slices(wrong: NDArray[np.bool_], columns: Mapping[str, NDArray[np.str_]
 
     A slice of n rows with k wrong ones among N with K is surprising by the signed root of its likelihood ratio, (2 (ℓ(k, n) +
     ℓ(K - k, N - n) - ℓ(K, N)))^½. The largest over all candidates is held against its own law over 999 shuffles of which rows are
-    wrong, so that slices which share rows cost little. Of a pair that is found the half alone is named where the other half adds
-    nothing (hypergeometric, p > .01). Then the rows of what was named are set aside, and the rest is searched anew: what fails only
-    because it overlaps a named slice is not named again.
+    wrong, so that slices which share rows cost little. Of a pair that is found one half alone is named where it is sure too and the
+    other half adds nothing (hypergeometric, p > .01). Then the rows of what was named are set aside, and the rest is searched anew:
+    what fails only because it overlaps a named slice is not named again.
 
     Assumes that rows are independent: where one session brings many rows, a slice that holds few sessions surprises too easily.
 
@@ -210,7 +210,8 @@ def _weakest(wrong: NDArray[np.bool_], columns: Mapping[str, NDArray[np.str_]], 
     best = int(surprise.argmax())
     if _chance(largest, surprise[best]) > _LEVEL:
         return None
-    plain = [half for half in candidates.parts(best) if _within(counts, rows, best, half) > _ADDS_NOTHING]
+    sure = [half for half in candidates.parts(best) if _chance(largest, surprise[half]) <= _LEVEL]
+    plain = [half for half in sure if _within(counts, rows, best, half) > _ADDS_NOTHING]
     at = max(plain, key=lambda half: float(surprise[half]), default=best)
     k, n, z = float(counts[at]), float(rows[at]), float(np.quantile(largest, 1 - _LEVEL))
     share, other = k / n, (total - k) / (len(wrong) - n)

@@ -14,6 +14,7 @@ from service.episodes import measured
 from service.report.answers import SETS, Answers, of_set, places, returned, texts
 from service.report.material import Material
 from service.report.parts import Bars, Column, Figure, Missing, Section, Standing, Table, Unit
+from service.screens.drawing import percent
 from service.words import words
 
 _NAME, _TITLE = "failures", "Failures"
@@ -88,11 +89,11 @@ def _standing(found: _Found) -> Standing:
 def _said(found: _Found) -> Iterator[str]:
     rows = len(found.answers)
     which = "the newest " if rows == _MOST else ""
-    yield f"{found.wrong:,} of {which}{rows:,} answers in {found.answers.name} are wrong ({found.wrong / rows:.1%})."
+    yield f"{found.wrong:,} of {which}{rows:,} answers in {found.answers.name} are wrong ({percent(found.wrong / rows)})."
     if found.slices:
         first = found.slices[0]
         count = "One slice does" if len(found.slices) == 1 else f"{len(found.slices)} slices do"
-        yield f"{count} surely worse than the rest: {first} is wrong in {first.wrong / first.rows:.0%} of {first.rows:,}."
+        yield f"{count} surely worse than the rest: {first} is wrong in {percent(first.wrong / first.rows)} of {first.rows:,}."
     else:
         yield "No tag, cluster or pair of them does surely worse than the rest."
     if found.groups:

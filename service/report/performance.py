@@ -16,7 +16,7 @@ from service.records import Measured
 from service.report.answers import SETS, Answers, of_set, returned
 from service.report.material import Material
 from service.report.parts import Bars, Column, Figure, Lines, Matrix, Missing, Plot, Section, Standing, Table, Unit
-from service.screens.drawing import interval
+from service.screens.drawing import interval, percent
 
 _NAME, _TITLE = "performance", "Performance"
 _CLASSES, _SEGMENTS, _CONFUSED, _NAMED = 20, 20, 12, 5
@@ -139,17 +139,20 @@ def _said(known: _Known) -> Iterator[str]:
     parts = [f"{interval(measured(known.tables[each.name].accuracy))} of {len(each):,} rows of {each.name}" for each in known.sources]
     yield f"Right: {'; '.join(parts)}."
     if known.fallen is not None:
-        yield f"Production lies {_points(known.fallen)} below the golden set."
+        yield f"Production lies {_points(known.fallen)}."
     if known.disparities:
         first = known.disparities[0]
-        yield f"The widest gap between segments is {_points(first.gap)}, from {first.best} to {first.worst}."
+        yield f"The widest gap between segments: {first.worst} lies {_points(first.gap, first.best)}."
     found = known.reliabilities[known.first.name]
     if found is not None:
-        yield f"Confidence is off by {found.error:.1%} in the mean, where {found.by_chance:.1%} would be chance."
+        yield f"Confidence is off by {percent(found.error)} in the mean, where {percent(found.by_chance)} would be chance."
 
 
-def _points(found: Estimated) -> str:
-    return f"{100 * found.estimate:.1f} points ({100 * found.low:.1f} to {100 * found.high:.1f})"
+def _points(below: Estimated, what: str = "the golden set") -> str:
+    """A loss, or a gain where it is negative."""
+    sign, side = (1, "below") if below.estimate >= 0 else (-1, "above")
+    low, high = sorted((sign * below.low, sign * below.high))
+    return f"{100 * abs(below.estimate):.1f} points ({100 * low:.1f} to {100 * high:.1f}) {side} {what}"
 
 
 def _lacking(known: _Known) -> Iterator[Missing]:

@@ -44,6 +44,14 @@ def test_two_bad_slices_are_both_named() -> None:
     assert {str(each) for each in found} == {"cluster=3", "locale=fr"}
 
 
+def test_what_is_named_is_sure_however_weak_the_slice() -> None:
+    tags = columns(1)
+    bad = members(tags, (("cluster", "3"), ("locale", "fr")))
+    for seed in range(12):
+        wrong = np.random.default_rng(seed).random(ROWS) < np.where(bad, 0.35, 0.1)
+        assert all(each.p_value <= 0.05 for each in weak_slices(wrong, tags, rng=np.random.default_rng(seed)))
+
+
 def test_errors_dealt_by_chance_are_no_slice() -> None:
     tags, none = columns(6), np.zeros(ROWS, np.bool_)
     found = [weak_slices(errors(none, seed), tags, rng=np.random.default_rng(seed)) for seed in range(12)]

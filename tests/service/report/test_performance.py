@@ -65,6 +65,13 @@ def test_production_below_the_golden_set_is_to_be_acted_on(watched: Material, wo
     assert "below the golden set" in section.says
 
 
+def test_production_above_the_golden_set_is_said_so(watched: Material, world: World, tmp_path: Path) -> None:
+    add(tmp_path, "golden", world.ordinary(300, 1), wrong=90)
+    section = performance(knowing(watched, judged(900, 1)))
+    assert section.standing is Standing.FINE
+    assert "above the golden set" in section.says
+
+
 def test_a_set_stands_in_where_no_truth_came_back(watched: Material, world: World, tmp_path: Path) -> None:
     add(tmp_path, "golden", world.ordinary(200, 1), wrong=40)
     add(tmp_path, "train", world.ordinary(400, 2), wrong=0)
