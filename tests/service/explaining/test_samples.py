@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +18,11 @@ from service.adapters.sqlite import SqliteStore
 from service.datasets import DataSets
 from service.errors import BacklogFullError, EmbedderError, InputError, NotFoundError
 from service.explaining.samples import SampleExplanation, Samples
-from service.ports import Embedder
+from service.ports import Embedded, Embedder
 from service.records import AnnotationBatch, BatchState, Candidate, Output, Payload, Sample
 from service.reference import References
 from service.report.material import Material, Progress
-from service.settings import EmbedderSettings
+from service.settings import EmbedderSettings, MonitorSettings
 
 if TYPE_CHECKING:
     from tests.service.conftest import World
@@ -213,3 +214,32 @@ def test_vectors_are_explained_by_their_coordinates(world: World) -> None:
     assert found.attribution
     assert (found.attribution.of, found.attribution.parts[0].text) == ("novelty", "[3]")
     assert sum(part.novelty for part in found.attribution.parts) == pytest.approx(found.attribution.whole, rel=1e-4)
+
+
+class Summing:
+    """A model of four numbers: the logit of its first class is their sum."""
+
+    fingerprint, dimension = "summing", 4
+
+    def check(self, payload: Payload) -> None:
+        assert isinstance(payload, np.ndarray)
+
+    def embed(self, payloads: Sequence[Payload]) -> Embedded:
+        rows = np.stack([np.asarray(payload, np.float32).ravel() for payload in payloads])
+        return Embedded(rows, np.stack([rows.sum(1), np.zeros(len(rows), np.float32)], 1))
+
+    def close(self) -> None:
+        pass
+
+
+def test_coordinates_of_a_tensor_are_left_out_for_the_training_sets_mean(site: Site, tmp_path: Path) -> None:
+    document = {"name": "chat", "embedder": {"model": "unused.onnx", "input": "tensor"}, "classes": ["high", "low"]}
+    sets, model = DataSets(tmp_path), Summing()
+    rows = [Sample("chat", f"v{i}", 1.0, np.array([i, i, 2, 3], np.float32), label="high") for i in (0, 2)]
+    sets.add("chat", "train", rows, model, now=1.0, classes=("high", "low"))
+    settings = MonitorSettings.model_validate(document)
+    bare = replace(site, settings=settings, model=model, data_sets=sets, references=References(tmp_path / "references"))
+    found = bare.samples.explain_given(Sample("chat", "odd", 1.0, np.array([1, 1, 9, 3], np.float32)), now=2.0)
+    assert (found.kind, found.answer.explained) == ("vector", "high")
+    assert found.attribution
+    assert [(part.text, part.answer) for part in found.attribution.parts] == [("[0]", 0), ("[1]", 0), ("[2]", 7), ("[3]", 0)]
