@@ -150,7 +150,11 @@ def is_field(node: ast.AST, statement: ast.stmt) -> TypeGuard[ast.Name]:
     return isinstance(statement, (ast.Assign, ast.AnnAssign)) and isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
-WIRE = {"service/api/schemas.py": "data", "service/decoding/cloud_events.py": "read_data"}
+WIRE = {
+    "service/api/schemas.py": "data",
+    "service/decoding/cloud_events.py": "read_data",
+    "service/report/data_quality.py": "data_quality",
+}
 """Words of the formats, which others chose."""
 
 
