@@ -50,9 +50,10 @@ def moved_groups(
 ) -> list[Group]:
     """Groups of (n, d) rows whose share of the `window` differs from that of the `reference`, most certain first.
 
-    All rows, also those of neither side, are joined to a tree by average linkage that does not know which side a row is of: were both
-    sides alike, any marking of the rows would be as likely as the one found, whatever the tree looks like. Of all its branches, fine
-    and coarse, that one comes first for which different shares a / N and b / M are most likely against a common one,
+    All rows, also those of neither side, are joined to trees that do not know which side a row is of: were both sides alike, any
+    marking of the rows would be as likely as the one found, whatever the trees look like. There are two, by average linkage, which
+    sets apart what is dense, and by Ward's, which divides evenly what is not. Of all their branches, fine and coarse, that one comes
+    first for which different shares a / N and b / M are most likely against a common one,
 
         a log(a / N) + (N - a) log(1 - a / N) + b log(b / M) + (M - b) log(1 - b / M) less the same with (a + b) / (N + M);
 
@@ -60,7 +61,7 @@ def moved_groups(
     kept that surely moved, and of each direction the strongest, sure or not.
 
     Intervals hold over all branches together (level .95, Bonferroni) and for a window whose choice would show `surprise` by chance.
-    `inflation`: samples that are worth one where they come in sessions. O(n² (d + log n)) time, 12 n² bytes.
+    `inflation`: samples that are worth one where they come in sessions. O(n² d) time, 12 n² bytes.
 
     References
     ----------
@@ -80,12 +81,14 @@ def moved_groups(
     """
     if not (window.any() and reference.any()):
         return []
-    tree, left = _tree(rows), np.ones(len(rows), np.bool_)
-    joint = float(-special.ndtri(0.025 / len(tree.start)))
+    trees, left = _trees(rows), np.ones(len(rows), np.bool_)
+    joint = float(-special.ndtri(0.025 / sum(len(tree.start) for tree in trees)))
     z, found = max(tail_z(surprise), joint), list[Group]()
-    while len(found) < most and (group := _strongest(tree, window & left, reference & left, inflation)) is not None:
-        evidence, members = group
-        members = members[left[members]]
+    while len(found) < most:
+        evidence, members = max((_strongest(tree, window & left, reference & left) for tree in trees), key=lambda each: each[0])
+        evidence, members = evidence / inflation, members[left[members]]
+        if evidence < _LEAST:
+            break
         left[members] = False
         found.append(_measured(members, evidence, (window, reference), z=z, inflation=inflation))
     first = {direction: next((g for g in found if g.gained is direction), None) for direction in (True, False)}
@@ -100,33 +103,33 @@ class _Tree(NamedTuple):
     stop: NDArray[np.int64]
 
 
-def _tree(rows: NDArray[np.float32]) -> _Tree:
-    """Every branch of at least one row, by average linkage."""
-    n = len(rows)
-    if n < 2:
-        return _Tree(np.arange(n), np.zeros(n, np.int64), np.ones(n, np.int64))
+def _trees(rows: NDArray[np.float32]) -> list[_Tree]:
+    """By either linkage; there are two rows at least."""
     centred = rows - rows.mean(0, dtype=np.float64).astype(np.float32)
     distances = np.sqrt(squared_distances(centred, centred))
-    joined = linkage(squareform(distances.astype(np.float64), checks=False), "average")
+    condensed = squareform(distances.astype(np.float64), checks=False)
+    return [_tree(linkage(condensed, method), len(rows)) for method in ("average", "ward")]
+
+
+def _tree(joined: NDArray[np.float64], n: int) -> _Tree:
+    """Every branch of at least one row, from what is joined with what in turn."""
     size, start = np.concatenate([np.ones(n), joined[:, 3]]).astype(np.int64), np.zeros(2 * n - 1, np.int64)
     for at, (first, second) in reversed(list(enumerate(joined[:, :2].astype(np.int64).tolist(), n))):
         start[first], start[second] = start[at], start[at] + size[first]
     return _Tree(np.argsort(start[:n], kind="stable"), start, start + size)
 
 
-def _strongest(tree: _Tree, window: Marks, reference: Marks, inflation: float) -> tuple[float, NDArray[np.int64]] | None:
-    """The branch that moved most certainly, and by how many nats; of a branch and all that is not in it, the smaller one."""
+def _strongest(tree: _Tree, window: Marks, reference: Marks) -> tuple[float, NDArray[np.int64]]:
+    """By how many nats the branch moved that moved most certainly, and its rows; of a branch and all that is not in it, the smaller."""
     counted = np.zeros((2, len(window) + 1))
     np.cumsum(np.stack([window, reference])[:, tree.leaves], axis=1, out=counted[:, 1:])
     n, m = counted[:, -1].tolist()
     if not n or not m:
-        return None
+        return 0.0, np.empty(0, np.int64)
     a, b = counted[:, tree.stop] - counted[:, tree.start]
-    evidence = (_fit(a, n) + _fit(b, m) - _fit(a, n, (a + b) / (n + m)) - _fit(b, m, (a + b) / (n + m))) / inflation
+    evidence = _fit(a, n) + _fit(b, m) - _fit(a, n, (a + b) / (n + m)) - _fit(b, m, (a + b) / (n + m))
     evidence[a / n + b / m > 1] = 0.0
     at = int(evidence.argmax())
-    if evidence[at] < _LEAST:
-        return None
     return float(evidence[at]), tree.leaves[tree.start[at] : tree.stop[at]]
 
 

@@ -20,8 +20,9 @@ _FEWEST = 3
 
 
 def class_terms(classes: Sequence[Collection[Words]], most: int) -> list[tuple[str, ...]]:
-    """Of each class of texts the terms that stand for it, best first: by frequency f(t, c) in the class over its words, times
-    log(1 + A / f(t)), A the mean number of words of a class and f(t) the term's over all classes.
+    """Of each class of texts the terms that stand for it, best first: by the root of its frequency f(t, c) over the class's words,
+    times log(1 + A / f(t)), A the mean number of words of a class and f(t) the term's over all classes. The root keeps down what every
+    class says.
 
     Terms that stand in one text of a class only are left out where the class has several.
 
@@ -43,7 +44,7 @@ def class_terms(classes: Sequence[Collection[Words]], most: int) -> list[tuple[s
     best = []
     for texts, count, stands, total in zip(classes, counts, spread, words, strict=True):
         least = min(2, max(stands.values(), default=0), len(texts))
-        weight = {word: n / total * float(np.log1p(mean / overall[word])) for word, n in count.items() if stands[word] >= least}
+        weight = {word: float(np.sqrt(n / total) * np.log1p(mean / overall[word])) for word, n in count.items() if stands[word] >= least}
         best.append(tuple(sorted(weight, key=lambda word: (-weight[word], word))[:most]))
     return best
 

@@ -35,7 +35,7 @@ from service.streams import MonitorStreams
 
 SEEDS = range(20, 30)
 """Of the references; the explanation was developed on seed 0."""
-STREAMS = 4
+STREAMS = 2
 """Of each plant, for each reference."""
 REFERENCE, EARLIEST, LATEST, AFTER = 4_000, 128, 1_200, 1_800
 """Rows of the reference; samples before the change, at random, and after it."""
@@ -159,9 +159,10 @@ def _mixed(known: World, rows: NDArray[np.int64], tags: Sequence[Mapping[str, st
 
 
 def _reference(known: World, rows: NDArray[np.int64], rng: np.random.Generator, seed: int) -> Reference:
+    """As the service learns one, but that the quality of images is left out: to decode every stream's takes longer than all else."""
     payloads = [known.payloads[row] for row in rows]
     texts = tuple(payload if isinstance(payload, str) else "" for payload in payloads)
-    gauge, quality = learn([text[:LOOK] for text in texts], surface(payloads))
+    gauge, quality = learn([text[:LOOK] for text in texts], surface(payloads)) if all(texts) else (None, None)
     kept = ReferenceRows(
         ids=tuple(map(str, rows)),
         texts=texts,

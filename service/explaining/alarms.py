@@ -223,6 +223,6 @@ def _onset(sides: Sides, alarm: Alarm, groups: Sequence[Group]) -> Onset | None:
     if began is None:
         return None
     rows, ago = sides.kept.rows, sides.kept.ago
-    longest = ago[began.earliest - 1] - 1 if began.earliest else ago[0]
-    samples = Measured(float(ago[began.row]), float(ago[began.latest]), float(longest))
-    return Onset(rows[began.row].time, rows[began.earliest].time, rows[began.latest].time, samples)
+    after = max(began.earliest - 1, 0)  # the last sample before the change: it began some time after that
+    samples = Measured(float(ago[began.row]), float(ago[began.latest]), float(ago[after]))
+    return Onset(rows[began.row].time, rows[after].time, rows[began.latest].time, samples)
