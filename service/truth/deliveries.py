@@ -53,10 +53,9 @@ class Labels:
         settings = self.monitor(monitor)
         read = [_read(where, document, settings.classes) for where, document in documents]
         malformed = [each for each in read if isinstance(each, Named)]
-        receipt = take(self.store, settings, [each for each in read if isinstance(each, Given)], now=now)
-        if malformed:
-            receipt = receipt.plus(Receipt({Fate.MALFORMED: len(malformed)}, malformed[:MOST_NAMED]))
-        self.observer.labels(monitor, {fate.value: count for fate, count in receipt.counts.items()}, receipt.delays)
+        taken = take(self.store, settings, [each for each in read if isinstance(each, Given)], now=now)
+        receipt = taken.plus(Receipt({Fate.MALFORMED: len(malformed)}, malformed[:MOST_NAMED])) if malformed else taken
+        self.observer.labels(monitor, {fate.value: count for fate, count in receipt.counts.items()}, taken.delays)
         return receipt
 
 

@@ -82,10 +82,10 @@ class Receipt:
         return sum(count for fate, count in self.counts.items() if fate not in STANDING)
 
     def plus(self, other: Receipt) -> Receipt:
-        """Of both deliveries."""
+        """Of both deliveries, however many there are: without the delays."""
         counts = Counter(self.counts)
         counts.update(other.counts)
-        return Receipt(counts, (*self.named, *other.named)[:MOST_NAMED], (*self.delays, *other.delays))
+        return Receipt(counts, (*self.named, *other.named)[:MOST_NAMED])
 
 
 def take(store: Store, settings: MonitorSettings, given: Sequence[Given], *, now: float) -> Receipt:

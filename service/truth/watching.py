@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +68,8 @@ class ErrorWatch:
     episode: Episode = field(default_factory=Episode)
     opened_at: int = 0
     """Labels at which the last episode opened."""
+    shown: tuple[object, Mapping[str, Any]] | None = field(default=None, repr=False)
+    """Its figures, and what they are of: most streams have no label in most decisions."""
 
 
 class Concept:
