@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
+import msgspec
 import numpy as np
 
 from benchmarks.figures import Figure, Progress
@@ -20,8 +21,9 @@ from benchmarks.public_sets import CACHE
 from detectors.neighbours import nearest_rows
 from service.adapters.sqlite import SqliteStore
 from service.datasets import DataSets, Role
+from service.figures import describe_status
 from service.ports import Embedded
-from service.records import Commit, Judgement, Output, Partition, Payload, Pooled, Sample, Truths
+from service.records import Commit, Decision, Judgement, Output, Partition, Payload, Pooled, Sample, Truths
 from service.reference import Origin, References
 from service.reference_rows import embed_rows
 from service.report.kept import Kept
@@ -29,6 +31,7 @@ from service.report.making import SECTIONS, make
 from service.report.material import NEIGHBOURS, Material
 from service.report.material import Progress as Steps
 from service.settings import MonitorSettings
+from service.streams import MonitorStreams
 
 DIMENSION, CLASSES = 384, 150
 REFERENCE, TRAIN, GOLDEN, PRODUCTION, JUDGED = 100_000, 100_000, 5_000, 8_000, 5_000
@@ -42,6 +45,9 @@ _QUICK_PANES = 256
 """Of a null stream: thresholds hold to a few per cent, and the reference is made in minutes."""
 
 _FOLDER = CACHE / "report_cost_1"
+_STATUS = "status.json"
+"""Written last."""
+
 _NOW = 1_772_366_400.0
 _LOCALES = ("en", "de", "fr", "es")
 
@@ -115,7 +121,7 @@ class Cost:
 
 def run(progress: Progress) -> Sequence[Figure]:
     """Sets are made once, in another process: their memory is not the report's."""
-    if not (_FOLDER / "made").exists():
+    if not (_FOLDER / _STATUS).exists():
         progress("making the sets: some minutes, once")
         subprocess.run([sys.executable, "-m", __name__], check=True)
     found = measure(progress)
@@ -174,7 +180,7 @@ def _clustering(store: SqliteStore) -> float:
 
 
 def fill(store: SqliteStore) -> None:
-    """Recent samples, a tenth of them of words that belong to no class, and the truth of some."""
+    """Recent samples, the truth of some, and what was decided last."""
     samples = Texts(5).draw(PRODUCTION, prefix="p")
     rows = WordEmbedder().embed([sample.payload for sample in samples]).embedding.astype(np.float16)
     partition = Partition("cost", "1")
@@ -183,6 +189,7 @@ def fill(store: SqliteStore) -> None:
         Pooled(MONITOR, s.id, s.time, partition, n, s.payload, s.segments, s.output, None, rows[n], 0.5, 1) for n, s in enumerate(samples)
     )
     store.commit(Commit(partition, epoch, 0, PRODUCTION, _NOW, pooled=pooled, counts={MONITOR: PRODUCTION}))
+    store.decide(Decision(MONITOR, 0, 0, state=(_FOLDER / _STATUS).read_bytes()))
     rng = np.random.default_rng(6)
     store.judge(Truths(MONITOR, tuple(_judged(sample, rng) for sample in samples[:JUDGED]), JUDGED))
 
@@ -215,7 +222,8 @@ def prepare() -> None:
     for role, (count, seed) in sizes.items():
         if not sets.versions(MONITOR, role):
             sets.add(MONITOR, role, Texts(seed).draw(count, prefix=role, wrong=0.05), embedder, now=_NOW, classes=classes)
-    (_FOLDER / "made").touch()
+    status = describe_status(MonitorStreams(settings, references.load(MONITOR)))
+    (_FOLDER / _STATUS).write_bytes(msgspec.json.encode(status))
 
 
 if __name__ == "__main__":
