@@ -68,7 +68,7 @@ def test_served_beside_other_commands_and_stopped(watching: Desk) -> None:
     assert {"event": "listening", "address": address}.items() <= next(line for line in lines if line["event"] == "listening").items()
     assert [line for line in lines if line["level"] == "error"] == []
     ended = {line["loop"] for line in lines if line["event"] == "loop stopped" and line["clean"]}
-    assert ended == {"worker", "lease", "controller", "silence", "budget", "refresh", "outbox", "upkeep", "declarations"}
+    assert ended >= {"worker", "lease", "controller", "silence", "truth", "budget", "refresh", "outbox", "upkeep", "declarations"}
 
 
 def test_a_taken_port_is_told_at_once(watching: Desk) -> None:
