@@ -94,7 +94,7 @@ def slips_between(source: Sequences, copy: Sequences, rare: NDArray[np.bool_], w
     letters = np.fromiter(map(len, words), np.int64, len(words))
     x, y = source.ids[:, :, None], copy.ids[:, None, :]
     looked = source.inside[:, :, None] & copy.inside[:, None, :] & (x != y) & (rare[x] | rare[y])
-    looked &= (np.abs(letters[x] - letters[y]) <= 1) & (np.minimum(letters[x], letters[y]) > 2)
+    looked &= (np.abs(letters[x] - letters[y]) <= 1) & (np.minimum(letters[x], letters[y]) > 1)
     at = np.nonzero(looked)
     pairs, which = np.unique(source.ids[at[0], at[1]] * len(words) + copy.ids[at[0], at[2]], return_inverse=True)
     is_slip = np.array([_slip(words[pair // len(words)], words[pair % len(words)]) for pair in pairs.tolist()], bool)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from detectors.clustering import kmeans, squared_distances
 from detectors.neighbours import Neighbours, nearest_rows
 
-FALSE_FLAGS = 0.0075
+FALSE_FLAGS = 0.006
 """Share of rows that are no copies and may be called so."""
 
 _ALIKE = 0.25
@@ -45,7 +45,7 @@ def limit(natural: NDArray[np.floating], forged: NDArray[np.floating]) -> float:
     Examples
     --------
     >>> limit(np.linspace(0, 1, 401), np.full(9, 2.0))
-    0.9925
+    0.995
     >>> limit(np.full(400, 5.0), np.full(9, 2.0))
     2.0
     """
@@ -72,14 +72,14 @@ def near_rows(rows: NDArray[np.float32], among: NDArray[np.float32], *, rng: np.
     """
     k = min(_NEIGHBOURS, len(among) - 1)
     drawn = np.sort(rng.choice(len(among), min(len(among), _DRAWN), replace=False))
-    search = _search(among, rng)
+    search = searcher(among, rng)
     found, own = search(rows, k), _others(search(among[drawn], k + 1), drawn)
     strict = -limit(-_nearness(own), np.array([-_ALIKE]))
     return Copies(found.row[:, 0], (_nearness(found) < strict) | (found.distance[:, 0] == 0))
 
 
-def _search(among: NDArray[np.float32], rng: np.random.Generator) -> Callable[[NDArray[np.float32], int], Neighbours]:
-    """Finds the nearest rows: exactly in a small set, in a large one among those of the nearest cells."""
+def searcher(among: NDArray[np.float32], rng: np.random.Generator) -> Callable[[NDArray[np.float32], int], Neighbours]:
+    """What finds the nearest k of these rows (m, d): exactly in a small set, in a large one among those of the nearest cells."""
     if len(among) <= _EXACT:
         return lambda rows, k: nearest_rows(rows, among, k)
     centres = kmeans(among[np.sort(rng.choice(len(among), _FITTED, replace=False))], _CELLS, rng=rng)
