@@ -25,8 +25,10 @@ FOLDS = 5
 MOST_CELLS = 250_000_000
 """Rows times classes: 1 GB of held-out probabilities."""
 
-_EXACT, _REGIONS, _FITTED = 15_000, 256, 20_000
-"""Rows up to which neighbours are looked for everywhere; regions of larger sets, and rows that these are fitted on."""
+EXACT = 15_000
+"""Rows up to which neighbours are looked for everywhere."""
+
+_REGIONS, _FITTED = 256, 20_000
 
 _NEIGHBOURS, _SHARP, _BLOCK = 20, 1.5, 8_192
 _ROUNDS, _FIRST_RATE, _NONE = 2, 0.1, 1e-6
@@ -178,7 +180,7 @@ def _neighbours(
     rows: NDArray[np.float32], centres: NDArray[np.float32] | None, rng: np.random.Generator, progress: Callable[[float], None]
 ) -> Neighbours:
     k = min(_NEIGHBOURS, len(rows) - 1)
-    if len(rows) <= _EXACT:
+    if len(rows) <= EXACT:
         return nearest_rows(rows, rows, k, same=True, progress=progress)
     if centres is None:
         centres = kmeans(rows[np.sort(rng.choice(len(rows), min(len(rows), _FITTED), replace=False))], _REGIONS, rng=rng)

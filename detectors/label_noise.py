@@ -16,6 +16,9 @@ _FITTED, _BLOCK = 3_000, 8_192
 _ANCHOR = 0.7
 """Quantile of a class's own held-out probabilities from which a row counts as of the class that it looks like."""
 
+_LOUDER, _STEEPEST = 2.0, 20.0
+"""Weight of heads to that of votes, at least; and the largest of either, on a scale on which what it says of a row spreads by 1."""
+
 _UNSEEN = 0.05
 """Votes that a class has without any."""
 
@@ -93,30 +96,32 @@ class Beliefs:
     weight: NDArray[np.float32]
     """(n, k) of their votes."""
 
-    def fitted(self, law: NoiseLaw, *, rng: np.random.Generator, start: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """(2,) log a, log b by maximum likelihood of the *given* labels: Σ log Σ p(i | x) p(label | i), over a draw of 3,000 rows."""
-        count = len(self.labels)
-        rows = rng.choice(count, min(_FITTED, count), replace=False)
-        parts, given = self._parts(rows), law.given[:, self.labels[rows]].T
+    def fitted(self, law: NoiseLaw, *, rng: np.random.Generator) -> NDArray[np.float64]:
+        """(2,) a and b by maximum likelihood of the *given* labels: Σ log Σ p(i | x) p(label | i), over a draw of 3,000 rows.
 
-        def loss(logs: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            scales = np.exp(logs)
-            believed = np.exp(log_softmax(scales[0] * parts[0] + scales[1] * parts[1], 1))
+        Votes are labels too, so they can explain errors as well as the law does, and then hide them: heads weigh twice as much at least.
+        """
+        rows = rng.choice(len(self.labels), min(_FITTED, len(self.labels)), replace=False)
+        heads, votes = self._parts(rows)
+        units = np.maximum([heads.std(1).mean(), votes.std(1).mean()], 1e-6)
+        parts = np.stack([heads / units[0], votes / units[1] + _LOUDER * heads / units[0]])
+        given = law.given[:, self.labels[rows]].T
+
+        def loss(scales: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            believed = np.exp(log_softmax(np.tensordot(scales, parts, 1), 1))
             joint = believed * given
             total = joint.sum(1, keepdims=True)
-            slope = believed - joint / total
-            steps = np.array([(slope * part).sum() for part in parts]) * scales / len(rows)
-            return float(-np.log(total).mean()), steps
+            return float(-np.log(total).mean()), np.tensordot(parts, believed - joint / total, 2) / len(rows)
 
-        begin = np.log([0.1, 1.0]) if start is None else start
-        return np.asarray(minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=[(-7, 2)] * 2).x, np.float64)
+        alone, together = minimize(loss, np.ones(2), jac=True, method="L-BFGS-B", bounds=[(0, _STEEPEST)] * 2).x
+        return np.array([alone + _LOUDER * together, together]) / units
 
     def blocks(self, scales: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Rows and their p(i | x), some thousands at a time."""
         for start in range(0, len(self.labels), _BLOCK):
             rows = np.arange(start, min(start + _BLOCK, len(self.labels)))
             heads, votes = self._parts(rows)
-            a, b = np.exp(scales).astype(np.float32)
+            a, b = scales.astype(np.float32)
             heads *= a
             votes *= b
             heads += votes

@@ -27,7 +27,7 @@ from detectors.label_errors import LabelErrors, label_errors
 
 RUNS = 10
 SEED = 1_000
-ROWS = 10_000
+ROWS = 6_000
 """A draw of each set; a seed is another draw and other errors."""
 
 RATES = (0.05, 0.1, 0.2)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from service.cli.check import app as checking
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitor_of, rows_in, samples_of
+from service.cli.mislabelled import app as mislabelled
 from service.cli.terminal import counter, emit, example, show
 from service.datasets import Difference, Role, difference
 from service.errors import InputError
@@ -19,6 +20,7 @@ from service.screens.drawing import columns, count
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(checking)
+app.add_typer(mislabelled)
 
 OfRole = Annotated[Role, typer.Option("--role", help="golden: must not regress; challenge: shows the drift; train; pool: labels optional.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Samples as .jsonl, .npy or .parquet, with labels.")]

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from service.errors import ArtefactError, DriftgateError, InputError
+from service.report.annotation_errors import annotation_errors
 from service.report.coverage import coverage
 from service.report.data_quality import data_quality
 from service.report.drift import drift
@@ -25,6 +26,7 @@ SECTIONS: Mapping[str, tuple[str, Look]] = MappingProxyType(
         "drift": ("Drift", drift),
         "coverage": ("Coverage", coverage),
         "freshness": ("Freshness of the test set", freshness),
+        "annotation_errors": ("Annotation errors", annotation_errors),
         "data_quality": ("Data quality", data_quality),
         "leakage": ("Leakage", leakage),
         "performance": ("Performance", performance),

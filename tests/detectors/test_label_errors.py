@@ -94,7 +94,7 @@ def test_a_large_set_is_looked_at_in_cells(monkeypatch: pytest.MonkeyPatch) -> N
     rng = np.random.default_rng(5)
     rows, truth = clouds(1_500, 6, rng)
     labels, wrong = planted(truth, 0.1, rng)
-    monkeypatch.setattr(module, "_EXACT", 1_000)
+    monkeypatch.setattr(module, "EXACT", 1_000)
     told: list[float] = []
     found = label_errors(rows, labels, rng=rng, progress=told.append)
     assert wrong[found.ranked(int(wrong.sum()))].mean() > 0.85

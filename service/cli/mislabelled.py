@@ -1,0 +1,42 @@
+"""`dataset errors`: the labels of a set that are worth a second look."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitor_of
+from service.cli.terminal import bars, emit, example, show
+from service.errors import InputError
+from service.report.mislabelled import LabelledSide, mislabelled
+from service.report.parts import Missing
+from service.screens.mislabelled import errors_table
+
+app = typer.Typer()
+
+OfSet = Annotated[LabelledSide, typer.Option("--role", help="returned: labels of recent samples, from annotators or as late truth.")]
+Budget = Annotated[int, typer.Option("--budget", min=1, max=100_000, help="Rows that can be reviewed.")]
+
+
+@app.command("errors", epilog=example("driftgate dataset errors --role train --monitor support-chat --budget 100"))
+def errors(
+    role: OfSet,
+    config: Config = CONFIG,
+    monitor: MonitorName = None,
+    budget: Budget = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the labels most probably wrong, the class each row looks like instead, and how many of the set are wrong."""
+    with installed(config) as installation, bars() as progress:
+        name = monitor_of(installation.settings, monitor)
+        found = mislabelled(installation.material(name, now=time.time(), progress=progress), role, budget)
+    if isinstance(found, Missing):
+        raise InputError("labels", f"monitor {name}: {found.what}: {found.why}; {found.remedy}")
+    document = {"monitor": name, "set": role, **asdict(found)}
+    if as_json:
+        emit(document)
+    else:
+        show(errors_table(document))
