@@ -69,13 +69,15 @@ class DataSet:
     embeddings: NDArray[np.float32]
     logits: NDArray[np.float32] | None = None
     """(n, classes); None where the embedder gives none."""
+    samples: tuple[Sample, ...] = field(init=False)
     predicted: tuple[str, ...] = field(init=False)
     """Of each row, '' where it is not known."""
     confidence: NDArray[np.float32] = field(init=False)
     """(n,) the largest probability, NaN where it is not known."""
 
     def __post_init__(self) -> None:
-        predicted, confidence = _answers([row.sample.output for row in self.rows], self.logits, self.classes)
+        object.__setattr__(self, "samples", tuple(row.sample for row in self.rows))
+        predicted, confidence = _answers([sample.output for sample in self.samples], self.logits, self.classes)
         object.__setattr__(self, "predicted", predicted)
         object.__setattr__(self, "confidence", confidence)
 
@@ -87,10 +89,6 @@ class DataSet:
     def classes(self) -> tuple[str, ...]:
         """The model's, in the order of its logits; () where they were not declared."""
         return tuple(self.manifest.get("classes", ()))
-
-    @property
-    def samples(self) -> tuple[Sample, ...]:
-        return tuple(row.sample for row in self.rows)
 
     @property
     def checksum(self) -> str:
