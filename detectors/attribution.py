@@ -200,7 +200,7 @@ class Witness:
         return np.clip(moved / moved.sum(), 0.0, 1.0) if moved.sum() > 0 else np.zeros(len(moved))
 
 
-def distinct(order: NDArray[np.int64], features: NDArray[np.float32], most: int, *, alike: float = 0.95) -> Iterator[int]:
+def distinct(order: NDArray[np.int64], features: NDArray[np.float32], most: int, *, alike: float = 0.99) -> Iterator[int]:
     """The first of an order that are no near-copies of one before: feature similarity below `alike`; each `most` times as many are
     looked at.
 

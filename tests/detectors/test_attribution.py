@@ -127,6 +127,6 @@ def test_rows_that_lent_nothing_are_not_freed_of_it() -> None:
 
 
 def test_near_copies_are_passed_over() -> None:
-    features = np.array([[1, 0], [1, 0.01], [0, 1], [0.7, 0.7]], np.float32)
+    features = np.array([[1, 0], [0.999, 0.04], [0, 1], [0.7, 0.7]], np.float32)
     assert list(distinct(np.array([1, 0, 2, 3]), features, 3)) == [1, 2, 3]
     assert list(distinct(np.array([], np.int64), features, 3)) == []
