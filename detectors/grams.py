@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -106,13 +107,17 @@ def _rarest(weighted: Any) -> Any:
 
 
 def _strongest(shared: Any, without: Ids | None) -> tuple[Ids, Ids]:
-    """The short list of each row, as pairs of row and column."""
-    row = np.repeat(np.arange(shared.shape[0]), np.diff(shared.indptr))
-    value = shared.data if without is None else np.where(shared.indices == without[row], 0.0, shared.data)
-    order = np.lexsort((-value, row))
-    place = np.arange(len(order)) - shared.indptr[row]
-    kept = order[(place < _SHORT_LIST) & (value[order] > 0)]
-    return row[kept], shared.indices[kept].astype(np.int64)
+    """The short list of each row, as pairs of row and column, most first. Row by row: to sort all that is shared would cost most of all."""
+    lists = []
+    for row, (start, end) in enumerate(pairwise(shared.indptr.tolist())):
+        value, column = shared.data[start:end], shared.indices[start:end]
+        if without is not None:
+            value = np.where(column == without[row], 0.0, value)
+        kept = np.argpartition(-value, _SHORT_LIST - 1)[:_SHORT_LIST] if len(value) > _SHORT_LIST else np.arange(len(value))
+        kept = kept[np.lexsort((column[kept], -value[kept]))]
+        lists.append(column[kept[value[kept] > 0]].astype(np.int64))
+    rows = np.repeat(np.arange(len(lists)), np.fromiter(map(len, lists), np.int64, len(lists)))
+    return rows, np.concatenate([np.empty(0, np.int64), *lists])
 
 
 def _fill(found: Ids, text: Ids, candidate: Ids, likeness: NDArray[np.float32]) -> None:

@@ -36,7 +36,8 @@ def class_overlap(rows: Rows, other: Rows) -> Iterator[Check]:
     if not any(rows.labels) or not any(other.labels):
         return
     for one, two in ((rows, other), (other, rows)):
-        absent = Counter(label for label in one.labels if label and label not in set(two.labels))
+        known = set(two.labels)
+        absent = Counter(label for label in one.labels if label and label not in known)
         said = f"{len(absent)} of {len(set(one.labels) - {''})} classes of {one.name} have no row in {two.name}"
         shown = tuple(f"{label} ({count} rows)" for label, count in absent.most_common(EXAMPLES))
         yield Check("absent_classes", f"{one.name} in {two.name}", len(absent), said, shown)
