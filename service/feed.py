@@ -53,6 +53,8 @@ class Delivery:
     loss: Loss = field(default_factory=Loss)
     beyond: Mapping[str, float] = field(default_factory=dict)
     """Side of a measure of quality → share of them beyond the reference's rarest twentieth."""
+    earlier: Sequence[Pooled] = ()
+    """Samples before the window, as far as they are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Schema:
 
 def findings(delivery: Delivery, schema: Schema) -> tuple[Finding, ...]:
     """What may be ours, with what to do about it."""
-    return (*_arrivals(delivery), *_written(delivery), *_changed(delivery.rows, schema), *_sources(delivery))
+    return (*_arrivals(delivery), *_written(delivery), *_changed(delivery.rows, schema), *_models(delivery), *_sources(delivery))
 
 
 def _arrivals(delivery: Delivery) -> Iterator[Finding]:
@@ -153,6 +155,16 @@ def _answers(rows: Sequence[Pooled], schema: Schema) -> Iterator[Finding]:
         yield Finding(
             "unknown classes", unknown, 0.0, "the model names classes that it never named in the reference: see which model answers"
         )
+
+
+def _models(delivery: Delivery) -> Iterator[Finding]:
+    """A version of the model that answers more of the samples than before the window."""
+    sides = [Counter(row.output.model_version for row in rows if row.output is not None) for rows in (delivery.rows, delivery.earlier)]
+    now, before = ({version: count / of.total() for version, count in of.items()} for of in sides)
+    for version in sorted(now.keys() - {None}, key=lambda each: before.get(each, 0.0) - now[each])[:1]:
+        if before and _beyond(now[version], before.get(version, 0.0), sides[0].total()):
+            advice = "a version of the model answers that answered less before: see what was rolled out, and when"
+            yield Finding("another model answers", now[version], before.get(version, 0.0), advice)
 
 
 def _beyond(share: float, before: float, n: int) -> bool:

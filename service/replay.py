@@ -97,4 +97,8 @@ def _alarm(alarm: Alarm) -> dict[str, Any]:
         "accuracy": None if alarm.accuracy is None else asdict(alarm.accuracy),
         "exemplars": [asdict(exemplar) for exemplar in alarm.exemplars],
         "clusters": [asdict(cluster) for cluster in alarm.clusters],
+        "onset": None if alarm.onset is None else asdict(alarm.onset),
+        "contributions": [asdict(contribution) for contribution in alarm.contributions],
+        "terms": [asdict(term) for term in alarm.terms],
+        "missed": [asdict(exemplar) for exemplar in alarm.missed],
     }

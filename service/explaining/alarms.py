@@ -113,7 +113,8 @@ def _delivery(sides: Sides, along: NDArray[np.float32], loss: Loss) -> Delivery:
     copies = repeated(embeddings, sides.reference.rows.embeddings, spoilt=spoilt(summarizer, described))
     rare = (described.scalars > -np.log(RARE)).mean(0).tolist() if gauge is not None else ()
     beyond = {name: share for name, share in zip(summarizer.scalar_names, rare, strict=False) if is_quality(name)}
-    return Delivery(rows, along[sides.is_window], copies, loss, beyond)
+    earlier = [row for row, inside in zip(sides.kept.rows, sides.kept.window, strict=True) if not inside]
+    return Delivery(rows, along[sides.is_window], copies, loss, beyond, earlier)
 
 
 # --- groups -------------------------------------------------------------------------------------------------------------

@@ -45,6 +45,19 @@ def test_what_may_be_ours_is_told(ordinary: Delivery) -> None:
     assert told(replace(ordinary, drift=np.array([row.partition.number for row in rows], float))) == ["one source alone"]
 
 
+def test_how_inputs_are_written_is_told_worst_first(ordinary: Delivery) -> None:
+    beyond = {"length low": 0.4, "spelling high": 0.9, "brightness low": 0.3, "symbols high": 0.12}
+    assert told(replace(ordinary, beyond=beyond)) == ["another language or spelling", "shorter texts", "brightness low"]
+
+
+def test_another_version_of_the_model_is_told_where_it_answers_more_than_before(ordinary: Delivery) -> None:
+    old, new = ([replace(row, output=Output("a", model_version=version)) for row in ordinary.rows] for version in ("2024-01", "2024-02"))
+    assert told(replace(ordinary, rows=new, earlier=old)) == ["another model answers"]
+    assert told(replace(ordinary, rows=[*old[:150], *new[150:]], earlier=old)) == ["another model answers"]
+    assert told(replace(ordinary, rows=new, earlier=new)) == told(replace(ordinary, rows=new)) == []
+    assert told(replace(ordinary, earlier=old)) == []
+
+
 def test_copies_are_counted_beyond_the_references_own() -> None:
     storm = np.concatenate([ROWS[:50], np.repeat(ROWS[:2], 25, axis=0)])
     assert repeated(storm, ROWS) == pytest.approx(0.5)
