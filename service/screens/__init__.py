@@ -88,7 +88,8 @@ def _headline(alarm: Alarm) -> Text:
     verdict = f", verdict {alarm.verdict}" if alarm.verdict else ""
     regime = "" if alarm.regime is Regime.ACTIVE else f", {alarm.regime}: {'nobody was notified' if alarm.quiet else 'outside the budget'}"
     when = f"opened {moment(alarm.opened)} at sample {count(alarm.at_sample)}, against reference version {alarm.reference_version}"
-    window = f"over {count(alarm.window_samples)} samples since {moment(alarm.window_start)}"
+    weighed = "labels" if alarm.family is Family.CONCEPT else "samples"
+    window = f"over {count(alarm.window_samples)} {weighed} since {moment(alarm.window_start)}"
     tuned = f", one false alarm in {count(alarm.run_length)} samples" if alarm.run_length else ""
     return Text.assemble(
         (f"{excerpt(alarm.kind)} on {alarm.monitor}", "bold"),
@@ -103,7 +104,8 @@ def _headline(alarm: Alarm) -> Text:
 def _measured(alarm: Alarm) -> Table:
     """Effect, novel share and accuracy, each with its interval as a bar."""
     table = Table.grid(padding=(0, 2, 0, 0))
-    for name, measured in (("effect, as a share of new content", alarm.effect), ("novel samples", alarm.novel_share)):
+    effect = "more of the answers wrong" if alarm.family is Family.CONCEPT else "effect, as a share of new content"
+    for name, measured in ((effect, alarm.effect), ("novel samples", alarm.novel_share)):
         table.add_row(name, interval(measured))
         table.add_row("", Text(interval_bar(measured, width=30)))
     if alarm.effect_channel not in {"", alarm.channel}:

@@ -17,8 +17,7 @@ _BAR = 12
 
 def evidence(alarm: Alarm) -> Iterator[tuple[str, RenderableType]]:
     """Each part that there is, under its title."""
-    for part in answers_changed(alarm):
-        yield "what is taken for what", part
+    yield from answers_changed(alarm)
     if alarm.onset is not None:
         yield "since when", onset_line(alarm.onset)
     if alarm.clusters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -43,15 +43,14 @@ def truth_screen(monitor: str, figures: Figures | None) -> RenderableType:
     return Group(Text(excerpt(monitor), "bold"), Text(errors_line(figures)), _streams(figures["streams"]))
 
 
-def answers_changed(alarm: Alarm) -> list[RenderableType]:
-    """What an alarm of changed answers shows besides its effect: how late its labels came, and which classes are taken for which."""
-    parts: list[RenderableType] = []
+def answers_changed(alarm: Alarm) -> Iterator[tuple[str, RenderableType]]:
+    """What an alarm of changed answers shows besides its effect, each part under its title."""
+    if alarm.confusions:
+        yield "what is taken for what: shares of the labels", confusion_table(alarm.confusions)
     if alarm.label_delay is not None:
         delay = alarm.label_delay
-        parts.append(Text(f"labels came after {span(delay.estimate)}, eight of ten within {span(delay.low)} to {span(delay.high)}"))
-    if alarm.confusions:
-        parts.append(confusion_table(alarm.confusions))
-    return parts
+        came = f"{span(delay.estimate)} after their samples, eight of ten within {span(delay.low)} to {span(delay.high)}"
+        yield "when labels came", Text(came)
 
 
 def confusion_table(confusions: Sequence[Confusion]) -> Table:
