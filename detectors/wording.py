@@ -7,8 +7,8 @@ much depends on the set: the weights are learned from copies that are forged her
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +32,8 @@ _RARE = 1
 """A word that came more often is no slip of another."""
 _BLOCK = 4_000
 
-_TOKEN = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
-"""A word; a letter of scripts that set no spaces."""
+_UNSPACED = ((0x0E00, 0x0EFF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xAC00, 0xD7AF))
+"""Scripts that set no spaces, or whose syllables say enough: each letter is a word."""
 
 
 def words_of(text: str) -> Words:
@@ -45,7 +45,14 @@ def words_of(text: str) -> Words:
     ('where', 's', 'my', 'refund')
     """
     looked = text[:_LOOK].casefold()
-    return tuple(_TOKEN.findall(looked)[:_WORDS]) or tuple(looked.split()[:_WORDS])
+    return tuple("".join(map(_spaced, looked)).split()[:_WORDS]) or tuple(looked.split()[:_WORDS])
+
+
+@lru_cache(100_000)
+def _spaced(letter: str) -> str:
+    if not letter.isalnum():
+        return " "
+    return f" {letter} " if any(first <= ord(letter) <= last for first, last in _UNSPACED) else letter
 
 
 class Twins(NamedTuple):

@@ -143,7 +143,7 @@ def scenes(n: int, seed: int) -> NDArray[np.float32]:
     rng, waves = seeded(seed), np.arange(SIDE) / SIDE
     down, across, turn, up = rng.uniform((1, 1, 0, 0.1), (5, 5, 6, 0.4), (n, 3, 4)).transpose(2, 0, 1)
     angle = down[..., None, None] * waves[:, None] + across[..., None, None] * waves + turn[..., None, None]
-    return np.clip(0.5 + (up[..., None, None] * np.sin(2 * np.pi * angle)).sum(1), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(0.5 + (up[..., None, None] * np.sin(2 * np.pi * angle)).sum(1), 0, 1), np.float32)
 
 
 def test_cropped_and_noisy_pictures_are_copies() -> None:
