@@ -87,6 +87,8 @@ def telling_terms(
     counts = [Counter(word for text in texts for word in text) for texts in sides]
     totals = [max(count.total(), 1) for count in counts]
     rarity = {asked[i]: float(np.log1p(sum(totals) / 2 / (counts[0][asked[i]] + counts[1][asked[i]]))) for i in sure}
-    weight = {word: abs(counts[0][word] / totals[0] - counts[1][word] / totals[1]) * rare for word, rare in rarity.items()}
+    weight = {
+        word: abs(np.sqrt(counts[0][word] / totals[0]) - np.sqrt(counts[1][word] / totals[1])) * rare for word, rare in rarity.items()
+    }
     best = sorted(sure.tolist(), key=lambda i: (-weight[asked[i]], asked[i]))[:most]
     return [Telling(asked[i], float(shares[0][i]), float(shares[1][i])) for i in best]

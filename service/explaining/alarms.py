@@ -105,14 +105,14 @@ def _first(sides: Sides, order_by: NDArray[np.float32], side: NDArray[np.bool_])
 
 
 def _delivery(sides: Sides, along: NDArray[np.float32], loss: Loss) -> Delivery:
-    """How the window's samples arrived."""
+    """How the window's samples arrived. New content is written anew, too: only what is odd more often than new is told."""
     rows = [row for row, inside in zip(sides.kept.rows, sides.kept.window, strict=True) if inside]
     embeddings, summarizer = sides.embeddings[sides.is_window], sides.reference.summarizer
     gauge = sides.reference.gauge
     described = summarizer.describe(embeddings, quality=None if gauge is None else gauge.measure([payload(row) for row in rows]))
     copies = repeated(embeddings, sides.reference.rows.embeddings, spoilt=spoilt(summarizer, described))
-    rare = (described.scalars > -np.log(RARE)).mean(0).tolist() if gauge is not None else ()
-    beyond = {name: share for name, share in zip(summarizer.scalar_names, rare, strict=False) if is_quality(name)}
+    rare = dict(zip(summarizer.scalar_names, (described.scalars > -np.log(RARE)).mean(0).tolist(), strict=True))
+    beyond = {name: share for name, share in rare.items() if is_quality(name) and share >= rare["novelty"]}
     earlier = [row for row, inside in zip(sides.kept.rows, sides.kept.window, strict=True) if not inside]
     return Delivery(rows, along[sides.is_window], copies, loss, beyond, earlier)
 
