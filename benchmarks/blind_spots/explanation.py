@@ -34,7 +34,7 @@ from service.settings import MonitorSettings
 from service.streams import MonitorStreams
 
 SEEDS = range(20, 30)
-"""Of the references; the explanation was developed on seed 0."""
+"""Of the references; the explanation was developed on seeds 0 to 3."""
 STREAMS = 2
 """Of each plant, for each reference."""
 REFERENCE, EARLIEST, LATEST, AFTER = 4_000, 128, 1_200, 1_800
