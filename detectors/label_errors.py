@@ -1,4 +1,22 @@
-"""Which labels of a set are wrong: how likely each, what would be right, and how many there are."""
+"""Which labels of a set are wrong: how likely each, what would be right, and how many there are.
+
+Two witnesses that never saw a row's own label say what it is: linear heads, cross-validated with near-duplicates in one fold, and the
+vote of its 20 nearest rows, near-duplicates left out. Their belief is p(i | x) ∝ exp(a · heads + b · log votes). How labels go wrong,
+p(j | i), is counted on anchors, rows that look more like a class than 70 % of those labelled so: confident learning's joint with stricter
+thresholds, as rows at the boundary of two classes are ambiguous rather than wrong. a and b maximise the likelihood of the labels given, and
+
+    p(wrong | x, j) = 1 - p(j | x) p(j | j) / Σ p(i | x) p(j | i).
+
+A second round trusts each row as far as the first found it right. Last, the log-odds against the rate of the whole set count
+m² / (m² + 25) in a class with m other rows: rare classes look wrong whenever little is known of them. Self-influence is told, not counted:
+beside the two witnesses it made no ranking better.
+
+References
+----------
+Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 2021.
+Liu and Tao, "Classification with noisy labels by importance reweighting", IEEE TPAMI 2016 (anchors).
+Patrini, Rozza, Menon, Nock and Qu, "Making deep neural networks robust to label noise: a loss correction approach", CVPR 2017.
+"""
 
 from __future__ import annotations
 
@@ -85,22 +103,10 @@ def label_errors(
     centres: NDArray[np.float32] | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> LabelErrors:
-    """How likely each label of a set is wrong, from its embeddings alone.
+    """How likely each label of a set is wrong, from its embeddings alone; the module says how.
 
-    Two witnesses that never saw a row's own label say what it is: linear heads, cross-validated with near-duplicates in one fold,
-    and the vote of its 20 nearest rows, near-duplicates left out. Their belief is p(i | x) ∝ exp(a · heads + b · log votes). How
-    labels go wrong, p(j | i), is counted on anchors, rows that look more like a class than 70 % of those labelled so: confident
-    learning's joint with stricter thresholds, as rows at the boundary of two classes are ambiguous rather than wrong. a and b
-    maximise the likelihood of the labels given, and
-
-        p(wrong | x, j) = 1 - p(j | x) p(j | j) / Σ p(i | x) p(j | i).
-
-    A second round trusts each row as far as the first found it right. Last, the log-odds against the rate of the whole set count
-    m² / (m² + 25) in a class with m other rows: rare classes look wrong whenever little is known of them.
-
-    It assumes that errors depend on the class and not on the row, and that most labels of each class are right. Rows that no label
-    fits come out as wrong too. Self-influence is told, not counted: beside the witnesses it made no ranking better. Above 15,000
-    rows, neighbours are looked for in the cells around a row only.
+    Assumes that errors depend on the class and not on the row, and that most labels of each class are right. Rows that fit no label
+    come out as wrong too. Above 15,000 rows neighbours are looked for in the cells around a row only.
 
     Parameters
     ----------
@@ -113,14 +119,7 @@ def label_errors(
 
     Notes
     -----
-    Costs O(n d (d + C)) for heads and influence, and for neighbours O(n d) times up to 15,000; memory 4 n C bytes
-    twice and 4 n d three times.
-
-    References
-    ----------
-    Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 2021.
-    Liu and Tao, "Classification with noisy labels by importance reweighting", IEEE TPAMI 2016 (anchors).
-    Patrini, Rozza, Menon, Nock and Qu, "Making deep neural networks robust to label noise: a loss correction approach", CVPR 2017.
+    Costs O(n d (d + C)) for heads and influence, and O(n d) times up to 15,000 for neighbours; memory 8 n C + 12 n d bytes.
 
     Examples
     --------
@@ -141,25 +140,16 @@ def label_errors(
     for turn in range(_ROUNDS):
         heads = held_out_discriminants(rows, labels, folds, classes, weights=right)
         beliefs = Beliefs(labels, heads, near.row, votes * right[near.row])
-        looks = beliefs.looks(beliefs.fitted(law, rng=rng))
-        anchors = looks.anchors(labels)
-        law = NoiseLaw.of_anchors(looks.best[anchors], labels[anchors], classes)
+        law = beliefs.law(beliefs.fitted(law, rng=rng))
         odds, suggested = beliefs.against(beliefs.fitted(law, rng=rng), law)
         right = expit(-odds).astype(np.float32)
         progress(0.5 + 0.4 * (turn + 1) / _ROUNDS)
     company = _company(labels, groups)
-    probability = _protected(odds, company)
     held_out = _held_out(beliefs, rng)
-    return LabelErrors(
-        probability,
-        suggested,
-        held_out,
-        _agreement(near, labels, votes),
-        np.asarray(rankdata(LastLayer.fit(rows, labels, held_out).own()) / len(rows), np.float32),
-        _confident(held_out, labels),
-        company == 0,
-        _rate(float(probability.mean()), law),
-    )
+    influence = rankdata(LastLayer.fit(rows, labels, held_out).own()) / len(rows)
+    probability, agreement, confident = _protected(odds, company), _agreement(near, labels, votes), _confident(held_out, labels)
+    rate = _rate(float(probability.mean()), law)
+    return LabelErrors(probability, suggested, held_out, agreement, influence.astype(np.float32), confident, company == 0, rate)
 
 
 def _checked(rows: NDArray[np.float32], labels: NDArray[np.int64]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,21 +26,6 @@ _ANYWHERE = 0.25
 
 _MOST_WRONG = 0.6
 """Share of a class's labels that may be wrong; beyond it the label would name another class."""
-
-
-class Looks(NamedTuple):
-    """What each of n rows is believed to be: p(label), the most probable class, and its probability."""
-
-    own: NDArray[np.float32]
-    best: NDArray[np.int64]
-    sure: NDArray[np.float32]
-
-    def anchors(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows that look more like their best class than most rows do that are labelled so."""
-        order = labels.argsort(kind="stable")
-        of_class = np.split(self.own[order], np.searchsorted(labels[order], np.arange(1, int(labels.max()) + 1)))
-        limits = np.array([np.quantile(own, _ANCHOR) if len(own) else np.inf for own in of_class])
-        return np.flatnonzero(self.sure >= limits[self.best])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,16 +114,19 @@ class Beliefs:
             heads /= heads.sum(1, keepdims=True)
             yield rows, heads
 
-    def looks(self, scales: NDArray[np.float64]) -> Looks:
-        """Of every row, whatever its label."""
+    def law(self, scales: NDArray[np.float64]) -> NoiseLaw:
+        """From anchors: rows that look more like their most probable class than most rows do that are labelled so."""
         count = len(self.labels)
-        found = Looks(np.empty(count, np.float32), np.empty(count, np.int64), np.empty(count, np.float32))
+        own, best, sure = np.empty(count, np.float32), np.empty(count, np.int64), np.empty(count, np.float32)
         for rows, believed in self.blocks(scales):
             at = np.arange(len(rows))
-            found.own[rows] = believed[at, self.labels[rows]]
-            found.best[rows] = believed.argmax(1)
-            found.sure[rows] = believed[at, found.best[rows]]
-        return found
+            own[rows] = believed[at, self.labels[rows]]
+            best[rows] = believed.argmax(1)
+            sure[rows] = believed[at, best[rows]]
+        order, classes = self.labels.argsort(kind="stable"), self.heads.shape[1]
+        of_class = np.split(own[order], np.searchsorted(self.labels[order], np.arange(1, classes)))
+        anchors = sure >= np.array([np.quantile(part, _ANCHOR) for part in of_class])[best]
+        return NoiseLaw.of_anchors(best[anchors], self.labels[anchors], classes)
 
     def against(self, scales: NDArray[np.float64], law: NoiseLaw) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """(n,) log-odds that the truth is another class than the label, p(i | x, j) ∝ p(i | x) p(j | i), and which most likely."""

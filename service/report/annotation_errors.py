@@ -110,6 +110,7 @@ def _unjudged(material: Material, known: Mapping[LabelledSide, Mislabelled]) -> 
             yield Missing(named, "they are none of the monitor's classes", f"correct them, or add them to `classes` of {material.monitor}")
         if found.single:
             named = ", ".join(found.single[:5])[:120]
-            yield Missing(f"{len(found.single)} classes of the {_CALLED[side]}: {named}", "a class of one row can't be judged", "add rows")
+            what = f"classes of one row, {_CALLED[side]}: {count(len(found.single))}, such as {named}"
+            yield Missing(what, "nothing speaks for or against a row alone in its class", "add rows of these classes")
         if found.unlabelled:
             yield Missing(f"{count(found.unlabelled)} rows of the {_CALLED[side]}", "they have no label", "label them, or leave them out")

@@ -43,7 +43,7 @@ def _unjudged(document: Mapping[str, Any]) -> list[Text]:
         lines.append(Text(f"\n{excerpt(label, 40)} is none of the monitor's classes: {count(len(ids))} rows, such as {shown}", "yellow"))
     if document["single"]:
         shown = ", ".join(excerpt(each, 40) for each in document["single"][:_IDS])
-        lines.append(Text(f"\n{len(document['single'])} classes of one row can't be judged: {shown}", "yellow"))
+        lines.append(Text(f"\nclasses of one row can't be judged: {count(len(document['single']))}, such as {shown}", "yellow"))
     if document["unlabelled"]:
         lines.append(Text(f"\n{count(document['unlabelled'])} rows have no label", "yellow"))
     return lines

@@ -92,7 +92,7 @@ def test_what_cannot_be_judged_is_named_and_the_rest_is_judged(world: World, sto
     assert found.standing is Standing.WATCH
     named = {each.what: each for each in found.missing}
     assert "add them to `classes` of chat" in named["2 labels of the training set"].remedy
-    assert "one row" in named["1 classes of the training set: lonely"].why
+    assert "alone" in named["classes of one row, training set: 1, such as lonely"].why
     assert "two classes at least, found 1" in named["labels of the golden set"].why
     assert found.tables[-1].rows[0] == ("topik 1", 2, "train7, train8")
     assert "2 labels are none of the monitor's classes" in found.says
