@@ -8,7 +8,7 @@ much depends on the set: the weights are learned from copies that are forged her
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -93,9 +93,19 @@ class Wording:
         self._vocabulary = Vocabulary()
         self._known = self._vocabulary.sequences(self._texts)
         self._index, self._model = Grams.of([" ".join(words) for words in self._texts]), WordModel.learn(self._known)
-        progress(0.3)
-        drawn = np.sort(rng.choice(len(self._texts), min(len(self._texts), _DRAWN), replace=False))
-        self._judge, self.twins = self._learned(drawn, rng)
+        self._rng = rng
+        self._drawn = np.sort(rng.choice(len(self._texts), min(len(self._texts), _DRAWN), replace=False))
+        progress(1.0)
+
+    @cached_property
+    def twins(self) -> Twins:
+        """Of a draw of the distinct texts; of none in a set too small to tell."""
+        if len(self._drawn) < _FEWEST:
+            return Twins(self._row[:0], self._row[:0])
+        nearest, natural = self._natural
+        slipped = (natural[:, :, DIFFERING] == 0) & (nearest >= 0)
+        twin = nearest[np.arange(len(nearest)), slipped.argmax(1)]
+        return Twins(self._row[self._drawn], np.where(slipped.any(1), self._row[twin], -1))
 
     def copies(self, texts: Sequence[str], *, progress: Callable[[float], None] = lambda _: None) -> Copies:
         """Of other texts, whether each is a copy of one of these."""
@@ -112,17 +122,20 @@ class Wording:
             found[rest] = likeness.max(1) > self._judge.limit
         return Copies(row, found)
 
-    def _learned(self, drawn: Ids, rng: np.random.Generator) -> tuple[Judge | None, Twins]:
-        """What tells forged copies from what is alike by nature; None of a set too small to know."""
-        if len(drawn) < _FEWEST:
-            return None, Twins(self._row[:0], self._row[:0])
-        chosen = [self._texts[i] for i in drawn]
-        nearest = self._index.nearest([" ".join(words) for words in chosen], _NEAREST, without=drawn)
-        natural = self._traits(chosen, nearest, own=True)
-        judge = Judge.learn(natural, self._traits(forged(chosen, rng), drawn[:, None])[:, 0])
-        slipped = (natural[:, :, DIFFERING] == 0) & (nearest >= 0)
-        twin = nearest[np.arange(len(drawn)), slipped.argmax(1)]
-        return judge, Twins(self._row[drawn], np.where(slipped.any(1), self._row[twin], -1))
+    @cached_property
+    def _natural(self) -> tuple[Ids, NDArray[np.float64]]:
+        """What is most like each text drawn, and the traits of these pairs."""
+        chosen = [self._texts[i] for i in self._drawn]
+        nearest = self._index.nearest([" ".join(words) for words in chosen], _NEAREST, without=self._drawn)
+        return nearest, self._traits(chosen, nearest, own=True)
+
+    @cached_property
+    def _judge(self) -> Judge | None:
+        """Knows forged copies from what is alike by nature; None of a set too small to learn from."""
+        if len(self._drawn) < _FEWEST:
+            return None
+        copies = forged([self._texts[i] for i in self._drawn], self._rng)
+        return Judge.learn(self._natural[1], self._traits(copies, self._drawn[:, None])[:, 0])
 
     def _traits(
         self, texts: Sequence[Words], rows: Ids, *, own: bool = False, progress: Callable[[float], None] = lambda _: None
