@@ -33,7 +33,7 @@ def line_of(report: Report) -> Line:
     if not report.sections:
         return Line(report.monitor, report.made, 0.0, Standing.UNKNOWN, "", "")
     first = urgent(report.sections)[0]
-    return Line(report.monitor, report.made, report.urgency, first.standing, first.title, first.todo or first.says)
+    return Line(report.monitor, report.made, float(report.urgency), first.standing, first.title, first.todo or first.says)
 
 
 def urgent(sections: Iterable[Section]) -> Sequence[Section]:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
+import numpy as np
 
 from service.records import Measured
 from service.report.parts import Bars, Cell, Figure, Lines, Matrix, Plot, Report, Section, Table, Unit
@@ -49,7 +50,14 @@ def line_document(line: Line) -> Document:
 
 
 def _text(content: Document) -> str:
-    return msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(content, enc_hook=_own_number), indent=2).decode() + "\n"
+
+
+def _own_number(value: object) -> int | float:
+    """numpy's numbers are as good as Python's to whoever made a section."""
+    if isinstance(value, np.generic):
+        return cast("int | float", value.item())
+    raise TypeError(f"{type(value).__name__} in a report")
 
 
 def _section(section: Section) -> Document:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from service.records import Measured
 from service.report.parts import Bars, Column, Figure, Lines, Matrix, Missing, Report, Section, Standing, Table, Unit
 
@@ -46,7 +48,12 @@ PERFORMANCE = Section(
     Standing.WATCH,
     "Right in 87.1 % of 3,120.",
     todo="Look at locale=de.",
-    urgency=0.03,
+    urgency=np.float64(0.03),
+    figures=(
+        Figure("accuracy", np.float64(0.871)),
+        Figure("judged", np.float64(3_120), Unit.COUNT),
+        Figure("gap", Measured(np.float64(0.1), np.float64(0.0), np.float64(0.2))),
+    ),
     plots=(
         Matrix("Confusion", _CLASSES, _CLASSES, ((48, 0, 2), (1, 30_000, 0), (0, 0, 0))),
         Lines(
