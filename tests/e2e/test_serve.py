@@ -70,6 +70,24 @@ def test_repeated_ids_count_once(site: Site) -> None:
     assert site.get("/v1/monitors/chat")["samples"] == 50
 
 
+def test_labels_that_come_later_find_their_answers_also_after_a_restart(site: Site) -> None:
+    """The model has always said the same; 500 labels say that it was right, those after them that it no longer is."""
+    bodies = [{**body, "output": {"label": "early"}} for body in site.bodies(site.draw(700, 1), "m")]
+    assert site.send(bodies).status_code == 202
+    site.settled()
+    site.stop()
+    site.start()
+    labels = [{"id": body["id"], "label": "early" if n < 600 else "late"} for n, body in enumerate(bodies)]
+    for _ in range(2):
+        answer = site.client.post("/v1/monitors/chat/labels", json={"labels": labels})
+        assert answer.status_code == 200
+    assert answer.json()["counts"] == {"repeated": 700}
+    (alarm,) = site.until(lambda: [found for found in site.get("/v1/alarms")["alarms"] if found["family"] == "concept"])
+    assert alarm["confusions"][0]["answer"] == "early"
+    truth = site.get("/v1/monitors/chat")["truth"]
+    assert (truth["labels"], truth["errors"], truth["alarm"]) == (700, 100, alarm["id"])
+
+
 def test_a_restart_forgets_nothing(site: Site) -> None:
     site.send(site.bodies(site.draw(640, 1), "calm"))
     site.send(site.bodies(site.draw(650, 2, new=0.5), "drift"))
