@@ -40,6 +40,8 @@ Rates: TypeAlias = Mapping[str, Callable[[NDArray[np.int64]], NDArray[np.float64
 
 DRAWN: Mapping[float, Sequence[float]] = MappingProxyType({0.05: (0.08, 0.1, 0.2), 0.1: (0.15, 0.2, 0.3)})
 """Error rate before the change → after it."""
+HISTORY = (REFERENCE, 8_000)
+"""Labels that every method has followed before a drawn stream begins: a monitor's first days, and its first months."""
 GRADUAL = 2_000
 """Labels over which an error rate grows by half of itself, twice itself, or as much as the middle one of the steps."""
 SHARES = MappingProxyType({"5 % of labels permuted": 0.05, "15 % of labels permuted": 0.15, "30 % of labels permuted": 0.3})
@@ -128,7 +130,9 @@ def _alarms(test: ErrorRateTest, blocks: Sequence[int], block: int) -> int:
 
 
 def _delays(given: Mapping[str, Labelled], trials: int, progress: Progress) -> list[Figure]:
-    worlds: dict[str, Callable[[int], Trial]] = {f"drawn, {rate:.0%} wrong": partial(drawn, rate, _rates(rate)) for rate in DRAWN}
+    worlds: dict[str, Callable[[int], Trial]] = {
+        f"drawn, {rate:.0%} wrong, after {labels:,}": partial(drawn, rate, _rates(rate), labels) for labels in HISTORY for rate in DRAWN
+    }
     worlds |= {name: partial(real, rows, SHARES) for name, rows in given.items()}
     figures, logs = list[Figure](), dict[str, list[NDArray[np.float64]]]({rival: [] for rival in RIVALS})
     for name, make in worlds.items():

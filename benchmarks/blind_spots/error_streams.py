@@ -62,14 +62,14 @@ def sets(progress: Progress) -> dict[str, Labelled]:
     return {name: Labelled(rows, own) for name, rows, own in zip(names, embeddings, classes, strict=True)}
 
 
-def drawn(before: float, rates: Mapping[str, Callable[[NDArray[np.int64]], NDArray[np.float64]]], seed: int) -> Trial:
-    """Independent errors; `rates` give the error rate by labels since the change."""
+def drawn(before: float, rates: Mapping[str, Callable[[NDArray[np.int64]], NDArray[np.float64]]], labels: int, seed: int) -> Trial:
+    """Independent errors, `labels` of them known before the stream; `rates` give the error rate by labels since the change."""
     rng = np.random.default_rng(seed)
     streams = {"null": rng.random(NULL) < before}
     for name, rate in rates.items():
         chance = np.concatenate([np.full(WARM_UP, before), rate(np.arange(DRIFTED))])
         streams[name] = rng.random(len(chance)) < chance
-    return Trial(rng.random(REFERENCE) < before, streams)
+    return Trial(rng.random(labels) < before, streams)
 
 
 def real(given: Labelled, shares: Mapping[str, float], seed: int) -> Trial:
