@@ -54,12 +54,12 @@ class Recent:
 
 
 def is_due(alarm: Alarm, since: int, count: int) -> bool:
-    """Whether the last `count` of the samples `since` the alarm opened have made its window four times as long, or four times that:
-    what it shows is then told from more of them, up to as many as are looked at."""
+    """Whether the last `count` of the samples `since` the alarm opened have made its window four times as long, or four times that, or
+    as long as is looked at: what it shows is then told from more of them."""
     before = alarm.window_samples + since - count
     if alarm.family not in _OF_INPUTS or not alarm.window_samples or not since >= count > 0 or before >= _ENOUGH:
         return False
-    return _fourfold(before, alarm.window_samples) < _fourfold(before + count, alarm.window_samples)
+    return before + count >= _ENOUGH or _fourfold(before, alarm.window_samples) < _fourfold(before + count, alarm.window_samples)
 
 
 def _fourfold(samples: int, window: int) -> int:
