@@ -88,14 +88,15 @@ class Exemplar:
 
 @dataclass(frozen=True, slots=True)
 class ClusterChange:
-    """How a reference cluster's share of the traffic moved; the cluster `novel` is what lies near no reference cluster."""
+    """How a group of samples' share of the traffic moved. It is named by its label or by the words that tell it from others; `novel` is
+    what the reference hardly has, where there are neither."""
 
     cluster: str
     reference_share: float
     window_share: float
     exemplars: tuple[Exemplar, ...] = ()
     change: Measured | None = None
-    """Of the share, with an interval that holds over all clusters together."""
+    """Of the share, with an interval that holds over all groups that there could have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +188,11 @@ class Alarm:
     """Kept and shown, but nobody is notified and no refresh cycle opens."""
     exemplars: tuple[Exemplar, ...] = ()
     clusters: tuple[ClusterChange, ...] = ()
+    """Most certain first."""
     findings: tuple[Finding, ...] = ()
     onset: Onset | None = None
     contributions: tuple[Contribution, ...] = ()
-    """Largest first."""
+    """Those first that bring most beyond their traffic."""
     terms: tuple[Term, ...] = ()
     """Of texts: most telling first."""
     missed: tuple[Exemplar, ...] = ()
