@@ -12,6 +12,9 @@ from detectors.language import Ids, Nats, Sequences, Surprise
 _GAP, _SLIP = 8.0, 2.0
 """What another word, and a slip within one, costs in nats."""
 
+_RARER = 20
+"""Times as rare as another word is what may be a slip of it."""
+
 
 class Alignment(NamedTuple):
     """Of each of n pairs, (n,): the nats gained by taking the one text for a copy of the other; words left out, put in, exchanged and
@@ -77,25 +80,25 @@ def _at(row: NDArray[np.float64], length: Ids) -> NDArray[np.float64]:
     return row[:, length, np.arange(len(length))]
 
 
-def slips_between(source: Sequences, copy: Sequences, rare: NDArray[np.bool_], words: list[str]) -> NDArray[np.bool_]:
-    """(n, S, C) whether two words, of which at least one is rare, are one but for a letter left out, put in, exchanged or swapped.
-
-    rare (v,) of every word: what is common is seldom a slip.
+def slips_between(source: Sequences, copy: Sequences, seen: Ids, words: list[str]) -> NDArray[np.bool_]:
+    """(n, S, C) whether two words are one but for a letter left out, put in, exchanged or swapped, and one of them is a slip of the other:
+    unknown, or far the rarer. seen (v,): how often each word came.
 
     Examples
     --------
     >>> from detectors.language import Vocabulary
     >>> known = Vocabulary()
     >>> a, b = known.sequences([("reset", "pin")]), known.sequences([("erset", "tin")])
-    >>> slips_between(a, b, np.ones(4, bool), known.words).tolist()
+    >>> slips_between(a, b, np.array([9, 9, 0, 0]), known.words).tolist()
     [[[True, False], [False, True]]]
     """
     found = np.zeros((len(source.ids), source.ids.shape[1], copy.ids.shape[1]), bool)
     letters = np.fromiter(map(len, words), np.int64, len(words))
     x, y = source.ids[:, :, None], copy.ids[:, None, :]
-    looked = source.inside[:, :, None] & copy.inside[:, None, :] & (x != y) & (rare[x] | rare[y])
+    looked = source.inside[:, :, None] & copy.inside[:, None, :] & (x != y)
     looked &= (np.abs(letters[x] - letters[y]) <= 1) & (np.minimum(letters[x], letters[y]) > 1)
-    at = np.nonzero(looked)
+    rarer, commoner = np.minimum(seen[x], seen[y]), np.maximum(seen[x], seen[y])
+    at = np.nonzero(looked & ((rarer <= 1) | (rarer * _RARER <= commoner)))
     pairs, which = np.unique(source.ids[at[0], at[1]] * len(words) + copy.ids[at[0], at[2]], return_inverse=True)
     is_slip = np.array([_slip(words[pair // len(words)], words[pair % len(words)]) for pair in pairs.tolist()], bool)
     found[at] = is_slip[which] if len(pairs) else False

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from detectors.clustering import kmeans, squared_distances
 from detectors.neighbours import Neighbours, nearest_rows
 
-FALSE_FLAGS = 0.006
+FALSE_FLAGS = 0.007
 """Share of rows that are no copies and may be called so."""
 
 _ALIKE = 0.25

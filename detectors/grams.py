@@ -18,6 +18,8 @@ _LETTERS, _BITS = 4, 20
 _RAREST, _SHORT_LIST = 20, 12
 """Of a text's own, how many are looked up; and how many texts are then compared by all of them."""
 _BLOCK = 512
+_SHORTEST = 1.0
+"""Length that a text has at least: one of nothing but its own grams is like no other."""
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -49,7 +51,7 @@ class Grams:
         held = _held(texts)
         came = np.bincount(held.indices, minlength=held.shape[1])
         weights = np.where(came > 0, np.log((len(texts) + 1) / np.maximum(came, 1)), 0.0).astype(np.float32)
-        rows = _weighted(held, weights)
+        rows = _weighted(held, weights, came > 1)
         return cls(rows, rows.T.tocsr(), weights)
 
     def nearest(self, texts: Sequence[str], k: int, *, without: Ids | None = None) -> Ids:
@@ -58,7 +60,8 @@ class Grams:
         without : (m,) for each text one of the index that is not looked at: itself.
         """
         asked = _held(texts)
-        full, few = _weighted(asked, self.weights), _rarest(_weighted(asked, self.weights))
+        full = _weighted(asked, self.weights, self.weights > 0)
+        few = _rarest(full)
         found = np.full((len(texts), k), -1, np.int64)
         for start in range(0, len(texts), _BLOCK):
             rows = slice(start, min(start + _BLOCK, len(texts)))
@@ -87,13 +90,14 @@ def _held(texts: Sequence[str]) -> Any:
     return held
 
 
-def _weighted(held: Any, weights: NDArray[np.float32]) -> Any:
-    """Each row times the roots of the weights, of length 1."""
+def _weighted(held: Any, weights: NDArray[np.float32], counted: NDArray[np.bool_]) -> Any:
+    """Each row times the roots of the weights, of length 1 in the grams that are counted: what a slip brings about no other text has,
+    and it should not make a text unlike all others."""
     found = held.copy()
     found.data = np.sqrt(weights[found.indices])
     row = np.repeat(np.arange(found.shape[0]), np.diff(found.indptr))
-    length = np.sqrt(np.bincount(row, np.square(found.data), found.shape[0]))
-    found.data /= np.maximum(length, 1e-9)[row].astype(np.float32)
+    length = np.sqrt(np.bincount(row, np.square(found.data) * counted[found.indices], found.shape[0]))
+    found.data /= np.maximum(length, _SHORTEST)[row].astype(np.float32)
     return found
 
 

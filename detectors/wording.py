@@ -28,8 +28,6 @@ _NEAREST = 3
 """Texts that one is held against."""
 _DRAWN, _FEWEST = 2_000, 20
 """Texts that the judge learns from, at most and at least."""
-_RARE = 1
-"""A word that came more often is no slip of another."""
 _BLOCK = 4_000
 
 _UNSPACED = ((0x0E00, 0x0EFF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xAC00, 0xD7AF))
@@ -162,6 +160,6 @@ class Wording:
         turned = totals[1] > totals[0]
         copy, source = chosen(turned, known, asked), chosen(turned, asked, known)
         surprise = Surprise(*(np.where(turned[:, None], b, a) for a, b in zip(*surprises, strict=True)))
-        rare = self._model.seen(np.arange(len(letters))) <= _RARE
-        found = align(source, copy, surprise, slips_between(source, copy, rare, self._vocabulary.words))
+        seen = self._model.seen(np.arange(len(letters)))
+        found = align(source, copy, surprise, slips_between(source, copy, seen, self._vocabulary.words))
         return traits_of(found, copy.length.astype(np.float64), np.abs(totals[0] - totals[1]))
