@@ -3,7 +3,8 @@
 Two witnesses that never saw a row's own label say what it is: linear heads, cross-validated with near-duplicates in one fold, and the
 vote of its 20 nearest rows, near-duplicates left out. Their belief is p(i | x) ∝ exp(a · heads + b · log votes). How labels go wrong,
 p(j | i), is counted on anchors, rows that look more like a class than 70 % of those labelled so: confident learning's joint with stricter
-thresholds, as rows at the boundary of two classes are ambiguous rather than wrong. a and b maximise the likelihood of the labels given, and
+thresholds, as rows at the boundary of two classes are ambiguous rather than wrong; rates of pairs are shrunk towards how many errors fall
+anywhere and how many on classes alike. a and b maximise the likelihood of the labels given, and
 
     p(wrong | x, j) = 1 - p(j | x) p(j | j) / Σ p(i | x) p(j | i).
 

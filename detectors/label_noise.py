@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
 _FITTED, _BLOCK = 3_000, 8_192
@@ -21,8 +22,8 @@ _LOUDER, _STEEPEST = 2.0, 20.0
 _UNSEEN = 0.05
 """Votes that a class has without any."""
 
-_ANYWHERE = 0.25
-"""Share of the errors that is taken to fall on any class alike, whatever pattern the anchors show: they are few."""
+_TOGETHER, _STEPS = 0.25, 20
+"""Weight of what all errors show together against what those of a pair of classes do: anchors are few."""
 
 _MOST_WRONG = 0.6
 """Share of a class's labels that may be wrong; beyond it the label would name another class."""
@@ -42,21 +43,35 @@ class NoiseLaw:
         return cls(_filled(np.full((classes, classes), rate / (classes - 1))))
 
     @classmethod
-    def of_anchors(cls, truth: NDArray[np.int64], label: NDArray[np.int64], classes: int) -> NoiseLaw:
-        """From rows of which the truth is as good as sure: counts N(i, j), shrunk towards one rate for all pairs.
+    def of_anchors(cls, truth: NDArray[np.int64], label: NDArray[np.int64], alike: NDArray[np.float64]) -> NoiseLaw:
+        """From rows of which the truth is as good as sure: counts N(i, j), shrunk towards what all errors together show.
 
-        Each pair's rate is taken for Gamma-distributed, its shape α from how much the counts spread beyond Poisson's law (moments):
-        where errors fall anywhere α is large and the pattern flat, where they follow one it stands out.
+        Together they show how many fall on any class and how many on classes alike (C, C; diagonal 0, rows sum to 1). Each pair's rate is
+        taken for Gamma-distributed around that, its shape from how much the counts spread beyond Poisson's law (moments).
         """
+        classes = len(alike)
         counts = np.bincount(truth * classes + label, minlength=classes * classes).reshape(classes, classes).astype(np.float64)
         seen, wrong = counts.sum(1), counts.sum() - np.trace(counts)
-        mean = (wrong + 0.5) / ((classes - 1) * (seen.sum() + 10))
+        errors = truth != label
+        mean = (wrong + 0.5) / (seen.sum() + 10) * _pattern(alike, truth[errors], label[errors])
         other = ~np.eye(classes, dtype=bool)
-        expected = (seen[:, None] * mean * other)[other]
+        expected = (seen[:, None] * mean)[other]
         beyond = ((counts[other] - expected) ** 2 - expected).sum() / max((expected**2).sum(), np.finfo(np.float64).tiny)
         shape = 1 / max(beyond, 1e-3)
-        rates = (counts + shape) / (seen[:, None] + shape / mean)
-        return cls(_filled(_ANYWHERE * mean + (1 - _ANYWHERE) * rates), int(wrong), int(counts.sum()))
+        rates = (counts + shape) / (seen[:, None] + shape / np.where(other, mean, 1))
+        return cls(_filled(_TOGETHER * mean + (1 - _TOGETHER) * rates), int(wrong), int(counts.sum()))
+
+
+def _pattern(alike: NDArray[np.float64], truth: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(C, C) where errors fall: anywhere, and on what is alike in a share found by maximum likelihood (EM), starting even.
+
+    The share counts cubed: some anchors of classes alike are none, so that a small share says nothing of the errors.
+    """
+    anywhere, share = 1 / (len(alike) - 1), 0.5
+    for _ in range(_STEPS):
+        near = share * alike[truth, label]
+        share = float((near / (near + (1 - share) * anywhere)).sum() + 1) / (len(truth) + 2)
+    return share**3 * alike + (1 - share**3) * anywhere
 
 
 def _filled(rates: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -118,15 +133,19 @@ class Beliefs:
         """From anchors: rows that look more like their most probable class than most rows do that are labelled so."""
         count = len(self.labels)
         own, best, sure = np.empty(count, np.float32), np.empty(count, np.int64), np.empty(count, np.float32)
+        classes = self.heads.shape[1]
+        alike = np.full((classes, classes), 1e-6)
         for rows, believed in self.blocks(scales):
             at = np.arange(len(rows))
             own[rows] = believed[at, self.labels[rows]]
             best[rows] = believed.argmax(1)
             sure[rows] = believed[at, best[rows]]
-        order, classes = self.labels.argsort(kind="stable"), self.heads.shape[1]
+            alike += csr_matrix((np.ones(len(rows)), (best[rows], at)), shape=(classes, len(rows))) @ believed
+        np.fill_diagonal(alike, 0)
+        order = self.labels.argsort(kind="stable")
         of_class = np.split(own[order], np.searchsorted(self.labels[order], np.arange(1, classes)))
         anchors = sure >= np.array([np.quantile(part, _ANCHOR) for part in of_class])[best]
-        return NoiseLaw.of_anchors(best[anchors], self.labels[anchors], classes)
+        return NoiseLaw.of_anchors(best[anchors], self.labels[anchors], alike / alike.sum(1, keepdims=True))
 
     def against(self, scales: NDArray[np.float64], law: NoiseLaw) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """(n,) log-odds that the truth is another class than the label, p(i | x, j) ∝ p(i | x) p(j | i), and which most likely."""

@@ -1,6 +1,7 @@
 """Wrong labels planted in three sets: how they are ranked, beside cleanlab on the same held-out probabilities, and how many are told.
 
-The method's constants were chosen on seeds 0 to 3 and 100 to 101 of draws of these sets; the seeds measured are others.
+The method's constants were chosen on seeds 0 to 4 and 100 to 101 of draws of these sets, once more after seeds 1000 to 1009
+had shown a cell of CLINC150 to fail; the seeds measured are others still.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmarks.trials import spread
 from detectors.label_errors import LabelErrors, label_errors
 
 RUNS = 10
-SEED = 1_000
+SEED = 2_000
 ROWS = 6_000
 """A draw of each set; a seed is another draw and other errors."""
 

@@ -120,11 +120,28 @@ def test_the_law_is_flat_unless_errors_follow_a_pattern(pattern: bool) -> None:
     rng = np.random.default_rng(7)
     truth = rng.integers(0, 10, 20_000)
     step = np.where(rng.random(20_000) < 0.1, 1 if pattern else rng.integers(1, 10, 20_000), 0)
-    law = NoiseLaw.of_anchors(truth, (truth + step) % 10, 10)
+    law = NoiseLaw.of_anchors(truth, (truth + step) % 10, (1 - np.eye(10)) / 9)
     assert np.allclose(law.given.sum(1), 1)
     assert law.wrong / law.anchors == pytest.approx(0.1, abs=0.01)
     at = law.given[np.arange(10), (np.arange(10) + 1) % 10]
     assert (at > 0.06).all() if pattern else np.allclose(at, 0.1 / 9, atol=0.004)
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_few_anchors_tell_whether_errors_fall_on_classes_alike(near: bool) -> None:
+    rng = np.random.default_rng(8)
+    alike = np.full((60, 60), 0.1 / 57)
+    at = np.arange(60)
+    for step in (1, 2):
+        alike[at, (at + step) % 60] = 0.45
+    np.fill_diagonal(alike, 0)
+    alike /= alike.sum(1, keepdims=True)
+    truth = rng.integers(0, 60, 600)
+    step = rng.integers(1, 3, 600) if near else rng.integers(1, 60, 600)
+    label = np.where(rng.random(600) < 0.1, (truth + step) % 60, truth)
+    law = NoiseLaw.of_anchors(truth, label, alike).given
+    on_alike = (law[at, (at + 1) % 60] + law[at, (at + 2) % 60]).sum() / (1 - np.diag(law)).sum()
+    assert on_alike > 0.8 if near else on_alike < 0.1
 
 
 def test_what_cannot_be_judged_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
