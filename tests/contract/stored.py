@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,11 +12,13 @@ from service.ports import Store
 from service.records import (
     Alarm,
     AlarmState,
+    AnswerBlock,
     Assignment,
     Commit,
     DeadLetter,
     Event,
     Family,
+    Judgement,
     Measured,
     OutboxItem,
     Output,
@@ -29,6 +31,7 @@ from service.records import (
     Severity,
     Step,
 )
+from service.truth import answers
 
 PARTITION = Partition("http", "topic-1")
 RNG = np.random.default_rng(7)
@@ -108,3 +111,14 @@ def assert_same_pane(found: object, expected: Pane, *, sequence: int = 0) -> Non
 
 def letter(offset: int, *, monitor: str | None = "chat") -> DeadLetter:
     return DeadLetter(PARTITION, offset, 3.0, Rejected("not_json", "line is not JSON", b"\xff{", 2, monitor))
+
+
+def block(ids: Sequence[str], predicted: str = "refund", *, monitor: str = "chat", version: int = 1, keep: int = 1_000) -> AnswerBlock:
+    n = len(ids)
+    numbers = {"times": np.arange(n), "confidence": np.full(n, 0.75), "clusters": np.full(n, 3)}
+    body = answers.pack(ids, [predicted] * n, [{"locale": "de"}] * n, lambda _: ("locale=de",), numbers=numbers, version=version)
+    return AnswerBlock(monitor, n, body, keep)
+
+
+def judgement(sample: str, truth: str = "refund", *, monitor: str = "chat", told: float = 60.0) -> Judgement:
+    return Judgement(monitor, sample, "refund", truth, float("nan"), {"locale": "de"}, 3, 1, 50.0, told, ("locale=de",))

@@ -50,10 +50,12 @@ from service.records import (
     Rejected,
     Sample,
     Severity,
+    Truths,
     Waiting,
 )
 from service.settings import RedisSettings
 from service.settings.parts import TlsSettings
+from tests.contract.stored import block, judgement
 from tests.servers.certificates import Certificate
 from tests.servers.fixtures import StartRedis
 from tests.servers.redis_server import RedisServer, Sentinel
@@ -163,6 +165,20 @@ def run_everything(store: RedisStore) -> None:
     store.probe()
 
 
+def run_truth(store: RedisStore) -> None:
+    """All that is done with answers and labels."""
+    for number in range(2):
+        held = store.assign(PARTITION)
+        brought = Truths("search", (judgement(f"t{number}", monitor="search"),), 100)
+        store.commit(step(held, held.offset, answers=(block([f"s{number}"], monitor="search"),), truths=(brought,)))
+    store.tidy(now=0.0)
+    assert set(store.answers("search", ["s0", "s1"])) == {"s0", "s1"}
+    store.judge(Truths("search", (judgement("s0", monitor="search"),), 2, store.known_truth("search", ["s0"])[0]))
+    assert len(store.judgements("search")) == 2
+    untold = store.untold("search", 9)
+    store.tell(Event("told", "search", "truth", 1.0, "driftgate"), after=untold.after, until=untold.until)
+
+
 def read_everything(store: RedisStore) -> None:
     assert [entry.sequence for entry in store.entries("chat", 0, 10)] == [1, 2, 3]
     assert [event.id for event in store.events("chat")] == ["e1"]
@@ -196,6 +212,7 @@ def test_the_documented_rights_are_enough_and_each_is_needed_from_the_start(
 
     store = open_at(server.url, user="driftgate", password="secret")
     run_everything(store)
+    run_truth(store)
 
     assert ran == set(scripts())
     assert examine(store._server) == []

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
 from service.errors import ConflictError
 from service.ports import Store
-from service.records import Answer, AnswerBlock, Event, Judgement, Truths
-from service.truth import answers
-from tests.contract.stored import PARTITION, Opener, step
+from service.records import Answer, Event, Truths
+from tests.contract.stored import PARTITION, Opener, block, judgement, step
 
 
 @pytest.fixture
 def store(open_store: Opener) -> Store:
     return open_store()
-
-
-def block(ids: Sequence[str], predicted: str = "refund", *, monitor: str = "chat", version: int = 1, keep: int = 1_000) -> AnswerBlock:
-    n = len(ids)
-    numbers = {"times": np.arange(n), "confidence": np.full(n, 0.75), "clusters": np.full(n, 3)}
-    body = answers.pack(ids, [predicted] * n, [{"locale": "de"}] * n, lambda _: ("locale=de",), numbers=numbers, version=version)
-    return AnswerBlock(monitor, n, body, keep)
-
-
-def judgement(sample: str, truth: str = "refund", *, monitor: str = "chat", told: float = 60.0) -> Judgement:
-    return Judgement(monitor, sample, "refund", truth, float("nan"), {"locale": "de"}, 3, 1, 50.0, told, ("locale=de",))
 
 
 def told(number: int, monitor: str = "chat") -> Event:
