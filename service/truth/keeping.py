@@ -47,10 +47,10 @@ def arrays(concept: Concept) -> Mapping[str, NDArray[np.generic]]:
 
 def restore(concept: Concept, head: KeptConcept, found: Mapping[str, NDArray[np.generic]]) -> None:
     """Takes up where `kept` and `arrays` were taken; KeyError or ValueError where they do not fit each other."""
-    concept.delay = head.delay
-    concept.watches = {}
+    watches = {}
     for number, each in enumerate(head.watches):
         prefix = f"{_ARRAYS}.{number}."
         state = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
         test = ErrorRateTest.from_state(state) if each.tested else None
-        concept.watches[each.segment] = ErrorWatch(each.labels, each.errors, test, each.episode, each.opened_at)
+        watches[each.segment] = ErrorWatch(each.labels, each.errors, test, each.episode, each.opened_at)
+    concept.watches, concept.delay = watches, head.delay

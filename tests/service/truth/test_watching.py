@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -187,3 +189,20 @@ def test_a_restart_anywhere_changes_nothing(world: World, reference: Reference, 
     assert [*before, *decided(second, log[cut:])] == expected
     assert describe_status(second)["truth"] == describe_status(whole)["truth"]
     assert expected
+
+
+def test_a_checkpoint_of_before_there_were_labels_is_taken_up(world: World, reference: Reference) -> None:
+    """As an older driftgate wrote it: its head knows nothing of answers, nor its settings of truth."""
+    streams = watching(world, reference)
+    decided(streams, world.panes(world.ordinary(320, 1)))
+    with np.load(io.BytesIO(streams.checkpoint()), allow_pickle=False) as file:
+        arrays = dict(file)
+    head = json.loads(arrays["head"].tobytes())
+    del head["concept"], head["deciding"]["truth"]
+    older = io.BytesIO()
+    np.savez(older, allow_pickle=False, **{**arrays, "head": np.frombuffer(json.dumps(head).encode(), np.uint8)})
+
+    taken_up = watching(world, reference)
+    assert taken_up.restore(older.getvalue())
+    assert (taken_up.samples, taken_up.concept.begun, taken_up.settings.deciding) == (320, False, streams.settings.deciding)
+    assert decided(taken_up, course([0.1] * 4 + [0.4] * 4))
