@@ -71,8 +71,8 @@ def _overlap(of: Rows, among: Rows, likeness: Likeness) -> Iterator[Check]:
 def shared_rows(of: Rows, among: Rows, likeness: Likeness) -> Mapping[str, Mapping[int, int]]:
     """By each kind of finding, which rows of one set stand in another, and where; near-copies are those that are not equal."""
     places = {sample.id: i for i, sample in enumerate(among.samples)}
-    contents = {digest: i for i, digest in enumerate(among.digests)}
-    same = {i: contents[digest] for i, digest in enumerate(of.digests) if digest in contents}
+    contents = {digest: i for i, digest in enumerate(among.contents)}
+    same = {i: contents[digest] for i, digest in enumerate(of.contents) if digest in contents}
     copies = likeness.copies(of, among)
     found = () if copies is None else copies.found.nonzero()[0].tolist()
     return {

@@ -88,7 +88,7 @@ def _missing(rows: Rows) -> Iterator[Check]:
 
 def _repeated(rows: Rows, likeness: Likeness) -> Iterator[Check]:
     yield _share("repeated_ids", rows, _again([sample.id for sample in rows.samples]), "repeat the id of an earlier row")
-    yield _share("repeated", rows, _again(rows.digests), "repeat the content of an earlier row")
+    yield _share("repeated", rows, _again(rows.contents), "repeat the content of an earlier row")
     twins = likeness.twins(rows)
     if twins is not None and len(twins.drawn):
         pairs = [(a, b) for a, b in zip(twins.drawn.tolist(), twins.row.tolist(), strict=True) if b >= 0]

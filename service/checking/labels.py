@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from detectors.wording import words_of
 from service.checking.findings import EXAMPLES, Check
 from service.checking.likeness import Likeness
 from service.checking.sets import Rows
@@ -55,11 +54,10 @@ def _classes(rows: Rows, counts: Counter[str]) -> Iterator[Check]:
 
 
 def _contradicted(rows: Rows) -> Check:
-    """By content; of texts, case and punctuation set aside."""
-    alike: defaultdict[object, list[int]] = defaultdict(list)
+    alike: defaultdict[str, list[int]] = defaultdict(list)
     for i, label in enumerate(rows.labels):
         if label:
-            alike[(words_of(rows.texts[i]) if rows.content == "text" else ()) or rows.digests[i]].append(i)
+            alike[rows.contents[i]].append(i)
     groups = [group for group in alike.values() if len({rows.labels[i] for i in group}) > 1]
     found = sum(map(len, groups))
     said = f"{found:,} rows in {len(groups):,} groups of one content carry several labels" if groups else "none"

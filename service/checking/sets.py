@@ -11,11 +11,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.wording import words_of
 from service.datasets import DataSet, payload_digest
 from service.errors import InputError
 from service.records import Payload, Record, Rejected, Sample
 
 MAX_ROWS = 200_000
+_SHORT = 48
+"""Words: no more are looked at of a text."""
 
 Content = Literal["text", "image", "vector"]
 
@@ -66,9 +69,9 @@ class Rows:
         return tuple(sample.payload if isinstance(sample.payload, bytes) else b"" for sample in self.samples)
 
     @cached_property
-    def digests(self) -> tuple[str, ...]:
-        """Of the contents."""
-        return tuple(payload_digest(sample.payload) for sample in self.samples)
+    def contents(self) -> tuple[str, ...]:
+        """What makes rows the same: of texts their words, without case and punctuation, unless they are long; else a hash of all."""
+        return tuple(_content(sample.payload) for sample in self.samples)
 
     @cached_property
     def vectors(self) -> NDArray[np.float32] | None:
@@ -81,6 +84,11 @@ class Rows:
     def known_time(self, at: int) -> bool:
         """In files 0 is no time."""
         return bool(self.samples[at].time) and not math.isnan(self.samples[at].time)
+
+
+def _content(payload: Payload) -> str:
+    words = words_of(payload) if isinstance(payload, str) else ()
+    return " ".join(words) if 0 < len(words) < _SHORT else payload_digest(payload)
 
 
 def rows_of(name: str, records: Iterable[Record]) -> Rows:
