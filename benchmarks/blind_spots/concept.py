@@ -1,7 +1,8 @@
 """The error-rate test: labels until a false alarm, and delay beside river's detectors at equal measured run length.
 
-Delays follow the grid's rules (`benchmarks/grid/verdicts.py`): every method is a path that is never reset, its threshold is where its own
-measured run length is 10,000 labels, a miss counts as 5,000. Rivals are fed the reference's labels first, as ours is.
+What has a bar is the stationary average delay (`error_cycles`). Beside it stands the delay shortly after the reference, by the grid's
+rules (`benchmarks/grid/verdicts.py`): every method is a path that is never reset, its threshold is where its own measured run length is
+10,000 labels, a stream that crosses before the change is left out. A miss counts as 5,000 labels. All learn the reference's labels first.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.blind_spots.error_cycles import BEFORE, OURS, RIVALS, Cycled, cycled
 from benchmarks.blind_spots.error_streams import REFERENCE, Flags, Labelled, Trial, drawn, real, sets
 from benchmarks.figures import Figure, Progress
 from benchmarks.grid.methods import Path
@@ -30,8 +32,8 @@ from benchmarks.rivals.inside.serving import Task
 from benchmarks.trials import Estimate, run_length, spread
 from detectors.error_rate import ErrorRateTest
 
-OURS, RIVALS = "driftgate", ("PageHinkley", "PageHinkley .025", "DDM", "ADWIN")
-TRIALS = 24
+EARLY_RIVALS = ("PageHinkley", "PageHinkley .025", "DDM", "ADWIN")
+TRIALS, EARLY_TRIALS = 24, 12
 SEED = 1_000
 """Of the first trial: none of those that the test was developed on."""
 LOW, HIGH = 0.8, 2.0
@@ -40,8 +42,6 @@ Rates: TypeAlias = Mapping[str, Callable[[NDArray[np.int64]], NDArray[np.float64
 
 DRAWN: Mapping[float, Sequence[float]] = MappingProxyType({0.05: (0.08, 0.1, 0.2), 0.1: (0.15, 0.2, 0.3)})
 """Error rate before the change → after it."""
-HISTORY = (REFERENCE, 8_000)
-"""Labels that every method has followed before a drawn stream begins: a monitor's first days, and its first months."""
 GRADUAL = 2_000
 """Labels over which an error rate grows by half of itself, twice itself, or as much as the middle one of the steps."""
 SHARES = MappingProxyType({"5 % of labels permuted": 0.05, "15 % of labels permuted": 0.15, "30 % of labels permuted": 0.3})
@@ -107,7 +107,7 @@ def _drawn_quiet(case: tuple[float, int, float, int], seed: int) -> Quiet:
 
 def _real_quiet(given: Labelled, seed: int) -> Quiet:
     """Each sample's label is lost or late by itself; those that arrived are delivered a few at a time."""
-    trial, rng = real(given, {}, seed), np.random.default_rng(seed)
+    trial, rng = real(given, {}, WARM_UP, seed), np.random.default_rng(seed)
     wrong = trial.streams["null"]
     arrives = np.arange(len(wrong)) + rng.exponential(MEAN_DELAY, len(wrong))
     kept = wrong[np.argsort(arrives)[rng.random(len(wrong)) >= LOST]]
@@ -130,18 +130,45 @@ def _alarms(test: ErrorRateTest, blocks: Sequence[int], block: int) -> int:
 
 
 def _delays(given: Mapping[str, Labelled], trials: int, progress: Progress) -> list[Figure]:
-    worlds: dict[str, Callable[[int], Trial]] = {
-        f"drawn, {rate:.0%} wrong, after {labels:,}": partial(drawn, rate, _rates(rate), labels) for labels in HISTORY for rate in DRAWN
-    }
-    worlds |= {name: partial(real, rows, SHARES) for name, rows in given.items()}
     figures, logs = list[Figure](), dict[str, list[NDArray[np.float64]]]({rival: [] for rival in RIVALS})
-    for name, make in worlds.items():
+    for name, make in _worlds(given, BEFORE).items():
+        found = cycled(name, [make(seed) for seed in range(SEED, SEED + trials)], progress)
+        figures.append(_lengths(name, found))
+        for cell in found.delays[OURS]:
+            figures.append(_stationary(name, found, cell))
+            for rival in RIVALS:
+                logs[rival].append(found.log_ratios(rival, cell))
+    return [*figures, *_verdicts(logs), *_early(given, max(trials * EARLY_TRIALS // TRIALS, 4), progress)]
+
+
+def _worlds(given: Mapping[str, Labelled], change: int) -> dict[str, Callable[[int], Trial]]:
+    """By name, what makes a trial of a seed."""
+    worlds: dict[str, Callable[[int], Trial]] = {f"drawn, {rate:.0%} wrong": partial(drawn, rate, _rates(rate), change) for rate in DRAWN}
+    return worlds | {name: partial(real, rows, SHARES, change) for name, rows in given.items()}
+
+
+def _lengths(name: str, found: Cycled) -> Figure:
+    each = ", ".join(f"{method} {found.run_length[method]:,.0f}" for method in (OURS, *RIVALS))
+    return Figure(f"labels until a false alarm, {name}", f"{each}; {found.alarms} alarms of ours")
+
+
+def _stationary(name: str, found: Cycled, cell: str) -> Figure:
+    rest = ", ".join(f"{rival} {found.mean(rival, cell).value:,.0f}" for rival in RIVALS)
+    ours = found.mean(OURS, cell)
+    return Figure(f"stationary delay, {name}, {cell}", f"{ours.value:,.0f} [{ours.low:,.0f}, {ours.high:,.0f}]; {rest}")
+
+
+def _early(given: Mapping[str, Labelled], trials: int, progress: Progress) -> list[Figure]:
+    """Shortly after the reference, all else forgotten."""
+    figures, logs = list[Figure](), dict[str, list[NDArray[np.float64]]]({rival: [] for rival in EARLY_RIVALS})
+    for name, make in _worlds(given, WARM_UP).items():
         streams = _followed(name, make, range(SEED, SEED + trials), progress)
         for cell in streams.methods[OURS].cells:
-            figures.append(_cell(f"delay, {name}, {cell}", streams, cell))
-            for rival in RIVALS:
+            figures.append(_cell(f"early delay, {name}, {cell}", streams, cell))
+            for rival in EARLY_RIVALS:
                 logs[rival].append(streams.log_ratios(OURS, rival, cell))
-    return [*figures, *_verdicts(logs)]
+    means = {rival: geometric_mean(found) for rival, found in logs.items()}
+    return [*figures, *(Figure(f"early delay over {rival}'s, geometric mean", _shown(mean)) for rival, mean in means.items())]
 
 
 def _rates(before: float) -> Rates:
@@ -163,7 +190,7 @@ def _followed(world: str, make: Callable[[int], Trial], seeds: range, progress: 
     kept: dict[str, dict[int, Kept]] = {OURS: dict(enumerate(ours))}
     log = (environments.FOLDER / "found" / "errors.txt").resolve()
     with TemporaryDirectory() as folder, Conversation(environments.interpreter("river", progress), "inside.error_rivals", log) as river:
-        for rival in RIVALS:
+        for rival in EARLY_RIVALS:
             progress(f"{rival} on {world}")
             kept[rival] = {at: _asked(river, rival, trial, FilePath(folder)) for at, trial in enumerate(made.values())}
     return Streams(kept, seed=0)
@@ -199,17 +226,24 @@ def _column(flags: Flags) -> NDArray[np.float32]:
 
 
 def _cell(name: str, streams: Streams, cell: str) -> Figure:
-    rest = ", ".join(f"{rival} {streams.delay(rival, cell).value:,.0f}" for rival in RIVALS)
+    """In brackets the share of trials in which a rival had crossed before the change."""
+    rest = ", ".join(f"{rival} {streams.delay(rival, cell).value:,.0f} ({_crossed(streams, rival, cell):.0%})" for rival in EARLY_RIVALS)
     found = streams.delay(OURS, cell)
-    return Figure(name, f"{found.value:,.0f} [{found.low:,.0f}, {found.high:,.0f}]; {rest}")
+    return Figure(name, f"{found.value:,.0f} [{found.low:,.0f}, {found.high:,.0f}] ({_crossed(streams, OURS, cell):.0%}); {rest}")
+
+
+def _crossed(streams: Streams, method: str, cell: str) -> float:
+    measured = streams.methods[method]
+    return measured.left_out(cell) / len(measured.seeds)
 
 
 def _verdicts(logs: Mapping[str, Sequence[NDArray[np.float64]]]) -> list[Figure]:
     """Beside each rival, and beside the fastest of all in each cell, which no single one is."""
     means = {rival: geometric_mean(found) for rival, found in logs.items()}
-    figures = [Figure(f"delay over {rival}'s, geometric mean", _shown(mean), "≤ 1", mean.value <= 1) for rival, mean in means.items()]
+    name = "stationary delay over {}, geometric mean"
+    figures = [Figure(name.format(f"{rival}'s"), _shown(mean), "≤ 1", mean.value <= 1) for rival, mean in means.items()]
     fastest = geometric_mean([np.max(cell, axis=0) for cell in zip(*logs.values(), strict=True)])
-    return [*figures, Figure("delay over the fastest rival's of each cell, geometric mean", _shown(fastest))]
+    return [*figures, Figure(name.format("the fastest rival's of each cell"), _shown(fastest))]
 
 
 def _shown(found: Estimate) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.figures import Progress
 from benchmarks.grid.perturbations import encoded
-from benchmarks.grid.scenarios import DRIFTED, WARM_UP
+from benchmarks.grid.scenarios import DRIFTED
 from benchmarks.public_sets import column, embedded, garments, public_sets, requests
 
 REFERENCE, NULL = 1_000, 12_000
@@ -24,7 +24,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """Whether each answer is wrong: of the reference, and of streams by name that change after `WARM_UP` labels, but for `null`."""
+    """Whether each answer is wrong: of the reference, and of streams by name that change after a while, but for `null`."""
 
     reference: Flags
     streams: Mapping[str, Flags]
@@ -62,17 +62,17 @@ def sets(progress: Progress) -> dict[str, Labelled]:
     return {name: Labelled(rows, own) for name, rows, own in zip(names, embeddings, classes, strict=True)}
 
 
-def drawn(before: float, rates: Mapping[str, Callable[[NDArray[np.int64]], NDArray[np.float64]]], labels: int, seed: int) -> Trial:
-    """Independent errors, `labels` of them known before the stream; `rates` give the error rate by labels since the change."""
+def drawn(before: float, rates: Mapping[str, Callable[[NDArray[np.int64]], NDArray[np.float64]]], change: int, seed: int) -> Trial:
+    """Independent errors; `rates` give the error rate by labels since the change, which comes after label `change`."""
     rng = np.random.default_rng(seed)
     streams = {"null": rng.random(NULL) < before}
     for name, rate in rates.items():
-        chance = np.concatenate([np.full(WARM_UP, before), rate(np.arange(DRIFTED))])
+        chance = np.concatenate([np.full(change, before), rate(np.arange(DRIFTED))])
         streams[name] = rng.random(len(chance)) < chance
-    return Trial(rng.random(labels) < before, streams)
+    return Trial(rng.random(REFERENCE) < before, streams)
 
 
-def real(given: Labelled, shares: Mapping[str, float], seed: int) -> Trial:
+def real(given: Labelled, shares: Mapping[str, float], change: int, seed: int) -> Trial:
     """Errors of a model trained for this trial; after the change the labels of some classes are permuted, for a share of the traffic."""
     rng = np.random.default_rng(seed)
     rest, answer = given.answered(rng)
@@ -80,9 +80,9 @@ def real(given: Labelled, shares: Mapping[str, float], seed: int) -> Trial:
     wrong = answer != truth
     streams = {"null": wrong[REFERENCE:][:NULL]}
     for name, share in shares.items():
-        order = REFERENCE + rng.permutation(len(rest) - REFERENCE)[: WARM_UP + DRIFTED]
+        order = REFERENCE + rng.permutation(len(rest) - REFERENCE)[: change + DRIFTED]
         changed = _permuted(truth[order], share, rng)
-        streams[name] = np.where(np.arange(len(order)) < WARM_UP, wrong[order], answer[order] != changed)
+        streams[name] = np.where(np.arange(len(order)) < change, wrong[order], answer[order] != changed)
     return Trial(wrong[:REFERENCE], streams)
 
 
