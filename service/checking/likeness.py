@@ -8,9 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.duplicates import Copies, near_rows
-from detectors.pictures import Pictures, Thumbnails
-from detectors.wording import Wording
+from detectors.copies import Copies, Pictures, Thumbnails, Wording, near_rows
 from service.checking.sets import Rows
 from service.checking.thumbnails import thumbnails
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.wording import words_of
+from detectors.copies import words_of
 from service.datasets import DataSet, payload_digest
 from service.errors import InputError
 from service.records import Payload, Record, Rejected, Sample

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.pictures import SIDE, Thumbnails
+from detectors.copies import SIDE, Thumbnails
 from service.errors import InputError
 from service.records import Payload
 

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.alignment import align, slips_between
-from detectors.duplicates import Copies
-from detectors.forgery import DIFFERING, TRAITS, Judge, forged, traits_of
-from detectors.grams import Grams
-from detectors.language import Ids, Sequences, Surprise, Vocabulary, WordModel, chosen
+from detectors.copies.alignment import align, slips_between
+from detectors.copies.duplicates import Copies
+from detectors.copies.forgery import DIFFERING, TRAITS, Judge, forged, traits_of
+from detectors.copies.grams import Grams
+from detectors.copies.language import Ids, Sequences, Surprise, Vocabulary, WordModel, chosen
 
 Words = tuple[str, ...]
 

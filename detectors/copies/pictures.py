@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from detectors.duplicates import Copies
-from detectors.forgery import Judge
+from detectors.copies.duplicates import Copies
+from detectors.copies.forgery import Judge
 
 SIDE = 28
 """Pixels of the thumbnails."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from detectors.language import Ids
+from detectors.copies.language import Ids
 
 _LETTERS, _BITS = 4, 20
 """Letters in a row that count together, and bits of their hash."""

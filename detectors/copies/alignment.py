@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.language import Ids, Nats, Sequences, Surprise
+from detectors.copies.language import Ids, Nats, Sequences, Surprise
 
 _GAP, _SLIP = 8.0, 2.0
 """What another word, and a slip within one, costs in nats."""
@@ -86,7 +86,7 @@ def slips_between(source: Sequences, copy: Sequences, seen: Ids, words: list[str
 
     Examples
     --------
-    >>> from detectors.language import Vocabulary
+    >>> from detectors.copies.language import Vocabulary
     >>> known = Vocabulary()
     >>> a, b = known.sequences([("reset", "pin")]), known.sequences([("erset", "tin")])
     >>> slips_between(a, b, np.array([9, 9, 0, 0]), known.words).tolist()

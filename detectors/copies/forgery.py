@@ -9,9 +9,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.alignment import Alignment
-from detectors.duplicates import limit
-from detectors.language import Nats
+from detectors.copies.alignment import Alignment
+from detectors.copies.duplicates import limit
+from detectors.copies.language import Nats
 
 Traits = NDArray[np.float64]
 """(…, T) of pairs of texts; rows of -inf where there is no pair."""

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from detectors import duplicates
-from detectors.duplicates import FALSE_FLAGS, limit, near_rows
-from detectors.grams import Grams
-from detectors.pictures import SIDE, Pictures
-from detectors.wording import Wording, words_of
+from detectors.copies import duplicates
+from detectors.copies.duplicates import FALSE_FLAGS, limit, near_rows
+from detectors.copies.grams import Grams
+from detectors.copies.pictures import SIDE, Pictures
+from detectors.copies.wording import Wording, words_of
 
 DRINKS = ("coffee", "tea", "cocoa", "water", "juice", "milk", "lemonade", "soda", "cider", "tonic", "broth", "punch")
 PLACES = ("kitchen", "garden", "office", "attic", "cellar", "garage", "library", "hallway", "balcony", "bathroom", "bedroom", "porch")

@@ -1,0 +1,11 @@
+"""Rows of one set that are copies of rows of another: texts by their words, images by their pixels, vectors by distance.
+
+What counts as a copy is read off the set that is searched: hardly any of its own rows is called a copy of another, and copies that are
+forged of its rows say how much is lost by that.
+"""
+
+from detectors.copies.duplicates import Copies, near_rows
+from detectors.copies.pictures import SIDE, Pictures, Thumbnails
+from detectors.copies.wording import Wording, words_of
+
+__all__ = ["SIDE", "Copies", "Pictures", "Thumbnails", "Wording", "near_rows", "words_of"]
