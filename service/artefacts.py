@@ -28,8 +28,15 @@ def checksum(path: Path) -> str:
 def publish(target: Path, manifest: Mapping[str, Any], write: Callable[[Path], None]) -> None:
     """Writes a folder beside its place, adds the manifest with every file's checksum, and renames it into place.
 
-    ConflictError's cousin: an existing target is an ArtefactError, as versions never change.
+    ConflictError's cousin: an existing target is an ArtefactError, as versions never change. So is a disk that takes nothing.
     """
+    try:
+        _publish(target, manifest, write)
+    except OSError as error:
+        raise ArtefactError(f"{target}: can't be written ({error.strerror or error}); see to room and rights, then try again") from error
+
+
+def _publish(target: Path, manifest: Mapping[str, Any], write: Callable[[Path], None]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
     try:

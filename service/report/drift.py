@@ -71,7 +71,8 @@ def _standing(status: Mapping[str, Any], still: Sequence[Alarm]) -> Standing:
 
 
 def _urgency(status: Mapping[str, Any], still: Sequence[Alarm]) -> float:
-    """The share of the traffic that is about to be answered by a model that never saw its like."""
+    """The share of the traffic that is about to be answered by a model that never saw its like, surely: the largest of many estimates
+    is too large."""
     samples = {stream["segment"]: stream["samples"] for stream in status["streams"]}
     whole = samples.get(WHOLE, 0)
     moved = [_effect(alarm) * (samples.get(alarm.segment, whole) / whole if whole else 1.0) for alarm in still]
@@ -82,7 +83,7 @@ def _urgency(status: Mapping[str, Any], still: Sequence[Alarm]) -> float:
 def _effect(alarm: Alarm) -> float:
     if alarm.family is Family.FEED:
         return _UNSEEN
-    return min(alarm.effect.estimate, 1.0) if math.isfinite(alarm.effect.estimate) else 0.0
+    return min(max(alarm.effect.low, 0.0), 1.0) if math.isfinite(alarm.effect.low) else 0.0
 
 
 # --- in words --------------------------------------------------------------------------------------------------------

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
+import structlog
 
-from service.artefacts import publish, read_manifest
+from service.artefacts import MANIFEST, publish
 from service.errors import ArtefactError, NotFoundError
 from service.report.parts import Report
 from service.report.ranking import Line, line_of, ranked
 from service.report.rendering import FORMATS, SUFFIXES, Format, render
 
 _NAME = "report"
+_FORMAT: Literal[1] = 1
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    format: Literal[1]
+    line: Line
 
 
 class Kept:
@@ -33,7 +45,7 @@ class Kept:
             for form in FORMATS:
                 (draft / (_NAME + SUFFIXES[form])).write_text(render(report, form), encoding="utf-8")
 
-        publish(folder, {"format": 1, "line": msgspec.to_builtins(line_of(report))}, write)
+        publish(folder, msgspec.to_builtins(_Manifest(_FORMAT, line_of(report))), write)
         for old in self._folders(report.monitor)[: -self._keep]:
             shutil.rmtree(old, ignore_errors=True)
         return folder
@@ -47,22 +59,27 @@ class Kept:
             raise ArtefactError(f"{path}: can't be read ({error.strerror}); make the report again") from error
 
     def line(self, monitor: str) -> Line | None:
-        """What a monitor's newest report asks for; None before there is one."""
-        folders = self._folders(monitor)
-        if not folders:
-            return None
-        return msgspec.convert(read_manifest(folders[-1], verify=False)["line"], Line)
+        """What a monitor's newest report asks for; None before there is one. A damaged one is as good as none: another will be made."""
+        return next((line for _, line in self._readable(monitor)), None)
 
     def ranking(self, monitors: Iterable[str]) -> Sequence[Line]:
         """Those that have a report, the most urgent first."""
         return ranked(line for monitor in monitors if (line := self.line(monitor)) is not None)
 
     def _newest(self, monitor: str) -> Path:
-        folders = self._folders(monitor)
-        if not folders:
+        found = next(self._readable(monitor), None)
+        if found is None:
             makes = f"`driftgate report --monitor {monitor}` or POST /v1/monitors/{monitor}/report makes one"
             raise NotFoundError(f"monitor {monitor}: no report yet; {makes}")
-        return folders[-1]
+        return found[0]
+
+    def _readable(self, monitor: str) -> Iterator[tuple[Path, Line]]:
+        """Newest first."""
+        for folder in reversed(self._folders(monitor)):
+            try:
+                yield folder, msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Manifest).line
+            except (OSError, ValueError, msgspec.DecodeError) as error:
+                log.debug("report unreadable", folder=str(folder), reason=str(error))
 
     def _folders(self, monitor: str) -> list[Path]:
         """Oldest first; drafts begin with a dot."""

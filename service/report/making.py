@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import CancelledError
 from types import MappingProxyType
 from typing import TypeAlias
+
+import structlog
 
 from service.errors import ArtefactError, DriftgateError, InputError
 from service.report.annotation_errors import annotation_errors
@@ -17,6 +20,8 @@ from service.report.leakage import leakage
 from service.report.material import Material
 from service.report.parts import Missing, Report, Section, Standing
 from service.report.performance import performance
+
+log = structlog.get_logger()
 
 Look: TypeAlias = Callable[[Material], Section]
 """Looks into one blind spot."""
@@ -37,8 +42,8 @@ SECTIONS: Mapping[str, tuple[str, Look]] = MappingProxyType(
 
 
 def make(material: Material, names: Collection[str] = (), *, told: Callable[[float], None] = lambda _: None) -> Report:
-    """All sections, or those named; `told` hears which share of them is done. One that meets something damaged says so, and keeps no
-    other from being made."""
+    """All sections, or those named; `told` hears which share of them is done. One that fails says so and keeps no other from being
+    made; only what will mend by itself, such as a store that can't be reached, ends it all."""
     require(names)
     chosen = {name: look for name, look in SECTIONS.items() if not names or name in names}
     sections = []
@@ -68,6 +73,16 @@ def require(names: Collection[str]) -> None:
 def _looked(name: str, title: str, look: Look, material: Material) -> Section:
     try:
         return look(material)
+    except CancelledError:
+        raise
     except DriftgateError as error:
-        missing = Missing(title.lower(), str(error), "mend what it names, then make the report again")
-        return Section(name, title, Standing.UNKNOWN, f"Could not be told: {error}", missing=(missing,))
+        if error.retryable:
+            raise
+        return _untold(name, title, str(error), "mend what it names, then make the report again")
+    except Exception as error:
+        log.exception("section failed", monitor=material.monitor, section=name)
+        return _untold(name, title, f"an error that nobody foresaw ({type(error).__name__})", "report it with what the log says")
+
+
+def _untold(name: str, title: str, why: str, remedy: str) -> Section:
+    return Section(name, title, Standing.UNKNOWN, f"Could not be told: {why}", missing=(Missing(title.lower(), why, remedy),))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import structlog
 
-from service.errors import ConflictError, DriftgateError
+from service.errors import ConflictError
+from service.patience import Patience
 from service.report.kept import Kept
 from service.report.making import make
 from service.report.material import Material, Progress
 
 _HOUR = 3_600.0
+_AGAIN_HOURS = 1.0
+"""Until one that could not be made is tried again, at most."""
 _FAREWELL_SECONDS = 10.0
 
 log = structlog.get_logger()
@@ -45,7 +50,7 @@ class Reporting:
         self.kept = kept
         self.under_way: UnderWay | None = None
         self.failures: dict[str, str] = {}
-        """Why a monitor's last one could not be made."""
+        """Why a monitor's last one could not be made, whatever the reason."""
         self._gather = gather
         self._ends = False
         self._free = threading.Lock()
@@ -57,7 +62,7 @@ class Reporting:
             whose = f" of monitor {busy.monitor}" if busy else ""
             raise ConflictError(f"a report{whose} is being made, and there is one at a time: ask again when it is done")
         started = self.under_way = UnderWay(monitor, now)
-        threading.Thread(target=self._make, args=(monitor, now), name="report", daemon=True).start()
+        threading.Thread(target=self._begun, args=(monitor, now), name="report", daemon=True).start()
         return started
 
     def close(self) -> None:
@@ -66,7 +71,20 @@ class Reporting:
         if self._free.acquire(timeout=_FAREWELL_SECONDS):
             self._free.release()
 
-    def _make(self, monitor: str, now: float) -> None:
+    def _begun(self, monitor: str, now: float) -> None:
+        """An error of any kind is told where people look for the report."""
+        attempt = Patience(shortest=0.0)
+        try:
+            attempt.attempt(partial(self._make, monitor, now), monitor=monitor, thread="report")
+            if attempt.reason:
+                self.failures[monitor] = attempt.reason
+        finally:
+            self.under_way = None
+            self._free.release()
+
+    def _make(self, monitor: str, now: float) -> int:
+        """How many were made."""
+
         def told(step: str, done: float) -> None:
             if self._ends:
                 raise CancelledError
@@ -74,17 +92,12 @@ class Reporting:
 
         try:
             self.kept.add(make(self._gather(monitor, now=now, progress=told)))
-        except DriftgateError as error:
-            self.failures[monitor] = str(error)
-            log.warning("report failed", monitor=monitor, reason=str(error))
         except CancelledError:
             log.info("report given up", monitor=monitor)
-        else:
-            self.failures.pop(monitor, None)
-            log.info("report made", monitor=monitor)
-        finally:
-            self.under_way = None
-            self._free.release()
+            return 0
+        self.failures.pop(monitor, None)
+        log.info("report made", monitor=monitor)
+        return 1
 
 
 class Schedule:
@@ -102,13 +115,19 @@ class Schedule:
         hours = self._every_hours()
         if hours is None or self._reporting.under_way is not None:
             return 0
-        due = min(((self._last(monitor), monitor) for monitor in self._monitors()), default=(now, ""))
-        if now - due[0] < hours * _HOUR:
+        due, monitor = min(((self._due(monitor, hours), monitor) for monitor in self._monitors()), default=(math.inf, ""))
+        if now < due:
             return 0
-        self._reporting.begin(due[1], now=now)
-        self._begun[due[1]] = now
+        try:
+            self._reporting.begin(monitor, now=now)
+        except ConflictError:  # somebody asked for one in between
+            return 0
+        self._begun[monitor] = now
         return 1
 
-    def _last(self, monitor: str) -> float:
+    def _due(self, monitor: str, hours: float) -> float:
+        begun = self._begun.get(monitor, -math.inf)
+        if monitor in self._reporting.failures:
+            return begun + min(hours, _AGAIN_HOURS) * _HOUR
         line = self._reporting.kept.line(monitor)
-        return max(self._begun.get(monitor, 0.0), 0.0 if line is None else line.made)
+        return max(begun, -math.inf if line is None else line.made) + hours * _HOUR

@@ -233,10 +233,10 @@ def swallows_everything(node: ast.AST) -> bool:
     return broad and not any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
 
 
-def test_one_broad_except() -> None:
-    """An error that nobody named is caught in one place, around a step that will be tried again."""
+def test_few_broad_excepts() -> None:
+    """An error that nobody named is caught around a step that is tried again, and around a section of a report, for the others' sake."""
     broad = [str(m) for m in SHIPPED for n in m.nodes if swallows_everything(n)]
-    assert broad == ["service/patience.py"]
+    assert broad == ["service/patience.py", "service/report/making.py"]
 
 
 DETECTORS_MAY_IMPORT = {

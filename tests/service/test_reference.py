@@ -214,7 +214,7 @@ def test_a_failed_build_leaves_the_version_in_force(
 
     monkeypatch.setattr("service.reference.fit_model", lambda *_, **__: world.reference.model)
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ArtefactError, match="disk full"):
         references.build(world.settings, world.rows, origin())
     assert sorted(path.name for path in (tmp_path / "chat").iterdir()) == ["v1"]
     assert references.active("chat") == 1

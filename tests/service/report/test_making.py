@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from service.adapters.sqlite import SqliteStore
 from service.controller import Controller
 from service.datasets import DataSets
-from service.errors import ArtefactError, InputError
+from service.errors import ArtefactError, InputError, UnavailableError
 from service.figures import describe_status
 from service.observe import Silent
 from service.records import WHOLE, Alarm, AlarmState, ClusterChange, Family, Measured, Regime, Severity, Term, Verdict
@@ -86,6 +87,29 @@ def test_what_is_damaged_is_named_in_its_section_and_keeps_no_other_from_being_m
     assert whole.name == "drift"
 
 
+@pytest.mark.parametrize("error", [ValueError("zero-size array"), KeyError("line"), MemoryError()], ids=repr)
+def test_what_nobody_foresaw_keeps_no_other_section_from_being_made(
+    error: Exception, watched: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Material) -> Section:
+        raise error
+
+    monkeypatch.setattr(making, "SECTIONS", {"coverage": ("Coverage", fails), "drift": SECTIONS["drift"]})
+    broken, whole = make(watched).sections
+    assert (broken.standing, broken.says) == (Standing.UNKNOWN, f"Could not be told: an error that nobody foresaw ({type(error).__name__})")
+    assert whole.name == "drift"
+
+
+@pytest.mark.parametrize("error", [UnavailableError("Redis can't be reached"), CancelledError()], ids=repr)
+def test_what_mends_by_itself_or_was_given_up_ends_the_report(error: Exception, watched: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Material) -> Section:
+        raise error
+
+    monkeypatch.setattr(making, "SECTIONS", {"coverage": ("Coverage", fails)})
+    with pytest.raises(type(error)):
+        make(watched)
+
+
 def test_a_damaged_reference_does_not_end_the_report(
     world: World, store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +160,7 @@ def test_before_the_first_decision_it_says_what_is_still_waited_for(watched: Mat
 def test_an_open_alarm_asks_to_be_looked_at(raised: Callable[..., Section]) -> None:
     moved = ClusterChange("novel", 0.01, 0.2), ClusterChange("billing", 0.3, 0.28)
     found = raised(alarm("weak", effect=Measured(0.1, 0.05, 0.2)), alarm("strong", clusters=moved, terms=(Term("cloned", 0.2, 0.0),)))
-    assert (found.standing, found.urgency) == (Standing.ACT, 0.3)
+    assert (found.standing, found.urgency) == (Standing.ACT, 0.2), "the lower bound of what was picked for being large"
     assert found.todo == "Look at alarm strong (new content on all): `driftgate explain strong`, then give its verdict."
     assert "2 alarms are open, the strongest: new content on all, 30.0 % (20.0 to 40.0)." in found.says
     row = found.tables[0].rows[0]

@@ -71,6 +71,28 @@ def test_reports_are_ranked_without_being_read(kept: Kept) -> None:
     ]
 
 
+@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"format": 9, "line": {}}', "\udcff"])
+def test_a_damaged_report_gives_way_to_the_one_before(kept: Kept, manifest: str) -> None:
+    kept.add(replace(FULL, made=MADE))
+    damaged = kept.add(replace(FULL, made=MADE + 60))
+    (damaged / "manifest.json").write_text(manifest, encoding="utf-8", errors="surrogateescape")
+    assert [line.made for line in kept.ranking(["chat"])] == [MADE]
+    assert "12:00:00" in kept.newest("chat", "markdown")
+
+
+def test_with_nothing_but_a_damaged_report_there_is_none(kept: Kept) -> None:
+    (kept.add(FULL) / "manifest.json").unlink()
+    assert kept.ranking(["chat"]) == []
+    with pytest.raises(NotFoundError, match="no report yet"):
+        kept.newest("chat", "json")
+
+
+def test_a_disk_that_takes_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("in the way")
+    with pytest.raises(ArtefactError, match=r"chat/2026\S+: can't be written \(Not a directory\); see to room and rights"):
+        Kept(tmp_path, keep=2).add(FULL)
+
+
 # --- in the background ---------------------------------------------------------------------------------------------
 
 
@@ -140,6 +162,15 @@ def test_why_a_report_could_not_be_made_is_kept_until_one_is(reporting: Reportin
     assert reporting.failures == {}
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError("no room"), ValueError("no row")], ids=repr)
+def test_an_error_that_nobody_foresaw_is_told_too(reporting: Reporting, gate: Gate, done: Callable[[], None], error: Exception) -> None:
+    gate.error = error
+    reporting.begin("chat", now=MADE)
+    done()
+    assert reporting.failures == {"chat": str(error)}
+    assert reporting.under_way is None
+
+
 def test_a_report_under_way_is_given_up_at_the_end(reporting: Reporting, gate: Gate) -> None:
     gate.open.clear()
     reporting.begin("chat", now=MADE)
@@ -168,6 +199,35 @@ def test_one_that_fails_is_not_tried_at_every_turn(reporting: Reporting, gate: G
     schedule = Schedule(reporting, lambda: ["chat"], lambda: 1.0)
     begun = [_stepped(schedule, done, MADE + 60 * minute) for minute in (0, 1, 59, 61)]
     assert begun == [1, 0, 0, 1]
+
+
+def test_one_that_fails_is_tried_again_within_the_hour_when_reports_are_rare(
+    reporting: Reporting, gate: Gate, done: Callable[[], None]
+) -> None:
+    gate.error = ArtefactError("no room left")
+    schedule = Schedule(reporting, lambda: ["chat"], lambda: 24.0)
+    assert [_stepped(schedule, done, MADE + 60 * minute) for minute in (0, 1, 59, 61)] == [1, 0, 0, 1]
+    gate.error = None
+    assert [_stepped(schedule, done, MADE + 60 * minute) for minute in (122, 183, 23 * 60)] == [1, 0, 0]
+
+
+def test_a_damaged_report_keeps_no_monitor_from_its_own(reporting: Reporting, done: Callable[[], None]) -> None:
+    (reporting.kept.add(replace(FULL, monitor="other")) / "manifest.json").write_text("{", encoding="utf-8")
+    schedule = Schedule(reporting, lambda: ["chat", "other"], lambda: 24.0)
+    assert [_stepped(schedule, done, MADE + 60 + second) for second in (0, 1, 2)] == [1, 1, 0]
+    assert [line.monitor for line in reporting.kept.ranking(["chat", "other"])] == ["chat", "other"]
+
+
+def test_a_report_that_somebody_asked_for_in_between_is_no_failure(reporting: Reporting, gate: Gate, done: Callable[[], None]) -> None:
+    gate.open.clear()
+
+    def asked() -> list[str]:
+        reporting.begin("chat", now=MADE)
+        return ["other"]
+
+    assert Schedule(reporting, asked, lambda: 1.0).step(MADE) == 0
+    gate.open.set()
+    done()
 
 
 def _stepped(schedule: Schedule, done: Callable[[], None], now: float) -> int:
