@@ -43,17 +43,21 @@ def binomial_low(count: float, n: float, surprise: float) -> float:
 
 
 def proportion_interval(
-    share: NDArray[np.float64], n: float, z: float | NDArray[np.float64]
+    share: NDArray[np.float64], n: float | NDArray[np.float64], z: float | NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Wilson's score interval of proportions found in n; 0 to 1 where n is 0."""
-    spread = z * z / max(n, 1e-12)
+    spread = z * z / np.maximum(n, 1e-12)
     middle = (share + spread / 2) / (1 + spread)
     half = np.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
     return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
 
 
 def difference_interval(
-    share: NDArray[np.float64], n: float, before: NDArray[np.float64], m: float, z: float | NDArray[np.float64]
+    share: NDArray[np.float64],
+    n: float | NDArray[np.float64],
+    before: NDArray[np.float64],
+    m: float | NDArray[np.float64],
+    z: float | NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """(2, ...) lowest and highest difference of a proportion found in n from one found in m, at ± z standard errors.
 

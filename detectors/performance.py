@@ -8,13 +8,16 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import sparse, special
 
 from detectors.accuracy import Estimated
 from detectors.bounds import difference_interval, proportion_interval
 
 LEAST_ROWS = 10
 """Of a segment that is compared with others."""
+
+MOST_SEGMENTS = 50
+"""Of a tag that are compared, those with most rows: every pair is, and an interval over more pairs says less of each."""
 
 _Z = 1.96
 _BINS, _LEAST_IN_BIN = 10, 20
@@ -30,10 +33,7 @@ def share(hits: float, rows: float) -> Estimated:
     >>> found.estimate, round(found.low, 2), round(found.high, 2)
     (0.9, 0.6, 0.98)
     """
-    if not rows:
-        return _NOTHING
-    low, high = proportion_interval(np.array(hits / rows), rows, _Z)
-    return Estimated(hits / rows, float(low), float(high))
+    return _estimates(np.array([hits]), np.array([rows]))[0]
 
 
 def gap(hits: float, rows: float, other_hits: float, other_rows: float) -> Estimated:
@@ -62,7 +62,8 @@ class ClassFigures:
 class Confusion:
     """Truth against answer.
 
-    classes : (C,) all that were true or answered, in order. counts : (C, C) rows by truth and answer.
+    classes : (C,) all that were true or answered, in order. counts : sparse (C, C), rows by truth and answer: labels that were never
+    declared may be as many as rows.
 
     F₁ = 2 J / (1 + J) for J = hits / (hits + misses + false answers), a plain share, whose interval is carried over. Means over classes
     leave out those without rows of their own, and take their interval from the classes': mean ± (Σ (distance to the bound)²)^½ / C,
@@ -76,14 +77,14 @@ class Confusion:
     Examples
     --------
     >>> table = Confusion.of(np.array(["a", "a", "a", "b"]), np.array(["a", "a", "b", "b"]))
-    >>> table.counts.tolist(), table.accuracy.estimate
+    >>> table.counts.toarray().tolist(), table.accuracy.estimate
     ([[2, 1], [0, 1]], 0.75)
     >>> [round(figures.recall.estimate, 2) for figures in table.by_class()]
     [0.67, 1.0]
     """
 
     classes: tuple[str, ...]
-    counts: NDArray[np.int64]
+    counts: sparse.csr_array
 
     @classmethod
     def of(cls, truth: NDArray[np.str_], answer: NDArray[np.str_]) -> Self:
@@ -91,9 +92,8 @@ class Confusion:
         if truth.shape != answer.shape or truth.ndim != 1:
             raise ValueError(f"truth and answer are (n,) each, found {truth.shape} and {answer.shape}")
         classes, codes = np.unique(np.concatenate([truth, answer]), return_inverse=True)
-        size = len(classes)
-        cells = np.bincount(codes[: len(truth)] * size + codes[len(truth) :], minlength=size * size)
-        return cls(tuple(classes.tolist()), cells.reshape(size, size))
+        at, size = (codes[: len(truth)], codes[len(truth) :]), len(classes)
+        return cls(tuple(classes.tolist()), sparse.csr_array((np.ones(len(truth), np.int64), at), shape=(size, size)))
 
     @property
     def rows(self) -> int:
@@ -103,12 +103,13 @@ class Confusion:
     @property
     def accuracy(self) -> Estimated:
         """Share of right answers."""
-        return share(int(np.trace(self.counts)), self.rows)
+        return share(int(self.counts.trace()), self.rows)
 
     def by_class(self) -> list[ClassFigures]:
         """In the order of the classes."""
-        rows, answers, hits = self.counts.sum(1).tolist(), self.counts.sum(0).tolist(), np.diag(self.counts).tolist()
-        return [_class(*each) for each in zip(self.classes, rows, answers, hits, strict=True)]
+        rows, answers, hits = self.counts.sum(1), self.counts.sum(0), self.counts.diagonal()
+        parts = (_estimates(hits, answers), _estimates(hits, rows), map(_f1, _estimates(hits, rows + answers - hits)))
+        return [ClassFigures(*each) for each in zip(self.classes, rows.tolist(), answers.tolist(), *parts, strict=True)]
 
     def macro(self) -> tuple[Estimated, Estimated]:
         """Mean recall and mean F₁ over the classes that have rows: a rare class counts as much as a common one."""
@@ -117,9 +118,9 @@ class Confusion:
 
     def among(self, count: int) -> Confusion:
         """Cut to the `count` classes that are most often wrong, or wrongly answered, in the order of the classes."""
-        wrong = self.counts - np.diag(np.diag(self.counts))
-        kept = np.sort(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:count])
-        return Confusion(tuple(self.classes[at] for at in kept), self.counts[np.ix_(kept, kept)])
+        wrong = self.counts.sum(0) + self.counts.sum(1) - 2 * self.counts.diagonal()
+        kept = np.sort(np.argsort(-wrong, kind="stable")[:count])
+        return Confusion(tuple(self.classes[at] for at in kept), sparse.csr_array(self.counts[kept][:, kept]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,8 @@ class Disparity:
     """Its interval holds over all pairs together, so it may be looked for first."""
     left_out: tuple[str, ...] = ()
     """Segments of fewer than 10 rows."""
+    passed_over: int = 0
+    """Segments that are not among the 50 with most rows."""
 
 
 def disparity(counts: Mapping[str, tuple[int, int]], *, among: int = 1) -> Disparity | None:
@@ -199,16 +202,19 @@ def disparity(counts: Mapping[str, tuple[int, int]], *, among: int = 1) -> Dispa
     >>> found.worst, found.best, round(found.gap.estimate, 2), found.gap.low > 0.05, found.left_out
     ('fr', 'en', 0.25, True, ('is',))
     """
-    known = {name: (hits / rows, rows) for name, (hits, rows) in counts.items() if rows >= LEAST_ROWS}
-    if len(known) < 2:
+    few = tuple(name for name, (_, rows) in counts.items() if rows < LEAST_ROWS)
+    known = sorted((name for name in counts if counts[name][1] >= LEAST_ROWS), key=lambda name: -counts[name][1])
+    kept = known[:MOST_SEGMENTS]
+    if len(kept) < 2:
         return None
-    names = sorted(known, key=lambda name: known[name][0])
-    pairs = among * len(names) * (len(names) - 1) / 2
-    z = float(special.ndtri(1 - 0.025 / pairs))
-    gaps = [_difference(*known[better], *known[worse], z) for at, worse in enumerate(names) for better in names[at + 1 :]]
-    widest = known[names[-1]][0] - known[names[0]][0]
-    low, high = max(0.0, *(each.low for each in gaps)), max(each.high for each in gaps)
-    return Disparity(names[0], names[-1], Estimated(widest, low, high), tuple(name for name in counts if name not in known))
+    hits, rows = np.array([counts[name] for name in kept], np.float64).T
+    order = np.argsort(hits / rows, kind="stable")
+    shares, rows = (hits / rows)[order], rows[order]
+    worse, better = np.triu_indices(len(kept), 1)
+    z = float(special.ndtri(1 - 0.025 / (among * len(worse))))
+    low, high = difference_interval(shares[better], rows[better], shares[worse], rows[worse], z)
+    widest = Estimated(float(shares[-1] - shares[0]), max(0.0, float(low.max())), float(high.max()))
+    return Disparity(kept[order[0]], kept[order[-1]], widest, few, len(known) - len(kept))
 
 
 def by_group(right: NDArray[np.bool_], group: NDArray[np.str_]) -> dict[str, tuple[int, int]]:
@@ -218,10 +224,18 @@ def by_group(right: NDArray[np.bool_], group: NDArray[np.str_]) -> dict[str, tup
     return {name: counts for name, counts in zip(names.tolist(), zip(hits, rows, strict=True), strict=True) if name}
 
 
-def _class(name: str, rows: int, answers: int, hits: int) -> ClassFigures:
-    both = share(hits, rows + answers - hits)
-    f1 = Estimated(*(2 * value / (1 + value) for value in (both.estimate, both.low, both.high)))
-    return ClassFigures(name, rows, answers, share(hits, answers), share(hits, rows), f1)
+def _estimates(hits: NDArray[np.int64], rows: NDArray[np.int64]) -> list[Estimated]:
+    """(k,), (k,) → each share."""
+    known = rows > 0
+    shares = np.where(known, hits / np.where(known, rows, 1), np.nan)
+    low, high = proportion_interval(np.where(known, shares, 0.0), rows.astype(np.float64), _Z)
+    found = np.stack([shares, np.where(known, low, 0.0), np.where(known, high, 1.0)], axis=1)
+    return [Estimated(*each) for each in found.tolist()]
+
+
+def _f1(both: Estimated) -> Estimated:
+    """From the share of hits among all rows and answers of a class."""
+    return Estimated(*(2 * value / (1 + value) for value in (both.estimate, both.low, both.high)))
 
 
 def _mean(parts: Sequence[Estimated]) -> Estimated:

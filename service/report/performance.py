@@ -258,5 +258,5 @@ def _plots(known: _Known) -> Iterator[Plot]:
         yield Lines("Confidence and how often it is right", "confidence", "right", series, diagonal=True)
     cut = known.confusion.among(_CONFUSED)
     if len(cut.classes) > 1:
-        counts = tuple(tuple(row) for row in cut.counts.tolist())
+        counts = tuple(tuple(row) for row in cut.counts.toarray().tolist())
         yield Matrix(f"Confusion in {known.first.name}", cut.classes, cut.classes, counts)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.performance import Confusion, Reliability, by_group, disparity, gap, share
+from detectors.performance import MOST_SEGMENTS, Confusion, Reliability, by_group, disparity, gap, share
 
 NAMES = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcde")), min_size=1, max_size=60)
 
@@ -57,7 +57,15 @@ def test_a_mean_over_classes_is_surer_than_its_classes() -> None:
 def test_the_most_confused_classes_are_kept() -> None:
     found = table([("a", "a")] * 9 + [("c", "d")] * 3 + [("b", "b")] * 5).among(2)
     assert found.classes == ("c", "d")
-    assert found.counts.tolist() == [[0, 3], [0, 0]]
+    assert found.counts.toarray().tolist() == [[0, 3], [0, 0]]
+
+
+def test_labels_that_are_all_different_take_no_more_than_their_rows() -> None:
+    names = np.array([f"free {at}" for at in range(100_000)])
+    found = Confusion.of(names, names[::-1])
+    assert found.rows == 100_000
+    assert found.accuracy.estimate == 0
+    assert found.among(12).counts.shape == (12, 12)
 
 
 def test_shapes_that_differ_are_refused() -> None:
@@ -127,3 +135,11 @@ def test_over_several_tags_an_interval_is_wider() -> None:
 
 def test_one_segment_has_no_gap() -> None:
     assert disparity({"a": (50, 60), "b": (1, 9)}) is None
+
+
+def test_of_very_many_segments_the_largest_are_compared() -> None:
+    counts = {f"customer {at}": (at, at) for at in range(10, 20_010)} | {"worst": (10_000, 30_000)} | {"few": (0, 3)}
+    found = disparity(counts)
+    assert found is not None
+    assert (found.worst, found.left_out, found.passed_over) == ("worst", ("few",), 20_001 - MOST_SEGMENTS)
+    assert found.gap.estimate == pytest.approx(2 / 3)
