@@ -182,6 +182,7 @@ class Disparity:
 
     worst: str
     best: str
+    worst_rows: int
     gap: Estimated
     """Its interval holds over all pairs together, so it may be looked for first."""
     left_out: tuple[str, ...] = ()
@@ -214,7 +215,7 @@ def disparity(counts: Mapping[str, tuple[int, int]], *, among: int = 1) -> Dispa
     z = float(special.ndtri(1 - 0.025 / (among * len(worse))))
     low, high = difference_interval(shares[better], rows[better], shares[worse], rows[worse], z)
     widest = Estimated(float(shares[-1] - shares[0]), max(0.0, float(low.max())), float(high.max()))
-    return Disparity(kept[order[0]], kept[order[-1]], widest, few, len(known) - len(kept))
+    return Disparity(kept[order[0]], kept[order[-1]], int(rows[0]), widest, few, len(known) - len(kept))
 
 
 def by_group(right: NDArray[np.bool_], group: NDArray[np.str_]) -> dict[str, tuple[int, int]]:

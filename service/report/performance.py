@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.accuracy import Estimated
-from detectors.performance import LEAST_ROWS, Confusion, Disparity, Reliability, by_group, disparity, gap, share
+from detectors.performance import LEAST_ROWS, MOST_SEGMENTS, Confusion, Disparity, Reliability, by_group, disparity, gap, share
 from service.episodes import measured
 from service.records import Measured
 from service.report.answers import SETS, Answers, of_set, returned
@@ -20,10 +21,23 @@ from service.screens.drawing import interval, percent
 
 _NAME, _TITLE = "performance", "Performance"
 _CLASSES, _SEGMENTS, _CONFUSED, _NAMED = 20, 20, 12, 5
+_LOOKED_INTO, _CLASSES_THERE, _NAME_CUT = 5, 10, 80
+"""Segments whose classes and confusion are shown too, those that surely fare worst; and classes of each."""
+_DELAY = "label delay, median and 10 to 90 %"
 _MATTERS = 0.02
 """Loss of accuracy that is worth acting on."""
 _UNEVEN = 0.05
 """Surely lost between segments, or from training to test: worth looking into."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Segment:
+    """Answers that have one value of one tag."""
+
+    name: str
+    accuracy: Estimated
+    table: Confusion
+    delay: Measured | None
 
 
 @dataclass(frozen=True)
@@ -71,18 +85,37 @@ class _Known:
         return self.lost("golden", "train")
 
     @cached_property
-    def segments(self) -> Mapping[str, tuple[int, int]]:
-        """`tag=value` → right answers and rows, of the first source."""
-        right = self.first.right
-        return {f"{tag}={value}": of for tag, column in self.first.columns().items() for value, of in by_group(right, column).items()}
+    def columns(self) -> Mapping[str, NDArray[np.str_]]:
+        """Tag → (n,) values, of the first source."""
+        return self.first.columns()
+
+    @cached_property
+    def segments(self) -> Mapping[str, Mapping[str, tuple[int, int]]]:
+        """Tag → value → right answers and rows."""
+        return {tag: by_group(self.first.right, column) for tag, column in self.columns.items()}
 
     @cached_property
     def disparities(self) -> Sequence[Disparity]:
         """The largest gap of each tag, largest first; their intervals hold together."""
-        tags = sorted({name.partition("=")[0] for name in self.segments})
-        groups = ({name: of for name, of in self.segments.items() if name.startswith(f"{tag}=")} for tag in tags)
-        gaps = [disparity(each, among=len(tags)) for each in groups]
+        groups = ({f"{tag}={value}": of for value, of in values.items()} for tag, values in self.segments.items())
+        gaps = [disparity(each, among=len(self.segments)) for each in groups]
         return sorted((each for each in gaps if each is not None), key=lambda each: -each.gap.low)
+
+    @cached_property
+    def worst(self) -> Sequence[_Segment]:
+        """The segments that surely fare worst."""
+        found = [(share(*of), tag, value) for tag, values in self.segments.items() for value, of in values.items()]
+        return [self._segment(*each) for each in sorted(found, key=lambda each: each[0].high)[:_SEGMENTS]]
+
+    def _segment(self, accuracy: Estimated, tag: str, value: str) -> _Segment:
+        inside, of = self.columns[tag] == value, self.first
+        table = Confusion.of(of.truth[inside], of.answer[inside])
+        return _Segment(f"{tag}={value}", accuracy, table, _delay(of.delay[inside] if len(of.delay) else of.delay))
+
+    @property
+    def looked_into(self) -> Sequence[_Segment]:
+        """Of them those that are shown by class: large enough, and not all there is."""
+        return [each for each in self.worst if LEAST_ROWS <= each.table.rows < len(self.first)][:_LOOKED_INTO]
 
 
 def performance(material: Material) -> Section:
@@ -120,15 +153,14 @@ def _surely_fallen(known: _Known) -> bool:
 
 
 def _todo(known: _Known) -> tuple[str, float]:
-    """The first thing to do, and which share of the traffic it is about."""
+    """The first thing to do, and which share of the traffic it is surely about: what was picked for being large is estimated too large."""
     if known.fallen is not None and _surely_fallen(known):
-        return "Retrain on what came back: production is answered worse than the golden set promises.", known.fallen.estimate
+        return "Retrain on what came back: production is answered worse than the golden set promises.", known.fallen.low
     if known.disparities and known.disparities[0].gap.low > _UNEVEN:
-        worst = known.disparities[0]
-        share_of_rows = known.segments[worst.worst][1] / len(known.first)
-        return f"Label and train on more of {worst.worst}.", worst.gap.estimate * share_of_rows
+        first = known.disparities[0]
+        return f"Label and train on more of {first.worst}.", first.gap.low * first.worst_rows / len(known.first)
     if known.memorised is not None and known.memorised.low > _UNEVEN:
-        return "Add training rows or regularise: the model knows its training set better than it answers.", known.memorised.estimate
+        return "Add training rows or regularise: the model knows its training set better than it answers.", known.memorised.low
     return "", 0.0
 
 
@@ -169,6 +201,10 @@ def _lacking(known: _Known) -> Iterator[Missing]:
     small = [segment for each in known.disparities for segment in each.left_out]
     if small:
         yield Missing(f"accuracy of {len(small)} segments", f"they have fewer than {LEAST_ROWS} labelled rows: {_listed(small)}", more)
+    many = sum(each.passed_over for each in known.disparities)
+    if many:
+        why = f"of each tag the {MOST_SEGMENTS} values with most labelled rows are compared"
+        yield Missing(f"gaps to {many:,} segments", why, "send a tag of fewer values with the samples")
     if known.reliabilities[name] is None:
         why = f"fewer than 20 rows of {name} have a confidence"
         yield Missing("calibration", why, "send probabilities or logits with the answers")
@@ -197,21 +233,22 @@ def _figures(known: _Known) -> Iterator[Figure]:
         yield Figure("golden set less production", measured(known.fallen))
     if known.memorised is not None:
         yield Figure("training set less golden set", measured(known.memorised))
-    delay = known.first.delay[np.isfinite(known.first.delay)]
-    if len(delay):
-        low, middle, high = (float(value) for value in np.quantile(delay, [0.1, 0.5, 0.9]))
-        yield Figure("label delay, median and 10 to 90 %", Measured(middle, low, high), Unit.SECONDS)
+    delay = _delay(known.first.delay)
+    if delay is not None:
+        yield Figure(_DELAY, delay, Unit.SECONDS)
 
 
 def _tables(known: _Known) -> Iterator[Table]:
     yield _sources(known)
-    yield _classes(known.confusion, known.first.name)
-    if known.segments:
+    yield _classes(known.confusion, known.first.name, _CLASSES)
+    if known.worst:
         yield _segments(known)
     if known.disparities:
         columns = (Column("best"), Column("worst"), Column("gap", Unit.SHARE))
         rows = tuple((each.best, each.worst, measured(each.gap)) for each in known.disparities[:_SEGMENTS])
         yield Table("Gaps between segments, by tag", columns, rows, max(len(known.disparities) - _SEGMENTS, 0))
+    for one in known.looked_into:
+        yield _classes(one.table, f"{known.first.name}, {one.name[:_NAME_CUT]}", _CLASSES_THERE)
 
 
 def _sources(known: _Known) -> Table:
@@ -225,20 +262,34 @@ def _sources(known: _Known) -> Table:
     return Table("Accuracy", columns, tuple(rows))
 
 
-def _classes(table: Confusion, name: str) -> Table:
+def _classes(table: Confusion, where: str, most: int) -> Table:
     """Those first that are surely worst."""
     found = sorted(table.by_class(), key=lambda each: (each.f1.high, each.f1.estimate))
     columns = (Column("class"), Column("rows", Unit.COUNT), Column("answers", Unit.COUNT))
     shares = tuple(Column(title, Unit.SHARE) for title in ("recall", "precision", "F1"))
-    rows = tuple((each.name, each.rows, each.answers, *map(_shown, (each.recall, each.precision, each.f1))) for each in found[:_CLASSES])
-    return Table(f"Classes in {name}, worst first", (*columns, *shares), rows, max(len(found) - _CLASSES, 0))
+    rows = tuple((each.name, each.rows, each.answers, *map(_shown, (each.recall, each.precision, each.f1))) for each in found[:most])
+    return Table(f"Classes in {where}, worst first", (*columns, *shares), rows, max(len(found) - most, 0))
 
 
 def _segments(known: _Known) -> Table:
-    found = sorted(((name, rows, share(hits, rows)) for name, (hits, rows) in known.segments.items()), key=lambda each: each[2].high)
-    rows = tuple((name, count, measured(accuracy)) for name, count, accuracy in found[:_SEGMENTS])
-    columns = (Column("segment"), Column("rows", Unit.COUNT), Column("accuracy", Unit.SHARE))
-    return Table(f"Segments in {known.first.name}, worst first", columns, rows, max(len(found) - _SEGMENTS, 0))
+    names = (Column("segment"), Column("rows", Unit.COUNT))
+    shares = tuple(Column(title, Unit.SHARE) for title in ("accuracy", "mean recall", "mean F1"))
+    timed = (Column(_DELAY, Unit.SECONDS),) if len(known.first.delay) else ()
+    rows = []
+    for each in known.worst:
+        figures = map(measured, (each.accuracy, *each.table.macro()))
+        rows.append((each.name, each.table.rows, *figures, *((each.delay,) if timed else ())))
+    total = sum(map(len, known.segments.values()))
+    return Table(f"Segments in {known.first.name}, worst first", (*names, *shares, *timed), tuple(rows), max(total - _SEGMENTS, 0))
+
+
+def _delay(seconds: NDArray[np.float64]) -> Measured | None:
+    """Median, and what 10 and 90 % are within."""
+    known = seconds[np.isfinite(seconds)]
+    if not len(known):
+        return None
+    low, middle, high = (float(value) for value in np.quantile(known, [0.1, 0.5, 0.9]))
+    return Measured(middle, low, high)
 
 
 def _shown(found: Estimated) -> Measured | None:
@@ -248,15 +299,19 @@ def _shown(found: Estimated) -> Measured | None:
 def _plots(known: _Known) -> Iterator[Plot]:
     if len(known.sources) > 1:
         yield Bars("Accuracy", {each.name: measured(known.tables[each.name].accuracy) for each in known.sources})
-    shown = {row[0]: row[2] for row in _segments(known).rows} if known.segments else {}
-    bars = {str(name): value for name, value in shown.items() if isinstance(value, Measured)}
-    if bars:
-        yield Bars("Accuracy by segment", bars)
+    if known.worst:
+        yield Bars("Accuracy by segment", {each.name: measured(each.accuracy) for each in known.worst})
     curves = {name: found for name, found in known.reliabilities.items() if found is not None}
     if curves:
         series = {name: tuple((each.confidence, each.right.estimate) for each in found.bins) for name, found in curves.items()}
         yield Lines("Confidence and how often it is right", "confidence", "right", series, diagonal=True)
-    cut = known.confusion.among(_CONFUSED)
+    yield from _confused(known.confusion, known.first.name)
+    for one in known.looked_into:
+        yield from _confused(one.table, f"{known.first.name}, {one.name[:_NAME_CUT]}")
+
+
+def _confused(table: Confusion, where: str) -> Iterator[Matrix]:
+    """The classes that are most often confused."""
+    cut = table.among(_CONFUSED)
     if len(cut.classes) > 1:
-        counts = tuple(tuple(row) for row in cut.counts.toarray().tolist())
-        yield Matrix(f"Confusion in {known.first.name}", cut.classes, cut.classes, counts)
+        yield Matrix(f"Confusion in {where}", cut.classes, cut.classes, tuple(tuple(row) for row in cut.counts.toarray().tolist()))
