@@ -1,4 +1,5 @@
-"""A report as Markdown: for terminals, tickets and pull requests. Plots become tables, other people's text can't become markup."""
+"""A report as Markdown: for terminals, tickets and pull requests. Plots become tables, other people's text stays text: no markup, no link,
+nobody notified."""
 
 from __future__ import annotations
 
@@ -14,6 +15,13 @@ from service.screens.drawing import level_bar
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&]|^[#+=-])")
 """What means something anywhere, or where a line begins."""
+
+_LIVE = re.compile(r"[@#!](?=\w)|:(?=//)|\bwww(?=\.)|\bgh(?=-\d)", re.IGNORECASE)
+"""What trackers turn into a mention, a reference or a link: where it can be broken."""
+_JOINER = "\u2060"
+"""Shows nothing and breaks no line."""
+_NO_CODE = re.compile(r"[`|\\]")
+"""What a code span in a table can't hold everywhere."""
 
 _BAR, _POINTS = 20, 40
 
@@ -33,11 +41,11 @@ def ranking_page(lines: Sequence[Line], now: float) -> str:
 
 def plain(text: str) -> str:
     """A name, a title, a cell: nothing in it is markup any more."""
-    return _unmarked(written(text, Unit.PLAIN))
+    return _cell(text, Unit.PLAIN)
 
 
 def _unmarked(text: str) -> str:
-    return _MARKUP.sub(r"\\\1", text)
+    return _MARKUP.sub(r"\\\1", _LIVE.sub(rf"\g<0>{_JOINER}", text))
 
 
 def _ranked(line: Line) -> tuple[str, ...]:
@@ -100,7 +108,9 @@ def _right(table: Table) -> Sequence[int]:
 
 
 def _cell(cell: Cell, unit: Unit) -> str:
-    return _unmarked(written(cell, unit))
+    """What would come alive stands in a code span where it can: an id that is copied from there is whole."""
+    text = written(cell, unit)
+    return f"`{text}`" if _LIVE.search(text) and not _NO_CODE.search(text) else _unmarked(text)
 
 
 def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> str:

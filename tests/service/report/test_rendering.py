@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from service.api.report import ReportView
 from service.records import Measured
-from service.report.parts import Bars, Lines, Matrix, Plot, Report, Standing, Unit
+from service.report.parts import Bars, Column, Figure, Lines, Matrix, Missing, Plot, Report, Standing, Table, Unit
 from service.report.ranking import Line, line_of, ranked
 from service.report.rendering import FORMATS, render, render_ranking, svg
 from service.report.rendering.html_page import POLICY
 from service.report.rendering.written import written
-from tests.service.report.made_up import EMPTY, FULL, HOSTILE, MADE
+from tests.service.report.made_up import DRIFT, EMPTY, FULL, HOSTILE, MADE
 
 ALONE = {"meta", "br"}
 FRAME = {
@@ -138,6 +138,28 @@ def test_markdown_is_free_of_markup_that_came_from_outside() -> None:
     assert not re.search(r"(?<!\\)[<>]", text)
     assert not re.search(r"(?<!\\)\]\(", text)
     assert not re.search("[\u202e\x1b\x00]", text)
+
+
+LIVE = ("@team", "a@b.example", "see #12", "group!7", "https://evil.example/x", "WWW.evil.example", "GH-12", "`@a|b", "\\@a")
+
+
+@pytest.mark.parametrize("text", LIVE)
+def test_markdown_notifies_nobody_and_links_nowhere(text: str) -> None:
+    drift = replace(
+        DRIFT, says=f"Much on {text}.", todo=f"Look at {text}.", missing=(Missing(text, text, text),), plots=(Bars(text, {text: 0.5}),)
+    )
+    drift = replace(drift, tables=(Table(text, (Column(text),), ((text,),)),), figures=(Figure(text, 1.0),))
+    page = render(replace(FULL, monitor=text, sections=(drift,)), "markdown") + render_ranking(
+        [Line(text, MADE, 0.1, Standing.ACT, text, text)], "markdown", now=MADE
+    )
+    shown = re.sub(r"\]\([^)]*\)", "]", re.sub(r"(?<!\\)`[^`\n]+`", "", page))
+    assert not re.search(r"@\w|#\d|!\d|://|www\.|gh-\d", shown, re.IGNORECASE)
+    assert page.replace("\u2060", "").count(text.replace("\\", "\\\\").replace("`", "\\`").replace("|", "\\|")) >= 10
+
+
+def test_an_id_can_be_copied_out_of_markdown() -> None:
+    drift = replace(DRIFT, tables=(Table("Rows", (Column("row"),), (("ann@example.org#3",),)),))
+    assert "| `ann@example.org#3` |" in render(replace(FULL, sections=(drift,)), "markdown")
 
 
 def test_markdown_tables_are_whole() -> None:
