@@ -6,6 +6,7 @@ forged of its rows say how much is lost by that.
 
 from detectors.copies.duplicates import Copies, near_rows
 from detectors.copies.pictures import SIDE, Pictures, Thumbnails
-from detectors.copies.wording import Wording, words_of
+from detectors.copies.wording import Wording
+from detectors.copies.words import content_of, words_of
 
-__all__ = ["SIDE", "Copies", "Pictures", "Thumbnails", "Wording", "near_rows", "words_of"]
+__all__ = ["SIDE", "Copies", "Pictures", "Thumbnails", "Wording", "content_of", "near_rows", "words_of"]

@@ -86,13 +86,13 @@ def forged(texts: Sequence[tuple[str, ...]], rng: np.random.Generator) -> list[t
     [('where', 'where', 'my', 'parcel'), ('where', 'is', 'my', 'parcle')]
     """
     every = [word for words in texts for word in words]
-    return [_slipped(words, every, rng) if i % 2 else _exchanged(words, every, rng) for i, words in enumerate(texts)]
+    return [_slipped(words, every, rng) if i % 2 else exchanged(words, every, rng) for i, words in enumerate(texts)]
 
 
 def _slipped(words: tuple[str, ...], every: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]:
     long = [i for i, word in enumerate(words) if len(word) > 2]
     if not long:
-        return _exchanged(words, every, rng)
+        return exchanged(words, every, rng)
     at = long[int(rng.integers(len(long)))]
     return (*words[:at], _misspelt(words[at], rng), *words[at + 1 :])
 
@@ -104,6 +104,7 @@ def _misspelt(word: str, rng: np.random.Generator) -> str:
     return word[:at] + ways[way] + word[at + 2 :]
 
 
-def _exchanged(words: tuple[str, ...], every: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]:
+def exchanged(words: tuple[str, ...], every: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]:
+    """One word given up for any of the others."""
     at = int(rng.integers(len(words)))
     return (*words[:at], every[int(rng.integers(len(every)))], *words[at + 1 :])

@@ -11,14 +11,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.copies import words_of
+from detectors.copies import content_of, words_of
 from service.datasets import DataSet, payload_digest
 from service.errors import InputError
 from service.records import Payload, Record, Rejected, Sample
 
 MAX_ROWS = 200_000
-_SHORT = 48
-"""Words: no more are looked at of a text."""
 
 Content = Literal["text", "image", "vector"]
 
@@ -70,7 +68,7 @@ class Rows:
 
     @cached_property
     def contents(self) -> tuple[str, ...]:
-        """What makes rows the same: of texts their words, without case and punctuation, unless they are long; else a hash of all."""
+        """What makes rows the same: of texts their words, without case and punctuation; else a hash."""
         return tuple(_content(sample.payload) for sample in self.samples)
 
     @cached_property
@@ -87,8 +85,7 @@ class Rows:
 
 
 def _content(payload: Payload) -> str:
-    words = words_of(payload) if isinstance(payload, str) else ()
-    return " ".join(words) if 0 < len(words) < _SHORT else payload_digest(payload)
+    return (content_of(words_of(payload)) if isinstance(payload, str) else "") or payload_digest(payload)
 
 
 def rows_of(name: str, records: Iterable[Record]) -> Rows:

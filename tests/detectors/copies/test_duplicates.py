@@ -10,7 +10,8 @@ from detectors.copies import duplicates
 from detectors.copies.duplicates import FALSE_FLAGS, limit, near_rows
 from detectors.copies.grams import Grams
 from detectors.copies.pictures import SIDE, Pictures
-from detectors.copies.wording import Wording, words_of
+from detectors.copies.wording import Wording
+from detectors.copies.words import words_of
 
 DRINKS = ("coffee", "tea", "cocoa", "water", "juice", "milk", "lemonade", "soda", "cider", "tonic", "broth", "punch")
 PLACES = ("kitchen", "garden", "office", "attic", "cellar", "garage", "library", "hallway", "balcony", "bathroom", "bedroom", "porch")
@@ -119,6 +120,37 @@ def test_sets_too_small_to_learn_from_know_equal_texts_alone() -> None:
     assert (found.found.tolist(), found.row[0]) == ([True, False, False], 0)
     assert not len(known.twins.drawn)
     assert not Wording([], rng=seeded()).copies(["a", ""]).found.any()
+
+
+def prompted(n: int, seed: int) -> list[str]:
+    """Long texts that open and close alike and say something else in between."""
+    opening, closing = " ".join(f"rule{i} holds" for i in range(60)), " ".join(f"sign{i} here" for i in range(40))
+    return [f"{opening} {' '.join(seeded(seed + i).choice(WORDS, 5))} order {seed + i} {closing}" for i in range(n)]
+
+
+@pytest.mark.parametrize("others", [0, 200])
+def test_long_texts_with_one_opening_and_one_closing_are_no_copies(others: int) -> None:
+    texts = prompted(120, 0) + sentences(others, 5_000)
+    known = Wording(texts, rng=seeded())
+    assert known.copies(prompted(100, 1_000)).found.mean() <= 0.02
+    assert (known.twins.row[known.twins.drawn < 120] >= 0).mean() <= 0.02
+
+
+def test_copies_of_long_texts_are_found_wherever_they_were_changed() -> None:
+    texts = prompted(120, 0)
+    at = [texts[i].split() for i in range(30)]
+    changed = [" ".join([*words[:place], "swapped", *words[place + 1 :]]) for words in at for place in (0, 60, 121, len(words) - 1)]
+    found = Wording(texts, rng=seeded()).copies([*(text.upper() for text in texts[:30]), *changed])
+    assert found.row.tolist() == [*range(30), *(i for i in range(30) for _ in range(4))]
+    assert found.found.all()
+
+
+def test_long_texts_that_are_plain_prose_are_told_apart_and_few_are_enough() -> None:
+    prose = [" ".join(seeded(i).choice(WORDS, 40)) + " " + " ".join(f"w{j}" for j in seeded(i).integers(0, 900, 60)) for i in range(90)]
+    known = Wording(prose[:10], rng=seeded())
+    found = known.copies([prose[3].replace("re", "er", 1), f"well {prose[4]}", *prose[10:]])
+    assert found.row[:2].tolist() == [3, 4]
+    assert found.found.tolist() == [True, True, *[False] * 80]
 
 
 def test_the_same_seed_gives_the_same_answer() -> None:
