@@ -226,12 +226,15 @@ class Store(Progress, Protocol):
     def answers(self, monitor: str, samples: Collection[str]) -> Mapping[str, Answer]:
         """What the model answered to these samples, as far as it is kept; of one that came twice the newest."""
 
-    def known_truth(self, monitor: str, samples: Collection[str]) -> tuple[int, Mapping[str, Judgement]]:
-        """The revision of all that is known, and what is of these."""
+    def known_truth(self, monitor: str, samples: Collection[str]) -> Mapping[str, Judgement | None]:
+        """What is known of these samples; None where only that they were judged is remembered."""
 
-    def judge(self, truths: Truths) -> None:
-        """Keeps what became known; of a sample that is known already the new truth stands in the old one's place. ConflictError where
-        the revision is another."""
+    def judge(self, truths: Truths) -> Collection[str]:
+        """Keeps what became known, and returns the samples of which something else is known by now than `before`: they are left out.
+
+        Of a sample that is known already the new truth stands in the old one's place, and is not told again, unless the old one was of
+        an answer under no reference and this one is not. One of which only that it was judged is remembered stays as it is.
+        """
 
     def judgements(self, monitor: str, *, since: float = 0.0, limit: int = 100_000) -> Sequence[Judgement]:
         """The newest of those told since then, in order of arrival."""

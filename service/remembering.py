@@ -52,7 +52,8 @@ def truths_brought(monitor: WatchedMonitor, taken: Sequence[Taken], replies: Rep
     at = [row for row, each in enumerate(taken) if each.sample.label is not None and replies.predicted[row]]
     found = [_judged(monitor, taken, replies, described, row) for row in at if not classes or taken[row].sample.label in classes]
     if found:
-        yield Truths(monitor.settings.name, tuple(found), monitor.settings.truth.keep_labels)
+        bounds = monitor.settings.truth
+        yield Truths(monitor.settings.name, tuple(found), bounds.keep_labels, bounds.remembered)
 
 
 def _judged(monitor: WatchedMonitor, taken: Sequence[Taken], replies: Replies, described: Described | None, row: int) -> Judgement:

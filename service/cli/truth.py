@@ -75,15 +75,15 @@ def _taken(installation: Installation, monitor: str, paths: Sequence[Path]) -> R
     from service.truth.taking import Receipt  # noqa: PLC0415 - as above
     from service.truth.telling import tell  # noqa: PLC0415 - as above
 
-    now, receipt, done = time.time(), Receipt({}), 0
+    now, receipt, done, told = time.time(), Receipt({}), 0, None
     labels = Labels(installation.store, installation.effective, Silent())
     with counter("taking labels", rows_in(paths), of="labels") as progress:
         lines = (line for path in paths for line in _lines(path) if line[1].strip())
         while some := list(islice(lines, _AT_ONCE)):
             receipt = receipt.plus(labels.take(monitor, some, now=now))
+            told = tell(installation.store, monitor, now=now) or told  # at once: what is told may make room
             done += len(some)
             progress(done)
-    told = tell(installation.store, monitor, now=now)
     if told is not None and installation.version(monitor) is not None:
         installation.decide(monitor, told.sequence)
     return receipt

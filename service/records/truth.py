@@ -59,13 +59,15 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truths:
-    """What became known of one monitor's samples, in the order in which it counts; the newest `keep` are kept."""
+    """What became known of one monitor's samples, in the order in which it counts; of those that the log tells of, the newest `keep` are
+    kept, and of the newest `remember` that they were judged at all."""
 
     monitor: str
     judgements: tuple[Judgement, ...]
     keep: int
-    revision: int | None = None
-    """Of what was known when they were made; compared where it is given."""
+    remember: int = 0
+    before: Mapping[str, Judgement] | None = None
+    """What was known of these samples when they were made, compared where it is given."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

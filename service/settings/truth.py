@@ -8,6 +8,9 @@ from pydantic import Field
 
 from service.settings.section import Section
 
+_BLOCK = 4_096
+"""Answers go by whole blocks of at most so many."""
+
 
 class TruthSettings(Section):
     """Labels that come after the answers that they judge."""
@@ -30,3 +33,9 @@ class TruthSettings(Section):
     )
     tolerance: float = Field(0.01, ge=0, lt=1, description="Increase of the error rate declared harmless.")
     critical: float = Field(0.1, gt=0, le=1, description="Increase of the error rate from which an alarm is critical.")
+
+    @property
+    def remembered(self) -> int:
+        """Labels of which it is remembered that they came: no fewer may come before the answer that one judged has gone. Those are the
+        answers that were kept when it came, and as many that came until it went."""
+        return max(2 * (self.keep_answers + _BLOCK), self.keep_labels)

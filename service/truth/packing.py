@@ -34,3 +34,8 @@ def pack(judgement: Judgement) -> bytes:
 def unpack(monitor: str, body: bytes) -> Judgement:
     """What `pack` packed."""
     return Judgement(monitor, *msgspec.structs.astuple(_decode(body)))
+
+
+def counts_anew(before: Judgement, now: Judgement) -> bool:
+    """Whether what is known of a sample now is told in its own right: before, nobody knew under which reference it was answered."""
+    return not before.reference_version and bool(now.reference_version)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from service.errors import ConflictError
@@ -16,7 +16,7 @@ MOST_NAMED = 100
 """Labels that an answer names."""
 
 _ATTEMPTS = 20
-"""At a revision that others raise meanwhile."""
+"""At those labels whose samples others judge meanwhile."""
 
 _SHOWN_CLASSES = 20
 
@@ -26,7 +26,7 @@ class Fate(StrEnum):
 
     TAKEN = "taken"
     REPEATED = "repeated"
-    """It says what is known."""
+    """It says what is known, or its sample was judged so long ago that only this is remembered."""
     CORRECTED = "corrected"
     """It contradicts what was known, and is newer: it stands in its place, and does not count again."""
     OUTDATED = "outdated"
@@ -41,6 +41,11 @@ class Fate(StrEnum):
 
 STANDING = frozenset({Fate.TAKEN, Fate.REPEATED, Fate.CORRECTED, Fate.OUTDATED})
 """Of labels whose sample's truth is known now."""
+
+_NEED_A_LOOK = frozenset(Fate) - {Fate.TAKEN, Fate.REPEATED}
+
+_ALL = 2**48
+"""Judgements that stay where nothing is to make room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,30 +94,47 @@ class Receipt:
 
 
 def take(store: Store, settings: MonitorSettings, given: Sequence[Given], *, now: float) -> Receipt:
-    """Matches labels with answers and keeps what is new, in one transaction; in the order of the samples' times, as they are counted."""
+    """Matches labels with answers and keeps what is new; in the order of the samples' times, as they are counted.
+
+    Labels of whose samples others tell meanwhile are looked at again, the rest stands.
+    """
+    delivery = _Delivery(settings, now)
+    waiting = sorted(filter(delivery.inside, given), key=lambda label: now if label.time is None else label.time)
     for _ in range(_ATTEMPTS):
-        delivery = _Delivery(settings, now)
-        usable = [label for label in given if delivery.inside(label)]
-        ids = list(dict.fromkeys(label.id for label in usable))
-        revision, delivery.known = store.known_truth(settings.name, ids)
-        answers = store.answers(settings.name, [each for each in ids if each not in delivery.known])
-        for label in sorted(usable, key=lambda label: now if label.time is None else label.time):
-            delivery.take(label, answers)
-        try:
-            if delivery.changed:
-                store.judge(Truths(settings.name, delivery.in_order(), settings.truth.keep_labels, revision))
-        except ConflictError:
-            continue  # others were faster: what they told may be of the same samples
-        return delivery.receipt()
-    raise ConflictError(f"monitor {settings.name}: labels of other deliveries came between {_ATTEMPTS} times; send these again")
+        attempt = _Attempt(store, settings.name, waiting, now=now)
+        overtaken = attempt.keep(store, settings)
+        delivery.settle([outcome for outcome in attempt.outcomes if outcome.label.id not in overtaken])
+        waiting = [label for label in waiting if label.id in overtaken]
+        if not waiting:
+            return delivery.receipt()
+    raise ConflictError(f"monitor {settings.name}: others told of the samples of {len(waiting)} labels {_ATTEMPTS} times; send these again")
+
+
+def rematch(store: Store, monitor: str, judgements: Iterable[Judgement]) -> bool:
+    """Of labels that brought the answer with them those whose own answer has turned up are matched with it; whether there were any."""
+    brought = {each.sample: each for each in judgements if not each.reference_version}
+    answers = store.answers(monitor, brought) if brought else {}
+    found = [(brought[sample], answer) for sample, answer in answers.items() if answer.reference_version]
+    if found:
+        anew = sorted((_promoted(before, answer) for before, answer in found), key=lambda judgement: judgement.time)
+        store.judge(Truths(monitor, tuple(anew), _ALL, before=brought))
+    return bool(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """Of one label; `delay` where it was taken, `message` where it needs a look."""
+
+    label: Given
+    fate: Fate
+    message: str = ""
+    delay: float | None = None
 
 
 class _Delivery:
-    """One attempt."""
+    """What has become of the labels so far."""
 
     def __init__(self, settings: MonitorSettings, now: float) -> None:
-        self.known: Mapping[str, Judgement] = {}
-        self.changed: dict[str, Judgement] = {}
         self._settings = settings
         self._now = now
         self._counts: Counter[Fate] = Counter()
@@ -127,46 +149,81 @@ class _Delivery:
             allowed = ", ".join(classes[:_SHOWN_CLASSES]) + (
                 f" and {len(classes) - _SHOWN_CLASSES} more" if classes[_SHOWN_CLASSES:] else ""
             )
-            self._say(label, Fate.OUTSIDE, f"{foreign[0]!r:.80} is no class of the monitor; allowed: {allowed}")
+            self.settle([_Outcome(label, Fate.OUTSIDE, f"{foreign[0]!r:.80} is no class of the monitor; allowed: {allowed}")])
         return not foreign
 
-    def take(self, label: Given, answers: Mapping[str, Answer]) -> None:
-        """The next in order of time."""
-        told = self._now if label.time is None else min(label.time, self._now)
-        before = self.changed.get(label.id) or self.known.get(label.id)
-        if before is not None:
-            self._again(label, before, told)
-            return
-        answer = answers.get(label.id) or _brought(label, told)
-        if answer is None:
-            self._say(label, Fate.UNKNOWN, _unknown(self._settings))
-            return
-        self._counts[Fate.TAKEN] += 1
-        self._delays.append(max(told - answer.time, 0.0))
-        self.changed[label.id] = judged(self._settings.name, label.id, label.label, answer, told=told)
-
-    def in_order(self) -> tuple[Judgement, ...]:
-        """As they count."""
-        return tuple(sorted(self.changed.values(), key=lambda judgement: judgement.time))
+    def settle(self, outcomes: Iterable[_Outcome]) -> None:
+        """These stand."""
+        for outcome in outcomes:
+            self._counts[outcome.fate] += 1
+            if outcome.delay is not None:
+                self._delays.append(outcome.delay)
+            if outcome.fate in _NEED_A_LOOK and len(self._named) < MOST_NAMED:
+                message = outcome.message or _unknown(self._settings)
+                self._named.append(Named(outcome.label.id, outcome.fate, message))
 
     def receipt(self) -> Receipt:
         """What became of them."""
-        return Receipt(dict(self._counts), tuple(self._named[:MOST_NAMED]), tuple(self._delays))
+        return Receipt(dict(self._counts), tuple(self._named), tuple(self._delays))
 
-    def _again(self, label: Given, before: Judgement, told: float) -> None:
+
+class _Attempt:
+    """What labels, in order of time, make of what is known now."""
+
+    def __init__(self, store: Store, monitor: str, labels: Sequence[Given], *, now: float) -> None:
+        ids = list(dict.fromkeys(label.id for label in labels))
+        self._monitor = monitor
+        self._known = store.known_truth(monitor, ids)
+        self._answers = store.answers(monitor, [each for each in ids if self._asks(each)])
+        self._changed: dict[str, Judgement] = {}
+        self.outcomes = [self._take(label, now if label.time is None else min(label.time, now)) for label in labels]
+
+    def keep(self, store: Store, settings: MonitorSettings) -> Collection[str]:
+        """Keeps what is new; returns the samples that others were faster with."""
+        if not self._changed:
+            return ()
+        before = {sample: known for sample, known in self._known.items() if known is not None}
+        in_order = tuple(sorted(self._changed.values(), key=lambda judgement: judgement.time))
+        return store.judge(Truths(self._monitor, in_order, settings.truth.keep_labels, settings.truth.remembered, before))
+
+    def _asks(self, sample: str) -> bool:
+        """Whether its answer is needed: it was not judged, or by a label that had brought the answer with it."""
+        known = self._known.get(sample)
+        return sample not in self._known or (known is not None and not known.reference_version)
+
+    def _take(self, label: Given, told: float) -> _Outcome:
+        answer = self._answers.get(label.id)
+        before = self._changed.get(label.id) or self._known.get(label.id)
+        if before is None:
+            return self._first(label, answer or _brought(label, told), told)
+        if answer is None or before.reference_version or not answer.reference_version:
+            return self._again(label, before, told)
+        self._changed[label.id] = before = _promoted(before, answer)
+        again = self._again(label, before, told)
+        return replace(again, fate=Fate.TAKEN, delay=max(told - answer.time, 0.0)) if again.fate is Fate.REPEATED else again
+
+    def _first(self, label: Given, answer: Answer | None, told: float) -> _Outcome:
+        if label.id in self._known:
+            return _Outcome(label, Fate.REPEATED)
+        if answer is None:
+            return _Outcome(label, Fate.UNKNOWN)
+        self._changed[label.id] = judged(self._monitor, label.id, label.label, answer, told=told)
+        return _Outcome(label, Fate.TAKEN, delay=max(told - answer.time, 0.0))
+
+    def _again(self, label: Given, before: Judgement, told: float) -> _Outcome:
         if before.truth == label.label:
-            self._counts[Fate.REPEATED] += 1
-        elif told < before.told:
-            self._say(label, Fate.OUTDATED, f"a newer label says {before.truth!r:.80}, not {label.label!r:.80}: that one stands")
-        else:
-            self._say(label, Fate.CORRECTED, f"it was {before.truth!r:.80} before, and is {label.label!r:.80} now; it is not counted again")
-            answer = Answer(*(getattr(before, name) for name in Answer.__slots__))
-            self.changed[label.id] = judged(before.monitor, label.id, label.label, answer, told=told)
+            return _Outcome(label, Fate.REPEATED)
+        if told < before.told:
+            message = f"a newer label says {before.truth!r:.80}, not {label.label!r:.80}: that one stands"
+            return _Outcome(label, Fate.OUTDATED, message)
+        self._changed[label.id] = replace(before, truth=label.label, told=told)
+        message = f"it was {before.truth!r:.80} before, and is {label.label!r:.80} now; it is not counted again"
+        return _Outcome(label, Fate.CORRECTED, message)
 
-    def _say(self, label: Given, fate: Fate, message: str) -> None:
-        self._counts[fate] += 1
-        if len(self._named) < MOST_NAMED:
-            self._named.append(Named(label.id, fate, message))
+
+def _promoted(before: Judgement, answer: Answer) -> Judgement:
+    """A label that had brought the answer with it, of the answer that was kept."""
+    return judged(before.monitor, before.sample, before.truth, answer, told=before.told)
 
 
 def judged(monitor: str, sample: str, truth: str, answer: Answer, *, told: float) -> Judgement:

@@ -11,6 +11,7 @@ import numpy as np
 from service.errors import ConflictError
 from service.ports import Store
 from service.records import WHOLE, Event, Judgement, stable_id
+from service.truth.taking import rematch
 
 TRUTH = "truth"
 """Kind of the event that tells how many of the labels that came were errors, stream by stream."""
@@ -26,8 +27,13 @@ _LOOK, _PAUSE = 5.0, 60.0
 
 
 def tell(store: Store, monitor: str, *, now: float) -> Event | None:
-    """Writes what has become known into the monitor's log; returns the last event that it took, None where there was nothing to tell."""
+    """Writes what has become known into the monitor's log; returns the last event that it took, None where there was nothing to tell.
+
+    A label that brought the answer with it may have overtaken its sample: the latest are matched first with what has come since.
+    """
     told = None
+    if store.untold(monitor, 1).judgements:
+        rematch(store, monitor, store.judgements(monitor, limit=MOST))
     while (untold := store.untold(monitor, MOST)).judgements:
         body = {"until": untold.until, "versions": counted(untold.judgements)}
         event = Event(stable_id(TRUTH, monitor, untold.until), monitor, TRUTH, now, "driftgate", body=body)

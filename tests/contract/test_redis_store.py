@@ -173,10 +173,11 @@ def run_truth(store: RedisStore) -> None:
         store.commit(step(held, held.offset, answers=(block([f"s{number}"], monitor="search"),), truths=(brought,)))
     store.tidy(now=0.0)
     assert set(store.answers("search", ["s0", "s1"])) == {"s0", "s1"}
-    store.judge(Truths("search", (judgement("s0", monitor="search"),), 2, store.known_truth("search", ["s0"])[0]))
-    assert len(store.judgements("search")) == 2
     untold = store.untold("search", 9)
     store.tell(Event("told", "search", "truth", 1.0, "driftgate"), after=untold.after, until=untold.until)
+    assert store.known_truth("search", ["s0"]) == {}
+    store.judge(Truths("search", (judgement("s0", monitor="search"),), 1, 2, {}))
+    assert len(store.judgements("search")) == 1
 
 
 def read_everything(store: RedisStore) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,7 +42,7 @@ def test_a_refused_commit_leaves_no_answers_and_no_truth(store: Store) -> None:
         store.commit(step(held, at=5, answers=(block(["s0"]),), truths=(Truths("chat", (judgement("s0"),), 100),)))
     assert store.answers("chat", ["s0"]) == {}
     assert store.judgements("chat") == []
-    assert store.known_truth("chat", ["s0"]) == (0, {})
+    assert store.known_truth("chat", ["s0"]) == {}
 
 
 def test_the_newest_answers_are_kept_by_whole_blocks(store: Store) -> None:
@@ -84,32 +86,68 @@ def test_a_correction_stands_where_the_old_truth_stood(store: Store) -> None:
     assert truths(store) == [("s0", "cancel"), ("s1", "refund")]
 
 
-def test_what_became_known_meanwhile_is_compared(store: Store) -> None:
-    revision, known = store.known_truth("chat", ["s0"])
-    assert (revision, known) == (0, {})
-    store.judge(Truths("chat", (judgement("s0"),), 100, revision))
-    with pytest.raises(ConflictError, match="read again"):
-        store.judge(Truths("chat", (judgement("s0", "cancel"),), 100, revision))
-    revision, known = store.known_truth("chat", ["s0", "s1"])
-    assert {sample: each.truth for sample, each in known.items()} == {"s0": "refund"}
-    store.judge(Truths("chat", (judgement("s0", "cancel"),), 100, revision))
-    assert truths(store) == [("s0", "cancel")]
+def test_what_became_known_meanwhile_is_compared_sample_by_sample(store: Store) -> None:
+    assert store.known_truth("chat", ["s0"]) == {}
+    store.judge(Truths("chat", (judgement("s0"),), 100, before={}))
+    known = store.known_truth("chat", ["s0", "s1"])
+    assert {sample: each and each.truth for sample, each in known.items()} == {"s0": "refund"}
+    assert set(store.judge(Truths("chat", (judgement("s0", "cancel"), judgement("s1")), 100, before={}))) == {"s0"}
+    assert truths(store) == [("s0", "refund"), ("s1", "refund")]
+    before = {sample: each for sample, each in store.known_truth("chat", ["s0"]).items() if each}
+    assert not store.judge(Truths("chat", (judgement("s0", "cancel"),), 100, before=before))
+    assert truths(store) == [("s0", "cancel"), ("s1", "refund")]
 
 
-def test_truth_that_samples_bring_counts_as_a_revision(store: Store) -> None:
-    revision, _ = store.known_truth("chat", ["s0"])
+def test_truth_that_samples_bring_is_compared_alike(store: Store) -> None:
     held = store.assign(PARTITION)
     store.commit(step(held, truths=(Truths("chat", (judgement("s0"),), 100),)))
-    with pytest.raises(ConflictError):
-        store.judge(Truths("chat", (judgement("s0", "cancel"),), 100, revision))
+    assert set(store.judge(Truths("chat", (judgement("s0", "cancel"),), 100, before={}))) == {"s0"}
     assert truths(store) == [("s0", "refund")]
+
+
+def tell_all(store: Store) -> None:
+    untold = store.untold("chat", 1_000)
+    store.tell(told(untold.until), after=untold.after, until=untold.until)
 
 
 def test_the_newest_truth_is_kept(store: Store) -> None:
     for number in range(6):
         store.judge(Truths("chat", (judgement(f"s{number}"),), 3))
+    tell_all(store)
     store.judge(Truths("chat", (judgement("s4", "cancel"), judgement("s3")), 3))
     assert truths(store) == [("s3", "refund"), ("s4", "cancel"), ("s5", "refund")]
+
+
+def test_what_the_log_does_not_tell_of_stays(store: Store) -> None:
+    store.judge(Truths("chat", tuple(judgement(f"s{number}") for number in range(6)), 3))
+    assert len(store.untold("chat", 10).judgements) == 6
+    tell_all(store)
+    store.judge(Truths("chat", (judgement("s6"),), 3))
+    assert [sample for sample, _ in truths(store)] == ["s4", "s5", "s6"]
+
+
+def test_that_a_sample_was_judged_outlives_how(store: Store) -> None:
+    """So that its label does not count again; it is forgotten, too, in the end."""
+    store.judge(Truths("chat", tuple(judgement(f"s{number}") for number in range(6)), 2, remember=4))
+    tell_all(store)
+    store.judge(Truths("chat", (judgement("s5", "cancel"),), 2, remember=4))
+    known = store.known_truth("chat", [f"s{number}" for number in range(7)])
+    assert {sample: each and each.truth for sample, each in known.items()} == {"s2": None, "s3": None, "s4": "refund", "s5": "cancel"}
+    assert set(store.judge(Truths("chat", (judgement("s2"), judgement("s6")), 2, remember=4, before={}))) == {"s2"}
+    held = store.assign(PARTITION)
+    store.commit(step(held, truths=(Truths("chat", (judgement("s4"), judgement("s3")), 2, remember=4),)))
+    assert truths(store)[-1] == ("s6", "refund")
+    assert [each.sample for each in store.untold("chat", 10).judgements] == ["s6"]
+
+
+def test_an_answer_under_a_reference_counts_anew_where_none_was_known(store: Store) -> None:
+    unknown = replace(judgement("s0"), reference_version=0)
+    store.judge(Truths("chat", (unknown, judgement("s1")), 100))
+    tell_all(store)
+    held = store.assign(PARTITION)
+    store.commit(step(held, truths=(Truths("chat", (judgement("s0"), judgement("s1", "cancel")), 100),)))
+    assert truths(store) == [("s1", "cancel"), ("s0", "refund")]
+    assert [(each.sample, each.reference_version) for each in store.untold("chat", 10).judgements] == [("s0", 1)]
 
 
 def test_each_is_told_once(store: Store) -> None:
@@ -136,4 +174,4 @@ def test_another_handle_sees_the_same(open_durable_store: Opener) -> None:
     other = open_durable_store()
     assert set(other.answers("chat", ["s0"])) == {"s0"}
     assert truths(other) == [("s1", "refund")]
-    assert other.known_truth("chat", [])[0] == 1
+    assert set(other.known_truth("chat", ["s0", "s1"])) == {"s1"}

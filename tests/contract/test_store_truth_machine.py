@@ -22,7 +22,7 @@ from tests.servers.redis_server import RedisServer
 
 SAMPLES = [f"s{n}" for n in range(12)]
 CLASSES = ("refund", "cancel")
-KEEP = 8
+KEEP, REMEMBER = 4, 8
 GIVEN = st.lists(st.tuples(st.sampled_from(SAMPLES), st.sampled_from(CLASSES)), min_size=1, max_size=5, unique_by=lambda each: each[0])
 
 
@@ -39,7 +39,9 @@ class TruthMachine(RuleBasedStateMachine):
         """(number of the last row, rows) of each."""
         self.truth: dict[str, tuple[int, str]] = {}
         """Sample → (number, truth)."""
-        self.judged = self.revision = self.told = self.events = 0
+        self.past: dict[str, int] = {}
+        """Samples of which only their number is remembered."""
+        self.judged = self.told = self.events = 0
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
@@ -58,14 +60,13 @@ class TruthMachine(RuleBasedStateMachine):
         if brought:
             self._learn(rows)
 
-    @rule(rows=GIVEN, stale=st.sampled_from([0, 0, 0, 1]))
-    def judge(self, rows: list[tuple[str, str]], stale: int) -> None:
-        if stale:
-            with pytest.raises(ConflictError):
-                self.store.judge(self._truths(rows, self.revision + stale))
-            return
-        self.store.judge(self._truths(rows, self.revision))
-        self._learn(rows)
+    @rule(rows=GIVEN, looked=st.lists(st.sampled_from(SAMPLES), unique=True))
+    def judge(self, rows: list[tuple[str, str]], looked: list[str]) -> None:
+        """What is known of some samples has been looked up, what of others has not, or was not known then."""
+        before = {sample: each for sample, each in self.store.known_truth("chat", looked).items() if each}
+        overtaken = {sample for sample, _ in rows if sample in self.past or (sample in self.truth and sample not in before)}
+        assert set(self.store.judge(self._truths(rows, before))) == overtaken
+        self._learn([row for row in rows if row[0] not in overtaken])
 
     @rule(limit=st.integers(1, 6), twice=st.booleans())
     def tell(self, limit: int, twice: bool) -> None:
@@ -92,7 +93,9 @@ class TruthMachine(RuleBasedStateMachine):
     def truth_stands_in_order(self) -> None:
         found = [(each.sample, each.truth) for each in self.store.judgements("chat")]
         assert found == [(sample, truth) for sample, (_, truth) in sorted(self.truth.items(), key=lambda item: item[1][0])]
-        assert self.store.known_truth("chat", SAMPLES)[0] == self.revision
+        known = self.store.known_truth("chat", SAMPLES)
+        assert {sample for sample, each in known.items() if each is None} == set(self.past)
+        assert {sample for sample, each in known.items() if each} == set(self.truth)
 
     @invariant()
     def the_newest_answers_are_found(self) -> None:
@@ -103,17 +106,20 @@ class TruthMachine(RuleBasedStateMachine):
         kept = {sample: predicted for end, rows in self.blocks if end > last - KEEP for sample, predicted in rows}
         assert kept.items() <= found.items() <= ever.items()
 
-    def _truths(self, rows: list[tuple[str, str]], revision: int | None) -> Truths:
+    def _truths(self, rows: list[tuple[str, str]], before: dict[str, Judgement] | None) -> Truths:
         judgements = tuple(Judgement("chat", sample, "refund", truth, 0.5, {}, 0, 1, 0.0, 1.0) for sample, truth in rows)
-        return Truths("chat", judgements, KEEP, revision)
+        return Truths("chat", judgements, KEEP, REMEMBER, before)
 
     def _learn(self, rows: list[tuple[str, str]]) -> None:
-        self.revision += 1
         for sample, truth in rows:
+            if sample in self.past:
+                continue
             if sample not in self.truth:
                 self.judged += 1
             self.truth[sample] = (self.truth[sample][0] if sample in self.truth else self.judged, truth)
-        self.truth = {sample: known for sample, known in self.truth.items() if known[0] > self.judged - KEEP}
+        gone = {sample: number for sample, (number, _) in self.truth.items() if number <= min(self.judged - KEEP, self.told)}
+        self.truth = {sample: known for sample, known in self.truth.items() if sample not in gone}
+        self.past = {sample: number for sample, number in (self.past | gone).items() if number > self.judged - REMEMBER}
 
 
 TestTruthMachine = TruthMachine.TestCase

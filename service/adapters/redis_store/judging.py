@@ -18,13 +18,13 @@ class Judging:
         """What the model answered to these samples, as far as it is kept; of one that came twice the newest."""
         return truth.find_answers(self._server, monitor, samples)
 
-    def known_truth(self, monitor: str, samples: Collection[str]) -> tuple[int, Mapping[str, Judgement]]:
-        """The revision of all that is known, and what is of these."""
+    def known_truth(self, monitor: str, samples: Collection[str]) -> Mapping[str, Judgement | None]:
+        """What is known of these samples; None where only that they were judged is remembered."""
         return truth.known(self._server, monitor, samples)
 
-    def judge(self, truths: Truths) -> None:
-        """Keeps what became known; of a sample that is known already the new truth stands in the old one's place."""
-        self._server.run("judge", truth.packed(truths))
+    def judge(self, truths: Truths) -> Collection[str]:
+        """Keeps what became known; returns the samples of which something else is known by now than it was made for."""
+        return truth.judge(self._server, truths)
 
     def judgements(self, monitor: str, *, since: float = 0.0, limit: int = 100_000) -> Sequence[Judgement]:
         """The newest of those told since then, in order of arrival."""

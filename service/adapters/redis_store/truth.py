@@ -12,8 +12,11 @@ from service.adapters.redis_store.server import Server
 from service.records import Answer, AnswerBlock, Event, Judgement, Truths, Untold
 from service.truth import answers, packing
 
-_ROWS, _NUMBER = struct.Struct("<I"), struct.Struct("<d")
-"""What a block and a judgement begin with."""
+_ROWS, _NUMBER = struct.Struct("<I"), struct.Struct("<dI")
+"""What a block and a judgement begin with: rows; the number and the reference version."""
+
+_AT_ONCE = 10_000
+"""Judgements that one answer of the server holds."""
 
 
 def packed_answers(block: AnswerBlock) -> Mapping[str, Any]:
@@ -23,9 +26,19 @@ def packed_answers(block: AnswerBlock) -> Mapping[str, Any]:
 
 def packed(truths: Truths) -> Mapping[str, Any]:
     """What became known as the scripts take it."""
-    judgements = [{"sample": judgement.sample, "body": packing.pack(judgement)} for judgement in truths.judgements]
-    given = {"monitor": truths.monitor, "keep": truths.keep, "judgements": judgements}
-    return given if truths.revision is None else given | {"revision": truths.revision}
+    before = truths.before or {}
+    judgements = [
+        {"sample": each.sample, "version": each.reference_version, "body": packing.pack(each)}
+        | ({"before": packing.pack(before[each.sample])} if each.sample in before else {})
+        for each in truths.judgements
+    ]
+    bounds = {"keep": truths.keep, "remember": max(truths.keep, truths.remember)}
+    return {"monitor": truths.monitor, "judgements": judgements, "compared": truths.before is not None, **bounds}
+
+
+def judge(server: Server, truths: Truths) -> Collection[str]:
+    """Keeps what became known; returns the samples of which something else is known by now."""
+    return {sample.decode() for sample in server.run("judge", packed(truths))}
 
 
 def find_answers(server: Server, monitor: str, samples: Collection[str]) -> Mapping[str, Answer]:
@@ -46,18 +59,26 @@ def merge(server: Server) -> None:
             server.run("merge_answers", {"monitor": monitor, "numbers": numbers, "rows": rows, "body": body})
 
 
-def known(server: Server, monitor: str, samples: Collection[str]) -> tuple[int, Mapping[str, Judgement]]:
-    """The revision, and what is known of these samples."""
-    revision, found = server.run("known_truth", {"monitor": monitor, "samples": list(samples)})
+def known(server: Server, monitor: str, samples: Collection[str]) -> Mapping[str, Judgement | None]:
+    """What is known of these samples; None where only that they were judged is remembered."""
+    found, past = server.run("known_truth", {"monitor": monitor, "samples": list(samples)})
     judgements = [_numbered(monitor, body)[1] for body in found]
-    return revision, {judgement.sample: judgement for judgement in judgements}
+    return {sample.decode(): None for sample in past} | {judgement.sample: judgement for judgement in judgements}
 
 
 def read(server: Server, monitor: str, since: float, limit: int) -> Sequence[Judgement]:
     """The newest, in order of arrival."""
-    numbered = [_numbered(monitor, body) for body in server.ask("HVALS", server.key("judged", monitor))]
-    wanted = sorted(((number, each) for number, each in numbered if each.told >= since), key=lambda row: row[0])
-    return [judgement for _, judgement in wanted[max(len(wanted) - limit, 0) :]]
+    found: list[Judgement] = []
+    order, end = server.key("judged", monitor, "order"), "+inf"
+    while len(found) < limit:
+        rows = server.ask("ZRANGE", order, end, "-inf", "BYSCORE", "REV", "LIMIT", 0, min(limit, _AT_ONCE), "WITHSCORES")
+        if not rows:
+            break
+        bodies = server.ask("HMGET", server.key("judged", monitor), *rows[::2])
+        judgements = (_numbered(monitor, body)[1] for body in bodies if body is not None)
+        found += [judgement for judgement in judgements if judgement.told >= since]
+        end = f"({rows[-1].decode()}"
+    return found[:limit][::-1]
 
 
 def untold(server: Server, monitor: str, limit: int) -> Untold:

@@ -19,15 +19,15 @@ class Judging:
         with self._database.read() as connection:
             return truth.find_answers(connection, monitor, samples)
 
-    def known_truth(self, monitor: str, samples: Collection[str]) -> tuple[int, Mapping[str, Judgement]]:
-        """The revision of all that is known, and what is of these."""
+    def known_truth(self, monitor: str, samples: Collection[str]) -> Mapping[str, Judgement | None]:
+        """What is known of these samples; None where only that they were judged is remembered."""
         with self._database.read() as connection:
             return truth.known(connection, monitor, samples)
 
-    def judge(self, truths: Truths) -> None:
-        """Keeps what became known; of a sample that is known already the new truth stands in the old one's place."""
+    def judge(self, truths: Truths) -> Collection[str]:
+        """Keeps what became known; returns the samples of which something else is known by now than it was made for."""
         with self._database.write() as connection:
-            truth.judge(connection, panes.monitor_id(connection, truths.monitor), truths)
+            return truth.judge(connection, panes.monitor_id(connection, truths.monitor), truths)
 
     def judgements(self, monitor: str, *, since: float = 0.0, limit: int = 100_000) -> Sequence[Judgement]:
         """The newest of those told since then, in order of arrival."""

@@ -197,7 +197,6 @@ _TRUTH = (
         monitor INTEGER PRIMARY KEY,
         answered INTEGER NOT NULL DEFAULT 0,  -- answers that were ever kept
         judged INTEGER NOT NULL DEFAULT 0,    -- the last number given to a judgement
-        revision INTEGER NOT NULL DEFAULT 0,  -- of all judgements
         told INTEGER NOT NULL DEFAULT 0       -- the number of the last that the log tells of
     ) STRICT""",
     """CREATE TABLE answers (
@@ -213,6 +212,14 @@ _TRUTH = (
         sample TEXT NOT NULL,
         told REAL NOT NULL,
         body BLOB NOT NULL,
+        PRIMARY KEY (monitor, number),
+        UNIQUE (monitor, sample)
+    ) STRICT""",
+    # What is left of judgements that have made room for newer ones, so that no label counts twice.
+    """CREATE TABLE judged_samples (
+        monitor INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        sample TEXT NOT NULL,
         PRIMARY KEY (monitor, number),
         UNIQUE (monitor, sample)
     ) STRICT""",

@@ -46,36 +46,61 @@ def _replace(connection: Connection, monitor: int, run: Sequence[tuple[int, int,
     connection.execute("INSERT INTO answers VALUES (?, ?, ?, ?)", (monitor, run[-1][0], sum(rows for _, rows, _ in run), merged))
 
 
-def judge(connection: Connection, monitor: int, truths: Truths) -> None:
-    """Keeps what became known, in order; of a sample that is known already in the place that it has."""
-    stands = _count(connection, monitor, "revision", 1) - 1
-    if truths.revision is not None and truths.revision != stands:
-        raise ConflictError(f"monitor {truths.monitor}: more became known meanwhile (revision {stands}, not {truths.revision}); read again")
-    places: dict[str, int] = dict(_of_samples(connection, "sample, number", monitor, [judgement.sample for judgement in truths.judgements]))
-    new = [judgement.sample for judgement in truths.judgements if judgement.sample not in places]
-    last = _count(connection, monitor, "judged", len(new))
-    places |= {sample: number for number, sample in enumerate(new, start=last - len(new) + 1)}
-    connection.executemany(
-        "INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?, ?)",
-        [(monitor, places[each.sample], each.sample, each.told, packing.pack(each)) for each in truths.judgements],
-    )
-    connection.execute("DELETE FROM judgements WHERE monitor = ? AND number <= ?", (monitor, last - truths.keep))
+def judge(connection: Connection, monitor: int, truths: Truths) -> Collection[str]:
+    """Keeps what became known, in order; returns the samples of which something else is known by now than `before`."""
+    samples = [judgement.sample for judgement in truths.judgements]
+    found = _of_samples(connection, "judgements", "sample, number, body", monitor, samples)
+    stored = {sample: (number, body) for sample, number, body in found}
+    past = {sample for (sample,) in _of_samples(connection, "judged_samples", "sample", monitor, samples)}
+    last, overtaken, kept = _count(connection, monitor, "judged", 0), set[str](), list[rows.Row]()
+    for each in truths.judgements:
+        number, body = stored.get(each.sample, (0, None))
+        if _overtaken(truths, each.sample, body) or each.sample in past:
+            overtaken.add(each.sample)
+            continue
+        if body is None or packing.counts_anew(packing.unpack(truths.monitor, body), each):
+            number = last = last + 1
+        stored[each.sample] = number, packing.pack(each)
+        kept.append((monitor, number, each.sample, each.told, stored[each.sample][1]))
+    connection.executemany("INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?, ?)", kept)
+    connection.execute("UPDATE truth SET judged = ? WHERE monitor = ?", (last, monitor))
+    _make_room(connection, monitor, last, truths)
+    return overtaken
 
 
-def known(connection: Connection, monitor: str, samples: Collection[str]) -> tuple[int, Mapping[str, Judgement]]:
-    """The revision, and what is known of these samples."""
+def _overtaken(truths: Truths, sample: str, body: bytes | None) -> bool:
+    if truths.before is None:
+        return False
+    before = truths.before.get(sample)
+    return body != (None if before is None else packing.pack(before))
+
+
+def _make_room(connection: Connection, monitor: int, last: int, truths: Truths) -> None:
+    """What the log does not tell of stays; of older ones only the samples do, and those not for ever."""
+    gone = "WHERE monitor = :monitor AND number <= min(:until, (SELECT told FROM truth WHERE monitor = :monitor))"
+    until = {"monitor": monitor, "until": last - truths.keep}
+    connection.execute(f"INSERT INTO judged_samples SELECT monitor, number, sample FROM judgements {gone}", until)  # noqa: S608 - a constant
+    connection.execute(f"DELETE FROM judgements {gone}", until)  # noqa: S608 - a constant
+    forgotten = last - max(truths.keep, truths.remember)
+    connection.execute("DELETE FROM judged_samples WHERE monitor = ? AND number <= ?", (monitor, forgotten))
+
+
+def known(connection: Connection, monitor: str, samples: Collection[str]) -> Mapping[str, Judgement | None]:
+    """What is known of these samples; None where only that they were judged is remembered."""
     number = single(connection, "SELECT id FROM monitors WHERE name = ?", (monitor,))
-    found = _of_samples(connection, "body", number[0], list(samples)) if number else []
-    judgements = (packing.unpack(monitor, body) for (body,) in found)
-    return _counted(connection, monitor, "revision"), {judgement.sample: judgement for judgement in judgements}
+    if number is None:
+        return {}
+    past = _of_samples(connection, "judged_samples", "sample", number[0], list(samples))
+    found = _of_samples(connection, "judgements", "sample, body", number[0], list(samples))
+    return {sample: None for (sample,) in past} | {sample: packing.unpack(monitor, body) for sample, body in found}
 
 
-def _of_samples(connection: Connection, columns: str, monitor: int, samples: Sequence[str]) -> list[rows.Row]:
-    """Of the judgements of these samples."""
+def _of_samples(connection: Connection, table: str, columns: str, monitor: int, samples: Sequence[str]) -> list[rows.Row]:
+    """Of the rows of these samples."""
     found = list[rows.Row]()
     for start in range(0, len(samples), _AT_ONCE):
         some = samples[start : start + _AT_ONCE]
-        asked = f"SELECT {columns} FROM judgements WHERE monitor = ? AND sample IN ({', '.join('?' * len(some))})"  # noqa: S608 - constants
+        asked = f"SELECT {columns} FROM {table} WHERE monitor = ? AND sample IN ({', '.join('?' * len(some))})"  # noqa: S608 - constants
         found += connection.execute(asked, (monitor, *some)).fetchall()
     return found
 
@@ -111,10 +136,10 @@ def tell(connection: Connection, event: Event, after: int, until: int) -> Event:
 def _count(connection: Connection, monitor: int, what: str, more: int) -> int:
     """Counts on, and returns how far."""
     connection.execute("INSERT INTO truth (monitor) VALUES (?) ON CONFLICT DO NOTHING", (monitor,))
-    raised = f"UPDATE truth SET {what} = {what} + ? WHERE monitor = ? RETURNING {what}"  # noqa: S608 - one of four columns
+    raised = f"UPDATE truth SET {what} = {what} + ? WHERE monitor = ? RETURNING {what}"  # noqa: S608 - one of three columns
     return int(single(connection, raised, (more, monitor))[0])
 
 
 def _counted(connection: Connection, monitor: str, what: str) -> int:
-    row = single(connection, f"SELECT {what} FROM truth WHERE {_OF_MONITOR}", (monitor,))  # noqa: S608 - one of four columns
+    row = single(connection, f"SELECT {what} FROM truth WHERE {_OF_MONITOR}", (monitor,))  # noqa: S608 - one of three columns
     return int(row[0]) if row else 0

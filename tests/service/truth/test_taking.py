@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from service.errors import ConflictError
 from service.records import Truths
 from service.settings import MonitorSettings
 from service.truth.taking import Fate, Given, Receipt, take
+from service.truth.telling import tell
 from tests.service.truth.conftest import Judge, Keep
 
 SETTINGS = MonitorSettings.model_validate(
@@ -121,26 +122,92 @@ def test_a_label_from_the_future_came_now(store: SqliteStore, keep: Keep) -> Non
 
 
 def test_labels_that_come_between_are_seen(store: SqliteStore, keep: Keep, judgement: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another delivery of the same label slips in after this one has looked."""
-    keep(["s0"])
-    judge, other = store.judge, judgement(0)
+    """Another delivery of one of the labels slips in after this one has looked: that one is looked at again, the other stands."""
+    keep(["s0", "s1"])
+    judge, other, asked = store.judge, judgement(0), list[int]()
 
-    def slower(truths: Truths) -> None:
-        monkeypatch.setattr(store, "judge", judge)
-        judge(Truths("chat", (other,), 100))
-        judge(truths)
+    def slower(truths: Truths) -> Collection[str]:
+        if not asked:
+            judge(Truths("chat", (other,), 100))
+        asked.append(len(truths.judgements))
+        return judge(truths)
 
     monkeypatch.setattr(store, "judge", slower)
-    assert counts(took(store, ("s0", "refund"))) == {"repeated": 1}
-    assert len(store.judgements("chat")) == 1
+    assert counts(took(store, ("s0", "refund"), ("s1", "refund"))) == {"repeated": 1, "taken": 1}
+    assert (len(store.judgements("chat")), asked) == (2, [2])
+
+
+def test_labels_of_other_samples_that_come_all_the_time_hold_nothing_up(
+    store: SqliteStore, keep: Keep, judgement: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(["s0"])
+    judge, number = store.judge, iter(range(5, 500))
+
+    def slower(truths: Truths) -> Collection[str]:
+        judge(Truths("chat", (judgement(next(number)),), 100))
+        return judge(truths)
+
+    monkeypatch.setattr(store, "judge", slower)
+    assert counts(took(store, ("s0", "refund"))) == {"taken": 1}
 
 
 def test_labels_that_always_come_between_are_one_error(store: SqliteStore, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(["s0"])
 
-    def refused(truths: Truths) -> None:
-        raise ConflictError("others were faster")
+    def refused(truths: Truths) -> Collection[str]:
+        return {each.sample for each in truths.judgements}
 
     monkeypatch.setattr(store, "judge", refused)
     with pytest.raises(ConflictError, match="send these again"):
         took(store, ("s0", "refund"))
+
+
+def total(store: SqliteStore, version: str = "1") -> int:
+    """Labels that the log tells of."""
+    found = (event.body["versions"].get(version) for event in store.events("chat"))
+    return sum(told["streams"]["all"][0] for told in found if told)
+
+
+def test_a_file_of_more_labels_than_are_kept_counts_once(store: SqliteStore, keep: Keep) -> None:
+    few = SETTINGS.model_copy(update={"truth": SETTINGS.truth.model_copy(update={"keep_labels": 20})})
+    ids = [f"s{n}" for n in range(100)]
+    keep(ids)
+    for _ in range(2):
+        for start in range(0, 100, 25):
+            receipt = take(store, few, [Given(sample, "cancel") for sample in ids[start : start + 25]], now=NOW)
+            tell(store, "chat", now=NOW)
+    assert counts(receipt) == {"repeated": 25}
+    assert total(store) == 100
+    assert len(store.judgements("chat")) == 25, "the last delivery was told after room was made"
+
+
+def test_labels_that_wait_to_be_told_make_no_room(store: SqliteStore, keep: Keep) -> None:
+    few = SETTINGS.model_copy(update={"truth": SETTINGS.truth.model_copy(update={"keep_labels": 20})})
+    ids = [f"s{n}" for n in range(100)]
+    keep(ids)
+    take(store, few, [Given(sample, "cancel") for sample in ids], now=NOW)
+    tell(store, "chat", now=NOW)
+    assert total(store) == 100
+
+
+def test_a_label_that_overtook_its_sample_is_matched_when_it_comes_again(store: SqliteStore, keep: Keep) -> None:
+    """It has brought an answer; the one that is kept now is that which counts, and it is told."""
+    took(store, Given("s0", "refund", predicted="cancel"), Given("s1", "refund", predicted="cancel"))
+    tell(store, "chat", now=NOW)
+    keep(["s0", "s1"])
+    again = took(store, Given("s0", "refund", predicted="cancel"), Given("s1", "cancel", predicted="cancel"), now=NOW + 1)
+    assert (counts(again), again.delays) == ({"taken": 1, "corrected": 1}, (NOW + 1 - 100,))
+    assert truths(store) == [("s0", "refund", "refund"), ("s1", "refund", "cancel")]
+    tell(store, "chat", now=NOW + 2)
+    assert total(store) == 2
+    assert counts(took(store, ("s0", "refund"), now=NOW + 3)) == {"repeated": 1}
+
+
+def test_a_label_that_overtook_its_sample_is_matched_when_labels_are_told(store: SqliteStore, keep: Keep) -> None:
+    took(store, Given("s0", "refund", predicted="cancel"), Given("s1", "refund", predicted="cancel"))
+    tell(store, "chat", now=NOW)
+    keep(["s0"])
+    took(store, Given("s2", "refund", predicted="cancel"))
+    tell(store, "chat", now=NOW + 60)
+    assert total(store) == 1
+    assert truths(store) == [("s1", "cancel", "refund"), ("s2", "cancel", "refund"), ("s0", "refund", "refund")]

@@ -1,8 +1,12 @@
 #!lua flags=no-writes
--- The revision of all that is known, and what is of some samples.
-local found = {}
+-- What is known of some samples, and those of which only that they were judged is remembered.
+local found, past = {}, {}
 for _, sample in ipairs(given.samples) do
   local stored = redis.call('HGET', key('judged', given.monitor), sample)
-  if stored then found[#found + 1] = stored end
+  if stored then
+    found[#found + 1] = stored
+  elseif redis.call('ZSCORE', key('judged', given.monitor, 'past'), sample) then
+    past[#past + 1] = sample
+  end
 end
-return {tonumber(redis.call('HGET', key('monitor', given.monitor), 'revision') or 0), found}
+return {found, past}

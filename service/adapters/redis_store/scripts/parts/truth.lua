@@ -16,24 +16,50 @@ local function add_answers(block)
   end
 end
 
--- Begun with its number: a sample that is known already keeps the one that it has.
-local function add_judgement(monitor, judgement)
-  local at, order = key('judged', monitor), key('judged', monitor, 'order')
-  local stored = redis.call('HGET', at, judgement.sample)
-  local number = stored and struct.unpack('<d', stored) or redis.call('HINCRBY', key('monitor', monitor), 'judged', 1)
-  redis.call('HSET', at, judgement.sample, struct.pack('<d', number) .. raw(judgement.body))
-  if not stored then redis.call('ZADD', order, number, judgement.sample) end
+-- Begun with its number and the reference version of the answer: a sample that is known already keeps the number that it has, unless it was
+-- known without a version and has one now.
+local function add_judgement(monitor, judgement, stored)
+  local number, version
+  if stored then number, version = struct.unpack('<dI4', stored) end
+  if not stored or (version == 0 and judgement.version > 0) then
+    number = redis.call('HINCRBY', key('monitor', monitor), 'judged', 1)
+    redis.call('ZADD', key('judged', monitor, 'order'), number, judgement.sample)
+  end
+  redis.call('HSET', key('judged', monitor), judgement.sample, struct.pack('<dI4', number, judgement.version) .. raw(judgement.body))
 end
 
-local function judge(truths)
-  redis.call('HINCRBY', key('monitor', truths.monitor), 'revision', 1)
-  for _, judgement in ipairs(truths.judgements) do add_judgement(truths.monitor, judgement) end
-  local at, order = key('judged', truths.monitor), key('judged', truths.monitor, 'order')
+-- What the log does not tell of stays; of older ones only the samples do, and those not for ever.
+local function make_room(truths)
+  local at, order, past = key('judged', truths.monitor), key('judged', truths.monitor, 'order'), key('judged', truths.monitor, 'past')
   local last = tonumber(redis.call('HGET', key('monitor', truths.monitor), 'judged') or 0)
+  local told = tonumber(redis.call('HGET', key('monitor', truths.monitor), 'told') or 0)
   while true do
     local oldest = redis.call('ZRANGE', order, 0, 0, 'WITHSCORES')
-    if not oldest[1] or tonumber(oldest[2]) > last - truths.keep then return end
+    if not oldest[1] or tonumber(oldest[2]) > math.min(last - truths.keep, told) then break end
     redis.call('HDEL', at, oldest[1])
     redis.call('ZREM', order, oldest[1])
+    redis.call('ZADD', past, oldest[2], oldest[1])
   end
+  while true do
+    local oldest = redis.call('ZRANGE', past, 0, 0, 'WITHSCORES')
+    if not oldest[1] or tonumber(oldest[2]) > last - truths.remember then break end
+    redis.call('ZREM', past, oldest[1])
+  end
+end
+
+-- Returns the samples of which something else is known by now.
+local function judge(truths)
+  local overtaken = {}
+  for _, judgement in ipairs(truths.judgements) do
+    local stored = redis.call('HGET', key('judged', truths.monitor), judgement.sample)
+    local body, before = stored and string.sub(stored, 13) or '', judgement.before and raw(judgement.before) or ''
+    local past = not stored and redis.call('ZSCORE', key('judged', truths.monitor, 'past'), judgement.sample)
+    if past or (truths.compared and body ~= before) then
+      overtaken[#overtaken + 1] = judgement.sample
+    else
+      add_judgement(truths.monitor, judgement, stored)
+    end
+  end
+  make_room(truths)
+  return overtaken
 end
