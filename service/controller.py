@@ -114,7 +114,7 @@ class Controller:
         for entry in entries:
             self._apply(entry)
             crossed |= _crossed(self.streams, entry)
-        if any(isinstance(entry, Event) for entry in entries):
+        if any(isinstance(entry, Event) and entry.kind != TRUTH for entry in entries):
             self._unsaved = _CHECKPOINT_PANES  # an allocation outlives its reference: the next one inherits it from the checkpoint
         self._commit(expected, now)
         self._report(crossed, time.perf_counter() - started)

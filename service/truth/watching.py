@@ -5,6 +5,7 @@ Each stream's test has an episode like any other channel's. What it asks of the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -83,6 +84,8 @@ class Concept:
         """Median and 90 % quantile of the latest labels' delay in seconds."""
         self._monitor = monitor
         self._reference = reference
+        self._errors: Mapping[str, tuple[int, int]] | None = None
+        """(errors, labels) of the reference's rows, by stream; counted when they are first asked for."""
 
     @property
     def begun(self) -> bool:
@@ -145,9 +148,11 @@ class Concept:
     def _before(self, segment: str, watch: ErrorWatch) -> tuple[int, int]:
         """(errors, labels) that production's are compared with: the reference's, or the first; (0, 0) while there are too few."""
         if self.settings.against == "reference":
-            wrong = [label != answer for label, answer in reference_pairs(self._reference, segment)]
-            if len(wrong) >= LEAST_REFERENCE:
-                return sum(wrong), len(wrong)
+            if self._errors is None:
+                self._errors = _reference_errors(self._reference)
+            errors, labels = self._errors.get(segment, (0, 0))
+            if labels >= LEAST_REFERENCE:
+                return errors, labels
         return (watch.errors, watch.labels) if watch.labels >= self.settings.first_labels else (0, 0)
 
     def _decide(self, watch: ErrorWatch, evidence: Evidence, alarm: Alarm | None, event: Event) -> Alarm | None:
@@ -216,6 +221,18 @@ def reference_pairs(reference: Reference, segment: str) -> Iterator[tuple[str, s
     for answer, label, tags in zip(rows.predicted, rows.labels, rows.segments, strict=False):
         if answer and label is not None and (segment == WHOLE or segment_of(tags, tag, values) == segment):
             yield label, answer
+
+
+def _reference_errors(reference: Reference) -> Mapping[str, tuple[int, int]]:
+    """(errors, labels) of each stream that has any."""
+    rows, tags = reference.rows, reference.segment_values.items()
+    labels, errors = Counter[str](), Counter[str]()
+    for answer, label, segments in zip(rows.predicted, rows.labels, rows.segments, strict=False):
+        if answer and label is not None:
+            streams = [WHOLE, *(segment_of(segments, tag, values) for tag, values in tags)]
+            labels.update(streams)
+            errors.update(streams if label != answer else ())
+    return {stream: (errors[stream], count) for stream, count in labels.items()}
 
 
 def _restart(watch: ErrorWatch, held_back: HeldBack | None = None, *, accept: bool = False) -> None:

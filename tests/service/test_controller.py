@@ -281,6 +281,21 @@ def test_two_at_once_lose_and_double_nothing(tmp_path: Any, world: World, undist
         assert mine.decided("chat")[0] == 40
 
 
+def test_labels_alone_force_no_checkpoint(store: SqliteStore, log: Log, world: World) -> None:
+    """They come once a minute; an event of another kind forces one, for the next reference inherits from it."""
+    log.add(world.ordinary(64, 1))
+    deciding = controller(store, world)
+    drain(deciding)
+    covered = store.decided("chat")[1]
+    body = {"until": 1, "versions": {"1": {"streams": {WHOLE: [4, 0, 1, 0, 0]}, "delay": [60.0, 90.0]}}}
+    store.record_event(Event("t1", "chat", "truth", 6_000.0, "driftgate", body=body))
+    drain(deciding)
+    assert store.decided("chat")[:2] == (covered + 1, covered)
+    store.record_event(Event("e1", "chat", "acknowledge", 6_000.0, "ana", "nothing"))
+    drain(deciding)
+    assert store.decided("chat")[:2] == (covered + 2, covered + 2)
+
+
 def test_a_checkpoint_that_is_overtaken_is_not_written(store: SqliteStore, log: Log, world: World) -> None:
     one, other = controller(store, world), controller(store, world)
     drift(log, world)

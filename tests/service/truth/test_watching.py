@@ -16,8 +16,9 @@ from service.figures import describe_status
 from service.records import WHOLE, Alarm, AlarmState, Event, Family, Pane, Severity
 from service.reference import Reference
 from service.streams import MonitorStreams
+from service.truth import watching as watching_module
 from service.truth.telling import TRUTH
-from service.truth.watching import ALIKE, MOVED
+from service.truth.watching import ALIKE, MOVED, reference_pairs
 from service.tuning import ANSWERS_SHARE
 
 if TYPE_CHECKING:
@@ -105,6 +106,27 @@ def test_without_reference_rows_the_first_labels_say_what_is_usual(world: World)
     assert describe_status(streams)["truth"]["first_labels"] == 500
     assert decided(streams, course([0.3] * 9, first=4, seed=1)) == []
     assert decided(streams, course([0.5] * 6, first=20, seed=2))[0].effect.low > 0
+
+
+def test_the_references_rows_are_counted_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many blocks of labels come for streams of which they are too few."""
+    counted: list[Reference] = []
+
+    def counts(reference: Reference) -> Mapping[str, tuple[int, int]]:
+        counted.append(reference)
+        return watched(reference)
+
+    watched = watching_module._reference_errors
+    monkeypatch.setattr(watching_module, "_reference_errors", counts)
+    decided(watching(world, world.reference), course([0.1] * 2, streams=[WHOLE, "locale=de"]))
+    assert len(counted) == 1
+
+
+def test_a_stream_is_compared_with_its_own_rows_of_the_reference(world: World, reference: Reference) -> None:
+    found = watching_module._reference_errors(reference)
+    for segment in reference.slices:
+        wrong = [label != answer for label, answer in reference_pairs(reference, segment)]
+        assert found[segment] == (sum(wrong), len(wrong))
 
 
 def test_a_reference_that_was_trained_on_can_be_left_out(world: World) -> None:
