@@ -23,6 +23,8 @@ NOT_KEYED = 0.01
 """Share of unmatched responses from which a topic is taken not to be keyed by the event's id."""
 _MOST_REASONS = 5
 _MOST_ROWS = 2_000
+_LEAST_GAP = 60.0
+"""Seconds: what came over HTTP in one request came at once."""
 _NOTABLE = 0.05
 """Share of the window from which something is told."""
 _ERRORS = 3.0
@@ -91,7 +93,7 @@ def _arrivals(delivery: Delivery) -> Iterator[Finding]:
     times = np.array([row.time for row in delivery.rows])
     if len(times) > 2 and times[-1] > times[0]:
         gap = float(np.diff(times).max() / (times[-1] - times[0]))
-        if gap > 0.5:
+        if gap > 0.5 and np.diff(times).max() >= _LEAST_GAP:
             yield Finding(
                 "gap in time", gap, 0.0, "nothing arrived for most of the window: see whether the source or the network stood still"
             )

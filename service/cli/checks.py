@@ -225,7 +225,7 @@ def _golden(installation: Installation, monitor: MonitorSettings) -> Finding:
     """Whether a new model could be promoted at all."""
     subject, name = f"monitor {monitor.name}", monitor.name
     if not installation.data_sets.versions(name, "golden"):
-        remedy = f"`driftgate dataset add --role golden --monitor {name} FILE`"
+        remedy = f"`driftgate dataset add --role golden --monitor {name} --input FILE`"
         return Finding(Level.WARN, subject, "no golden set, so no new model can be promoted", remedy)
     golden = installation.data_sets.load(name, "golden").part("verify")
     needed = gate(installation.store, name, golden.checksum, monitor.refresh).rows_needed

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from service.cli.check import app as checking
-from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitor_of, rows_in, samples_of
+from service.cli.installed import CONFIG, AsJson, Config, MonitorName, MoreFiles, installed, monitor_of, rows_in, samples_of
 from service.cli.mislabelled import app as mislabelled
 from service.cli.terminal import counter, emit, example, show
 from service.datasets import Difference, Role, difference
@@ -23,12 +23,22 @@ app.add_typer(checking)
 app.add_typer(mislabelled)
 
 OfRole = Annotated[Role, typer.Option("--role", help="golden: must not regress; challenge: shows the drift; train; pool: labels optional.")]
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Samples as .jsonl, .npy or .parquet, with labels.")]
+Inputs = Annotated[list[Path] | None, typer.Option("--input", "-i", help="Samples as .jsonl, .npy or .parquet, with labels.")]
 
 
-@app.command(epilog=example("driftgate dataset add --role golden --monitor support-chat golden.jsonl"))
-def add(files: Files, role: OfRole, config: Config = CONFIG, monitor: MonitorName = None, as_json: AsJson = False) -> None:
+@app.command(epilog=example("driftgate dataset add --role golden --monitor support-chat --input golden.jsonl"))
+def add(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+    role: OfRole,
+    inputs: Inputs = None,
+    more: MoreFiles = None,
+    config: Config = CONFIG,
+    monitor: MonitorName = None,
+    as_json: AsJson = False,
+) -> None:
     """Publish the files' samples as the next version; golden rows are split into their three parts."""
+    files = [*(inputs or ()), *(more or ())]
+    if not files:
+        raise InputError("use", "name the samples: --input FILE")
     with installed(config) as installation, counter(f"adding the {role} set", rows_in(files)) as progress:
         name = monitor_of(installation.settings, monitor)
         samples, embedder = samples_of(installation, name, files), installation.embedder(name)

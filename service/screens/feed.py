@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service.feed import NOT_KEYED
+from service.losses import LATE
 from service.screens.drawing import count, excerpt, percent, span
 
 Figures = Mapping[str, Any]
@@ -21,8 +22,12 @@ def feed_lines(feed: Figures) -> Iterator[str]:
     for alarm in feed.get("alarms") or ():
         yield f"! open alarm {alarm} on its feed"
     for name, said in (("window", "in the latest window"), ("day", "in the last day")):
-        if (feed.get(name) or {}).get("reasons"):
-            yield f"could not use {said}, of {count(_came(feed[name]))} samples: {_reasons(feed[name]['reasons'])}"
+        reasons = dict((feed.get(name) or {}).get("reasons") or {})
+        late = reasons.pop(LATE, 0)
+        if reasons:
+            yield f"could not use {said}, of {count(_came(feed[name]))} samples: {_reasons(reasons)}"
+        if late:
+            yield f"{count(late)} samples {said} came more than an hour behind the log: they count when they came; history is for `backfill`"
     if (feed.get("unmatched_share") or 0.0) > NOT_KEYED:
         yield f"{percent(feed['unmatched_share'])} of the answers match no request: is the topic keyed by the event's id?"
 

@@ -96,6 +96,32 @@ def test_commands_that_pages_name_exist() -> None:
     assert [words for words in sorted(named) if not _is_command(commands, words.replace("\\", "").split())] == []
 
 
+def test_options_that_pages_and_remedies_name_exist() -> None:
+    """A remedy that can't be typed as it stands is none."""
+    pages = [*PAGES, *(ROOT / "service").rglob("*.py")]
+    typed = [
+        line
+        for page in pages
+        for line in re.findall(r"[`\" ]driftgate ([a-z]+[ -][^`\"\n]*--[a-z][^`\"\n]*)", page.read_text(encoding="utf-8"))
+    ]
+    assert len(typed) > 100
+    assert [line for line in typed if not _options(line) <= _known_options(line)] == []
+
+
+def _options(line: str) -> set[str]:
+    return set(re.findall(r"(?<!\S)--[a-z][a-z-]*", line))
+
+
+def _known_options(line: str) -> set[str]:
+    """Of the command that the line begins with."""
+    command: Any = get_command(app)
+    for word in line.split():
+        if not isinstance(command, TyperGroup) or word not in command.commands:
+            break
+        command = command.commands[word]
+    return {"--help", *(name for parameter in command.params for name in parameter.opts)}
+
+
 def _is_command(command: object, words: Sequence[str]) -> bool:
     """Whether the words lead to a command, or a group of them, by each of the ways that `|` separates; what follows are arguments."""
     if not words or not isinstance(command, TyperGroup):

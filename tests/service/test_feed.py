@@ -42,6 +42,8 @@ def test_what_may_be_ours_is_told(ordinary: Delivery) -> None:
     assert told(replace(ordinary, rows=[replace(row, segments={"lang": "en"}) for row in rows])) == ["no tag locale", "new tag lang"]
     assert told(replace(ordinary, rows=[replace(row, output=Output("z")) for row in rows])) == ["unknown classes"]
     assert told(replace(ordinary, rows=[*rows[:100], *(replace(row, time=row.time + 1e4) for row in rows[100:])])) == ["gap in time"]
+    together = [*(replace(row, time=1.0) for row in rows[:100]), *(replace(row, time=2.0) for row in rows[100:])]
+    assert told(replace(ordinary, rows=together)) == []  # two requests, a second apart
     assert told(replace(ordinary, drift=np.array([row.partition.number for row in rows], float))) == ["one source alone"]
 
 

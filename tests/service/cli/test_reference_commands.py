@@ -115,7 +115,7 @@ def test_data_sets_have_versions(desk: Desk) -> None:
     for name, kept, label in (("one", rows[:50], "a"), ("two", rows[10:60], "b")):
         (desk.folder / f"{name}.jsonl").write_text("\n".join(json.dumps({**row, "label": label}) for row in kept))
         assert desk.json("dataset", "add", "--role", "train", f"{name}.jsonl")["rows"] == 50
-    assert "golden" in desk.run("dataset", "add", "--role", "golden", "one.jsonl").stdout
+    assert "golden" in desk.run("dataset", "add", "--role", "golden", "--input", "one.jsonl").stdout
     listed = desk.json("dataset", "list")["data_sets"]
     assert [(found["role"], found["version"]) for found in listed] == [("train", 1), ("train", 2), ("golden", 1)]
     changed = desk.json("dataset", "diff", "--role", "train")
