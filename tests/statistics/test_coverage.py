@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy.stats import kstest
 
 from detectors.clustering import squared_distances
-from detectors.coverage import THIN, Reach, coverage
+from detectors.coverage import APART, THIN, Reach, coverage
 from detectors.neighbours import nearest_rows
 
 TOPICS, DIMENSION, SESSION = 20, 8, 6
-TRAFFIC, HELD, POPULATION, SAMPLES, SETS = 600, 400, 8_000, 30, 3
+TRAFFIC, HELD, POPULATION, SAMPLES, SETS = 600, 400, 6_000, 30, 3
 CENTRES = np.random.default_rng(5).standard_normal((TOPICS, DIMENSION)) * 2
 
 
@@ -23,11 +23,17 @@ def draw(rng: np.random.Generator, n: int, topics: int, *, session: int = 1) -> 
 
 
 def truth(rng: np.random.Generator, held: NDArray[np.float32]) -> float:
-    """The share of rows around which less than the limit of a large population is nearer than the second of the held."""
-    rows, population = draw(rng, POPULATION // 2, TOPICS), draw(rng, POPULATION, TOPICS)
-    reach = np.square(nearest_rows(rows, held, 2).distance[:, -1])[:, None]
-    mass = (squared_distances(rows, population) < reach).mean(1)
-    return float((mass < 2 / (THIN * len(held))).mean())
+    """What the rule says of a large population, where the limit is its own."""
+    limit, population = 2 / (THIN * len(held)), draw(rng, POPULATION, TOPICS)
+    reach = np.square(nearest_rows(population, held, 2).distance[:, -1])[:, None]
+    nearer = np.concatenate([squared_distances(part, population) for part in np.array_split(population, 8)]) < reach
+    thin = (nearer.sum(1) - 1) / (POPULATION - 1) >= limit
+    own, near = nearest_rows(held, held, 3, same=True), nearest_rows(population, held, 3)
+    spacing = own.distance.mean(1)
+    usual, found = (each.distance.mean(1) / spacing[each.row].mean(1) for each in (own, near))
+    ranks = np.searchsorted(np.sort(usual), found) / (len(held) + 1)
+    apart = ranks[nearest_rows(population[thin], population, int(limit * POPULATION)).row].mean(1)
+    return 1 - float((apart >= APART).sum()) / POPULATION
 
 
 @pytest.mark.parametrize(("left_out", "session"), [(0, 1), (3, 1), (3, SESSION)])
