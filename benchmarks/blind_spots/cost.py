@@ -21,6 +21,7 @@ from benchmarks.public_sets import CACHE
 from detectors.neighbours import nearest_rows
 from service.adapters.sqlite import SqliteStore
 from service.datasets import DataSets, Role
+from service.explaining.nearby import NEIGHBOURS
 from service.figures import describe_status
 from service.ports import Embedded
 from service.records import Commit, Decision, Judgement, Output, Partition, Payload, Pooled, Sample, Truths
@@ -28,7 +29,7 @@ from service.reference import Origin, References
 from service.reference_rows import embed_rows
 from service.report.kept import Kept
 from service.report.making import SECTIONS, make
-from service.report.material import NEIGHBOURS, Material
+from service.report.material import Material
 from service.report.material import Progress as Steps
 from service.settings import MonitorSettings
 from service.streams import MonitorStreams

@@ -19,9 +19,10 @@ from service.explaining.alarms import NOVEL
 from service.ports import Embedded
 from service.records import Payload
 from service.reference import Reference
-from service.report.material import NEIGHBOURS
 from service.report.parts import Missing
 
+NEIGHBOURS = 10
+"""Nearest rows that are looked at."""
 SHOWN = 5
 _CUT = 120
 

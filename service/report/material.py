@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from detectors.clustering import kmeans, nearest
 from detectors.coverage import Coverage, coverage
-from detectors.neighbours import Neighbours, nearest_rows
 from service.checking import Likeness
 from service.datasets import DataSet, DataSets, Role
 from service.errors import ArtefactError, NotFoundError
@@ -31,9 +30,6 @@ Progress: TypeAlias = Callable[[str, float], None]
 
 NONE = "there is none"
 """Why most of what is missing is."""
-
-NEIGHBOURS = 10
-"""Nearest rows that are looked at, everywhere."""
 
 _MOST_PRODUCTION, _MOST_REGIONS, _MOST_FITTED = 5_000, 256, 20_000
 _MOST_HELD_AGAINST = 5_000
@@ -61,7 +57,6 @@ class Material:
         self._references = references
         self._data_sets = data_sets
         self._sets: dict[Role, DataSet | Missing] = {}
-        self._passes: dict[tuple[Side, Side], Neighbours] = {}
         self._covers: dict[tuple[Side, Side], Coverage | Missing] = {}
 
     @cached_property
@@ -73,16 +68,17 @@ class Material:
             return None
 
     def data_set(self, role: Role) -> DataSet | Missing:
-        """The newest version, or why there is none that the reference's embedder made."""
+        """The newest version, or why there is none that the model which counts has embedded: the reference's, else the training set's."""
         if role not in self._sets:
             self._sets[role] = self._data_set(role)
         return self._sets[role]
 
     @cached_property
     def production(self) -> Sequence[Pooled]:
-        """Recent samples, embedded as the reference in force is, oldest first; at most 5,000, evenly spread."""
+        """Recent samples, embedded as the reference in force is, else as the newest is; oldest first, at most 5,000, evenly spread."""
         version = None if self.reference is None else self.reference.version
-        kept = [row for row in self.store.pool(self.monitor) if version is None or row.reference_version == version]
+        known = [row for row in self.store.pool(self.monitor) if version is None or row.reference_version == version]
+        kept = [row for row in known if row.embedding.shape == known[-1].embedding.shape]
         spread = np.linspace(0, len(kept) - 1, min(len(kept), _MOST_PRODUCTION)).astype(np.int64)
         return [kept[at] for at in spread]
 
@@ -133,17 +129,6 @@ class Material:
             self.progress(f"{of} covered by {by}", 0.0)
             self._covers[of, by] = self._cover(of, by)
         return self._covers[of, by]
-
-    def neighbours(self, of: Side, among: Side) -> Neighbours | None:
-        """The nearest rows of one side among another's, exactly; None where a side is missing."""
-        if (of, among) not in self._passes:
-            rows, others = self.embeddings(of), self.embeddings(among)
-            if rows is None or others is None or len(others) <= (of == among) or rows.shape[1] != others.shape[1]:
-                return None
-            k = min(NEIGHBOURS, len(others) - (of == among))
-            step = f"{of} in {among}"
-            self._passes[of, among] = nearest_rows(rows, others, k, same=of == among, progress=lambda done: self.progress(step, done))
-        return self._passes[of, among]
 
     @cached_property
     def regions(self) -> NDArray[np.float32] | None:
@@ -200,6 +185,18 @@ class Material:
             found = self._data_sets.load(self.monitor, role)
         except ArtefactError as error:
             return Missing(what, str(error), adds)
-        if self.reference is not None and found.manifest["fingerprint"] != self.reference.fingerprint:
-            return Missing(what, f"version {found.version} was embedded by another model than the reference", f"add it again: {adds}")
+        whose, fingerprint = self._model
+        if fingerprint not in ("", found.manifest["fingerprint"]):
+            return Missing(what, f"version {found.version} was embedded by another model than the {whose}", f"add it again: {adds}")
         return found
+
+    @cached_property
+    def _model(self) -> tuple[str, str]:
+        """What side tells which embedder counts, and the embedder's fingerprint, '' where nothing tells it."""
+        if self.reference is not None:
+            return "reference", self.reference.fingerprint
+        roles: tuple[Role, ...] = ("train", "golden")
+        for role in roles:
+            if manifests := self._data_sets.versions(self.monitor, role):
+                return f"{role} set", str(manifests[-1]["fingerprint"])
+        return "reference", ""

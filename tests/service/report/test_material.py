@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.adapters.sqlite import SqliteStore
-from service.datasets import DataSets
+from service.datasets import DataSet, DataSets
 from service.records import Sample
 from service.report.material import Material
 from service.report.parts import Missing
@@ -36,15 +39,14 @@ def test_the_test_set_is_golden_and_challenge_together(world: World, store: Sqli
     assert np.array_equal(np.concatenate([golden, challenge]), test)
 
 
-def test_passes_and_covers_are_made_once(world: World, store: SqliteStore, tmp_path: Path) -> None:
+def test_covers_are_made_once(world: World, store: SqliteStore, tmp_path: Path) -> None:
     steps: list[str] = []
     send(world, store, 64, range(3))
     add(world, tmp_path, "golden", 40, range(3))
     found = material(world, store, tmp_path)
     found.progress = lambda step, _: steps.append(step)
-    assert found.neighbours("golden", "production") is found.neighbours("golden", "production")
     assert found.cover("production", "test") is found.cover("production", "test")
-    assert steps == ["golden in production", "production covered by test"]
+    assert steps == ["production covered by test"]
 
 
 def test_what_is_not_there_says_why(world: World, store: SqliteStore, tmp_path: Path) -> None:
@@ -52,7 +54,6 @@ def test_what_is_not_there_says_why(world: World, store: SqliteStore, tmp_path: 
     lacking = found.cover("production", "train")
     assert isinstance(lacking, Missing)
     assert lacking.what == "production"
-    assert found.neighbours("golden", "train") is None
     assert found.embeddings("test") is None
 
 
@@ -82,12 +83,28 @@ def test_without_either_there_are_no_regions(world: World, store: SqliteStore, t
         found.region_of(np.zeros((1, 6), np.float32))
 
 
-def test_sides_of_different_models_are_named_where_no_reference_says_which_counts(world: World, store: SqliteStore, tmp_path: Path) -> None:
+def test_without_a_reference_the_training_sets_model_counts(world: World, store: SqliteStore, tmp_path: Path) -> None:
     add(world, tmp_path, "golden", 40, range(3))
     samples = [Sample("chat", f"t{at}", 1_000.0, np.full(2, at, np.float32), label="x") for at in range(40)]
     DataSets(tmp_path).add("chat", "train", samples, VectorEmbedder(2, normalize=False), now=1.0)
+    DataSets(tmp_path).add("chat", "challenge", samples, VectorEmbedder(2, normalize=False), now=1.0)
     found = unreferenced(world, store, tmp_path)
-    lacking = found.cover("test", "train")
+    golden = found.data_set("golden")
+    assert isinstance(golden, Missing)
+    assert "another model than the train set" in golden.why
+    assert isinstance(found.data_set("challenge"), DataSet)
+    send(world, store, 64, range(3))
+    lacking = found.cover("production", "train")
     assert isinstance(lacking, Missing)
     assert "6 and 2 dimensions" in lacking.why
-    assert found.neighbours("golden", "train") is None
+
+
+def test_kept_samples_of_an_earlier_model_are_left_out(world: World, store: SqliteStore, tmp_path: Path) -> None:
+    send(world, store, 64, range(3))
+    found = unreferenced(world, store, tmp_path)
+    kept = list(store.pool("chat"))
+    earlier = [replace(row, embedding=row.embedding[:2]) for row in kept[:16]]
+    found.store = cast("SqliteStore", SimpleNamespace(pool=lambda _: [*earlier, *kept[16:]]))
+    rows = found.embeddings("production")
+    assert rows is not None
+    assert rows.shape == (48, kept[0].embedding.shape[0])
