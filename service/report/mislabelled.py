@@ -103,7 +103,7 @@ def mislabelled(material: Material, side: LabelledSide, budget: int) -> Mislabel
             progress=lambda done: material.progress(step, done),
         )
     except ValueError as error:
-        return Missing(step, str(error), "add rows of the classes that it lacks, each different from the others")
+        return _unjudged(step, str(error), rows, outside)
     return Mislabelled(
         rows=len(kept),
         rate=Measured(*found.rate),
@@ -139,6 +139,18 @@ def _returned(material: Material) -> _Rows | Missing:
         return Missing("labels of recent samples", NONE, f"driftgate truth add --monitor {material.monitor} --input FILE")
     rows = [material.production[at] for at in kept]
     return _Rows([row.id for row in rows], [row.payload for row in rows], [labels[row.id] for row in rows], embeddings[kept])
+
+
+def _unjudged(what: str, why: str, rows: _Rows, outside: Mapping[str, Sequence[str]]) -> Missing:
+    """Labels that none of the classes can be, or that are not there, are named before classes that lack rows."""
+    if outside:
+        label, ids = max(outside.items(), key=lambda item: len(item[1]))
+        count = sum(map(len, outside.values()))
+        why = f"{count:,} rows have a label that is none of the monitor's classes, such as {label[:_CUT]!r} of {ids[0][:_CUT]}; of the rest: {why}"
+        return Missing(what, why, "correct these labels, or add them to the monitor's `classes`")
+    if unlabelled := sum(label is None for label in rows.labels):
+        return Missing(what, f"{unlabelled:,} of {len(rows.labels):,} rows have no label; of the rest: {why}", "label more of them")
+    return Missing(what, why, "add rows of the classes that it lacks, each different from the others")
 
 
 def _within(rows: _Rows, scheme: Sequence[str]) -> tuple[NDArray[np.int64], dict[str, list[str]]]:

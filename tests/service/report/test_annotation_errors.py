@@ -98,6 +98,14 @@ def test_what_cannot_be_judged_is_named_and_the_rest_is_judged(world: World, sto
     assert "2 labels are none of the monitor's classes" in found.says
 
 
+def test_a_set_of_foreign_labels_alone_says_so(world: World, store: SqliteStore, tmp_path: Path) -> None:
+    add(world, tmp_path, "train", [None] * 60)
+    found = mislabelled(in_scheme(material(world, store, tmp_path), ["yes", "no"]), "train", 5)
+    assert isinstance(found, Missing)
+    assert "60 rows have a label that is none of the monitor's classes, such as 'topic" in found.why
+    assert "classes" in found.remedy
+
+
 def test_labels_that_came_back_are_judged_too(world: World, store: SqliteStore, tmp_path: Path) -> None:
     send(world, store, 320, TOPICS)
     chat = material(world, store, tmp_path)
