@@ -27,7 +27,7 @@ Inputs = Annotated[list[Path] | None, typer.Option("--input", "-i", help="Sample
 
 
 @app.command(epilog=example("driftgate dataset add --role golden --monitor support-chat --input golden.jsonl"))
-def add(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
+def add(
     role: OfRole,
     inputs: Inputs = None,
     more: MoreFiles = None,

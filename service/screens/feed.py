@@ -27,7 +27,7 @@ def feed_lines(feed: Figures) -> Iterator[str]:
         if reasons:
             yield f"could not use {said}, of {count(_came(feed[name]))} samples: {_reasons(reasons)}"
         if late:
-            yield f"{count(late)} samples {said} came more than an hour behind the log: they count when they came; history is for `backfill`"
+            yield f"{count(late)} samples {said} came more than an hour behind the log and count from then on: `backfill` reads history"
     if (feed.get("unmatched_share") or 0.0) > NOT_KEYED:
         yield f"{percent(feed['unmatched_share'])} of the answers match no request: is the topic keyed by the event's id?"
 

@@ -45,7 +45,7 @@ def test_what_is_lost_is_said_by_reason() -> None:
         "blind, so that no drift is told: 34.1 % of the latest 320 samples are lost",
         "! open alarm f1 on its feed",
         "could not use in the latest window, of 320 samples: type 100, time 9",
-        "3 samples in the last day came more than an hour behind the log: they count when they came; history is for `backfill`",
+        "3 samples in the last day came more than an hour behind the log and count from then on: `backfill` reads history",
     ]
 
 
