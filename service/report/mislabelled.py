@@ -146,8 +146,9 @@ def _unjudged(what: str, why: str, rows: _Rows, outside: Mapping[str, Sequence[s
     if outside:
         label, ids = max(outside.items(), key=lambda item: len(item[1]))
         count = sum(map(len, outside.values()))
-        why = f"{count:,} rows have a label that is none of the monitor's classes, such as {label[:_CUT]!r} of {ids[0][:_CUT]}; of the rest: {why}"
-        return Missing(what, why, "correct these labels, or add them to the monitor's `classes`")
+        such = f"{label[:_CUT]!r} of {ids[0][:_CUT]}"
+        said = f"{count:,} rows have a label that is none of the monitor's classes, such as {such}; of the rest: {why}"
+        return Missing(what, said, "correct these labels, or add them to the monitor's `classes`")
     if unlabelled := sum(label is None for label in rows.labels):
         return Missing(what, f"{unlabelled:,} of {len(rows.labels):,} rows have no label; of the rest: {why}", "label more of them")
     return Missing(what, why, "add rows of the classes that it lacks, each different from the others")
