@@ -34,6 +34,9 @@ class Reason(StrEnum):
 VERDICT = "verdict"
 """Kind of the event that says what an alarm turned out to be."""
 
+REBASE = "rebase"
+"""Kind of the event that says from where on another reference decides: `after` that sequence number, this `version`."""
+
 SAID = {Verdict.TRUE: Reason.TRUE_ALARM, Verdict.FALSE: Reason.FALSE_ALARM, Verdict.SEASONAL: Reason.SEASONAL}
 """The reason of the step that a verdict is."""
 

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.alarms import SAID, VERDICT, Reason, closed_at, judge_late, step
+from service.alarms import REBASE, SAID, VERDICT, Reason, closed_at, judge_late, step
 from service.budget import ALLOCATION
-from service.controller import REBASE
 from service.figures import describe_status
 from service.ports import Store
 from service.records import WHOLE, Alarm, AlarmState, Event, Pane, Regime, Verdict

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from service.alarms import Reason, judge_late, step
+from service.alarms import REBASE, Reason, judge_late, step
 from service.changes import Changes
 from service.episodes import Stream
 from service.errors import ConflictError, NotFoundError
@@ -25,9 +25,6 @@ from service.reference import Reference
 from service.settings import MonitorSettings
 from service.streams import SETTINGS, MonitorStreams
 from service.truth.telling import TRUTH
-
-REBASE = "rebase"
-"""Kind of the event that says from where on another reference decides: `after` that sequence number, this `version`."""
 
 _BATCH = 512
 _CHECKPOINT_PANES = 256

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from service.alarms import REBASE
 from service.datasets import DataSet, Role
 from service.records import Judgement
 from service.report.material import Material
@@ -67,12 +68,23 @@ def returned(material: Material) -> Answers | Missing:
     """Of production, as far as truth has come back since the reference in force."""
     asks = f"send it: POST /v1/monitors/{material.monitor}/labels, or driftgate truth add --monitor {material.monitor} --input FILE"
     version = None if material.reference is None else material.reference.version
-    found = [each for each in material.judgements if each.predicted and version in (None, each.reference_version)]
+    found = [each for each in _in_force(material, version) if each.predicted]
     if found:
         return _judged(found)
     if material.judgements:
         return Missing("performance in production", f"no truth has come back for an answer given since reference version {version}", asks)
     return Missing("performance in production", "no truth has come back for what the model answered", asks)
+
+
+def _in_force(material: Material, version: int | None) -> Sequence[Judgement]:
+    """Those of answers under this reference; where a label has brought the answer, nobody knows under which: those told since it came."""
+    if version is None or all(each.reference_version == version for each in material.judgements):
+        return material.judgements
+    came = [each.time for each in material.store.events(material.monitor) if each.kind == REBASE and each.body["version"] == version]
+    since = max(came, default=0.0)
+    return [
+        each for each in material.judgements if each.reference_version == version or (not each.reference_version and each.told >= since)
+    ]
 
 
 def of_set(material: Material, role: Role) -> Answers | Missing:

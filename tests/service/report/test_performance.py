@@ -10,7 +10,7 @@ import pytest
 
 from service.adapters.sqlite import SqliteStore
 from service.datasets import DataSets
-from service.records import Measured
+from service.records import Event, Measured
 from service.report.material import Material
 from service.report.parts import Bars, Lines, Matrix, Section, Standing
 from service.report.performance import performance
@@ -128,7 +128,7 @@ def test_what_small_sets_cannot_tell_is_named(watched: Material) -> None:
 
 
 def test_answers_to_an_earlier_reference_are_of_an_earlier_model(watched: Material) -> None:
-    earlier = [replace(each, reference_version=0) for each in judged(50, 7)]
+    earlier = [replace(each, reference_version=7) for each in judged(50, 7)]
     section = performance(knowing(watched, earlier))
     (found,) = (each for each in section.missing if each.what == "performance in production")
     assert "since reference version 1" in found.why
@@ -139,3 +139,10 @@ def test_a_set_without_answers_is_named(watched: Material, world: World, tmp_pat
     DataSets(tmp_path).add("chat", "golden", samples, world.embedder, now=1.0)
     section = performance(watched)
     assert "answers to the golden set" in lacking(section)
+
+
+def test_answers_that_labels_brought_count_from_when_the_reference_came(watched: Material) -> None:
+    brought = [replace(each, reference_version=0, told=each.time) for each in judged(100, 8)]
+    came = brought[40].told
+    watched.store.record_event(Event("r", "chat", "rebase", came, "driftgate", body={"version": 1}))
+    assert figures(performance(knowing(watched, brought)))["labelled rows"] == sum(each.told >= came for each in brought)
