@@ -119,7 +119,7 @@ def _batches(material: Material, sample: str) -> Found | str:
             if item.id == sample:
                 bare = None if item.text else Missing("payload", "a batch keeps texts alone", "explain it from a file with --input FILE")
                 return Found(Sample(material.monitor, sample, batch.created, item.text), f"annotation batch {batch.id}", bare)
-    return f"{len(batches):,} annotation batches"
+    return f"{len(batches):,} annotation batch{'' if len(batches) == 1 else 'es'}"
 
 
 def _or_empty(payload: Payload | None) -> Payload:

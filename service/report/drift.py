@@ -22,18 +22,19 @@ _OPEN = (AlarmState.OPEN, AlarmState.ACKNOWLEDGED)
 _UNJUDGED = "not judged"
 _BLIND = {"blind": "too much of its input is lost to tell", "silent": "no sample comes", "untimed": "most samples come without a time"}
 _UNSEEN = 0.5
-"""Urgency of a monitor that can't see its input, at least."""
+"""Urgency of a monitor that can't see what it should watch, at least."""
 
 
 def drift(material: Material) -> Section:
     """What moved, how far, and how soon the next drift would be seen."""
     if material.reference is None:
-        remedy = f"driftgate reference build --monitor {material.monitor} --input FILE, or --from-stream"
+        remedy = f"`driftgate reference build --monitor {material.monitor} --input FILE`, or with `--from-stream`"
         lacking = Missing("drift", "there is no reference that traffic could be held against", remedy)
-        return Section(_NAME, _TITLE, Standing.UNKNOWN, "Not watched yet: there is no reference.", missing=(lacking,))
+        says, todo = "Not watched yet: there is no reference.", f"Build a reference: {remedy}."
+        return Section(_NAME, _TITLE, Standing.UNKNOWN, says, todo=todo, urgency=_UNSEEN, missing=(lacking,))
     status = _status(material)
     store, until = material.store, status["last_time"] or material.now
-    still = sorted(store.find(Alarm, monitor=material.monitor, states=_OPEN, limit=_MOST_ALARMS), key=_strongest)
+    still = sorted(store.find(Alarm, monitor=material.monitor, states=_OPEN, limit=_MOST_ALARMS), key=_first)
     recent = [alarm for alarm in store.find(Alarm, monitor=material.monitor, limit=_MOST_ALARMS) if alarm.opened > until - _DAYS * DAY]
     return Section(
         _NAME,
@@ -57,9 +58,10 @@ def _status(material: Material) -> Mapping[str, Any]:
     return describe_status(MonitorStreams(material.settings, reference))
 
 
-def _strongest(alarm: Alarm) -> tuple[bool, bool, float]:
-    """Those that count first, by their effect; what the monitor can't see is above what it sees."""
-    return alarm.regime is not Regime.ACTIVE, alarm.family is not Family.FEED, -alarm.effect.estimate
+def _first(alarm: Alarm) -> tuple[bool, bool, bool, float]:
+    """Those that count first; what the monitor can't see is above what it sees, and the whole stream above its segments, whose alarms
+    mostly tell of the same; then by their effect, surely."""
+    return alarm.regime is not Regime.ACTIVE, alarm.family is not Family.FEED, alarm.segment != WHOLE, -alarm.effect.low
 
 
 def _standing(status: Mapping[str, Any], still: Sequence[Alarm]) -> Standing:
@@ -106,7 +108,7 @@ def _said(status: Mapping[str, Any], still: Sequence[Alarm], recent: Sequence[Al
 def _open(still: Sequence[Alarm]) -> str:
     first = still[0]
     effect = "" if first.family is Family.FEED else f", {interval(first.effect)}"
-    count = "An alarm is open" if len(still) == 1 else f"{len(still)} alarms are open, the strongest"
+    count = "An alarm is open" if len(still) == 1 else f"{len(still)} alarms are open, first of all"
     return f"{count}: {first.kind} on {first.segment}{effect}."
 
 

@@ -79,7 +79,7 @@ def span(seconds: float | None) -> str:
     for unit, name in SPANS:
         if abs(seconds) >= unit:
             return f"{seconds / unit:.{0 if abs(seconds) >= 10 * unit else 1}f} {name}"
-    return f"{seconds:.0f} s"
+    return "< 1 s" if 0 < abs(seconds) < 0.5 else f"{seconds:.0f} s"
 
 
 def moment(seconds: float) -> str:

@@ -15,7 +15,7 @@ from service.records import Measured
 from service.report.parts import Cell, Figure, Missing, Plot, Report, Section, Standing, Table, Unit
 from service.report.ranking import PAGES, Line, urgent
 from service.report.rendering import svg
-from service.report.rendering.prose import left_out, origin, pieces
+from service.report.rendering.prose import left_out, nothing_asked, origin, pieces
 from service.report.rendering.written import interval, is_number, written
 from service.screens.drawing import SCALES
 
@@ -87,7 +87,7 @@ def _first(report: Report) -> str:
     """What to do, and all sections at a glance."""
     asked = [section for section in urgent(report.sections) if section.todo]
     acts = "".join(f'<li><a href="#{s.name}">{_safe(s.title)}</a> {_chip(s.standing)}<br>{_prose(s.todo)}</li>' for s in asked)
-    todo = f'<ol class="first">{acts}</ol>' if acts else '<p class="says">Nothing has to be done.</p>'
+    todo = f'<ol class="first">{acts}</ol>' if acts else f'<p class="says">{_prose(nothing_asked(report))}</p>'
     rows = "".join(
         f'<tr><th scope="row"><a href="#{s.name}">{_safe(s.title)}</a></th><td>{_chip(s.standing)}</td><td>{_prose(s.says)}</td></tr>'
         for s in report.sections

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from service.report.parts import Bars, Cell, Lines, Matrix, Missing, Plot, Report, Section, Table, Unit
 from service.report.ranking import PAGES, Line, urgent
-from service.report.rendering.prose import left_out, origin, pieces
+from service.report.rendering.prose import left_out, nothing_asked, origin, pieces
 from service.report.rendering.written import estimate, is_number, written
 from service.screens.drawing import level_bar
 
@@ -65,7 +65,8 @@ def _report(report: Report) -> Iterator[str]:
     yield _prose(origin(report))
     asked = [section for section in urgent(report.sections) if section.todo]
     yield "## What to do first"
-    yield "\n".join(f"{at}. **{plain(s.title)}** ({s.standing}): {_prose(s.todo)}" for at, s in enumerate(asked, 1)) or "Nothing."
+    acts = "\n".join(f"{at}. **{plain(s.title)}** ({s.standing}): {_prose(s.todo)}" for at, s in enumerate(asked, 1))
+    yield acts or _prose(nothing_asked(report))
     yield _grid(("section", "standing", "found"), [(plain(s.title), s.standing, _in_cell(s.says)) for s in report.sections])
     for section in report.sections:
         yield from _section(section)

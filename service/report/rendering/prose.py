@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from service.report.parts import Report, Unit
+from service.report.parts import Report, Standing, Unit
 from service.report.rendering.written import written
 from service.screens.drawing import excerpt
 
@@ -28,6 +28,12 @@ def origin(report: Report) -> str:
     """When a report was made, and from what."""
     read = "; ".join(f"{name} {what}" for name, what in report.versions.items())
     return f"Made {written(report.made, Unit.TIME)}" + (f" from {read}." if read else " without a reference.")
+
+
+def nothing_asked(report: Report) -> str:
+    """In place of what to do first: that nothing is known is no reason to be calm."""
+    unknown = [section.title.lower() for section in report.sections if section.standing is Standing.UNKNOWN]
+    return f"Nothing, as far as is known. Not known: {', '.join(unknown)}." if unknown else "Nothing has to be done."
 
 
 def left_out(count: int) -> str:

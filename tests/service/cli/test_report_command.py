@@ -30,7 +30,7 @@ def test_all_monitors_get_a_page_each_and_one_table(alarmed: Desk) -> None:
 
     alarmed.configure(another)
     told = alarmed.run("report", "--all", "--section", "drift").stdout
-    assert told.index("chat") < told.index("quiet")
+    assert told.index("quiet") < told.index("chat"), "one that watches nothing at all comes first"
     alarmed.run("report", "--all", "--output", "pages", "--section", "drift")
     assert {str(path.relative_to(alarmed.folder / "pages")) for path in (alarmed.folder / "pages").rglob("*.html")} == {
         "index.html",
@@ -38,7 +38,7 @@ def test_all_monitors_get_a_page_each_and_one_table(alarmed: Desk) -> None:
         "monitors/quiet.html",
     }
     ranking = json.loads(alarmed.run("report", "--all", "--format", "json", "--section", "drift").stdout)
-    assert [line["monitor"] for line in ranking["monitors"]] == ["chat", "quiet"]
+    assert [line["monitor"] for line in ranking["monitors"]] == ["quiet", "chat"]
 
 
 def test_wrong_use_is_told(desk: Desk) -> None:

@@ -22,6 +22,7 @@ from service.report.drift import drift
 from service.report.making import SECTIONS, make
 from service.report.material import Material
 from service.report.parts import Section, Standing
+from service.report.ranking import line_of
 from service.streams import MonitorStreams
 from tests.service.conftest import World
 
@@ -54,7 +55,13 @@ def test_a_bare_monitor_has_every_section_and_each_names_what_it_lacks(bare: Mat
     assert [section.name for section in report.sections] == list(SECTIONS)
     assert all(section.missing for section in report.sections)
     assert {section.standing for section in report.sections} == {Standing.UNKNOWN}
-    assert (report.urgency, report.reference_version, report.versions) == (0.0, None, {})
+    assert (report.reference_version, report.versions) == (None, {})
+
+
+def test_a_monitor_that_watches_nothing_has_the_most_to_do(bare: Material) -> None:
+    line = line_of(make(bare))
+    assert (line.urgency, line.section) == (0.5, "Drift")
+    assert line.todo == "Build a reference: `driftgate reference build --monitor chat --input FILE`, or with `--from-stream`."
 
 
 def test_sections_come_in_one_order_and_are_named_as_they_name_themselves(watched: Material) -> None:
@@ -162,10 +169,15 @@ def test_an_open_alarm_asks_to_be_looked_at(raised: Callable[..., Section]) -> N
     found = raised(alarm("weak", effect=Measured(0.1, 0.05, 0.2)), alarm("strong", clusters=moved, terms=(Term("cloned", 0.2, 0.0),)))
     assert (found.standing, found.urgency) == (Standing.ACT, 0.2), "the lower bound of what was picked for being large"
     assert found.todo == "Look at alarm strong (new content on all): `driftgate explain strong`, then give its verdict."
-    assert "2 alarms are open, the strongest: new content on all, 30.0 % (20.0 to 40.0)." in found.says
+    assert "2 alarms are open, first of all: new content on all, 30.0 % (20.0 to 40.0)." in found.says
     row = found.tables[0].rows[0]
     assert row[0] == "strong"
     assert row[-1] == "novel: 1.0 % → 20.0 %; billing: 30.0 % → 28.0 %; terms: cloned"
+
+
+def test_the_whole_stream_is_looked_at_before_its_segments_however_strong(raised: Callable[..., Section]) -> None:
+    found = raised(alarm("part", segment="locale=de", effect=Measured(0.6, 0.4, 0.8)), alarm("whole"), alarm("blind", family=Family.FEED))
+    assert [row[0] for row in found.tables[0].rows] == ["blind", "whole", "part"]
 
 
 def test_what_somebody_takes_care_of_or_the_budget_leaves_out_is_to_be_watched(raised: Callable[..., Section]) -> None:

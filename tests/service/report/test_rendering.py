@@ -19,10 +19,10 @@ from service.api.report import ReportView
 from service.records import Measured
 from service.report.parts import Bars, Column, Figure, Lines, Matrix, Missing, Plot, Report, Standing, Table, Unit
 from service.report.ranking import Line, line_of, ranked
-from service.report.rendering import FORMATS, render, render_ranking, svg
+from service.report.rendering import FORMATS, Format, render, render_ranking, svg
 from service.report.rendering.html_page import POLICY
 from service.report.rendering.written import written
-from tests.service.report.made_up import DRIFT, EMPTY, FULL, HOSTILE, MADE
+from tests.service.report.made_up import DRIFT, EMPTY, FULL, HOSTILE, LEAKAGE, MADE, QUALITY
 
 ALONE = {"meta", "br"}
 FRAME = {
@@ -117,7 +117,12 @@ def test_contents_lead_to_every_section(read: Reader) -> None:
 def test_what_has_to_be_done_stands_on_top_most_urgent_first(page: str) -> None:
     top = page.partition('<section id="first">')[2].partition("</section>")[0]
     assert top.index("driftgate explain a1") < top.index("Look at locale=de.")
-    assert "Nothing has to be done." in render(replace(FULL, sections=FULL.sections[1:3]), "html")
+
+
+@pytest.mark.parametrize("form", ["html", "markdown"])
+def test_where_nothing_is_asked_what_is_not_known_is_named(form: Format) -> None:
+    assert "Nothing has to be done." in render(replace(FULL, sections=(QUALITY,)), form)
+    assert "Nothing, as far as is known. Not known: leakage." in render(replace(FULL, sections=(QUALITY, LEAKAGE)), form)
 
 
 def test_standing_is_a_word(read: Reader) -> None:

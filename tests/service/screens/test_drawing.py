@@ -25,6 +25,7 @@ def test_an_excerpt_says_that_it_was_cut_and_disarms_the_terminal() -> None:
     ("seconds", "shown"),
     [
         (0, "0 s"),
+        (0.07, "< 1 s"),
         (59, "59 s"),
         (90, "1.5 min"),
         (1_800, "30 min"),
