@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any, TypeAlias
 
 from fastapi import APIRouter
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from service.api.context import Body, Served
-from service.api.schemas import Problem, Time, View
+from service.api.schemas import MissingView, Problem, Time, View
 from service.decoding.options import SampleOptions
 from service.decoding.sample_json import decode_sample
 from service.errors import InputError
 from service.explaining.samples import SampleExplanation
+from service.explaining.written import document
 from service.records import Rejected
 
 router = APIRouter(tags=["explanations"], responses={status: {"model": Problem} for status in (400, 404, 429)})
@@ -28,11 +28,7 @@ _SAMPLE: dict[str, Any] = {
 }
 
 
-def _known(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Figure = Annotated[float | None, BeforeValidator(_known)]
+Figure: TypeAlias = float | None
 """Null where it is not known."""
 
 
@@ -105,14 +101,6 @@ class AttributionView(View):
     caveat: str
 
 
-class MissingView(View):
-    """What could not be said, why, and what would change that."""
-
-    what: str
-    why: str
-    remedy: str
-
-
 class SampleExplanationView(View):
     """All that can be said of one sample."""
 
@@ -121,7 +109,7 @@ class SampleExplanationView(View):
     place: str = Field(description="Where it was found.", examples=["recent traffic"])
     kind: str = Field(examples=["text", "image", "vector"])
     text: str
-    time: Annotated[Time | None, BeforeValidator(lambda value: value if value and math.isfinite(value) else None)]
+    time: Time | None
     segments: Mapping[str, str]
     label: str | None
     answer: ModelAnswerView
@@ -137,7 +125,7 @@ class SampleExplanationView(View):
 
 def view(explanation: SampleExplanation) -> SampleExplanationView:
     """As JSON shows it."""
-    return SampleExplanationView.model_validate(explanation)
+    return SampleExplanationView.model_validate(document(explanation))
 
 
 @router.get("/v1/monitors/{monitor}/samples/{id:path}/explanation")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import ConfigDict, Field
 
 from service.api.context import Served
-from service.api.schemas import Problem, Time, View
+from service.api.schemas import MissingView, Problem, Time, View
 from service.report.parts import Standing, Unit
 from service.report.rendering import Format
 from service.report.rendering.html_page import POLICY
@@ -105,14 +105,6 @@ class MatrixView(_Strict):
     counts: tuple[tuple[int, ...], ...]
     down: str
     across: str
-
-
-class MissingView(_Strict):
-    """What could not be said, why, and what would change that."""
-
-    what: str
-    why: str
-    remedy: str
 
 
 class SectionView(_Strict):

@@ -35,6 +35,14 @@ class Form(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class MissingView(View):
+    """What could not be said, why, and what would change that."""
+
+    what: str
+    why: str
+    remedy: str
+
+
 class Problem(View):
     """Why a request failed: `error` is for programs, `message` for people."""
 

@@ -76,10 +76,10 @@ def _chosen(installation: Installation, name: str, path: Path, sample: str | Non
 
 
 def _show(explained: SampleExplanation, as_json: bool) -> None:
-    from service.api import explanations  # noqa: PLC0415 - loads the web framework
+    from service.explaining.written import document  # noqa: PLC0415 - loads the detectors
 
-    document = explanations.view(explained).model_dump(mode="json")
+    found = document(explained)
     if as_json:
-        emit(document)
+        emit(found)
     else:
-        show(sample_explanation(document))
+        show(sample_explanation(found))
