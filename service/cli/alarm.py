@@ -28,16 +28,21 @@ Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many, newe
 
 @group.command("list", epilog=example("driftgate alarm list --state open"))
 def list_alarms(
-    config: Config = CONFIG, monitor: MonitorName = None, state: States = None, limit: Limit = 50, as_json: AsJson = False
+    config: Config = CONFIG,
+    monitor: MonitorName = None,
+    state: States = None,
+    limit: Limit = 50,
+    segments: Annotated[bool, typer.Option("--segments", help="Also those of streams that are open as a whole, a row each.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List alarms, newest first."""
+    """List alarms, newest first; segments of a stream that is open as a whole are counted beside it."""
     with installed(config) as installation:
         name = None if monitor is None else monitor_of(installation.settings, monitor)
         alarms = installation.store.find(Alarm, monitor=name, states=state or (), limit=limit)
     if as_json:
         emit({"alarms": views(alarms)})
     else:
-        show(screens.alarm_list(alarms, now=time.time()))
+        show(screens.alarm_list(alarms, now=time.time(), folded=not segments))
 
 
 @group.command(epilog=example("driftgate alarm ack 5b0d6c1f --note 'looking at it'"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from service.records import (
+    WHOLE,
     Accuracy,
     Alarm,
+    AlarmState,
     Candidate,
     CycleState,
     Family,
@@ -53,19 +56,34 @@ SETS = {"golden": "must not regress", "challenge": "shows the drift"}
 # --- alarms -------------------------------------------------------------------------------------------------------
 
 
-def alarm_list(alarms: Sequence[Alarm], *, now: float) -> RenderableType:
-    """One row per alarm, in the order given."""
+def alarm_list(alarms: Sequence[Alarm], *, now: float, folded: bool = False) -> RenderableType:
+    """One row per alarm, in the order given. `folded`: segments of a stream that is open as a whole are counted in its row."""
     if not alarms:
         return Text("no alarms")
+    within = _within(alarms) if folded else {}
     table = columns("alarm", "stream", "state", "effect", "opened")
     for alarm in alarms:
+        if alarm.segment != WHOLE and _stands(alarm) and (alarm.monitor, alarm.family) in within:
+            continue
+        beside = within.get((alarm.monitor, alarm.family), 0) if alarm.segment == WHOLE and _stands(alarm) else 0
         what = Text(f"{alarm.id}\n{excerpt(alarm.kind, 40)}")
-        stream = Text(f"{alarm.monitor}\n{excerpt(alarm.segment, 40)}")
+        stream = Text(f"{alarm.monitor}\n{excerpt(alarm.segment, 40)}{f' and {beside} of its segments' if beside else ''}")
         regime = "" if alarm.regime is Regime.ACTIVE else f" ({alarm.regime})"
         state = Text.assemble(word(alarm.state), regime, "\n", word(alarm.severity))
         effect = NONE if alarm.family is Family.FEED else f"{percent(alarm.effect.estimate)}\n{_range(alarm.effect)}"
         table.add_row(what, stream, state, effect, f"{span(max(now - alarm.opened, 0.0))} ago")
     return table
+
+
+def _stands(alarm: Alarm) -> bool:
+    return alarm.state is not AlarmState.RESOLVED
+
+
+def _within(alarms: Sequence[Alarm]) -> dict[tuple[str, Family], int]:
+    """Monitor and family of which the whole stream has an open alarm → how many of its segments have one too."""
+    whole = {(alarm.monitor, alarm.family) for alarm in alarms if alarm.segment == WHOLE and _stands(alarm)}
+    segments = Counter((alarm.monitor, alarm.family) for alarm in alarms if alarm.segment != WHOLE and _stands(alarm))
+    return {stream: segments[stream] for stream in whole}
 
 
 def _range(measured: Measured) -> str:

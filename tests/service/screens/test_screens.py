@@ -124,6 +124,19 @@ def test_the_alarm_list_shows_whole_ids_and_what_each_alarm_is() -> None:
     assert "acknowledged" in text
 
 
+def test_segments_of_a_stream_that_is_open_as_a_whole_are_counted_beside_it() -> None:
+    whole = replace(ALARM, segment="all", state=AlarmState.OPEN)
+    inside = [replace(whole, id=f"alarm-of-segment-{at}", segment=f"locale={at}") for at in range(3)]
+    over = replace(inside[0], id="over-already", state=AlarmState.RESOLVED)
+    other = replace(inside[0], id="of-another-family", family=Family.QUALITY)
+    text = words(alarm_list([whole, *inside, over, other], now=NOON, folded=True))
+    assert "all and 3 of its segments" in text
+    assert "alarm-of-segment" not in text
+    assert "over-already" in text
+    assert "of-another-family" in text
+    assert "alarm-of-segment-2" in words(alarm_list([whole, *inside], now=NOON))
+
+
 def test_no_alarms_is_said() -> None:
     assert words(alarm_list([], now=NOON)) == "no alarms"
 
