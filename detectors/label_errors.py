@@ -12,6 +12,9 @@ A second round trusts each row as far as the first found it right. Last, the log
 m² / (m² + 25) in a class with m other rows: rare classes look wrong whenever little is known of them. Self-influence is told, not counted:
 beside the two witnesses it made no ranking better.
 
+Where classes overlap, right labels look wrong in the same way. The lower end of the rate is therefore at most what the labels demand of the
+law: the share of its errors that softer beliefs with fewer errors can't make up for, by likelihood.
+
 References
 ----------
 Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 2021.
@@ -60,7 +63,7 @@ _COPY, _SAME = 0.45, 1e-3
 
 
 class Rate(NamedTuple):
-    """Share of wrong labels, with a 95 % interval."""
+    """Share of wrong labels, with a 95 % interval; ambiguous ones are in the estimate and not in the lower end."""
 
     estimate: float
     low: float
@@ -86,6 +89,8 @@ class LabelErrors:
     alone: NDArray[np.bool_]
     """(n,) rows with no other of their class but copies: nothing is known of them but the rate of the whole set."""
     rate: Rate
+    demanded: float
+    """Least share of the errors that classes which overlap don't explain as well: below .5, what looks wrong may mostly be ambiguous."""
 
     def ranked(self, budget: int) -> NDArray[np.int64]:
         """At most `budget` rows, the most probably wrong first."""
@@ -107,7 +112,8 @@ def label_errors(
     """How likely each label of a set is wrong, from its embeddings alone; the module says how.
 
     Assumes that errors depend on the class and not on the row, and that most labels of each class are right. Rows that fit no label
-    come out as wrong too. Above 15,000 rows neighbours are looked for in the cells around a row only.
+    come out as wrong too, and so do right labels of classes that overlap by more than their spread: in heavy tails, or where one is wider.
+    Above 15,000 rows neighbours are looked for in the cells around a row only.
 
     Parameters
     ----------
@@ -146,11 +152,12 @@ def label_errors(
         right = expit(-odds).astype(np.float32)
         progress(0.5 + 0.4 * (turn + 1) / _ROUNDS)
     company = _company(labels, groups)
+    demanded = beliefs.demanded(law, rng=rng.spawn(1)[0])
     held_out = _held_out(beliefs, rng)
     influence = rankdata(LastLayer.fit(rows, labels, held_out).own()) / len(rows)
     probability, agreement, confident = _protected(odds, company), _agreement(near, labels, votes), _confident(held_out, labels)
-    rate = _rate(float(probability.mean()), law)
-    return LabelErrors(probability, suggested, held_out, agreement, influence.astype(np.float32), confident, company == 0, rate)
+    rate = _rate(float(probability.mean()), law, demanded)
+    return LabelErrors(probability, suggested, held_out, agreement, influence.astype(np.float32), confident, company == 0, rate, demanded)
 
 
 def _checked(rows: NDArray[np.float32], labels: NDArray[np.int64]) -> int:
@@ -234,10 +241,10 @@ def _confident(held_out: NDArray[np.float32], labels: NDArray[np.int64]) -> NDAr
     return found
 
 
-def _rate(estimate: float, law: NoiseLaw) -> Rate:
-    """What all rows and what the anchors alone say, each as uncertain as that many anchors leave it."""
+def _rate(estimate: float, law: NoiseLaw, demanded: float) -> Rate:
+    """What all rows and what the anchors alone say, as uncertain as that many anchors leave it; at least what overlap can't explain."""
     wrong, right = law.wrong, law.anchors - law.wrong
     low = float(beta.ppf(0.025, wrong, right + 1)) if wrong else 0.0
     high = float(beta.ppf(0.975, wrong + 1, right)) if right else 1.0
     told = estimate * (law.anchors + 1) / (wrong + 0.5)
-    return Rate(estimate, min(low, told * low), min(1.0, max(high, told * high)))
+    return Rate(estimate, min(low, told * low, demanded * estimate), min(1.0, max(high, told * high)))

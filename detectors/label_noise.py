@@ -25,6 +25,9 @@ _UNSEEN = 0.05
 _TOGETHER, _STEPS = 0.25, 20
 """Weight of what all errors show together against what those of a pair of classes do: anchors are few."""
 
+_SHARES, _Z = (0.0, 0.1, 0.3, 0.6, 1.0), 1.96
+"""Of a law's errors that are tried, and the root of twice the log likelihood that the ends of a 95 % interval lack."""
+
 _MOST_WRONG = 0.6
 """Share of a class's labels that may be wrong; beyond it the label would name another class."""
 
@@ -101,19 +104,26 @@ class Beliefs:
         Votes are labels too, so they can explain errors as well as the law does, and then hide them: heads weigh twice as much at least.
         """
         rows = rng.choice(len(self.labels), min(_FITTED, len(self.labels)), replace=False)
-        heads, votes = self._parts(rows)
-        units = np.maximum([heads.std(1).mean(), votes.std(1).mean()], 1e-6)
-        parts = np.stack([heads / units[0], votes / units[1] + _LOUDER * heads / units[0]])
-        given = law.given[:, self.labels[rows]].T
-
-        def loss(scales: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            believed = np.exp(log_softmax(np.tensordot(scales, parts, 1), 1))
-            joint = believed * given
-            total = joint.sum(1, keepdims=True)
-            return float(-np.log(total).mean()), np.tensordot(parts, believed - joint / total, 2) / len(rows)
-
-        alone, together = minimize(loss, np.ones(2), jac=True, method="L-BFGS-B", bounds=[(0, _STEEPEST)] * 2).x
+        parts, units = self._drawn(rows)
+        alone, together = _likeliest(parts, law.given[:, self.labels[rows]].T, np.ones(2))[0]
         return np.array([alone + _LOUDER * together, together]) / units
+
+    def demanded(self, law: NoiseLaw, *, rng: np.random.Generator) -> float:
+        """The least share of the law's errors that the labels given can't do without: 0 where classes that overlap explain them as well.
+
+        Lower end of the 95 % likelihood interval of s in (1 - s) · no error + s · law, a and b fitted for each s: beliefs grow softer
+        where there may be no errors. Softer beliefs are wrong at the boundaries of classes, errors everywhere.
+        """
+        rows = rng.choice(len(self.labels), min(_FITTED, len(self.labels)), replace=False)
+        parts, _ = self._drawn(rows)
+        given, own = law.given[:, self.labels[rows]].T, np.eye(len(law.given))[self.labels[rows]]
+        scales, losses = np.ones(2), list[float]()
+        for share in _SHARES:
+            scales, loss = _likeliest(parts, (1 - share) * own + share * given, scales)
+            losses.append(loss * len(rows))
+        root = np.sqrt(2 * (np.array(losses) - min(losses)))  # about straight in s
+        first = int(np.argmax(root <= _Z))
+        return float(np.interp(_Z, root[[first, first - 1]], np.array(_SHARES)[[first, first - 1]])) if first else 0.0
 
     def blocks(self, scales: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Rows and their p(i | x), some thousands at a time."""
@@ -160,9 +170,28 @@ class Beliefs:
             instead[rows] = joint.argmax(1)
         return odds, instead
 
+    def _drawn(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(2, m, C) what is weighed, on one scale: heads alone, and both together; and the units of heads and votes."""
+        heads, votes = self._parts(rows)
+        units = np.maximum([heads.std(1).mean(), votes.std(1).mean()], 1e-6)
+        return np.stack([heads / units[0], votes / units[1] + _LOUDER * heads / units[0]]), units
+
     def _parts(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         votes = np.full((len(rows), self.heads.shape[1]), _UNSEEN, np.float32)
         at = np.arange(len(rows))
         for column in range(self.near.shape[1]):
             votes[at, self.labels[self.near[rows, column]]] += self.weight[rows, column]
         return self.heads[rows], np.log(votes, out=votes)
+
+
+def _likeliest(parts: NDArray[np.float32], given: NDArray[np.float64], start: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Weights (2,) of the parts with the least loss, and that loss: mean -log Σ p(i | x) p(label | i) for given = p(label | i), (m, C)."""
+
+    def loss(scales: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        believed = np.exp(log_softmax(np.tensordot(scales, parts, 1), 1))
+        joint = believed * given
+        total = joint.sum(1, keepdims=True)
+        return float(-np.log(total).mean()), np.tensordot(parts, believed - joint / total, 2) / len(given)
+
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, _STEEPEST)] * 2)
+    return found.x, float(found.fun)

@@ -50,10 +50,16 @@ def _standing(surely: float, known: Mapping[LabelledSide, Mislabelled]) -> Stand
 
 def _said(known: Mapping[LabelledSide, Mislabelled]) -> Iterator[str]:
     for side, found in known.items():
-        rows = f"{count(found.likely)} rows are likelier wrong than right" if found.likely else "no row is likelier wrong than right"
-        yield f"Of the {_CALLED[side]}, {interval(found.rate)} of {count(found.rows)} labels are wrong; {rows}."
+        rows = f"{count(found.likely)} rows are" if found.likely else "no row is"
+        share = f"{interval(found.rate)} of {count(found.rows)} labels are {_wrong(found)}"
+        yield f"Of the {_CALLED[side]}, {share}; {rows} likelier so than right."
         if found.outside:
             yield f"{count(_outside(found))} labels are none of the monitor's classes."
+
+
+def _wrong(found: Mislabelled) -> str:
+    """What can be said of its suspects."""
+    return "wrong or ambiguous, as classes overlap" if found.ambiguous and found.likely else "wrong"
 
 
 def _outside(found: Mislabelled) -> int:

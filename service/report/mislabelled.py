@@ -21,6 +21,8 @@ LabelledSide: TypeAlias = Literal["train", "golden", "challenge", "returned"]
 """`returned`: labels of recent production samples, from annotators or as truth that came late."""
 
 _CUT = 120
+_MOSTLY = 0.5
+"""Of what looks wrong, that overlapping classes can't explain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Mislabelled:
     """That were judged."""
     rate: Measured
     """Share of wrong labels among them."""
+    ambiguous: bool
+    """Whether most of what looks wrong may as well be right, as classes overlap: then `likely` and `expected` count such rows too."""
     likely: int
     """Rows that are likelier wrong than right."""
     suspects: tuple[Suspect, ...]
@@ -107,6 +111,7 @@ def mislabelled(material: Material, side: LabelledSide, budget: int) -> Mislabel
     return Mislabelled(
         rows=len(kept),
         rate=Measured(*found.rate),
+        ambiguous=found.demanded < _MOSTLY,
         likely=int((found.probability > 0.5).sum()),
         suspects=tuple(_suspects(rows, kept, names.tolist(), found, budget)),
         expected=found.expected(budget),
@@ -147,7 +152,8 @@ def _unjudged(what: str, why: str, rows: _Rows, outside: Mapping[str, Sequence[s
         label, ids = max(outside.items(), key=lambda item: len(item[1]))
         count = sum(map(len, outside.values()))
         such = f"{label[:_CUT]!r} of {ids[0][:_CUT]}"
-        said = f"{count:,} rows have a label that is none of the monitor's classes, such as {such}; of the rest: {why}"
+        rest = f"; of the rest: {why}" if count < sum(label is not None for label in rows.labels) else ""
+        said = f"{count:,} rows have a label that is none of the monitor's classes, such as {such}{rest}"
         return Missing(what, said, "correct these labels, or add them to the monitor's `classes`")
     if unlabelled := sum(label is None for label in rows.labels):
         return Missing(what, f"{unlabelled:,} of {len(rows.labels):,} rows have no label; of the rest: {why}", "label more of them")

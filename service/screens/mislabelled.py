@@ -15,8 +15,8 @@ _CLASSES, _IDS = 10, 5
 
 
 def errors_table(document: Mapping[str, Any]) -> RenderableType:
-    """`set`, `rows`, `rate`, `likely`, `expected`, `suspects`, `classes`, `outside`, `single`, `unlabelled`: worst rows, worst classes,
-    and what could not be judged."""
+    """`set`, `rows`, `rate`, `ambiguous`, `likely`, `expected`, `suspects`, `classes`, `outside`, `single`, `unlabelled`: worst rows, worst
+    classes, and what could not be judged."""
     suspects: Sequence[Mapping[str, Any]] = document["suspects"]
     table = columns("id", "label", "suggested", "wrong", "heads", "near", "text", right=("wrong", "heads", "near"))
     for one in suspects:
@@ -24,8 +24,9 @@ def errors_table(document: Mapping[str, Any]) -> RenderableType:
         shares = (percent(one[name]) for name in ("probability", "heads", "neighbours"))
         table.add_row(*names, *shares, Text(excerpt(one["text"], 60)))
     rate = Measured(**document["rate"])
-    verdict = f"{document['set']}: {interval(rate)} of {count(document['rows'])} labels are wrong; {count(document['likely'])} rows are "
-    verdict += f"likelier wrong than right. These {len(suspects)} hold about {count(document['expected'])} wrong labels."
+    wrong = "wrong or ambiguous" if document["ambiguous"] else "wrong"
+    verdict = f"{document['set']}: {interval(rate)} of {count(document['rows'])} labels are {wrong}; {count(document['likely'])} rows are "
+    verdict += f"likelier so than right. These {len(suspects)} hold about {count(document['expected'])} of them."
     return Group(table, _classes(document["classes"]), *_unjudged(document), Text(f"\n{verdict}", "bold"))
 
 

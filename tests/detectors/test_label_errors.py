@@ -165,3 +165,14 @@ def test_small_sets_are_judged_as_far_as_they_go() -> None:
     found: LabelErrors = label_errors(rows, truth, rng=rng)
     assert np.isfinite(found.probability).all()
     assert 0 <= found.rate.low <= found.rate.estimate <= found.rate.high <= 1
+
+
+@pytest.mark.parametrize(("share", "surely"), [(0.0, 0.0), (0.15, 0.02)])
+def test_what_overlapping_classes_explain_is_not_surely_wrong(share: float, surely: float) -> None:
+    rng = np.random.default_rng(10)
+    truth = rng.integers(0, 4, 1_000)
+    rows = (1.5 * np.eye(4, 8)[truth] + rng.standard_normal((1_000, 8))).astype(np.float32)
+    labels, wrong = planted(truth, share, rng)
+    found = label_errors(rows, labels, rng=rng)
+    assert surely <= found.rate.low <= wrong.mean() <= found.rate.high
+    assert (found.demanded == 0) == (share == 0)

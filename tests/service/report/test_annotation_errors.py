@@ -103,7 +103,19 @@ def test_a_set_of_foreign_labels_alone_says_so(world: World, store: SqliteStore,
     found = mislabelled(in_scheme(material(world, store, tmp_path), ["yes", "no"]), "train", 5)
     assert isinstance(found, Missing)
     assert "60 rows have a label that is none of the monitor's classes, such as 'topic" in found.why
+    assert "of the rest" not in found.why
     assert "classes" in found.remedy
+
+
+def test_right_labels_of_classes_that_overlap_are_told_as_ambiguous(world: World, store: SqliteStore, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    topics = rng.integers(0, 3, 600)
+    rows = (np.eye(3, DIMENSION)[topics] + rng.standard_normal((600, DIMENSION)) * (np.arange(DIMENSION) < 8)).astype(np.float32)
+    samples = [Sample("chat", f"s{at}", 0.0, row, {}, None, f"topic {topics[at]}") for at, row in enumerate(rows)]
+    DataSets(tmp_path).add("chat", "golden", samples, world.embedder, now=NOW)
+    found = annotation_errors(material(world, store, tmp_path))
+    assert (found.standing, found.urgency, found.todo) == (Standing.FINE, 0, "")
+    assert "wrong or ambiguous" in found.says
 
 
 def test_labels_that_came_back_are_judged_too(world: World, store: SqliteStore, tmp_path: Path) -> None:
