@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from detectors.slices import FailureGroup, WeakSlice, failure_groups, weak_slices
 from detectors.terms import class_terms
 from service.episodes import measured
+from service.records import Measured
 from service.report.answers import SETS, Answers, of_set, places, returned, texts
 from service.report.material import Material
 from service.report.parts import Bars, Column, Figure, Missing, Section, Standing, Table, Unit
@@ -43,9 +44,12 @@ class _Found:
         return int((~self.answers.right).sum())
 
     @property
-    def share(self) -> float:
+    def beyond(self) -> Measured:
         """Wrong answers beyond the rest's error rate, in all slices that are named, of all rows."""
-        return sum(each.excess.estimate * each.rows for each in self.slices) / len(self.answers)
+        parts = [(each.excess.estimate, each.excess.low, each.excess.high) for each in self.slices]
+        rows = np.array([each.rows for each in self.slices]) / len(self.answers)
+        estimate, low, high = np.clip(rows @ np.reshape(parts, (-1, 3)), 0, 1).tolist()
+        return Measured(estimate, low, high)
 
 
 def failures(material: Material) -> Section:
@@ -62,7 +66,7 @@ def failures(material: Material) -> Section:
         _standing(found),
         " ".join(_said(found)),
         todo=_todo(found),
-        urgency=float(min(max(found.share, 0.0), 1.0)),
+        urgency=found.beyond.low,
         figures=tuple(_figures(found)),
         tables=tuple(_tables(found, texts(material, known[0]))),
         plots=_plots(found),
@@ -117,7 +121,7 @@ def _lacking(found: _Found) -> Iterator[Missing]:
 def _figures(found: _Found) -> Iterator[Figure]:
     yield Figure("wrong answers", float(found.wrong), Unit.COUNT)
     yield Figure("slices that do worse", float(len(found.slices)), Unit.COUNT)
-    yield Figure("wrong beyond the rest's error rate", max(found.share, 0.0))
+    yield Figure("wrong beyond the rest's error rate", found.beyond)
 
 
 def _tables(found: _Found, kept: Mapping[str, str]) -> Iterator[Table]:

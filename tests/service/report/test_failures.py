@@ -9,6 +9,7 @@ import pytest
 
 from service.adapters.sqlite import SqliteStore
 from service.datasets import DataSets
+from service.records import Measured
 from service.report.failures import failures
 from service.report.material import Material
 from service.report.parts import Standing
@@ -36,7 +37,11 @@ def test_a_slice_that_does_worse_comes_first(watched: Material, world: World) ->
     slices, groups = section.tables
     assert slices.rows[0][0] == f"cluster={cluster} and locale=fr"
     assert str(slices.rows[0][0]) in section.todo
-    assert section.urgency == pytest.approx(0.05 * 0.5, abs=0.015)
+    (beyond,) = (each.value for each in section.figures if each.name == "wrong beyond the rest's error rate")
+    assert isinstance(beyond, Measured)
+    assert beyond.estimate == pytest.approx(0.05 * 0.5, abs=0.015)
+    assert section.urgency == beyond.low
+    assert 0 < beyond.low < 0.8 * beyond.estimate  # it was picked for being large
     assert groups.rows[0][0] == cluster
     assert len(groups.rows) <= 15
 
