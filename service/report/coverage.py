@@ -13,14 +13,12 @@ from scipy import special
 from detectors.bounds import difference_interval
 from detectors.coverage import Coverage
 from service.records import Measured
-from service.report.gaps import SHOWN, Gaps, contents, gap_table, gaps, name_of, share_of
+from service.report.gaps import ACT, SHOWN, WATCH, Gaps, contents, gap_table, gaps, name_of, share_of
 from service.report.material import Material, Side
 from service.report.parts import Bars, Column, Figure, Missing, Section, Standing, Table, Unit
 from service.screens.drawing import interval, percent
 
 _NAME, _TITLE = "coverage", "Coverage"
-_ACT, _WATCH = 0.05, 0.01
-"""Share of the traffic that the training set surely lacks."""
 _SPARSE = 2.0
 """Times as much of the traffic as of the training set, from which a region is one that was sampled too little."""
 _SURE = 0.05
@@ -86,9 +84,9 @@ def coverage(material: Material) -> Section:
 
 
 def _standing(surely: float, sparse: _Sparse) -> Standing:
-    if surely >= _ACT:
+    if surely >= ACT:
         return Standing.ACT
-    return Standing.WATCH if surely >= _WATCH or sparse.count else Standing.FINE
+    return Standing.WATCH if surely >= WATCH or sparse.count else Standing.FINE
 
 
 def _said(main: Coverage, by: str, lacking: Gaps, sparse: _Sparse) -> Iterator[str]:
@@ -106,7 +104,7 @@ def _said(main: Coverage, by: str, lacking: Gaps, sparse: _Sparse) -> Iterator[s
 
 def _todo(material: Material, surely: float, lacking: Gaps, sparse: _Sparse) -> str:
     adds = f"`driftgate dataset add --monitor {material.monitor} --role train --input FILE`"
-    if lacking.listed and surely >= _WATCH:
+    if lacking.listed and surely >= WATCH:
         worst = lacking.listed[0]
         ids = ", ".join(content.id for content in worst.exemplars)
         return f"Label samples of “{worst.name}”, such as {ids}, and train on them too: {adds}."

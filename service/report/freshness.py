@@ -11,16 +11,16 @@ import numpy as np
 from detectors.coverage import Coverage
 from service.budget import DAY
 from service.records import Measured
-from service.report.gaps import SHOWN, Gaps, contents, gap_table, gaps, share_of
+from service.report.gaps import ACT, SHOWN, WATCH, Gaps, contents, gap_table, gaps, share_of
 from service.report.material import NONE, TEST, Material
 from service.report.parts import Column, Figure, Lines, Missing, Section, Standing, Table, Unit
 from service.screens.drawing import interval, percent
 
 _NAME, _TITLE = "freshness", "Freshness of the test set"
-_ACT, _WATCH = 0.05, 0.01
-"""Share of the traffic that the test set surely lacks."""
 _PERIODS, _PER_PERIOD = 10, 50
 _LEAST_ANSWERED = 3
+_UNITS = (("days", DAY), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0))
+"""Of the time before the last sample: the first of which the samples span two."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,15 @@ class _Found:
     stale: Gaps
     untested: Counter[str]
     """Classes that the model answers and no test sample has, with their samples."""
+    thin: Measured
+    """Share of the traffic that the test set covers by less than a fifth of what a draw of the traffic would have there."""
+    sent: int
+    """Samples of the traffic."""
+
+    @property
+    def surely_untested(self) -> float:
+        """Share of the traffic that is answered with classes of no test sample, at least; what the model gets wrong is among it."""
+        return share_of(self.untested.total(), self.sent).low
 
     @property
     def surely(self) -> float:
@@ -54,6 +63,8 @@ def freshness(material: Material) -> Section:
         None if isinstance(back, Missing) else Measured(*back.share),
         gaps(material, "test", "production"),
         _untested(material),
+        share_of(int(cover.thin.sum()), len(cover.thin)),
+        len(cover.thin),
     )
     return Section(
         _NAME,
@@ -63,16 +74,16 @@ def freshness(material: Material) -> Section:
         todo=_todo(material, found),
         urgency=min(max(found.surely, 0.0), 1.0),
         figures=tuple(_figures(found)),
-        tables=tuple(_tables(material, found)),
+        tables=tuple(_tables(found)),
         plots=tuple(_plots(material, cover)),
         missing=missing,
     )
 
 
 def _standing(found: _Found) -> Standing:
-    if found.surely >= _ACT:
+    if found.surely >= ACT:
         return Standing.ACT
-    return Standing.WATCH if found.surely >= _WATCH or found.untested else Standing.FINE
+    return Standing.WATCH if max(found.surely, found.surely_untested) >= WATCH else Standing.FINE
 
 
 def _said(material: Material, found: _Found) -> Iterator[str]:
@@ -82,6 +93,8 @@ def _said(material: Material, found: _Found) -> Iterator[str]:
     if found.lacking.listed:
         worst = found.lacking.listed[0]
         yield f"They lack “{worst.name}” most: {percent(worst.share.estimate)} of the traffic."
+    if found.thin.low >= WATCH:
+        yield f"Of {percent(found.thin.estimate)} of the traffic they have little for how much of it is sent."
     yield f"What makes up less than {percent(found.cover.limit)} of the traffic can't be seen to lack."
     if found.seen is not None:
         yield f"Of the test samples {percent(found.seen.estimate)} still are like what is sent."
@@ -89,11 +102,11 @@ def _said(material: Material, found: _Found) -> Iterator[str]:
 
 def _todo(material: Material, found: _Found) -> str:
     adds = f"`driftgate dataset add --monitor {material.monitor} --role golden --input FILE`"
-    if found.lacking.listed and found.surely >= _WATCH:
+    if found.lacking.listed and found.surely >= WATCH:
         worst = found.lacking.listed[0]
         ids = ", ".join(content.id for content in worst.exemplars)
         return f"Label samples of “{worst.name}”, such as {ids}, and add them to the test set: {adds}."
-    if found.untested:
+    if found.surely_untested >= WATCH:
         name, _ = found.untested.most_common(1)[0]
         return f"Label samples that the model answers with “{name}” and add them to the test set: {adds}."
     return ""
@@ -101,16 +114,17 @@ def _todo(material: Material, found: _Found) -> str:
 
 def _figures(found: _Found) -> Iterator[Figure]:
     yield Figure("traffic covered by the test set", Measured(*found.cover.share))
+    yield Figure("traffic covered by few test samples", found.thin)
     if found.seen is not None:
         yield Figure("test samples still seen in traffic", found.seen)
 
 
-def _tables(material: Material, found: _Found) -> Iterator[Table]:
+def _tables(found: _Found) -> Iterator[Table]:
     yield from gap_table("Traffic that the test set lacks", found.lacking, of="traffic", by="test set")
     if found.untested:
-        listed, n = found.untested.most_common(SHOWN), len(material.production)
+        listed = found.untested.most_common(SHOWN)
         columns = (Column("answered as"), Column("share of traffic", Unit.SHARE))
-        lines = tuple((name, share_of(count, n)) for name, count in listed)
+        lines = tuple((name, share_of(count, found.sent)) for name, count in listed)
         yield Table("Classes that no test sample has", columns, lines, len(found.untested) - len(listed))
     yield from gap_table("Test samples of what is no longer sent", found.stale, of="test set", by="traffic")
 
@@ -121,8 +135,9 @@ def _plots(material: Material, cover: Coverage) -> Iterator[Lines]:
     if len(times) < _PERIODS * _PER_PERIOD or times[-1] <= times[0]:
         return
     periods = zip(np.array_split(times, _PERIODS), np.array_split(cover.covered, _PERIODS), strict=True)
-    points = tuple(((float(when.mean()) - times[-1]) / DAY, float(covered.mean())) for when, covered in periods)
-    yield Lines("Covered by the test set", "days before the last sample", "share of traffic", {"traffic": points})
+    name, unit = next(((name, unit) for name, unit in _UNITS if times[-1] - times[0] >= 2 * unit), _UNITS[-1])
+    points = tuple(((float(when.mean()) - times[-1]) / unit, float(covered.mean())) for when, covered in periods)
+    yield Lines("Covered by the test set", f"{name} before the last sample", "share of traffic", {"traffic": points})
 
 
 def _untested(material: Material) -> Counter[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detectors.bounds import proportion_interval
 from detectors.coverage import Coverage, clumps
-from detectors.terms import class_terms
+from detectors.terms import Words, class_terms
 from service.datasets import DataSet
 from service.records import Measured
 from service.reference_rows import answer
@@ -22,8 +22,12 @@ from service.words import words
 
 SHOWN = 15
 """Places in a list."""
+ACT, WATCH = 0.05, 0.01
+"""Shares of the traffic that a set surely lacks, from which its owner should act, or watch it."""
 
 _CUT, _READ, _TERMS, _EXEMPLARS, _LEAST, _BESIDE, _Z = 120, 1_000, 3, 3, 3, 1_000, 1.96
+_ASKED, _OFTENER = 20, 3
+"""Terms that are looked at for a name; times as often as in what is covered that a place must have one: others are in every text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +135,15 @@ def _names(material: Material, side: Side, places: Sequence[NDArray[np.int64]], 
     """By the words that tell each place from the others and from what is covered."""
     beside = rest[np.linspace(0, len(rest) - 1, min(len(rest), _BESIDE)).astype(np.int64)]
     found = [contents(material, side, place) for place in places]
-    classes = [[words(content.text) for content in part if content.text] for part in (*found, contents(material, side, beside))]
-    return [name_of(part, terms) for part, terms in zip(found, class_terms(classes, _TERMS), strict=False)]
+    *classes, usual = [[words(content.text) for content in part if content.text] for part in (*found, contents(material, side, beside))]
+    terms = class_terms([*classes, usual], _ASKED)[:-1]
+    return [name_of(part, _own(each, texts, usual)) for part, each, texts in zip(found, terms, classes, strict=True)]
+
+
+def _own(terms: Sequence[str], texts: Sequence[Words], usual: Sequence[Words]) -> list[str]:
+    """Those that stand in more of the texts than in usual ones; the first three."""
+    own, common = ({term: np.mean([term in text for text in part] or 0.0) for term in terms} for part in (texts, usual))
+    return [term for term in terms if own[term] >= _OFTENER * common[term]][:_TERMS]
 
 
 def _commonest(values: Sequence[str]) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from detectors.coverage import Coverage
 from service.adapters.sqlite import SqliteStore
 from service.report.coverage import coverage
-from service.report.gaps import Content, name_of, such_as
+from service.report.gaps import Content, gaps, name_of, such_as
 from service.report.parts import Bars, Section, Standing
 from tests.service.conftest import World
 from tests.service.report.covering import add, material, send, unreferenced
@@ -86,6 +89,16 @@ def test_names_are_labels_then_terms_then_answers_then_ids() -> None:
     assert name_of([labelled, bare, bare], ["lost", "card"]) == "lost, card"
     assert name_of([answered, bare], []) == "answered as loan"
     assert name_of([bare], []) == "samples like c"
+
+
+def test_words_that_every_text_has_name_nothing(world: World, store: SqliteStore, tmp_path: Path) -> None:
+    send(world, store, 640, [*range(12), 14])
+    found = material(world, store, tmp_path)
+    cover = found.cover("production", "reference")
+    assert isinstance(cover, Coverage)
+    texts = np.where(cover.covered, "i want to go to the bank", "i want shots to travel to the sea")
+    found.production = [replace(row, payload=str(text)) for row, text in zip(found.production, texts, strict=True)]
+    assert sorted(gaps(found, "production", "reference").listed[0].name.split(", ")) == ["sea", "shots", "travel"]
 
 
 def test_exemplars_share_the_width() -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.adapters.sqlite import SqliteStore
-from service.records import Measured
+from service.records import Measured, Output
 from service.report.freshness import freshness
-from service.report.parts import Standing
+from service.report.parts import Lines, Standing
 from tests.service.conftest import DIMENSION, World
 from tests.service.report.covering import add, material, send, unreferenced
 
@@ -28,7 +28,7 @@ def test_a_topic_that_came_up_is_named_first_and_is_the_share_that_lacks(world: 
     send(world, store, 640, range(6))
     add(world, tmp_path, "golden", 300, range(1, 9))
     found = freshness(material(world, store, tmp_path))
-    share, seen = (figure.value for figure in found.figures)
+    share, _, seen = (figure.value for figure in found.figures)
     assert isinstance(share, Measured)
     assert share.low - 0.02 < 5 / 6 < share.high + 0.02
     assert isinstance(seen, Measured)
@@ -49,7 +49,34 @@ def test_a_draw_of_the_traffic_is_fresh(world: World, store: SqliteStore, tmp_pa
     found = freshness(material(world, store, tmp_path))
     assert (found.standing, found.todo, found.tables) == (Standing.FINE, "", ())
     assert found.urgency == 0.0
-    assert found.plots[0].title == "Covered by the test set"
+    (plot,) = found.plots
+    assert isinstance(plot, Lines)
+    assert (plot.title, plot.across) == ("Covered by the test set", "minutes before the last sample")
+    assert -11 < plot.series["traffic"][0][0] < -10 < -1 < plot.series["traffic"][-1][0] < 0
+
+
+def test_a_balanced_set_is_fresh_for_skewed_traffic(world: World, store: SqliteStore, tmp_path: Path) -> None:
+    send(world, store, 1_280, [*range(8), *[3] * 10])
+    add(world, tmp_path, "golden", 600, range(8))
+    found = freshness(material(world, store, tmp_path))
+    assert (found.standing, found.todo) == (Standing.FINE, "")
+    assert "they have little for how much of it is sent" in found.says
+
+
+@pytest.mark.parametrize(("answers", "standing"), [(4, Standing.FINE), (40, Standing.WATCH)])
+def test_some_answers_of_a_class_without_test_samples_are_the_models_errors(
+    answers: int, standing: Standing, world: World, store: SqliteStore, tmp_path: Path
+) -> None:
+    send(world, store, 640, range(6))
+    add(world, tmp_path, "golden", 300, range(6))
+    made = material(world, store, tmp_path)
+    made.production = [
+        replace(row, output=Output(label="topic 9" if at < answers else "topic 1")) for at, row in enumerate(made.production)
+    ]
+    found = freshness(made)
+    assert found.standing is standing
+    assert [row[0] for row in found.tables[-1].rows] == ["topic 9"]
+    assert ("“topic 9”" in found.todo) is (standing is Standing.WATCH)
 
 
 def test_a_challenge_set_is_part_of_it(world: World, store: SqliteStore, tmp_path: Path) -> None:
