@@ -18,7 +18,7 @@ class TruthSettings(Section):
     keep_answers: int = Field(
         200_000,
         ge=0,
-        le=5_000_000,
+        le=1_000_000,
         description="Answers of the model that are kept until their labels come, the newest of a monitor; 0: none, so that no label finds "
         "its sample. About 25 bytes each.",
     )

@@ -1,14 +1,15 @@
 """What the model answered, packed: a block of columns per batch, so that keeping 200,000 answers costs a commit one small write.
 
-A block names its classes and tags once. Samples are found by a 64-bit hash of their id: of 200,000 the odds that two share one are one
-in a billion.
+A block begins with the number of its rows and their keys, so that a look-up reads those alone; it names its classes and tags once. A
+sample's key is a 64-bit hash of its id: of 200,000 the odds that two share one are one in a billion.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 
 from service.errors import ArtefactError
 from service.records import Answer
+
+N = TypeVar("N")
+"""What a store knows a block by."""
 
 LARGEST = 4_096
 """Rows of a block; smaller ones are merged up to it, in time."""
@@ -28,7 +32,6 @@ class _Block(msgspec.Struct, array_like=True, frozen=True):
     """Rows of one reference version; columns are numpy's bytes, little-endian."""
 
     version: int
-    hashes: bytes
     times: bytes
     confidence: bytes
     clusters: bytes
@@ -41,15 +44,21 @@ class _Block(msgspec.Struct, array_like=True, frozen=True):
     """Tags of samples, with the segments that they count in."""
 
 
+_ROWS = struct.Struct("<I")
+_KEY_BYTES = 8
 _NUMBERS = (("times", "<f8"), ("confidence", "<f2"), ("clusters", "<i2"))
 _CODES = (("predicted", "classes"), ("origins", "tags"))
 _decoder = msgspec.msgpack.Decoder(_Block)
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def hashes(ids: Iterable[str]) -> bytes:
-    """8 bytes for each."""
-    return b"".join([blake2b(each.encode(), digest_size=8).digest() for each in ids])
+def _hashes(ids: Iterable[str]) -> bytes:
+    return b"".join([blake2b(each.encode(), digest_size=_KEY_BYTES).digest() for each in ids])
+
+
+def keys(body: bytes) -> bytes:
+    """Those of a block's rows, 8 bytes each, after the 4 of their number; stores that can read a part of a value read no more than that."""
+    return body[_ROWS.size : _begins(body)]
 
 
 def pack(
@@ -69,22 +78,26 @@ def pack(
     columns = [numbers[name].astype(kind).tobytes() for name, kind in _NUMBERS]
     named = (np.array(column, "<u2").tobytes() for column in (places, homes))
     known = [(dict(origin), streams(dict(origin))) for origin in origins]
-    return _encode([version, hashes(ids), *columns, *named, list(classes), known])
+    return _ROWS.pack(len(ids)) + _hashes(ids) + _encode([version, *columns, *named, list(classes), known])
 
 
-def find(bodies: Iterable[bytes], samples: Collection[str]) -> dict[str, Answer]:
-    """What blocks, the newest first, know of these samples."""
-    wanted = dict(zip(np.frombuffer(hashes(samples), "<u8").tolist(), samples, strict=True))
+def find(blocks: Iterable[tuple[N, bytes]], samples: Collection[str], read: Callable[[N], bytes | None]) -> dict[str, Answer]:
+    """What blocks know of these samples. blocks : name and `keys` of each, the newest first, asked for as long as samples are missing;
+    read : the block of a name, None where it has gone."""
+    wanted = dict(zip(np.frombuffer(_hashes(samples), "<u8").tolist(), samples, strict=True))
     found: dict[str, Answer] = {}
-    for body in bodies:
-        if not wanted:
-            break
+    for name, hashes in blocks if wanted else ():
+        column = np.frombuffer(hashes, "<u8")
+        places = np.flatnonzero(np.isin(column, np.fromiter(wanted, np.uint64, len(wanted))))
+        body = read(name) if len(places) else None
+        if body is None:
+            continue
         block = _read(body)
-        keys = np.frombuffer(block.hashes, "<u8")
-        places = np.flatnonzero(np.isin(keys, np.fromiter(wanted, np.uint64, len(wanted))))
-        for at, key in zip(places[::-1].tolist(), keys[places[::-1]].tolist(), strict=True):
+        for at, key in zip(places[::-1].tolist(), column[places[::-1]].tolist(), strict=True):
             if key in wanted:
                 found[wanted.pop(key)] = _answer(block, at)
+        if not wanted:
+            break
     return found
 
 
@@ -110,9 +123,11 @@ def runs(blocks: Iterable[Numbered]) -> Iterator[Sequence[Numbered]]:
 def joined(bodies: Sequence[bytes]) -> bytes:
     """Neighbouring blocks as one. Names are interned anew: what one block knew under a number has another in the whole."""
     blocks = [_read(body) for body in bodies]
-    columns = [b"".join(getattr(block, name) for block in blocks) for name in ("hashes", *(name for name, _ in _NUMBERS))]
+    hashes = b"".join(map(keys, bodies))
+    columns = [b"".join(getattr(block, name) for block in blocks) for name, _ in _NUMBERS]
     (predicted, classes), (origins, tags) = (_interned(blocks, codes, table) for codes, table in _CODES)
-    return _encode([blocks[0].version, *columns, predicted, origins, classes, tags])
+    head = _ROWS.pack(len(hashes) // _KEY_BYTES) + hashes
+    return head + _encode([blocks[0].version, *columns, predicted, origins, classes, tags])
 
 
 def _interned(blocks: Sequence[_Block], codes: str, table: str) -> tuple[bytes, list[object]]:
@@ -130,9 +145,22 @@ def _interned(blocks: Sequence[_Block], codes: str, table: str) -> tuple[bytes, 
 
 def _read(body: bytes) -> _Block:
     try:
-        return _decoder.decode(body)
+        return _decoder.decode(memoryview(body)[_begins(body) :])
     except msgspec.MsgspecError as error:
-        raise ArtefactError(f"the answers that the store keeps are damaged ({error}); restore it from a backup") from error
+        raise _damaged(error) from error
+
+
+def _begins(body: bytes) -> int:
+    """Where what follows the keys does."""
+    try:
+        rows: int = _ROWS.unpack_from(body)[0]
+    except struct.error as error:
+        raise _damaged(error) from error
+    return _ROWS.size + _KEY_BYTES * rows
+
+
+def _damaged(error: Exception) -> ArtefactError:
+    return ArtefactError(f"the answers that the store keeps are damaged ({error}); restore it from a backup")
 
 
 def _answer(block: _Block, at: int) -> Answer:

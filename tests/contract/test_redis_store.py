@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from detectors import Summary
 from service.adapters.blobs import GRACE_SECONDS, BlobDirectory
 from service.adapters.pane_segments import PaneSegments
-from service.adapters.redis_store import Gravity, RedisStore, connect, connecting, decisions, examine, opening, partitions, pool
+from service.adapters.redis_store import Gravity, RedisStore, connect, connecting, decisions, examine, opening, partitions, pool, truth
 from service.adapters.redis_store import server as keys
 from service.adapters.redis_store.server import Server
 from service.errors import ArtefactError, ConfigurationError, ConflictError, DriftgateError, UnavailableError
@@ -726,3 +726,23 @@ def test_a_commit_is_one_round_trip_of_known_size(open_shared: Open) -> None:
     assert name == "EVALSHA"
     size = sum(len(part) for part in arguments if isinstance(part, bytes))
     assert 512 * 2 * 384 < size < 512 * (2 * 384 + 60)
+
+
+def test_answers_that_move_while_they_are_looked_for_are_found(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks are merged into one that had been looked at before."""
+    store = open_shared()
+    held = store.assign(PARTITION)
+    store.commit(step(held, 0, answers=tuple(block([f"s{number}"], keep=100) for number in range(3))))
+    run, looked = store._server.run, list[str]()
+
+    def merging(name: str, given: Any = None) -> Any:
+        answered = run(name, given)
+        if name == "answer_keys":
+            looked.append(name)
+            if len(looked) == 1:
+                store.tidy(now=0.0)
+        return answered
+
+    monkeypatch.setattr(truth, "_BLOCKS", 1)
+    monkeypatch.setattr(store._server, "run", merging)
+    assert set(store.answers("chat", ["s0", "s2", "nobody"])) == {"s0", "s2"}

@@ -52,6 +52,14 @@ def test_the_newest_answers_are_kept_by_whole_blocks(store: Store) -> None:
     assert sorted(store.answers("chat", [f"s{n}{part}" for n in range(5) for part in "ab"])) == ["s2a", "s2b", "s3a", "s3b", "s4a", "s4b"]
 
 
+def test_however_many_blocks_there_are_the_newest_answer_is_found(store: Store) -> None:
+    held = store.assign(PARTITION)
+    many = [block([f"s{number}", "again"], f"class {number}") for number in range(150)]
+    store.commit(step(held, answers=tuple(many)))
+    found = store.answers("chat", ["s0", "s100", "again", "nobody"])
+    assert {sample: answer.predicted for sample, answer in found.items()} == {"s0": "class 0", "s100": "class 100", "again": "class 149"}
+
+
 def test_small_blocks_are_merged_and_nothing_is_lost(store: Store) -> None:
     for number in range(12):
         held = store.assign(PARTITION)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from service.adapters.redis_store import decisions
@@ -17,6 +18,9 @@ _ROWS, _NUMBER = struct.Struct("<I"), struct.Struct("<dI")
 
 _AT_ONCE = 10_000
 """Judgements that one answer of the server holds."""
+
+_BLOCKS = 64
+"""Blocks of answers whose keys one does."""
 
 
 def packed_answers(block: AnswerBlock) -> Mapping[str, Any]:
@@ -43,15 +47,35 @@ def judge(server: Server, truths: Truths) -> Collection[str]:
 
 def find_answers(server: Server, monitor: str, samples: Collection[str]) -> Mapping[str, Answer]:
     """What the model answered to these samples."""
-    found = server.run("answers", {"monitor": monitor}) if samples else []
-    return answers.find((body[_ROWS.size :] for _, body in found), samples)
+    while True:
+        merges = set[int]()
+        found = answers.find(_keys(server, monitor, merges), samples, partial(_block, server, monitor))
+        if len(found) == len(set(samples)) or len(merges) < 2:
+            return found  # else rows may have moved from blocks that were not read yet to one that had been
+
+
+def _keys(server: Server, monitor: str, merges: set[int]) -> Iterator[tuple[int, bytes]]:
+    """Of each block, the newest first, and how often blocks had been merged; some at a time, so that the server is held up briefly."""
+    before: int | str = "+inf"
+    while True:
+        merged, blocks = server.run("answer_keys", {"monitor": monitor, "before": before, "limit": _BLOCKS})
+        merges.add(merged)
+        if not blocks:
+            return
+        yield from ((number, keys) for number, keys in blocks)
+        before = f"({blocks[-1][0]}"
+
+
+def _block(server: Server, monitor: str, number: int) -> bytes | None:
+    stored: bytes | None = server.ask("HGET", server.key("answers", monitor), number)
+    return None if stored is None else stored[_ROWS.size :]
 
 
 def merge(server: Server) -> None:
     """The newest blocks, which are small, become larger ones."""
     for name in server.ask("SMEMBERS", server.key("answering")):
         monitor = name.decode()
-        found = server.run("answers", {"monitor": monitor, "below": answers.SMALL})
+        found = server.run("small_answers", {"monitor": monitor, "below": answers.SMALL})
         blocks = [(number, _ROWS.unpack_from(body)[0], body[_ROWS.size :]) for number, body in reversed(found)]
         for run in answers.runs(blocks):
             numbers, rows = [number for number, _, _ in run], sum(rows for _, rows, _ in run)

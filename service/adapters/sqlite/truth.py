@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from sqlite3 import Connection
 
 from service.adapters.sqlite import decisions, panes, rows
@@ -26,8 +27,14 @@ def add_answers(connection: Connection, monitor: int, block: AnswerBlock) -> Non
 
 def find_answers(connection: Connection, monitor: str, samples: Collection[str]) -> Mapping[str, Answer]:
     """What the model answered to these samples."""
-    found = connection.execute(f"SELECT body FROM answers WHERE {_OF_MONITOR} ORDER BY last DESC", (monitor,))  # noqa: S608 - a constant
-    return answers.find((body for (body,) in found), samples)
+    keys = f"SELECT last, substr(body, 5, 8 * rows) FROM answers WHERE {_OF_MONITOR} ORDER BY last DESC"  # noqa: S608 - a constant
+    found = connection.execute(keys, (monitor,))
+    return answers.find(found, samples, partial(_block, connection, monitor))
+
+
+def _block(connection: Connection, monitor: str, last: int) -> bytes | None:
+    row = single(connection, f"SELECT body FROM answers WHERE {_OF_MONITOR} AND last = ?", (monitor, last))  # noqa: S608 - a constant
+    return row[0] if row else None
 
 
 def merge(connection: Connection) -> None:

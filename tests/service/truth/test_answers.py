@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -33,9 +33,14 @@ def block(rows: Sequence[Row], *, version: int = 1) -> bytes:
     )
 
 
+def find(bodies: Iterable[bytes], samples: Sequence[str], read: Callable[[bytes], bytes | None] = lambda body: body) -> dict[str, Answer]:
+    """A store that knows blocks by what they are."""
+    return answers.find(((body, answers.keys(body)) for body in bodies), samples, read)
+
+
 def test_an_answer_comes_back_as_it_was() -> None:
     body = block([("s0", "refund", "de"), ("s1", "cancel", "")], version=7)
-    assert answers.find([body], ["s1", "s0", "s2"]) == {
+    assert find([body], ["s1", "s0", "s2"]) == {
         "s0": Answer("refund", 0.5, {"locale": "de"}, ("locale=de",), -1, 7, 0.0),
         "s1": Answer("cancel", 0.5, {}, ("locale=__other__",), 0, 7, 1.0),
     }
@@ -46,7 +51,7 @@ def test_an_answer_comes_back_as_it_was() -> None:
 def test_of_a_sample_that_came_twice_the_newest_is_found(batches: list[list[Row]]) -> None:
     bodies = [block(rows) for rows in reversed(batches)]
     said = {sample: predicted for rows in batches for sample, predicted, _ in rows}
-    assert {sample: answer.predicted for sample, answer in answers.find(bodies, list(said)).items()} == said
+    assert {sample: answer.predicted for sample, answer in find(bodies, list(said)).items()} == said
 
 
 @given(st.lists(st.tuples(ROWS, st.sampled_from([1, 1, 1, 2])), max_size=6))
@@ -61,7 +66,7 @@ def test_blocks_that_are_joined_say_the_same(batches: list[tuple[list[Row], int]
         if number in gone or number not in inside
     ]
     samples = [sample for rows, _ in batches for sample, _, _ in rows]
-    assert answers.find(reversed(together), samples) == answers.find(reversed([body for _, _, body in apart]), samples)
+    assert find(reversed(together), samples) == find(reversed([body for _, _, body in apart]), samples)
     versions = [version for _, version in batches]
     assert len(together) == sum(1 for at, version in enumerate(versions) if not at or version != versions[at - 1])
 
@@ -80,4 +85,27 @@ def test_an_answer_takes_about_25_bytes() -> None:
 
 def test_a_damaged_block_is_one_error() -> None:
     with pytest.raises(ArtefactError, match="damaged"):
-        answers.find([b"\xc1"], ["s0"])
+        find([b"\xc1"], ["s0"])
+    with pytest.raises(ArtefactError, match="damaged"):
+        find([block([("s0", "refund", "de")])[:-4] + b"\xc1"], ["s0"])
+
+
+def test_only_blocks_that_hold_a_sample_are_read_and_none_beyond() -> None:
+    bodies = [block([(f"s{n}", "refund", "de")]) for n in range(5)]
+    asked, read = list[bytes](), list[bytes]()
+
+    def walked() -> Iterator[bytes]:
+        for body in bodies:
+            asked.append(body)
+            yield body
+
+    def reading(body: bytes) -> bytes:
+        read.append(body)
+        return body
+
+    assert list(find(walked(), ["s3"], reading)) == ["s3"]
+    assert (asked, read) == (bodies[:4], [bodies[3]])
+
+
+def test_a_block_that_has_gone_meanwhile_knows_nothing() -> None:
+    assert find([block([("s0", "refund", "de")])], ["s0"], lambda _: None) == {}

@@ -9,4 +9,5 @@ for place = 1, #given.numbers - 1 do
   redis.call('HDEL', at, name)
   redis.call('ZREM', order, name)
 end
+redis.call('HINCRBY', key('monitor', given.monitor), 'merged', 1)
 redis.call('HSET', at, string.format('%d', given.numbers[#given.numbers]), struct.pack('<I4', given.rows) .. raw(given.body))
