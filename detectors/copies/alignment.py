@@ -28,6 +28,13 @@ class Alignment(NamedTuple):
     shared: Nats
     odd: Nats
 
+    def reordered(self, same: NDArray[np.bool_], surprise: Surprise) -> Alignment:
+        """Pairs of the same words in another order differ in none. same : (n,)."""
+        whole = surprise.placed.sum(1)
+        nothing = np.zeros_like(whole)
+        each = Alignment(whole, nothing, nothing, nothing, nothing, whole, nothing)
+        return Alignment(*(np.where(same, there, here) for there, here in zip(each, self, strict=True)))
+
 
 def align(source: Sequences, copy: Sequences, surprise: Surprise, slips: NDArray[np.bool_]) -> Alignment:
     """The most gainful alignment of each pair.

@@ -16,7 +16,7 @@ from detectors.copies.language import Nats
 Traits = NDArray[np.float64]
 """(…, T) of pairs of texts; rows of -inf where there is no pair."""
 
-TRAITS, DIFFERING = 32, 1
+TRAITS, DIFFERING = 42, 1
 """How many traits there are, and which of them counts the words that differ."""
 _ODD = 6.0
 """Nats beyond which a word is out of place, and no more so."""
@@ -26,14 +26,16 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 
 
 def traits_of(found: Alignment, words: Nats, unevenness: Nats) -> Traits:
-    """(n, T) what the judge looks at: pairs that differ in no word, in one, and in several are weighed by themselves.
+    """(n, T) what the judge looks at: pairs that differ in no word, in one exchanged, one more or less, and several are weighed each by
+    themselves.
 
     words : (n,) of the copy. unevenness : (n,) nats by which the copy surprises more than its source.
     """
     differing = found.left_out + found.put_in + found.exchanged
     nats = (found.shared, np.log1p(np.maximum(found.shared, 0.0)), found.odd, np.minimum(found.odd, _ODD), unevenness)
     each = (np.ones(len(words)), found.left_out, found.put_in, found.misspelt, words, *nats)
-    grouped = [group * column for group in (differing == 0, differing == 1, differing > 1) for column in each]
+    groups = (differing == 0, found.exchanged * (differing == 1) > 0, (1 - found.exchanged) * (differing == 1) > 0, differing > 1)
+    grouped = [group * column for group in groups for column in each]
     return np.stack([found.gain, differing, *grouped], axis=-1)
 
 
@@ -78,15 +80,33 @@ def _logistic(rows: Traits, copied: NDArray[np.bool_]) -> tuple[Traits, Traits]:
 
 
 def forged(texts: Sequence[tuple[str, ...]], rng: np.random.Generator) -> list[tuple[str, ...]]:
-    """A copy of each text, by turns with a slip and with a word exchanged for another of the set.
+    """A copy of each text: half with a word exchanged for another of the set, the others with slips, a word more or less, or two swapped.
 
     Examples
     --------
-    >>> forged([("where", "is", "my", "parcel")] * 2, np.random.default_rng(1))
-    [('where', 'where', 'my', 'parcel'), ('where', 'is', 'my', 'parcle')]
+    >>> forged([("where", "is", "my", "parcel")] * 3, np.random.default_rng(1))
+    [('where', 'my', 'my', 'parcel'), ('where', 'is', 'my', 'parcle'), ('where', 'is', 'my', 'parcel')]
     """
     every = [word for words in texts for word in words]
-    return [_slipped(words, every, rng) if i % 2 else exchanged(words, every, rng) for i, words in enumerate(texts)]
+    others = (_slipped, _shortened, _slipped, _lengthened, _swapped)
+    return [(others[i // 2 % len(others)] if i % 2 else exchanged)(words, every, rng) for i, words in enumerate(texts)]
+
+
+def _shortened(words: tuple[str, ...], every: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]:
+    at = int(rng.integers(len(words)))
+    return (*words[:at], *words[at + 1 :]) or exchanged(words, every, rng)
+
+
+def _lengthened(words: tuple[str, ...], every: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]:
+    at = int(rng.integers(len(words) + 1))
+    return (*words[:at], every[int(rng.integers(len(every)))], *words[at:])
+
+
+def _swapped(words: tuple[str, ...], every: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]:
+    if len(words) < 2:
+        return exchanged(words, every, rng)
+    at = int(rng.integers(len(words) - 1))
+    return (*words[:at], words[at + 1], words[at], *words[at + 2 :])
 
 
 def _slipped(words: tuple[str, ...], every: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]:

@@ -182,4 +182,6 @@ class Wording:
         surprise = Surprise(*(np.where(turned[:, None], b, a) for a, b in zip(*surprises, strict=True)))
         seen = self._model.seen(np.arange(len(letters)))
         found = align(source, copy, surprise, slips_between(source, copy, seen, self._vocabulary.words))
+        turned_round = np.sort(source.ids, 1) == np.sort(copy.ids, 1)
+        found = found.reordered(turned_round.all(1), surprise)
         return traits_of(found, copy.length.astype(np.float64), np.abs(totals[0] - totals[1]))

@@ -108,6 +108,27 @@ def test_what_differs_in_a_word_by_nature_is_no_copy_and_what_makes_no_sense_is(
     assert known.copies(odd).found.mean() > 0.9
 
 
+@pytest.mark.parametrize("way", ["left out", "put in", "swapped"])
+def test_a_word_more_or_less_or_two_swapped_make_copies(way: str) -> None:
+    texts = sentences(300, 0)
+    changed = {
+        "left out": lambda w: [*w[:3], *w[4:]],
+        "put in": lambda w: [*w[:3], w[6], *w[3:]],
+        "swapped": lambda w: [w[1], w[0], *w[2:]],
+    }
+    found = Wording(texts, rng=seeded()).copies([" ".join(changed[way](text.split())) for text in texts[:40]] + sentences(200, 10_000))
+    assert found.found[:40].mean() > 0.9
+    assert found.found[40:].mean() <= 0.03
+
+
+def test_requests_that_differ_by_nature_are_no_copies_for_being_longer() -> None:
+    texts = [f"{opening}{order}" for order in orders() for opening in ("", "hello ")]
+    rng = seeded()
+    order = rng.permutation(len(texts))
+    known, asked = ([texts[i] for i in part] for part in (order[60:], order[:60]))
+    assert Wording(known, rng=rng).copies(asked).found.mean() <= 0.1
+
+
 def test_twins_are_rows_that_differ_by_slips_alone() -> None:
     texts = [*sentences(120, 0), *(f"{text}x" for text in sentences(3, 0))]
     drawn, row = Wording(texts, rng=seeded()).twins
