@@ -259,7 +259,7 @@ def _decided(alarm: Alarm) -> Alarm:
     feed's is not renamed."""
     history = tuple(taken for taken in alarm.history if taken.reason != Reason.RENAMED)
     alike = replace(alarm, kind="", exemplars=(), clusters=(), findings=(), history=history, version=0)
-    return replace(alike, onset=None, contributions=(), terms=(), missed=(), confusions=(), label_delay=None)
+    return replace(alike, as_of=0, onset=None, contributions=(), terms=(), missed=(), confusions=(), judged=0, label_delay=None)
 
 
 def _said_late(alarm: Alarm, event: Event) -> bool:

@@ -125,12 +125,14 @@ class Controller:
         if isinstance(entry, Pane):
             alarms = tuple(self._explained(a, outcome.opened[a.id], entry) if a.id in outcome.opened else a for a in alarms)
         elif entry.kind == TRUTH:
-            alarms = tuple(explain_answers(a, self._store, self._reference, since=self.streams.concept.labels_since(a)) for a in alarms)
+            concept = self.streams.concept
+            alarms = tuple(explain_answers(a, self._store, concept.usual(a.segment), since=concept.labels_since(a)) for a in alarms)
         for alarm in alarms or self._judged_late(entry):
             self._keep(self._changes.add(alarm))
         for alarm, pane in _due(self.streams, entry):
             explained = self._explained(alarm, self.streams.streams[alarm.segment], pane)
-            self._keep(self._changes.revise(replace(explained, kind=alarm.kind, findings=alarm.findings)))
+            as_of = alarm.at_sample + self.streams.samples_since(alarm)
+            self._keep(self._changes.revise(replace(explained, kind=alarm.kind, findings=alarm.findings, as_of=as_of)))
 
     def _keep(self, alarm: Alarm) -> None:
         """An open alarm as it will be written."""

@@ -105,11 +105,13 @@ class AlarmView(View):
     exemplars: tuple[ExemplarView, ...]
     clusters: tuple[ClusterView, ...]
     findings: tuple[FindingView, ...]
+    as_of: int = Field(description="Samples of the stream up to which it was looked at again for what it shows; 0: when it opened.")
     onset: OnsetView | None
     contributions: tuple[ContributionView, ...] = Field(description="Segments that bring most beyond their traffic first.")
     terms: tuple[TermView, ...] = Field(description="Of texts, most telling first.")
     missed: tuple[ExemplarView, ...] = Field(description="Reference samples of which the window holds the fewest.")
     confusions: tuple[ConfusionView, ...] = Field(description="Of answers that became wrong.")
+    judged: int = Field(description="Likewise: labels that these are shares of, the window's and those that came since.")
     label_delay: MeasuredView | None = Field(description="Likewise: seconds from a sample to its label.")
     verdict: Verdict | None
     history: tuple[StepView, ...]

@@ -12,8 +12,6 @@ from detectors.bounds import difference_interval, tail_z
 from service.explaining.alarms import exemplar
 from service.ports import Store
 from service.records import WHOLE, Alarm, AlarmState, Confusion, Contribution, Exemplar, Judgement, Measured
-from service.reference import Reference
-from service.truth.watching import reference_pairs
 
 _MOST, _EXEMPLARS = 8, 10
 _LEVEL = 0.05
@@ -21,9 +19,9 @@ _LEVEL = 0.05
 Pair = tuple[str, str]
 
 
-def explain_answers(alarm: Alarm, store: Store, reference: Reference, *, since: int) -> Alarm:
-    """The alarm with what the labels of its window, and those `since` it opened, say beside those before; as it is, where it is explained
-    or over."""
+def explain_answers(alarm: Alarm, store: Store, usual: Iterable[Pair], *, since: int) -> Alarm:
+    """The alarm with what the labels of its window, and those `since` it opened, say beside those before and what is
+    `usual`; as it is, where it is explained or over."""
     if alarm.label_delay is not None or alarm.state is AlarmState.RESOLVED:
         return alarm
     own = [each for each in store.judgements(alarm.monitor) if _concerns(each, alarm)]
@@ -33,9 +31,10 @@ def explain_answers(alarm: Alarm, store: Store, reference: Reference, *, since: 
         return alarm
     return replace(
         alarm,
-        confusions=tuple(_confusions(window, [*reference_pairs(reference, alarm.segment), *map(_pair, before)])),
+        confusions=tuple(_confusions(window, [*usual, *map(_pair, before)])),
         contributions=tuple(_contributions(window)) if alarm.segment == WHOLE else (),
         exemplars=tuple(_exemplars(window, store)),
+        judged=len(window),
         label_delay=_delay(window),
     )
 

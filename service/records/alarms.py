@@ -190,6 +190,8 @@ class Alarm:
     clusters: tuple[ClusterChange, ...] = ()
     """Most certain first."""
     findings: tuple[Finding, ...] = ()
+    as_of: int = 0
+    """Samples of the stream, counted as `at_sample`, up to which it was looked at again for what it shows; 0: when it opened."""
     onset: Onset | None = None
     contributions: tuple[Contribution, ...] = ()
     """Those first that bring most beyond their traffic."""
@@ -199,6 +201,8 @@ class Alarm:
     """Reference samples of which the window holds the fewest: the other side of `exemplars`."""
     confusions: tuple[Confusion, ...] = ()
     """Of answers that became wrong: what is taken for what, the most grown first."""
+    judged: int = 0
+    """Likewise: labels that these are shares of, the window's and those that came since."""
     label_delay: Measured | None = None
     """Likewise: seconds from a sample to its label, the median, and between which eight of ten lie."""
     verdict: Verdict | None = None

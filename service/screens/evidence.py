@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from service.records import Alarm, ClusterChange, Contribution, Exemplar, Finding, Onset, Term
+from service.records import WHOLE, Alarm, ClusterChange, Contribution, Exemplar, Family, Finding, Onset, Term
 from service.screens.drawing import NONE, columns, count, cut, excerpt, level_bar, moment, percent, points
 from service.screens.truth import answers_changed
 
@@ -18,6 +18,9 @@ _BAR = 12
 def evidence(alarm: Alarm) -> Iterator[tuple[str, RenderableType]]:
     """Each part that there is, under its title."""
     yield from answers_changed(alarm)
+    if alarm.as_of:
+        since = count(alarm.as_of - alarm.at_sample)
+        yield "looked at again", Text(f"what follows is as of sample {count(alarm.as_of)}, {since} samples after the alarm opened")
     if alarm.onset is not None:
         yield "since when", onset_line(alarm.onset)
     if alarm.clusters:
@@ -25,7 +28,8 @@ def evidence(alarm: Alarm) -> Iterator[tuple[str, RenderableType]]:
     if alarm.terms:
         yield "words that tell it: in which share of the texts", term_table(alarm.terms)
     if alarm.contributions:
-        yield "who brings it: what most exceeds its traffic first", contribution_table(alarm.contributions)
+        what = "it" if alarm.segment == WHOLE or alarm.family is Family.CONCEPT else "the same in the whole stream"
+        yield f"who brings {what}: what most exceeds its traffic first", contribution_table(alarm.contributions)
     if alarm.findings:
         yield "is it us? how the samples arrived", finding_table(alarm.findings)
     if alarm.exemplars:

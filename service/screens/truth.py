@@ -46,7 +46,7 @@ def truth_screen(monitor: str, figures: Figures | None) -> RenderableType:
 def answers_changed(alarm: Alarm) -> Iterator[tuple[str, RenderableType]]:
     """What an alarm of changed answers shows besides its effect, each part under its title."""
     if alarm.confusions:
-        yield "what is taken for what: shares of the labels", confusion_table(alarm.confusions)
+        yield f"what is taken for what: shares of the latest {count(alarm.judged)} labels", confusion_table(alarm.confusions)
     if alarm.label_delay is not None:
         delay = alarm.label_delay
         came = f"{span(delay.estimate)} after their samples, eight of ten within {span(delay.low)} to {span(delay.high)}"

@@ -83,6 +83,8 @@ def test_an_explanation_is_told_from_more_samples_as_they_come(store: SqliteStor
 
     (after,) = alarms(store)
     assert after.version > before[0].version
+    assert before[0].as_of == 0
+    assert after.at_sample < after.as_of <= 992
     assert [exemplar.id for exemplar in after.exemplars] != [exemplar.id for exemplar in before[0].exemplars]
     assert after.onset is not None
     assert {item.kind for item in store.outbox()} == {"alarm.opened"}

@@ -39,6 +39,11 @@ def reference(world: World) -> Reference:
     return replace(world.reference, rows=replace(world.reference.rows, labels=labels, predicted=answers))
 
 
+def compared(world: World) -> MonitorSettings:
+    """With the reference."""
+    return world.settings.model_copy(update={"truth": world.settings.truth.model_copy(update={"against": "reference"})})
+
+
 def judgements(first: int, wrong: Mapping[str, float], *, labels: int = 400, locale: str = "en") -> Sequence[Judgement]:
     """Refunds, some of them taken for something else; each label a day late."""
     rng = np.random.default_rng(first)
@@ -64,23 +69,27 @@ def alarmed(store: SqliteStore, settings: MonitorSettings, reference: Reference)
 
 
 def test_it_names_what_is_taken_for_what_since_when_labels_come_and_where(world: World, store: SqliteStore, reference: Reference) -> None:
-    alarm = next(alarm for alarm in alarmed(store, world.settings, reference) if alarm.segment == WHOLE)
+    alarm = next(alarm for alarm in alarmed(store, compared(world), reference) if alarm.segment == WHOLE)
     first = alarm.confusions[0]
     assert (first.truth, first.answer, first.before_share) == ("refund", "invoice", 0.0)
     assert 0.2 < first.change.low < first.change.estimate == first.window_share < 0.6
     assert "cancel" not in {each.answer for each in alarm.confusions}, "taken for it as often as before"
+    assert alarm.judged >= alarm.window_samples
+    assert first.window_share * alarm.judged == pytest.approx(round(first.window_share * alarm.judged)), (
+        "shares of as many labels as it says"
+    )
     assert alarm.label_delay is not None
     assert 86_400.0 <= alarm.label_delay.low <= alarm.label_delay.estimate <= alarm.label_delay.high <= 86_402.0
     assert (alarm.contributions[0].segment, alarm.exemplars[0].text) == ("locale=de", "refund taken for invoice")
 
 
 def test_replaying_the_log_decides_the_same(world: World, store: SqliteStore, reference: Reference) -> None:
-    recorded = alarmed(store, world.settings, reference)
+    recorded = alarmed(store, compared(world), reference)
     assert recorded
     world.log(store).add(world.ordinary(16, 1))
-    Controller(world.settings, reference, store, Silent()).step(now=NOW)
+    Controller(compared(world), reference, store, Silent()).step(now=NOW)
     history = History.of(store, "chat")
-    backtest = Backtest(world.settings, lambda _: reference, history, as_recorded=True)
+    backtest = Backtest(compared(world), lambda _: reference, history, as_recorded=True)
     for entries in stored(store, "chat", history):
         for entry in entries:
             backtest.apply(entry)
@@ -89,8 +98,8 @@ def test_replaying_the_log_decides_the_same(world: World, store: SqliteStore, re
 
 
 def test_a_restart_decides_and_shows_the_same(world: World, store: SqliteStore, reference: Reference) -> None:
-    recorded = alarmed(store, world.settings, reference)
-    again = Controller(world.settings, reference, store, Silent())
+    recorded = alarmed(store, compared(world), reference)
+    again = Controller(compared(world), reference, store, Silent())
     again.step(now=NOW)
     assert {alarm.id: alarm for alarm in store.find(Alarm, monitor="chat")} == {alarm.id: alarm for alarm in recorded}
     assert set(again.streams.alarms) == {alarm.id for alarm in recorded}

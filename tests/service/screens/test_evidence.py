@@ -44,6 +44,17 @@ def test_each_part_that_there_is_has_a_title_and_figures() -> None:
         assert fact in text
 
 
+def test_the_drift_that_an_alarm_of_a_segment_shows_is_the_whole_streams() -> None:
+    alarm = replace(ALARM, segment="locale=de", contributions=(Contribution("locale=en", 0.7, 0.6),))
+    assert "who brings the same in the whole stream: what most exceeds its traffic first" in dict(evidence(alarm))
+
+
+def test_what_was_looked_at_again_says_as_of_when() -> None:
+    again = dict(evidence(replace(ALARM, as_of=ALARM.at_sample + 2_500)))["looked at again"]
+    assert f"as of sample {ALARM.at_sample + 2_500:,}, 2,500 samples after the alarm opened" in words(again)
+    assert "looked at again" not in dict(evidence(ALARM))
+
+
 def test_words_and_segments_of_others_are_no_markup() -> None:
     alarm = replace(ALARM, terms=(Term(HOSTILE, 1.0, 0.0),), contributions=(Contribution(f"tag={HOSTILE}", 1.0, 0.5),))
     text = shown(Group(*dict(evidence(alarm)).values()), width=120)

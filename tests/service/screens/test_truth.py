@@ -61,10 +61,12 @@ def test_an_alarm_of_changed_answers_names_what_is_taken_for_what() -> None:
         id="a7", monitor="chat", segment="all", family=Family.CONCEPT, reference_version=1, kind="answers changed",
         severity=Severity.WARNING, state=AlarmState.OPEN, at_sample=9, at_sequence=3, opened=50.0, window_samples=226, window_start=40.0,
         effect=Measured(0.1, 0.05, 0.2), novel_share=Measured(0.0, 0.0, 0.1), channel="errors",
-        confusions=(Confusion("refund", "invoice", 0.2, 0.05, Measured(0.15, 0.1, 0.2)),), label_delay=Measured(60.0, 30.0, 120.0),
+        confusions=(Confusion("refund", "invoice", 0.2, 0.05, Measured(0.15, 0.1, 0.2)),),
+        label_delay=Measured(60.0, 30.0, 120.0), judged=860,
     )  # fmt: skip
     screen = drawn(alarm_explanation(alarm))
     assert "over 226 labels" in screen
+    assert "shares of the latest 860 labels" in screen
     assert "more of the answers wrong" in screen
     assert "+15.0 (+10.0 to +20.0)" in screen
     assert "1.0 min after their samples" in screen
