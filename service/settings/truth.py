@@ -24,9 +24,10 @@ class TruthSettings(Section):
     )
     keep_labels: int = Field(100_000, ge=1_000, le=2_000_000, description="Labelled answers that are kept, the newest of a monitor.")
     against: Literal["reference", "first"] = Field(
-        "reference",
-        description="What errors are compared with: those of the reference's rows, where a stream has 100 with label and answer, or "
-        "(`first`) those of the first labels of production. Choose the latter where the reference was trained on.",
+        "first",
+        description="What errors are compared with: those of the first labels of production, or (`reference`) those of the reference's "
+        "rows, where a stream has 100 with label and answer. Choose the latter only where the model was not trained on the reference: "
+        "else every label is an alarm.",
     )
     first_labels: int = Field(
         500, ge=100, le=100_000, description="How many labels of a stream those are; also where the reference's rows are too few."

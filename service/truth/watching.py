@@ -97,6 +97,10 @@ class Concept:
         watch = self.watches[alarm.segment]
         return watch.labels - watch.opened_at
 
+    def usual(self, segment: str) -> Iterator[tuple[str, str]]:
+        """(label, answer) that a stream's are compared with besides those of its own before: the reference's, where they count."""
+        return reference_pairs(self._reference, segment) if self.settings.against == "reference" else iter(())
+
     def begin(self, event: Event) -> bool:
         """Whether the event brings the first labels of answers that this reference's model gave."""
         if self.begun or str(self._reference.version) not in event.body["versions"]:

@@ -54,7 +54,9 @@ def reference(world: World) -> Reference:
 
 
 def watching(world: World, reference: Reference, **truth: Any) -> MonitorStreams:
-    settings = world.settings.model_copy(update={"truth": world.settings.truth.model_copy(update=truth)})
+    """Compared with the reference, unless said otherwise."""
+    told = world.settings.truth.model_copy(update={"against": "reference", **truth})
+    settings = world.settings.model_copy(update={"truth": told})
     return MonitorStreams(settings, reference)
 
 
@@ -129,10 +131,15 @@ def test_a_stream_is_compared_with_its_own_rows_of_the_reference(world: World, r
         assert found[segment] == (sum(wrong), len(wrong))
 
 
-def test_a_reference_that_was_trained_on_can_be_left_out(world: World) -> None:
+def test_a_reference_that_was_trained_on_is_no_alarm_unless_asked_for(world: World) -> None:
     flawless = answering(world, errors=0.0)
+    assert decided(MonitorStreams(world.settings, flawless), course([0.1] * 12)) == []
     assert decided(watching(world, flawless), course([0.1] * 6))
-    assert decided(watching(world, flawless, against="first"), course([0.1] * 12)) == []
+
+
+def test_a_reference_that_was_trained_on_explains_nothing(world: World, reference: Reference) -> None:
+    assert list(MonitorStreams(world.settings, reference).concept.usual(WHOLE)) == []
+    assert len(list(watching(world, reference).concept.usual(WHOLE))) == len(reference.rows)
 
 
 def test_answers_under_another_reference_are_no_concern_of_this_one(world: World, reference: Reference) -> None:
