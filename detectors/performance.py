@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -33,7 +33,7 @@ def share(hits: float, rows: float) -> Estimated:
     >>> found.estimate, round(found.low, 2), round(found.high, 2)
     (0.9, 0.6, 0.98)
     """
-    return _estimates(np.array([hits]), np.array([rows]))[0]
+    return Estimated(*_intervals(np.array([hits]), np.array([rows]))[0].tolist())
 
 
 def gap(hits: float, rows: float, other_hits: float, other_rows: float) -> Estimated:
@@ -107,14 +107,21 @@ class Confusion:
 
     def by_class(self) -> list[ClassFigures]:
         """In the order of the classes."""
-        rows, answers, hits = self.counts.sum(1), self.counts.sum(0), self.counts.diagonal()
-        parts = (_estimates(hits, answers), _estimates(hits, rows), map(_f1, _estimates(hits, rows + answers - hits)))
-        return [ClassFigures(*each) for each in zip(self.classes, rows.tolist(), answers.tolist(), *parts, strict=True)]
+        recall, precision, f1 = (map(Estimated, *each.T.tolist()) for each in self._shares())
+        rows, answers = self.counts.sum(1).tolist(), self.counts.sum(0).tolist()
+        return list(map(ClassFigures, self.classes, rows, answers, precision, recall, f1))
 
     def macro(self) -> tuple[Estimated, Estimated]:
         """Mean recall and mean F₁ over the classes that have rows: a rare class counts as much as a common one."""
-        known = [figures for figures in self.by_class() if figures.rows]
-        return _mean([figures.recall for figures in known]), _mean([figures.f1 for figures in known])
+        known = self.counts.sum(1) > 0
+        recall, _, f1 = self._shares()
+        return _mean(recall[known]), _mean(f1[known])
+
+    def _shares(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Recall, precision and F₁, (C, 3) each: estimate, low, high."""
+        rows, answers, hits = self.counts.sum(1), self.counts.sum(0), self.counts.diagonal()
+        both = _intervals(hits, rows + answers - hits)
+        return _intervals(hits, rows), _intervals(hits, answers), 2 * both / (1 + both)
 
     def among(self, count: int) -> Confusion:
         """Cut to the `count` classes that are most often wrong, or wrongly answered, in the order of the classes."""
@@ -225,26 +232,20 @@ def by_group(right: NDArray[np.bool_], group: NDArray[np.str_]) -> dict[str, tup
     return {name: counts for name, counts in zip(names.tolist(), zip(hits, rows, strict=True), strict=True) if name}
 
 
-def _estimates(hits: NDArray[np.int64], rows: NDArray[np.int64]) -> list[Estimated]:
-    """(k,), (k,) → each share."""
+def _intervals(hits: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(k,), (k,) → (k, 3) each share, with its ends."""
     known = rows > 0
     shares = np.where(known, hits / np.where(known, rows, 1), np.nan)
     low, high = proportion_interval(np.where(known, shares, 0.0), rows.astype(np.float64), _Z)
-    found = np.stack([shares, np.where(known, low, 0.0), np.where(known, high, 1.0)], axis=1)
-    return [Estimated(*each) for each in found.tolist()]
+    return np.stack([shares, np.where(known, low, 0.0), np.where(known, high, 1.0)], axis=1)
 
 
-def _f1(both: Estimated) -> Estimated:
-    """From the share of hits among all rows and answers of a class."""
-    return Estimated(*(2 * value / (1 + value) for value in (both.estimate, both.low, both.high)))
-
-
-def _mean(parts: Sequence[Estimated]) -> Estimated:
-    if not parts:
+def _mean(parts: NDArray[np.float64]) -> Estimated:
+    """From (k, 3) of the classes."""
+    if not len(parts):
         return _NOTHING
-    values = np.array([(part.estimate, part.low, part.high) for part in parts])
-    middle = float(values[:, 0].mean())
-    below, above = (float(np.linalg.norm(values[:, at] - values[:, 0])) / len(parts) for at in (1, 2))
+    middle = float(parts[:, 0].mean())
+    below, above = (float(np.linalg.norm(parts[:, at] - parts[:, 0])) / len(parts) for at in (1, 2))
     return Estimated(middle, max(middle - below, 0.0), min(middle + above, 1.0))
 
 
