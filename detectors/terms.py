@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from detectors.bounds import difference_interval, tail_z
@@ -17,14 +18,18 @@ Words: TypeAlias = Sequence[str]
 
 _FEWEST = 3
 """Texts that a term stands in before it is asked whether its share moved."""
+_LIFT = 3.0
+"""Times as often as elsewhere that a term must stand in texts that it tells."""
+_COMMON = 0.05
+"""Share of the texts elsewhere from which a term belongs to the language, not to what is spoken of."""
 
 
-def class_terms(classes: Sequence[Collection[Words]], most: int) -> list[tuple[str, ...]]:
-    """Of each class of texts the terms that stand for it, best first: by the root of its frequency f(t, c) over the class's words,
-    times log(1 + A / f(t)), A the mean number of words of a class and f(t) the term's over all classes. The root keeps down what every
-    class says.
+def class_terms(classes: Sequence[Collection[Words]], most: int, beside: Sequence[Collection[Words]] = ()) -> list[tuple[str, ...]]:
+    """Of each class of texts the terms that tell it from those beside it (by default the other classes), best first.
 
-    Terms that stand in one text of a class only are left out where the class has several.
+    A term stands in a share p of the class's texts and q of those beside. Those weigh by class-TF-IDF on texts, sqrt(p) log(1 + 1 / q), of
+    which p >= 3 q holds: what every text says tells nothing. So do terms with q over a twentieth, the function words of whatever
+    language; they count only where no other term tells. Terms of one text alone are left out where the class has several.
 
     References
     ----------
@@ -35,18 +40,36 @@ def class_terms(classes: Sequence[Collection[Words]], most: int) -> list[tuple[s
     >>> class_terms([[["book", "a", "flight"], ["a", "flight"]], [["a", "loan"], ["my", "loan"]]], 1)
     [('flight',), ('loan',)]
     """
-    counts = [Counter(word for text in texts for word in text) for texts in classes]
-    spread = [Counter(word for text in texts for word in set(text)) for texts in classes]
-    overall, words = Counter[str](), [max(count.total(), 1) for count in counts]
-    for count in counts:
-        overall.update(count)
-    mean = sum(words) / max(len(words), 1)
-    best = []
-    for texts, count, stands, total in zip(classes, counts, spread, words, strict=True):
-        least = min(2, max(stands.values(), default=0), len(texts))
-        weight = {word: float(np.sqrt(n / total) * np.log1p(mean / overall[word])) for word, n in count.items() if stands[word] >= least}
-        best.append(tuple(sorted(weight, key=lambda word: (-weight[word], word))[:most]))
-    return best
+    holding = [_holding(texts) for texts in classes]
+    sizes = [len(texts) for texts in classes]
+    if beside:
+        others = [(_holding(texts), len(texts)) for texts in beside]
+    else:
+        overall = Counter[str]()
+        for counts in holding:
+            overall.update(counts)
+        others = [(overall - counts, sum(sizes) - size) for counts, size in zip(holding, sizes, strict=True)]
+    return [_best(counts, size, *other)[:most] for counts, size, other in zip(holding, sizes, others, strict=True)]
+
+
+def _holding(texts: Collection[Words]) -> Counter[str]:
+    """Term → texts that hold it."""
+    return Counter(word for text in texts for word in set(text))
+
+
+def _best(counts: Counter[str], size: int, elsewhere: Counter[str], others: int) -> tuple[str, ...]:
+    """Terms that tell, best first."""
+    found: dict[bool, list[tuple[float, str]]] = {True: [], False: []}
+    for word, count in counts.items():
+        inside, outside = count / size, elsewhere[word] / max(others, 1)
+        if count >= min(2, size) and inside >= _LIFT * outside:
+            weight = float(np.sqrt(inside) * np.log1p((others + 1) / (elsewhere[word] + 0.5)))
+            found[outside <= _COMMON].append((-weight, word))
+    best: list[str] = []
+    for _, word in sorted(found[True] or found[False]):
+        if not any(word.startswith(other) or other.startswith(word) for other in best):  # a plural says nothing more
+            best.append(word)
+    return tuple(best)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +88,20 @@ def telling_terms(
     reference, whatever its sign.
 
     Sure is what a 95 % interval of the difference says that holds over all terms asked about, and for a window whose choice would show
-    `surprise` by chance. `inflation`: samples that are worth one where they come in sessions.
+    `surprise` by chance. `inflation`: samples that are worth one where they come in sessions. Terms that grew less than threefold or
+    shrank by less than two thirds, and those that grew and stood in over a twentieth of the reference's texts, are told only where no
+    other is: most are function words.
 
     Examples
     --------
     >>> window = [["a", "flight"]] * 10 + [["a", "bill"]] * 10
     >>> [(t.term, t.window, t.reference) for t in telling_terms(window, [["a", "bill"]] * 100)]
-    [('flight', 0.5, 0.0), ('bill', 0.5, 1.0)]
+    [('flight', 0.5, 0.0)]
     """
     if not window or not reference:
         return []
     sides = window, reference
-    holding = [Counter(word for text in texts for word in set(text)) for texts in sides]
+    holding = [_holding(texts) for texts in sides]
     asked = sorted(word for word in holding[0].keys() | holding[1].keys() if holding[0][word] + holding[1][word] >= _FEWEST)
     if not asked:
         return []
@@ -86,9 +111,18 @@ def telling_terms(
     sure = np.flatnonzero((low > 0) | (high < 0))
     counts = [Counter(word for text in texts for word in text) for texts in sides]
     totals = [max(count.total(), 1) for count in counts]
+    sure = _speaking(sure, *shares)
     rarity = {asked[i]: float(np.log1p(sum(totals) / 2 / (counts[0][asked[i]] + counts[1][asked[i]]))) for i in sure}
     weight = {
         word: abs(np.sqrt(counts[0][word] / totals[0]) - np.sqrt(counts[1][word] / totals[1])) * rare for word, rare in rarity.items()
     }
     best = sorted(sure.tolist(), key=lambda i: (-weight[asked[i]], asked[i]))[:most]
     return [Telling(asked[i], float(shares[0][i]), float(shares[1][i])) for i in best]
+
+
+def _speaking(sure: NDArray[np.int64], window: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Those of the terms that speak of something, or all where none does."""
+    now, before = window[sure], reference[sure]
+    grew = (now >= _LIFT * before) & (before <= _COMMON)
+    speaking = sure[grew | (before >= _LIFT * now)]
+    return speaking if len(speaking) else sure

@@ -21,6 +21,7 @@ from detectors.accuracy import AccuracyCalibration
 from detectors.model import ScanModel, Slice, fit_model, rows_needed
 from detectors.stream import StreamScan
 from detectors.summarizer import Summarizer
+from detectors.terms import class_terms
 from service.artefacts import publish, read_manifest, versions
 from service.errors import ArtefactError, ConfigurationError, NotFoundError
 from service.once import Once
@@ -30,6 +31,7 @@ from service.reference_files import FORMAT, read, write
 from service.reference_rows import ReferenceRows
 from service.reference_warnings import warnings_about
 from service.settings import MonitorSettings
+from service.words import ASKED, excerpt, place_names, words
 
 Progress = Callable[[str, float], None]
 """Called with the step's name and the share of it that is done."""
@@ -38,8 +40,8 @@ SLICE_ROWS = 200
 """Reference rows from which a segment is tested against its own slice, if the fit part left enough of them; below it only counts
 are kept."""
 
-_MOST_NAMING = 1_000
-"""Rows of a cluster, evenly spread, that its name is found among."""
+_MOST_NAMING, _MOST_BESIDE, _READ = 500, 1_000, 1_000
+"""Rows of a cluster, evenly spread, that its name is found among; rows of the others; letters that are read of each."""
 
 _KEPT = 16
 """References that stay loaded beside those that somebody works with."""
@@ -107,8 +109,12 @@ class Reference:
 
     @cached_property
     def cluster_names(self) -> tuple[str, ...]:
-        """A name for each reference cluster: its commonest label where half of its rows carry it, else its most central text."""
-        return tuple(self._name(np.flatnonzero(self.clusters == c), c) for c in range(self.summarizer.clusters))
+        """Of each reference cluster: a label that half of its rows carry, the words that tell it, or its most central text."""
+        members = [_spread(np.flatnonzero(self.clusters == c), _MOST_NAMING) for c in range(self.summarizer.clusters)]
+        texts = [self._words(rows) for rows in members]
+        beside = [self._words(_spread(np.flatnonzero(self.clusters != c), _MOST_BESIDE)) for c in range(len(members))]
+        otherwise = [self._central(rows) or f"cluster {cluster}" for cluster, rows in enumerate(members)]
+        return tuple(place_names([self._label(rows) for rows in members], class_terms(texts, ASKED, beside), otherwise))
 
     @cached_property
     def classes(self) -> frozenset[str]:
@@ -158,18 +164,27 @@ class Reference:
                 members.setdefault(segment_of(tags, tag, values), []).append(at)
         return {segment: np.array(at) for segment, at in sorted(members.items())}
 
-    def _name(self, members: NDArray[np.int64], cluster: int) -> str:
-        members = members[np.linspace(0, len(members) - 1, min(len(members), _MOST_NAMING)).astype(np.int64)]
-        labels: list[str] = [label for i in members if (label := self.rows.labels[i])]
-        if labels:
-            commonest, count = Counter(labels).most_common(1)[0]
-            if 2 * count >= len(members):
-                return commonest
-        if not len(members):
-            return f"cluster {cluster}"
-        rows = self.rows.embeddings[members]
-        text = self.rows.texts[members[((rows - rows.mean(0)) ** 2).sum(1).argmin()]]
-        return f"“{text[:40]}”" if text else f"cluster {cluster}"
+    def _words(self, rows: NDArray[np.int64]) -> list[list[str]]:
+        """Of those of the rows that have a text."""
+        return [words(text[:_READ]) for row in rows if (text := self.rows.texts[row])]
+
+    def _label(self, rows: NDArray[np.int64]) -> str:
+        """That half of the rows carry, or ''."""
+        commonest, count = Counter(self.rows.labels[row] for row in rows).most_common(1)[0] if len(rows) else ("", 0)
+        return commonest if commonest and 2 * count >= len(rows) else ""
+
+    def _central(self, rows: NDArray[np.int64]) -> str:
+        """The start of the most central text, or ''."""
+        if not len(rows):
+            return ""
+        embeddings = self.rows.embeddings[rows]
+        text = self.rows.texts[rows[((embeddings - embeddings.mean(0)) ** 2).sum(1).argmin()]]
+        return f"“{excerpt(text)}”" if text else ""
+
+
+def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """So many of the rows at most, evenly spread."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64)]
 
 
 class InForce(Protocol):

@@ -21,11 +21,11 @@ from service.losses import Loss
 from service.ports import Store
 from service.records import WHOLE, Alarm, ClusterChange, Contribution, Exemplar, Family, Measured, Onset, Pane, Pooled, Term, segment_of
 from service.reference import Reference
-from service.words import words
+from service.words import ASKED, place_names, words
 
 __all__ = ["NOVEL", "Recent", "exemplar", "explain"]
 
-_EXEMPLARS, _PER_CLUSTER, _SEGMENTS, _NAMING = 10, 3, 10, 3
+_EXEMPLARS, _PER_CLUSTER, _SEGMENTS = 10, 3, 10
 _ENOUGH = 1_000
 """Samples in a window from which on an alarm is not explained anew."""
 _OF_INPUTS = (Family.INPUT, Family.OUTPUT, Family.QUALITY)
@@ -135,17 +135,17 @@ def _change(sides: Sides, group: Group, name: str) -> ClusterChange:
 
 
 def _names(sides: Sides, groups: Sequence[Group]) -> list[str]:
-    """By the reference's label where most of it carries one, by the words that set it apart, or by the cluster that it lies in; a
-    second one of the same name is numbered."""
-    texts, grouped = sides.texts, np.zeros(len(sides), np.bool_)
-    for group in groups:
-        grouped[group.rows] = True
-    rest = np.flatnonzero(~grouped)
-    parts = [*(group.rows for group in groups), rest]
-    telling = class_terms([[words(texts[row]) for row in rows if texts[row]] for rows in parts], _NAMING)
-    names = [_label(sides, group) or ", ".join(terms) or _cluster(sides, group) for group, terms in zip(groups, telling, strict=False)]
-    earlier = [names[:i].count(name) for i, name in enumerate(names)]
-    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, earlier, strict=True)]
+    """By the reference's label where half of it carries one, by the words that tell it from the rest of the reference, or by the cluster
+    that it lies in."""
+    told = [_words(sides, group.rows) for group in groups]
+    rest = [_words(sides, np.setdiff1d(np.flatnonzero(sides.is_reference), group.rows)) for group in groups]
+    labels, otherwise = [_label(sides, group) for group in groups], [_cluster(sides, group) for group in groups]
+    return place_names(labels, class_terms(told, ASKED, rest), otherwise)
+
+
+def _words(sides: Sides, rows: NDArray[np.int64]) -> list[list[str]]:
+    """Of those of the rows that have a text."""
+    return [words(text) for row in rows if (text := sides.texts[row])]
 
 
 def _label(sides: Sides, group: Group) -> str:

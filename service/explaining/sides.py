@@ -15,6 +15,7 @@ from service.quality import LOOK
 from service.records import Alarm, Exemplar, Pane, Pooled, belongs
 from service.reference import Reference
 from service.reference_rows import answer, sureness
+from service.words import excerpt
 
 _CUT = 200
 _REFERENCE, _WINDOW, _EARLIER = 1_200, 1_000, 600
@@ -123,7 +124,7 @@ class Sides:
         if row >= len(self.at):
             return exemplar(self.kept.rows[row - len(self.at)])
         of = self.reference.rows
-        return Exemplar(of.ids[self.at[row]], of.texts[self.at[row]][:_CUT], float(self.described.novelty[row]))
+        return Exemplar(of.ids[self.at[row]], excerpt(of.texts[self.at[row]], _CUT), float(self.described.novelty[row]))
 
     def scalars(self, channel: str) -> NDArray[np.float32] | None:
         """(n,) of a scalar channel, the answers and the quality measured where the channel is theirs; None for a norm."""
@@ -153,4 +154,4 @@ def payload(row: Pooled) -> str | bytes | NDArray[np.float32]:
 
 def exemplar(row: Pooled) -> Exemplar:
     """A pooled sample as it is shown: texts cut, images and vectors by id alone."""
-    return Exemplar(row.id, row.payload[:_CUT] if isinstance(row.payload, str) else "", row.novelty)
+    return Exemplar(row.id, excerpt(row.payload, _CUT) if isinstance(row.payload, str) else "", row.novelty)

@@ -38,3 +38,22 @@ def test_what_every_class_says_stands_for_none() -> None:
     classes = [[[*COMMON, "flight", "visa"]] * 5, [[*COMMON, "loan", "rate"]] * 5, []]
     assert class_terms(classes, 2) == [("flight", "visa"), ("loan", "rate"), ()]
     assert class_terms([], 3) == []
+
+
+def test_a_word_of_the_language_tells_only_where_no_other_does() -> None:
+    beside = [["to", "a", "card"]] * 10 + [["my", "card"]] * 90
+    assert class_terms([[["to", "luggage"]] * 4 + [["to", "a", "flight"]] * 4], 3, [beside]) == [("flight", "luggage")]
+    assert class_terms([[["to", "card"]] * 4], 3, [beside]) == [("to",)]
+    assert class_terms([[["my", "card"]] * 4], 3, [beside]) == [()]
+
+
+def test_a_plural_and_a_word_of_one_text_are_left_out() -> None:
+    mine = [["meetings", "noon"], ["meeting", "today"], ["meetings", "today"], ["meeting"]]
+    assert class_terms([mine], 3, [[["card"]] * 50]) == [("meeting", "today")]
+
+
+def test_words_that_were_common_before_do_not_tell_what_came() -> None:
+    reference = [["to", "pay", "card"]] * 30 + [["pay", "card"]] * 70
+    window = [["to", "pay", "flight"]] * 50 + [["to", "pay", "card"]] * 50
+    assert [each.term for each in telling_terms(window, reference)] == ["flight"]
+    assert [each.term for each in telling_terms([["to", "pay", "card"]] * 100, reference)] == ["to"]

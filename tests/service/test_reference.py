@@ -131,9 +131,19 @@ def test_rows_without_a_known_value_are_a_segment_of_their_own(world: World) -> 
 def test_clusters_are_named_by_label_text_or_number(world: World) -> None:
     assert all(name.startswith("cluster ") for name in world.reference.cluster_names)
     labelled = replace(world.reference, rows=replace(world.rows, labels=("billing",) * len(world.rows)))
-    assert set(labelled.cluster_names) == {"billing"}
-    written = replace(world.reference, rows=replace(world.rows, texts=("where is my parcel",) * len(world.rows)))
-    assert set(written.cluster_names) == {"“where is my parcel”"}
+    assert labelled.cluster_names[:2] == ("billing", "billing (2)")
+    written = replace(
+        world.reference, rows=replace(world.rows, texts=("where is my parcel that I have sent for to you",) * len(world.rows))
+    )
+    assert written.cluster_names[0] == "“where is my parcel that I have sent for…”"
+
+
+def test_clusters_are_named_by_words_that_tell_them_from_the_others(world: World) -> None:
+    clusters = world.reference.clusters
+    texts = tuple(f"{'of' if at % 4 else 'if'} the thing{cluster} in mind" for at, cluster in enumerate(clusters))
+    few = ("",) * len(texts)
+    worded = replace(world.reference, rows=replace(world.rows, texts=texts, labels=few))
+    assert worded.cluster_names == tuple(f"thing{c}" for c in range(world.reference.summarizer.clusters))
 
 
 def test_each_row_is_a_member_of_the_whole_and_of_one_segment_of_a_tag(world: World) -> None:
