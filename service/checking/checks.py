@@ -92,8 +92,8 @@ def _incomparable(of: Rows, among: Rows) -> str:
 
 def _shared(kind: str, of: Rows, among: Rows, pairs: Mapping[int, int]) -> Check:
     said = f"{len(pairs):,} of {len(of):,} rows" if pairs else f"none of {len(of):,} rows"
-    shown = tuple(f"{of.samples[a].id}, {among.samples[b].id}" for a, b in list(pairs.items())[:EXAMPLES])
-    return Check(kind, f"{of.name} in {among.name}", len(pairs) / len(of), said, shown)
+    ids = tuple((of.samples[a].id, among.samples[b].id) for a, b in pairs.items())
+    return Check(kind, f"{of.name} in {among.name}", len(pairs) / len(of), said, tuple(map(", ".join, ids[:EXAMPLES])), pairs=ids)
 
 
 def _judged(found: Iterator[Check], limits: Mapping[str, Limit] | None) -> list[Check]:

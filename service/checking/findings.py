@@ -113,6 +113,8 @@ class Check:
     says: str
     examples: tuple[str, ...] = ()
     limit: Limit = Limit(0, 0)
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Between two sets: the ids of all rows found, and of what they stand beside."""
 
     @property
     def outcome(self) -> Outcome:

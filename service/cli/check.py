@@ -138,5 +138,6 @@ def _view(found: Check) -> dict[str, Any]:
         **limits,
         "says": found.says,
         "examples": found.examples,
+        "pairs": found.pairs,
         **told,
     }

@@ -42,8 +42,9 @@ def test_files_need_no_configuration(desk: Desk) -> None:
     assert (document["outcome"], document["sets"]) == ("fail", {"train": 60, "golden": 4})
     checks = by_check(document)
     shared = checks["shared", "golden in train"]
-    assert set(shared) == {"check", "about", "value", "warn", "fail", "says", "examples", "title", "unit", "outcome", "todo"}
+    assert set(shared) == {"check", "about", "value", "warn", "fail", "says", "examples", "pairs", "title", "unit", "outcome", "todo"}
     assert shared["examples"] == ["test-0, train-0", "test-1, train-1", "test-2, train-2", "test-3, train-4"]
+    assert shared["pairs"][-1] == ["test-3", "train-4"]
     assert checks["unreadable", "golden"]["examples"][0].startswith("test.jsonl, line 5: not JSON")
     assert checks["absent_classes", "golden in train"]["fail"] is None
 
