@@ -113,8 +113,8 @@ class Holding:
 
 
 def _say_where(partition: Partition) -> str:
-    where = f"--topic {partition.topic} --partition {partition.number} --to earliest|latest|OFFSET"
-    return f"say where to read on: `driftgate offsets reset {where}`"
+    reset = f"driftgate offsets reset --topic {partition.topic} --partition {partition.number} --to earliest|latest|OFFSET"
+    return f"say where to read on: `{reset}`"
 
 
 def _taken_away(intakes: Mapping[Partition, Intake], epochs: Mapping[Partition, int]) -> list[Partition]:
