@@ -20,6 +20,7 @@ def check(
     sets: Sequence[Rows], likeness: Likeness, *, classes: Sequence[str] = (), limits: Mapping[str, Limit] | None = None
 ) -> list[Check]:
     """Every check that the sets allow, in the order of the sets and then of the kinds."""
+    sets = [likeness.legible(rows) for rows in sets]
     return [*within(sets, likeness, classes=classes, limits=limits), *overlaps(sets, likeness, limits=limits)]
 
 

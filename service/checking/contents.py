@@ -21,6 +21,7 @@ _DRAWN, _IMAGES = 20_000, 3_000
 """Rows that a profile is made of; of images fewer, as each is decoded."""
 _FEWEST, _OUTER = 100, 0.01
 """Rows that a profile needs; and its share beyond either end, by definition of the ends."""
+_SPELLING, _NOTHING_DIFFERS = "spelling", "2 % are where nothing differs"
 _FLAT = 0.01
 """Deviation of the grey values of an image that shows nothing."""
 
@@ -64,16 +65,16 @@ def profile_checks(rows: Rows, training: Rows) -> Iterator[Check]:
     if min(len(ours), len(theirs)) < _FEWEST:
         yield Check("unlike", about, None, f"needs {_FEWEST} rows in both sets, found {len(theirs)} and {len(ours)}")
         return
-    yield _unlike(about, ours, theirs)
+    yield from _unlike(about, ours, theirs)
     if rows.content == "text":
         yield _scripts(about, [p for p in ours if isinstance(p, str)], [p for p in theirs if isinstance(p, str)])
 
 
 def _missing(rows: Rows) -> Iterator[Check]:
-    lines = len(rows) + len(rows.refused)
+    lines = len(rows) + rows.unread
     yield Check("empty", rows.name, float(not len(rows)), f"{len(rows):,} rows")
-    said = f"{len(rows.refused):,} of {lines:,} lines" if rows.refused else "none"
-    yield Check("unreadable", rows.name, len(rows.refused) / max(lines, 1), said, rows.refused[:EXAMPLES])
+    said = f"{rows.unread:,} of {lines:,} lines" if rows.unread else "none"
+    yield Check("unreadable", rows.name, rows.unread / max(lines, 1), said, rows.refused[:EXAMPLES])
     if not len(rows):
         return
     if rows.judged:
@@ -129,15 +130,19 @@ def _drawn(rows: Rows) -> list[Payload]:
     return [rows.samples[i].payload for i in at]
 
 
-def _unlike(about: str, ours: Sequence[Payload], theirs: Sequence[Payload]) -> Check:
+def _unlike(about: str, ours: Sequence[Payload], theirs: Sequence[Payload]) -> Iterator[Check]:
+    """Spelling by itself: it is what another language differs in most, and asks for something else."""
     gauge, own = learn([payload[:LOOK] if isinstance(payload, str) else "" for payload in ours], surface(ours))
     if gauge is None or own is None:
-        return Check("unlike", about, None, "there is nothing to measure")
-    outside = _outside(own, gauge.measure(theirs))
-    worst = int(outside.argmax())
-    parts = ", ".join(f"{name} {share:.0%}" for name, share in zip(gauge.names, outside.tolist(), strict=True))
-    said = f"beyond the middle 98 % of training: {parts}; 2 % are where nothing differs"
-    return Check("unlike", about, float(outside[worst]), said, (gauge.names[worst],))
+        yield Check("unlike", about, None, "there is nothing to measure")
+        return
+    outside = dict(zip(gauge.names, _outside(own, gauge.measure(theirs)).tolist(), strict=True))
+    spelling = outside.pop(_SPELLING, None)
+    parts = ", ".join(f"{name} {share:.0%}" for name, share in outside.items())
+    worst = max(outside, key=lambda name: outside[name])
+    yield Check("unlike", about, outside[worst], f"beyond the middle 98 % of training: {parts}; {_NOTHING_DIFFERS}", (worst,))
+    if spelling is not None:
+        yield Check("language", about, spelling, f"{spelling:.0%} are spelt beyond the middle 98 % of training; {_NOTHING_DIFFERS}")
 
 
 def _outside(own: NDArray[np.float32], measured: NDArray[np.float32]) -> NDArray[np.float64]:

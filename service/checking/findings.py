@@ -85,9 +85,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "unlike": Kind(
             "contents written or exposed unlike training's", Limit(0.1, 0.5), "make sure that the set comes from where training's came"
         ),
-        "scripts": Kind(
-            "scripts and languages unlike training's", Limit(0.05, 0.5), "add training rows in these scripts, or leave the rows out"
+        "language": Kind(
+            "language or spelling unlike training's",
+            Limit(0.1, 0.5),
+            "look whether rows are in a language that training lacks: add training rows in it, or leave them out; else mend their spelling",
         ),
+        "scripts": Kind("scripts unlike training's", Limit(0.05, 0.5), "add training rows in these scripts, or leave the rows out"),
         "empty_cells": Kind(
             "clusters that a tag's value never reaches",
             Limit(0, _NEVER),

@@ -40,6 +40,15 @@ class Likeness:
             self._copies[key] = self._compared(of, among) if len(of) and len(among) and of.content == among.content else None
         return self._copies[key]
 
+    def legible(self, rows: Rows) -> Rows:
+        """Without images that can't be decoded: one of them keeps nothing else from being looked at."""
+        if rows.content != "image":
+            return rows
+        found = self._thumbnails(rows)
+        broken = np.asarray(np.isnan(found).any((1, 2)), np.bool_)
+        self._pictures[rows.name] = found[~broken]
+        return rows.without(broken, "an image that can't be decoded") if broken.any() else rows
+
     def twins(self, rows: Rows) -> Twins | None:
         """Within a set, of up to 2,000 rows; None where that can't be told."""
         if rows.content == "text" and len(rows):

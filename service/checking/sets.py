@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.copies import content_of, words_of
+from service.checking.findings import EXAMPLES
 from service.datasets import DataSet, payload_digest
 from service.errors import InputError
 from service.records import Payload, Record, Rejected, Sample
@@ -31,7 +32,9 @@ class Rows:
     embeddings: NDArray[np.float32] | None = None
     """(n, d), where there is an embedder."""
     refused: tuple[str, ...] = ()
-    """Lines that can't be read, with the reason."""
+    """The first lines that can't be read, with the reason."""
+    unread: int = 0
+    """How many there are."""
     fingerprint: str = ""
     """Of the embedder."""
     answers: tuple[str, ...] = ()
@@ -79,6 +82,19 @@ class Rows:
         rows = [np.asarray(sample.payload, np.float32).ravel() for sample in self.samples if isinstance(sample.payload, np.ndarray)]
         return np.stack(rows) if len(rows) == len(self) and len({len(row) for row in rows}) == 1 else None
 
+    def without(self, broken: NDArray[np.bool_], reason: str) -> Rows:
+        """All but some rows (n,), which count as lines that can't be read."""
+        kept = np.flatnonzero(~broken)
+        named = [f"{self.samples[at].id}: {reason}" for at in np.flatnonzero(broken)[:EXAMPLES]]
+        return replace(
+            self,
+            samples=tuple(self.samples[at] for at in kept),
+            embeddings=None if self.embeddings is None else self.embeddings[kept],
+            answers=tuple(self.answers[at] for at in kept) if self.answers else (),
+            refused=(*self.refused, *named)[:EXAMPLES],
+            unread=self.unread + int(broken.sum()),
+        )
+
     def known_time(self, at: int) -> bool:
         """In files 0 is no time."""
         return bool(self.samples[at].time) and not math.isnan(self.samples[at].time)
@@ -90,16 +106,18 @@ def _content(payload: Payload) -> str:
 
 def rows_of(name: str, records: Iterable[Record]) -> Rows:
     """The samples of files, and why some lines hold none."""
-    samples, refused = list[Sample](), list[str]()
+    samples, refused, unread = list[Sample](), list[str](), 0
     for record in records:
         for item in record.items:
             if isinstance(item, Sample):
                 samples.append(item)
             elif isinstance(item, Rejected):
-                refused.append(f"{record.partition.topic}, line {record.offset + 1}: {item.message}")
-        if len(samples) > MAX_ROWS:
+                unread += 1
+                if unread <= EXAMPLES:
+                    refused.append(f"{record.partition.topic}, line {record.offset + 1}: {item.message}")
+        if len(samples) + unread > MAX_ROWS:
             raise InputError("too_many", f"the {name} set holds more than {MAX_ROWS:,} rows; check a random part of it")
-    return Rows(name, tuple(samples), refused=tuple(refused))
+    return Rows(name, tuple(samples), refused=tuple(refused), unread=unread)
 
 
 def of_set(name: str, found: DataSet) -> Rows:

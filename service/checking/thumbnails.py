@@ -13,11 +13,19 @@ from service.errors import InputError
 from service.records import Payload
 
 
+class BrokenImageError(InputError):
+    """An image that can't be decoded."""
+
+
 def thumbnails(images: Sequence[bytes], *, progress: Callable[[float], None] = lambda _: None) -> Thumbnails:
-    """(n, 28, 28) grey values, 0 to 1, whatever the shape of the image; JPEG is decoded at a reduced size."""
+    """(n, 28, 28) grey values, 0 to 1, whatever the shape of the image, NaN of one that can't be decoded; JPEG is decoded at a reduced
+    size."""
     found = np.empty((len(images), SIDE, SIDE), np.float32)
     for i, content in enumerate(images):
-        found[i] = _thumbnail(content)
+        try:
+            found[i] = _thumbnail(content)
+        except BrokenImageError:
+            found[i] = np.nan
         progress((i + 1) / len(images))
     return found
 
@@ -38,5 +46,5 @@ def _thumbnail(content: bytes) -> NDArray[np.float32]:
             image.draft("L", (4 * SIDE, 4 * SIDE))
             grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError("image", f"image of {len(content)} bytes that can't be decoded: {error}") from error
+        raise BrokenImageError("image", f"image of {len(content)} bytes that can't be decoded: {error}") from error
     return np.asarray(grey, np.float32) / np.float32(255)

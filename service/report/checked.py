@@ -18,7 +18,7 @@ SETS: tuple[Role, ...] = ("train", "golden", "challenge")
 def sets_of(material: Material) -> tuple[list[Rows], list[Missing]]:
     """The labelled sets that there are, and why the others are missing."""
     found = {role: material.data_set(role) for role in SETS}
-    known = [of_set(role, each) for role, each in found.items() if isinstance(each, DataSet)]
+    known = [material.likeness.legible(of_set(role, each)) for role, each in found.items() if isinstance(each, DataSet)]
     return known, [each for each in found.values() if isinstance(each, Missing)]
 
 
@@ -28,7 +28,8 @@ def traffic_of(material: Material) -> Rows | Missing:
     kept = [sample for row in material.production if (sample := _sample(row, vectors=vectors)) is not None]
     if kept:
         embeddings = None if len(kept) < len(material.production) else material.embeddings("production")
-        return Rows("production", tuple(kept), embeddings, fingerprint=material.reference.fingerprint if material.reference else "")
+        fingerprint = material.reference.fingerprint if material.reference else ""
+        return material.likeness.legible(Rows("production", tuple(kept), embeddings, fingerprint=fingerprint))
     if material.production:
         return Missing("production", "no payload of recent samples was kept", "set pool.keep_payloads: true")
     return Missing("production", "no recent samples are kept", "let traffic come; the monitor's pool keeps it")

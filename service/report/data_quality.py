@@ -12,7 +12,7 @@ from service.report.parts import Cell, Column, Figure, Missing, Section, Table, 
 _NAME, _TITLE = "data_quality", "Data quality"
 _ROWS = 20
 _SPOILT = ("blank", "garbled")
-_SHOWN = ("repeated", "near_repeated", "contradicted", "blank", "garbled", "unlike")
+_SHOWN = ("repeated", "near_repeated", "contradicted", "blank", "garbled", "unlike", "language")
 """Shares that every set is shown with."""
 
 

@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.checking import KINDS, Check, Likeness, Limit, Outcome, Rows, check, limits_of, overlaps, readable, within, worst
+from service.checking import KINDS, Check, Likeness, Limit, Outcome, Rows, check, limits_of, overlaps, readable, rows_of, within, worst
 from service.checking.contents import is_garbled
 from service.errors import InputError
-from service.records import Payload, Sample
+from service.records import Partition, Payload, Record, Rejected, Sample
 
 NOUNS = ("parcel", "refund", "invoice", "password", "address", "order", "voucher", "contract", "account", "delivery")
 ASKS = ("where is my {}", "please cancel the {}", "i want to change a {}", "who sent this {}", "how late is the {} today")
@@ -57,7 +57,7 @@ def test_what_is_missing_is_counted() -> None:
     segments = [{"locale": "de"} if i % 4 else {} for i in range(20)]
     some = rows("golden", TEXTS[:20], labels=["a", "b", "a", None], segments=segments)
     samples = (*some.samples[:19], Sample("", "late", float("nan"), TEXTS[20], {}, None, "a"))
-    checks = looked(Rows("golden", samples, refused=("golden.jsonl, line 3: text is blank",)))
+    checks = looked(Rows("golden", samples, refused=("golden.jsonl, line 3: text is blank",), unread=1))
     assert checks["unreadable", "golden"].value == pytest.approx(1 / 21)
     assert checks["unreadable", "golden"].outcome is Outcome.FAIL
     assert checks["unreadable", "golden"].examples == ("golden.jsonl, line 3: text is blank",)
@@ -144,6 +144,55 @@ def test_sets_written_otherwise_than_training() -> None:
     assert looked(rows("train", TEXTS), rows("golden", greek))["scripts", "golden against train"].examples == ("greek",)
     few = looked(rows("train", TEXTS), rows("golden", TEXTS[:20]))["unlike", "golden against train"]
     assert (few.outcome, few.value) == (Outcome.SKIPPED, None)
+
+
+def test_another_language_is_told_as_one() -> None:
+    words = (
+        "wo",
+        "ist",
+        "mein",
+        "paket",
+        "bitte",
+        "stornieren",
+        "sie",
+        "die",
+        "bestellung",
+        "heute",
+        "schon",
+        "wieder",
+        "verloren",
+        "gegangen",
+    )
+    rng = np.random.default_rng(0)
+    german = [" ".join(rng.choice(words, 6)) for _ in range(120)]
+    checks = looked(rows("train", TEXTS), rows("golden", german))
+    assert checks["language", "golden against train"].outcome is Outcome.FAIL
+    assert checks["language", "golden against train"].todo.startswith("look whether rows are in a language")
+    assert checks["scripts", "golden against train"].outcome is Outcome.PASS
+    assert "spelling" not in checks["unlike", "golden against train"].says
+    halves = np.random.default_rng(1).permutation(TEXTS)
+    alike = looked(rows("train", list(map(str, halves[:100]))), rows("golden", list(map(str, halves[100:]))))
+    assert alike["language", "golden against train"].outcome is Outcome.PASS
+
+
+def test_one_broken_image_keeps_nothing_from_being_looked_at() -> None:
+    rng = np.random.default_rng(0)
+    pictures = [png(rng.uniform(0, 255, (12, 12))) for _ in range(30)]
+    checks = looked(rows("train", pictures), rows("golden", [b"GIF89a nothing", pictures[4]]))
+    assert checks["unreadable", "golden"].value == 0.5
+    assert checks["unreadable", "golden"].examples == ("golden0: an image that can't be decoded",)
+    assert checks["shared", "golden in train"].examples == ("golden1, train4",)
+    assert checks["blank", "golden"].outcome is Outcome.PASS
+
+
+def test_lines_that_cannot_be_read_are_counted_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    partition = Partition("train.jsonl", "0")
+    bad = [Record(partition, at, 1.0, (Rejected("json", f"not JSON {at}", b""),)) for at in range(40)]
+    read = rows_of("train", bad)
+    assert (read.unread, len(read.refused), read.refused[0]) == (40, 5, "train.jsonl, line 1: not JSON 0")
+    monkeypatch.setattr("service.checking.sets.MAX_ROWS", 39)
+    with pytest.raises(InputError, match="more than 39 rows"):
+        rows_of("train", bad)
 
 
 def test_a_tag_that_never_reaches_a_cluster() -> None:
