@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from detectors.bounds import difference_interval, tail_z
+from detectors.onset import onset
 from service.explaining.alarms import exemplar
 from service.ports import Store
-from service.records import WHOLE, Alarm, AlarmState, Confusion, Contribution, Exemplar, Judgement, Measured
+from service.records import WHOLE, Alarm, AlarmState, Confusion, Contribution, Exemplar, Judgement, Measured, Onset
 
 _MOST, _EXEMPLARS = 8, 10
 _LEVEL = 0.05
@@ -26,12 +27,13 @@ def explain_answers(alarm: Alarm, store: Store, usual: Iterable[Pair], *, since:
         return alarm
     own = [each for each in store.judgements(alarm.monitor) if _concerns(each, alarm)]
     begins = max(len(own) - alarm.window_samples - since, 0)
-    window, before = own[begins:], own[:begins]
+    window, before, compared = own[begins:], own[:begins], list(usual)
     if not window:
         return alarm
     return replace(
         alarm,
-        confusions=tuple(_confusions(window, [*usual, *map(_pair, before)])),
+        onset=_onset(own, compared),
+        confusions=tuple(_confusions(window, [*compared, *map(_pair, before)])),
         contributions=tuple(_contributions(window)) if alarm.segment == WHOLE else (),
         exemplars=tuple(_exemplars(window, store)),
         judged=len(window),
@@ -47,6 +49,18 @@ def _concerns(judgement: Judgement, alarm: Alarm) -> bool:
 
 def _pair(judgement: Judgement) -> Pair:
     return judgement.truth, judgement.predicted
+
+
+def _onset(own: Sequence[Judgement], usual: Sequence[Pair]) -> Onset | None:
+    """Since which sample answers are wrong more often, whenever their labels came."""
+    rows = sorted(own, key=lambda each: each.time)
+    errors = sum(truth != answer for truth, answer in usual)
+    began = onset(np.array([not each.right for each in rows], np.int64), np.array([len(usual) - errors, errors]))
+    if began is None:
+        return None
+    after = max(began.earliest - 1, 0)  # the last sample before the change: it began some time after that
+    ago = (float(len(rows) - 1 - at) for at in (began.row, began.latest, after))
+    return Onset(rows[began.row].time, rows[after].time, rows[began.latest].time, Measured(*ago))
 
 
 def _confusions(window: Sequence[Judgement], before: Sequence[Pair]) -> Iterator[Confusion]:

@@ -101,7 +101,8 @@ class ClusterChange:
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """When the change began, with a 90 % interval: log times, and samples of the stream before the window's end."""
+    """When the change began, with a 90 % interval: log times, and samples of the stream before the window's end (of answers that
+    became wrong: times of samples, and labelled ones)."""
 
     time: float
     earliest: float

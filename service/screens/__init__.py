@@ -108,7 +108,7 @@ def _headline(alarm: Alarm) -> Text:
     when = f"opened {moment(alarm.opened)} at sample {count(alarm.at_sample)}, against reference version {alarm.reference_version}"
     weighed = "labels" if alarm.family is Family.CONCEPT else "samples"
     window = f"over {count(alarm.window_samples)} {weighed} since {moment(alarm.window_start)}"
-    tuned = f", one false alarm in {count(alarm.run_length)} samples" if alarm.run_length else ""
+    tuned = f", one false alarm in {count(alarm.run_length)} {weighed}" if alarm.run_length else ""
     return Text.assemble(
         (f"{excerpt(alarm.kind)} on {alarm.monitor}", "bold"),
         f", stream {excerpt(alarm.segment)}: ",

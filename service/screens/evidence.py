@@ -22,7 +22,7 @@ def evidence(alarm: Alarm) -> Iterator[tuple[str, RenderableType]]:
         since = count(alarm.as_of - alarm.at_sample)
         yield "looked at again", Text(f"what follows is as of sample {count(alarm.as_of)}, {since} samples after the alarm opened")
     if alarm.onset is not None:
-        yield "since when", onset_line(alarm.onset)
+        yield "since when", onset_line(alarm.onset, "labelled samples" if alarm.family is Family.CONCEPT else "samples")
     if alarm.clusters:
         yield "what moved: shares of the traffic", cluster_table(alarm.clusters)
     if alarm.terms:
@@ -38,11 +38,11 @@ def evidence(alarm: Alarm) -> Iterator[tuple[str, RenderableType]]:
         yield "of the reference: what came least", exemplar_table(alarm.missed, limit=5)
 
 
-def onset_line(onset: Onset) -> Text:
-    """When the change began, by the log's time and in samples."""
+def onset_line(onset: Onset, counted: str) -> Text:
+    """When the change began, by the log's time and in what is counted."""
     ago = onset.samples_ago
     between = f"between {moment(onset.earliest)} and {moment(onset.latest)} (90 % sure), likeliest {moment(onset.time)}"
-    return Text(f"{between}\n{count(ago.estimate)} samples ({count(ago.low)} to {count(ago.high)}) before the end of what was looked at")
+    return Text(f"{between}\n{count(ago.estimate)} {counted} ({count(ago.low)} to {count(ago.high)}) before the end of what was looked at")
 
 
 def cluster_table(clusters: Sequence[ClusterChange], *, limit: int = 8) -> Table:

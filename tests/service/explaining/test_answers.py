@@ -74,6 +74,8 @@ def test_it_names_what_is_taken_for_what_since_when_labels_come_and_where(world:
     assert (first.truth, first.answer, first.before_share) == ("refund", "invoice", 0.0)
     assert 0.2 < first.change.low < first.change.estimate == first.window_share < 0.6
     assert "cancel" not in {each.answer for each in alarm.confusions}, "taken for it as often as before"
+    assert alarm.onset is not None
+    assert 380 <= alarm.onset.earliest <= 400 <= alarm.onset.latest <= 420, "by the samples' times, not when labels came"
     assert alarm.judged >= alarm.window_samples
     assert first.window_share * alarm.judged == pytest.approx(round(first.window_share * alarm.judged)), (
         "shares of as many labels as it says"

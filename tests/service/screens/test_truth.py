@@ -62,11 +62,12 @@ def test_an_alarm_of_changed_answers_names_what_is_taken_for_what() -> None:
         severity=Severity.WARNING, state=AlarmState.OPEN, at_sample=9, at_sequence=3, opened=50.0, window_samples=226, window_start=40.0,
         effect=Measured(0.1, 0.05, 0.2), novel_share=Measured(0.0, 0.0, 0.1), channel="errors",
         confusions=(Confusion("refund", "invoice", 0.2, 0.05, Measured(0.15, 0.1, 0.2)),),
-        label_delay=Measured(60.0, 30.0, 120.0), judged=860,
+        label_delay=Measured(60.0, 30.0, 120.0), judged=860, run_length=6_000.0,
     )  # fmt: skip
     screen = drawn(alarm_explanation(alarm))
     assert "over 226 labels" in screen
     assert "shares of the latest 860 labels" in screen
+    assert "one false alarm in 6,000 labels" in screen
     assert "more of the answers wrong" in screen
     assert "+15.0 (+10.0 to +20.0)" in screen
     assert "1.0 min after their samples" in screen
