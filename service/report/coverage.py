@@ -13,7 +13,7 @@ from scipy import special
 from detectors.bounds import difference_interval
 from detectors.coverage import Coverage
 from service.records import Measured
-from service.report.gaps import ACT, SHOWN, WATCH, Gaps, contents, gap_table, gaps, name_of, share_of
+from service.report.gaps import ACT, BESIDE, SHOWN, WATCH, Gaps, contents, gap_table, gaps, names_of, share_of
 from service.report.material import Material, Side
 from service.report.parts import Bars, Column, Figure, Missing, Section, Standing, Table, Unit
 from service.screens.drawing import interval, percent
@@ -178,9 +178,7 @@ def _region_names(material: Material, regions: NDArray[np.int64]) -> Mapping[int
     if rows is None or centres is None:
         return {}
     drawn = material.drawn("train")
-    names = {}
-    for region in regions.tolist():
-        near = drawn[np.square(rows[drawn] - centres[region]).sum(1).argsort(kind="stable")[:_CENTRAL]]
-        found = contents(material, "train", near)
-        names[region] = name_of(found, [found[0].text[:40]] if found[0].text else [])
-    return names
+    near = [drawn[np.square(rows[drawn] - centres[region]).sum(1).argsort(kind="stable")[:_CENTRAL]] for region in regions]
+    beside = drawn[np.linspace(0, len(drawn) - 1, min(len(drawn), BESIDE)).astype(np.int64)]
+    names = names_of([contents(material, "train", each) for each in near], contents(material, "train", beside))
+    return dict(zip(regions.tolist(), names, strict=True))

@@ -16,11 +16,11 @@ from service.report.answers import SETS, Answers, of_set, places, returned, text
 from service.report.material import Material
 from service.report.parts import Bars, Column, Figure, Missing, Section, Standing, Table, Unit
 from service.screens.drawing import percent
-from service.words import words
+from service.words import excerpt, words
 
 _NAME, _TITLE = "failures", "Failures"
 _GROUPS, _EXEMPLARS, _LEAST = 15, 2, 20
-_TERMS, _BESIDE = 4, 500
+_TERMS, _BESIDE = 3, 500
 """Words of a group, and right answers that they are told from."""
 _MOST = 20_000
 """Answers that are searched, the newest: a slice that was weak long ago may have been mended, and a search costs half a second for each
@@ -142,15 +142,15 @@ def _counted(group: FailureGroup) -> tuple[str, str, str, int, int, float]:
 
 
 def _told(found: _Found, groups: Sequence[FailureGroup], kept: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Of each group the words that tell it from the others and from right answers, and its newest samples, texts before ids."""
+    """Of each group the words that tell it from right answers, and its newest samples, texts before ids."""
     answers = found.answers
     masks = [(answers.truth == each.truth) & (answers.answer == each.answer) & (found.place == each.place) for each in groups]
     members = [[answers.ids[at] for at in np.flatnonzero(mask)[::-1].tolist()] for mask in masks]
     beside = [answers.ids[at] for at in np.flatnonzero(answers.right)[-_BESIDE:].tolist()]
-    texts_of = [[words(kept[key]) for key in ids[:_BESIDE] if key in kept] for ids in (*members, beside)]
-    for ids, terms in zip(members, class_terms(texts_of, _TERMS), strict=False):
+    *told, usual = ([words(kept[key]) for key in ids[:_BESIDE] if key in kept] for ids in (*members, beside))
+    for ids, terms in zip(members, class_terms(told, _TERMS, [usual] * len(told)), strict=True):
         shown = sorted(ids, key=lambda key: key not in kept)[:_EXEMPLARS]
-        yield ", ".join(terms), " | ".join(kept.get(key, key)[:58] for key in shown)
+        yield ", ".join(terms), " | ".join(excerpt(kept.get(key, key), 58) for key in shown)
 
 
 def _plots(found: _Found) -> tuple[Bars, ...]:

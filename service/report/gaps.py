@@ -12,22 +12,23 @@ from numpy.typing import NDArray
 
 from detectors.bounds import proportion_interval
 from detectors.coverage import Coverage, clumps
-from detectors.terms import Words, class_terms
+from detectors.terms import class_terms
 from service.datasets import DataSet
 from service.records import Measured
 from service.reference_rows import answer
 from service.report.material import TEST, Material, Side
 from service.report.parts import Column, Missing, Table, Unit
-from service.words import words
+from service.words import ASKED, excerpt, place_names, words
 
 SHOWN = 15
 """Places in a list."""
 ACT, WATCH = 0.05, 0.01
 """Shares of the traffic that a set surely lacks, from which its owner should act, or watch it."""
 
-_CUT, _READ, _TERMS, _EXEMPLARS, _LEAST, _BESIDE, _Z = 120, 1_000, 3, 3, 3, 1_000, 1.96
-_ASKED, _OFTENER = 20, 3
-"""Terms that are looked at for a name; times as often as in what is covered that a place must have one: others are in every text."""
+BESIDE = 1_000
+"""Rows that places are told from."""
+
+_CUT, _READ, _EXEMPLARS, _LEAST, _Z = 120, 1_000, 3, 3, 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def gap_table(title: str, found: Gaps, *, of: str, by: str) -> Iterator[Table]:
 def such_as(exemplars: Sequence[Content]) -> str:
     """The texts of samples, or their ids where there are none."""
     each = _CUT // max(len(exemplars), 1) - 3
-    return " · ".join(content.text[:each] if content.text else content.id[:each] for content in exemplars)
+    return " · ".join(excerpt(content.text or content.id, each) for content in exemplars)
 
 
 def share_of(count: int, n: int) -> Measured:
@@ -118,32 +119,34 @@ def contents(material: Material, side: Side, rows: NDArray[np.int64]) -> list[Co
     return [Content(sample.id, _text(sample.payload), sample.label or "", "") for sample in samples]
 
 
-def name_of(found: Sequence[Content], terms: Sequence[str]) -> str:
-    """The label that half of the rows carry, else the words that stand for them, else what the model answers there."""
-    if label := _commonest([content.label for content in found]):
-        return label
-    if terms:
-        return ", ".join(terms)
-    answered = _commonest([content.answered for content in found])
-    return f"answered as {answered}" if answered else f"samples like {found[0].id}"
+def names_of(places: Sequence[Sequence[Content]], beside: Sequence[Content]) -> list[str]:
+    """Of places of one list: the label that half of a place's rows carry, else the words that tell it from what is `beside`, else what the
+    model answers there."""
+    usual = _words(beside)
+    terms = class_terms([_words(place) for place in places], ASKED, [usual] * len(places))
+    return place_names(
+        [_commonest([content.label for content in place]) for place in places], terms, [_otherwise(place) for place in places]
+    )
+
+
+def _words(found: Sequence[Content]) -> list[list[str]]:
+    return [words(content.text) for content in found if content.text]
+
+
+def _otherwise(place: Sequence[Content]) -> str:
+    """What a place without label and words is called."""
+    if answered := _commonest([content.answered for content in place]):
+        return f"answered as {answered}"
+    return f"“{excerpt(place[0].text)}”" if place[0].text else f"samples like {place[0].id}"
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------------
 
 
 def _names(material: Material, side: Side, places: Sequence[NDArray[np.int64]], rest: NDArray[np.int64]) -> list[str]:
-    """By the words that tell each place from the others and from what is covered."""
-    beside = rest[np.linspace(0, len(rest) - 1, min(len(rest), _BESIDE)).astype(np.int64)]
-    found = [contents(material, side, place) for place in places]
-    *classes, usual = [[words(content.text) for content in part if content.text] for part in (*found, contents(material, side, beside))]
-    terms = class_terms([*classes, usual], _ASKED)[:-1]
-    return [name_of(part, _own(each, texts, usual)) for part, each, texts in zip(found, terms, classes, strict=True)]
-
-
-def _own(terms: Sequence[str], texts: Sequence[Words], usual: Sequence[Words]) -> list[str]:
-    """Those that stand in more of the texts than in usual ones; the first three."""
-    own, common = ({term: np.mean([term in text for text in part] or 0.0) for term in terms} for part in (texts, usual))
-    return [term for term in terms if own[term] >= _OFTENER * common[term]][:_TERMS]
+    """By the words that tell each place from what is covered."""
+    beside = rest[np.linspace(0, len(rest) - 1, min(len(rest), BESIDE)).astype(np.int64)]
+    return names_of([contents(material, side, place) for place in places], contents(material, side, beside))
 
 
 def _commonest(values: Sequence[str]) -> str:

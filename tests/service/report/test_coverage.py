@@ -13,7 +13,7 @@ import pytest
 from detectors.coverage import Coverage
 from service.adapters.sqlite import SqliteStore
 from service.report.coverage import coverage
-from service.report.gaps import Content, gaps, name_of, such_as
+from service.report.gaps import Content, gaps, names_of, such_as
 from service.report.parts import Bars, Section, Standing
 from tests.service.conftest import World
 from tests.service.report.covering import add, material, send, unreferenced
@@ -84,11 +84,10 @@ def test_nothing_at_all_is_named(world: World, store: SqliteStore, tmp_path: Pat
 
 
 def test_names_are_labels_then_terms_then_answers_then_ids() -> None:
-    labelled, answered, bare = Content("a", "", "card", ""), Content("b", "", "", "loan"), Content("c", "", "", "")
-    assert name_of([labelled, labelled, bare], ["x"]) == "card"
-    assert name_of([labelled, bare, bare], ["lost", "card"]) == "lost, card"
-    assert name_of([answered, bare], []) == "answered as loan"
-    assert name_of([bare], []) == "samples like c"
+    labelled, worded, bare = Content("a", "", "card", ""), Content("w", "I lost it", "", ""), Content("c", "", "", "")
+    answered, usual = Content("b", "", "", "loan"), [Content("u", "I pay it", "", "")] * 20
+    places = [[labelled, labelled, bare], [worded, worded, labelled], [answered, bare], [usual[0]], [bare], [labelled]]
+    assert names_of(places, usual) == ["card", "lost", "answered as loan", "“I pay it”", "samples like c", "card (2)"]
 
 
 def test_words_that_every_text_has_name_nothing(world: World, store: SqliteStore, tmp_path: Path) -> None:
@@ -102,4 +101,4 @@ def test_words_that_every_text_has_name_nothing(world: World, store: SqliteStore
 
 
 def test_exemplars_share_the_width() -> None:
-    assert such_as([Content("a", "x" * 200, "", ""), Content("b", "", "", "")]) == "x" * 57 + " · b"
+    assert such_as([Content("a", "x" * 200, "", ""), Content("b", "", "", "")]) == "x" * 56 + "… · b"
