@@ -52,6 +52,12 @@ class NotFoundError(DriftgateError):
     """The named thing does not exist."""
 
 
+def absent(kind: str, id: str) -> NotFoundError:
+    """What to say of an entity that does not exist, and where those are that do."""
+    listed = "; `driftgate alarm list` has them" if kind == "alarm" else ""
+    return NotFoundError(f"no {kind} {id!r:.100}{listed}")
+
+
 class BacklogFullError(DriftgateError):
     """The bounded queue is full."""
 

@@ -47,7 +47,7 @@ async def _driftgate(_request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     found = error.errors() if isinstance(error, RequestValidationError) else []
-    lines = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in found[:_SHOWN_ERRORS]]
+    lines = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in found[:_SHOWN_ERRORS]]
     return problem(422, "invalid", "; ".join(lines))
 
 

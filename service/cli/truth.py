@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 group = typer.Typer(no_args_is_help=True)
 
 _AT_ONCE = 10_000
-_LINE_BYTES = 100_000
-"""Of a line: an id, a class, a time."""
 
 
 @group.callback()
@@ -48,6 +46,10 @@ def add(
     with installed(config) as installation:
         name = monitor_of(installation.settings, monitor)
         receipt = _taken(installation, name, paths)
+        if not receipt.counts:
+            raise InputError(
+                "empty", f'{", ".join(map(str, paths))}: no labels in it; one JSON object per line: {{"id": ..., "label": ...}}'
+            )
         figures = installation.store.status(name).get("truth")
     if as_json:
         emit({"counts": receipt.counts, "named": receipt.named, "truth": figures})
@@ -90,10 +92,15 @@ def _taken(installation: Installation, monitor: str, paths: Sequence[Path]) -> R
 
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Each with where it stands."""
+    """Each with where it stands; of one that is too long the start."""
+    from service.truth.deliveries import LONGEST_LABEL  # noqa: PLC0415 - loads what decodes samples
+
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(_LINE_BYTES), b""), start=1):
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LABEL + 1), b""), start=1):
                 yield f"{path.name}, line {number}", line
+                rest = line
+                while rest and not rest.endswith(b"\n"):  # of one that is too long
+                    rest = file.readline(LONGEST_LABEL)
     except OSError as error:
         raise InputError("file", f"{path}: {error.strerror}") from error

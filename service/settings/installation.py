@@ -139,7 +139,7 @@ def _explain(error: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in error["loc"]) or "(whole file)"
     value = error.get("input")
     shown = "" if isinstance(value, Mapping) or error["type"] == "missing" else f" (found {value!r:.80})"
-    return f"  {where}: {error['msg']}{shown}"
+    return f"  {where}: {error['msg'].removeprefix('Value error, ')}{shown}"
 
 
 def _absolute(section: M, base: Path) -> M:

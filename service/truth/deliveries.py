@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -17,8 +19,16 @@ from service.ports import Store
 from service.settings import MonitorSettings
 from service.truth.taking import MOST_NAMED, Fate, Given, Named, Receipt, take
 
+LONGEST_LABEL = 100_000
+"""Bytes."""
+
 _LONGEST_ID, _LONGEST_CLASS = 1_000, 200
 """Characters. The ids of logged inferences are longer than those of samples."""
+
+
+_FIELDS = ("id", "label", "time", "predicted")
+_ALIKE = 0.82
+"""Of letters: `tme` and `predcted` are misspelt, `idx` is a field of somebody's own."""
 
 
 class _Body(msgspec.Struct):
@@ -60,14 +70,31 @@ class Labels:
 
 
 def _read(where: str, document: bytes, classes: Sequence[str]) -> Given | Named:
-    """Fields as those of samples; further ones are ignored, for an export may hold more."""
+    """Fields as those of samples; further ones are ignored, for an export may hold more, but not where they look like one misspelt."""
     try:
-        found = parse_object(document)
+        found = _document(document)
         time = None if found.get("time") is None else time_of(found["time"], 0.0, now=0.0, max_ahead=None)
         predicted = string_of(found.get("predicted"), "predicted", _LONGEST_CLASS, classes)
         return Given(_name(found, "id", _LONGEST_ID), _name(found, "label", _LONGEST_CLASS, classes), time, predicted)
     except InputError as error:
         return Named(where, Fate.MALFORMED, f'{error}; a label is {{"id", "label"}}, with `time` and `predicted` where they are known')
+
+
+def _document(label: bytes) -> dict[str, Any]:
+    """A label's fields, none of them misspelt."""
+    if len(label) > LONGEST_LABEL:
+        raise InputError("too_large", f"longer than {LONGEST_LABEL:,} bytes")
+    found = parse_object(label)
+    for field in found.keys() - _FIELDS:
+        if meant := _meant(field):
+            raise InputError("field", f"unknown field {field!r:.40}: is `{meant}` meant?")
+    return found
+
+
+@lru_cache
+def _meant(field: str) -> str:
+    """Which field is misspelt so, or ''."""
+    return next(iter(get_close_matches(field[:_LONGEST_CLASS], _FIELDS, 1, _ALIKE)), "")
 
 
 def _name(document: Mapping[str, Any], field: str, longest: int, classes: Sequence[str] = ()) -> str:

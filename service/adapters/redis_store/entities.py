@@ -10,7 +10,7 @@ import msgspec
 
 from service.adapters.redis_store.codec import pack
 from service.adapters.redis_store.server import Server
-from service.errors import NotFoundError
+from service.errors import absent
 from service.ports import E
 from service.records import Alarm, AnnotationBatch, Declaration, Entity, Label, OutboxItem, RefreshCycle
 
@@ -59,7 +59,7 @@ def get(server: Server, kind: type[E], id: str) -> E:
     """The entity as it stands; NotFoundError when there is none."""
     document = server.ask("HGET", server.key("entity", _key(kind), id), "document")
     if document is None:
-        raise NotFoundError(f"no {_NAMES[kind]} {id!r}")
+        raise absent(_NAMES[kind], id)
     return msgspec.json.decode(document, type=kind)
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from service.adapters.sqlite import outbox, rows
 from service.adapters.sqlite.database import single
-from service.errors import ConflictError, NotFoundError
+from service.errors import ConflictError, absent
 from service.ports import E
 from service.records import Alarm, AnnotationBatch, Declaration, Entity, OutboxItem, RefreshCycle
 
@@ -25,7 +25,7 @@ def get(connection: Connection, kind: type[E], id: str) -> E:
     """The entity as it stands; NotFoundError when there is none."""
     row = single(connection, "SELECT document FROM entities WHERE (kind, id) = (?, ?)", (_NAMES[kind], id))
     if row is None:
-        raise NotFoundError(f"no {_NAMES[kind]} {id!r}")
+        raise absent(_NAMES[kind], id)
     return msgspec.json.decode(row[0], type=kind)
 
 

@@ -63,7 +63,7 @@ def test_explanation_and_candidates(alarmed: Desk) -> None:
     assert len(found["candidates"]) == 40
     assert alarmed.json("candidates", "--alarm", alarm) == found
     assert "traffic-" in alarmed.run("candidates").stdout
-    assert "no alarm 'nope'" in alarmed.run("explain", "nope", code=2).stderr
+    assert "no alarm 'nope'; `driftgate alarm list` has them" in alarmed.run("explain", "nope", code=2).stderr
 
 
 def test_dead_letters_and_the_outbox(alarmed: Desk) -> None:

@@ -81,3 +81,14 @@ def test_where_no_label_finds_an_answer_the_exit_code_says_so(answering: Path, a
     (desk.folder / "odd.jsonl").write_text('{"id": "nobody", "label": "x"}\n', encoding="utf-8")
     desk.run("truth", "add", "--input", "odd.jsonl", code=1)
     desk.run("truth", "add", "--input", "missing.jsonl", code=2)
+    (desk.folder / "empty.jsonl").write_text("\n", encoding="utf-8")
+    assert "empty.jsonl: no labels in it; one JSON object per line" in desk.run("truth", "add", "--input", "empty.jsonl", code=2).stderr
+
+
+def test_a_line_that_is_too_long_is_one_label(answering: Path, at: Callable[[Path], Desk]) -> None:
+    desk = at(answering)
+    long = json.dumps({"id": "x" * 250_000, "label": "other"})
+    (desk.folder / "odd.jsonl").write_text(f'{long}\n{{"id": "a-1", "label": "other"}}\n', encoding="utf-8")
+    found = desk.json("truth", "add", "--input", "odd.jsonl")
+    assert found["counts"] == {"taken": 1, "malformed": 1}
+    assert found["named"][0]["message"].startswith("longer than 100,000 bytes")

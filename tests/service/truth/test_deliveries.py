@@ -37,6 +37,18 @@ def test_good_labels_are_taken_whatever_comes_beside_them(labels: Labels, keep: 
     assert receipt.refused == 3
 
 
+def test_a_misspelt_field_is_named_and_not_lost(labels: Labels, keep: Keep) -> None:
+    keep(["s0"])
+    receipt = delivered(labels, {"id": "s0", "label": "refund", "tme": 5}, {"id": "s0", "label": "refund", "predcted": "x"})
+    assert receipt.counts == {Fate.MALFORMED: 2}
+    assert [each.message.split(":")[1].strip().split(";")[0] for each in receipt.named] == ["is `time` meant?", "is `predicted` meant?"]
+
+
+def test_a_label_that_is_too_long_is_called_that(labels: Labels) -> None:
+    (named,) = delivered(labels, {"id": "x" * 100_000, "label": "refund"}).named
+    assert named.message.startswith("longer than 100,000 bytes")
+
+
 def test_fields_are_read_as_those_of_samples(store: SqliteStore, keep: Keep) -> None:
     keep(["s0", "17"])
     named = Labels(store, lambda _: SETTINGS.model_copy(update={"classes": ("refund", "cancel")}), Silent())
