@@ -74,6 +74,8 @@ def _all(installation: Installation, names: Sequence[str], form: Format, output:
     """One monitor in memory at a time; the table at the end."""
     if form == "html" and output is None:
         raise InputError("use", "--all --format html writes a folder of pages: name it with --output")
+    if output is not None and (output.suffix in SUFFIXES.values() or output.is_file()):
+        raise InputError("use", f"--all writes a folder of pages: --output {output} names a file; leave out its ending")
     now = time.time()
     with bars() as progress:
         pages = (_made(installation, name, names, told=partial(progress, name)) for name in installation.names)

@@ -173,6 +173,8 @@ def _alarm_row(alarm: Alarm) -> tuple[str | float | Measured | None, ...]:
 
 def _moved(alarm: Alarm) -> Iterator[str]:
     moved = sorted(alarm.clusters, key=lambda change: -abs(change.window_share - change.reference_share))
+    for each in alarm.confusions[:2]:
+        yield f"{each.truth} taken for {each.answer}: {percent(each.before_share)} → {percent(each.window_share)}"
     yield from (f"{change.cluster}: {percent(change.reference_share)} → {percent(change.window_share)}" for change in moved[:3])
     if alarm.terms:
         yield "terms: " + ", ".join(term.term for term in alarm.terms[:5])

@@ -38,7 +38,7 @@ _URGENCY = "Urgency is about the share of the traffic, or of the labels, that go
 
 def report_page(report: Report) -> str:
     """One monitor's."""
-    links = "".join(f'<li><a href="#{section.name}">{_safe(section.title)}</a></li>' for section in report.sections)
+    links = "".join(f'<li><a href="#{s.name}">{_mark(s.standing)}{_safe(s.title)}</a></li>' for s in report.sections)
     contents = f'<nav aria-label="Sections"><ol><li><a href="#first">What to do first</a></li>{links}</ol></nav>'
     body = "".join([_header(report), _first(report), *map(_section, report.sections), _footer()])
     return _page(f"Blind spots of {report.monitor}", f'<div class="page">{contents}<main>{body}</main></div>')
@@ -52,6 +52,12 @@ def ranking_page(lines: Sequence[Line], now: float) -> str:
     title = f"{_EYEBROW}<h1>All monitors, what needs doing first on top</h1>"
     body = f'<header>{title}<p class="made">Made {written(now, Unit.TIME)}. {_URGENCY}</p></header>{table}'
     return _page("Blind spots of all monitors", f'<div class="page single"><main>{body}{_footer()}</main></div>')
+
+
+def _mark(standing: Standing) -> str:
+    """In the contents: a sign before a title, its word for those who don't see it."""
+    name, sign = _SIGNS[standing]
+    return f'<span class="mark {name}" aria-label="{standing}" role="img">{sign}</span> '
 
 
 def _page(title: str, body: str) -> str:

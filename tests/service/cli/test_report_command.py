@@ -44,6 +44,9 @@ def test_all_monitors_get_a_page_each_and_one_table(alarmed: Desk) -> None:
 def test_wrong_use_is_told(desk: Desk) -> None:
     assert "either --all or --monitor" in desk.run("report", "--all", "--monitor", "chat", code=2).stderr
     assert "name it with --output" in desk.run("report", "--all", "--format", "html", code=2).stderr
+    error = " ".join(desk.run("report", "--all", "--output", "x.html", "--section", "drift", code=2).stderr.split())
+    assert "--all writes a folder of pages: --output x.html names a file" in error
+    assert not (desk.folder / "x.html").exists()
     assert "no section 'drifft'" in desk.run("report", "--section", "drifft", code=2).stderr
     assert "no monitor 'nobody'" in desk.run("report", "--monitor", "nobody", code=2).stderr
     assert "can't be written" in desk.run("report", "--section", "drift", "--output", "driftgate.yaml/x.md", code=2).stderr

@@ -15,7 +15,7 @@ from service.datasets import DataSets
 from service.errors import ArtefactError, InputError, UnavailableError
 from service.figures import describe_status
 from service.observe import Silent
-from service.records import WHOLE, Alarm, AlarmState, ClusterChange, Family, Measured, Regime, Severity, Term, Verdict
+from service.records import WHOLE, Alarm, AlarmState, ClusterChange, Confusion, Family, Measured, Regime, Severity, Term, Verdict
 from service.reference import References
 from service.report import making
 from service.report.drift import drift
@@ -173,6 +173,11 @@ def test_an_open_alarm_asks_to_be_looked_at(raised: Callable[..., Section]) -> N
     row = found.tables[0].rows[0]
     assert row[0] == "strong"
     assert row[-1] == "novel: 1.0 % → 20.0 %; billing: 30.0 % → 28.0 %; terms: cloned"
+
+
+def test_of_changed_answers_it_says_what_is_taken_for_what(raised: Callable[..., Section]) -> None:
+    taken = Confusion("banking", "meta", 0.021, 0.001, Measured(0.02, 0.01, 0.03))
+    assert raised(alarm(family=Family.CONCEPT, confusions=(taken,))).tables[0].rows[0][-1] == "banking taken for meta: 0.1 % → 2.1 %"
 
 
 def test_the_whole_stream_is_looked_at_before_its_segments_however_strong(raised: Callable[..., Section]) -> None:

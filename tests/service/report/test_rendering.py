@@ -114,6 +114,11 @@ def test_contents_lead_to_every_section(read: Reader) -> None:
     assert {f"#{name}" for name in ids} == links == {"#first", *(f"#{section.name}" for section in FULL.sections)}
 
 
+def test_contents_show_how_each_section_stands(page: str) -> None:
+    contents = page.partition("<nav")[2].partition("</nav>")[0]
+    assert re.findall(r'aria-label="([^"]*)" role="img"', contents) == [section.standing.value for section in FULL.sections]
+
+
 def test_what_has_to_be_done_stands_on_top_most_urgent_first(page: str) -> None:
     top = page.partition('<section id="first">')[2].partition("</section>")[0]
     assert top.index("driftgate explain a1") < top.index("Look at locale=de.")
