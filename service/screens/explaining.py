@@ -111,14 +111,16 @@ def _patches(found: Document, top: float) -> Text:
 
 
 def _part_table(found: Document, top: float) -> Table:
-    """The weightiest parts; how their absence moves the novelty stands beside."""
+    """The weightiest parts, those that speak against it last; how the absence of each moves the novelty stands beside the answer's."""
     of = found["of"]
     known = [part for part in found["parts"] if part[of] is not None]
-    known.sort(key=lambda part: -abs(part[of]))
-    table = columns("weight", "", found["unit"], "of the novelty", right=("weight", "of the novelty"))
-    for part in known[:_PARTS]:
-        bar = level_bar(abs(part[of]), top, 12)
-        table.add_row(_signed(part[of]), bar, Text(excerpt(part["text"], _WORD)), _signed(part["novelty"]))
+    weightiest = sorted(known, key=lambda part: -abs(part[of]))[:_PARTS]
+    beside = ["of the novelty"] if of == "answer" else []
+    table = columns("weight", "", found["unit"], *beside, right=("weight", *beside))
+    for part in sorted(weightiest, key=lambda part: -part[of]):
+        bar = level_bar(abs(part[of]), top, 12).replace("█", "█" if part[of] >= 0 else "▒")
+        novelty = [_signed(part["novelty"])] if beside else []
+        table.add_row(_signed(part[of]), bar, Text(excerpt(part["text"], _WORD)), *novelty)
     return cut(table, min(_PARTS, len(known)), len(known) + found["left_out"])
 
 
@@ -136,7 +138,8 @@ def _together(found: Document) -> list[Text]:
 
 
 def _dim(found: Document) -> Text:
-    return Text(found["caveat"], "dim")
+    legend = "▲ holds it up, ▼ speaks against it: without that part it would be more; doubled from two thirds of the largest on. "
+    return Text(f"{legend if found['unit'] == 'words' else ''}{found['caveat']}", "dim")
 
 
 def _near_table(rows: Sequence[Document]) -> Table:

@@ -66,8 +66,10 @@ def test_weights_are_marked_without_colour() -> None:
     text = shown(document())
     assert "where is my▼ refund▲▲" in text
     assert "left out together (refund, where): +6.00; one by one they add up to +5.10" in " ".join(text.split())
-    rows = [line.split()[0] for line in text.splitlines() if "█" in line or "░" in line]
-    assert rows[-3:] == ["+5.00", "-2.50", "+0.100"]
+    rows = [line.split() for line in text.splitlines() if "█" in line or "░" in line]
+    assert [row[0] for row in rows[-3:]] == ["+5.00", "+0.100", "-2.50"]
+    assert "█" not in rows[-1][1]
+    assert "▼ speaks against it" in " ".join(text.split())
 
 
 def test_patches_are_a_grid() -> None:
@@ -80,6 +82,7 @@ def test_a_model_without_logits_has_its_novelty_told() -> None:
     text = shown(document(attribution=attribution([part("odd", None, 0.6), part("one", None, 0.1)], of="novelty")))
     assert "the distance to the nearest of the reference, 7.50" in " ".join(text.split())
     assert "odd▲▲ one" in text
+    assert "of the novelty" not in text  # it would say the weight again
 
 
 @pytest.mark.parametrize("width", [60, 100, 200])
