@@ -68,7 +68,8 @@ def cycled(world: str, trials: Sequence[Trial], progress: Progress) -> Cycled:
         for rival, out in zip(RIVALS, spread(asked, RIVALS, progress, unit=f"rivals on {world}"), strict=True):
             found[rival] = {cell: np.array([out[f"{at} {cell}"] for at in range(len(trials))]) for cell in ours[0][1]}
             lengths[rival] = labels / max(out["false"], 0.5)
-    capped = {method: {cell: np.minimum(delays, CAP) for cell, delays in cells.items()} for method, cells in found.items()}
+    ends = {cell: [min(len(trial.streams[cell]) - BEFORE, CAP) for trial in trials] for cell in ours[0][1]}
+    capped = {method: {cell: np.minimum(delays, ends[cell]) for cell, delays in cells.items()} for method, cells in found.items()}
     return Cycled(capped, lengths, wanted)
 
 
