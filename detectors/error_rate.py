@@ -28,6 +28,8 @@ _LEAST_RISE, _MOST_RISE, _HIGHEST = 0.1, 1.5, 0.98
 _FULL = 3.0
 """Decades above the threshold at which the evidence grows no more: what is over must be forgotten in time."""
 _Z = 1.96
+_QUARTER = 1 / 80
+"""Of the error of an interval of level .95."""
 _LN10 = float(np.log(10))
 _NONE = np.zeros(0, np.float32)
 
@@ -109,11 +111,12 @@ class ErrorRateTest:
         self.evidence = Evidence(False, False, 0, -np.inf, self._threshold(1), 0, CHANNEL)
 
     def retune(self, run_length: float) -> None:
-        """Changes the run length from here on; evidence keeps its distance from a threshold that is lowered."""
-        lowered = min(float(np.log(run_length / self.run_length)), 0.0)
+        """Changes the run length from here on. Evidence stays what it is, so that no up and down drains it; where the threshold comes to
+        lie below it, it is cut to that, and the next wrong answers tell."""
+        threshold = self.evidence.threshold + float(np.log10(run_length / self.run_length))
         self._tune(run_length)
-        self._log += lowered
-        threshold = self._threshold(1)
+        if not self._latched:
+            self._log -= max(self._surprise - threshold, 0.0) * _LN10
         self.evidence = replace(self.evidence, alarm=False, surprise=self._surprise, threshold=threshold)
 
     def update(self, labels: int, errors: int, *, time: float = 0.0) -> Evidence:
@@ -126,13 +129,15 @@ class ErrorRateTest:
         block, threshold = np.array([labels, errors], np.float64), self._threshold(labels)
         self._bet(labels, errors)
         surprise = self._surprise
-        self._log -= max(surprise - threshold - _FULL, 0.0) * _LN10
+        if surprise > threshold + _FULL:
+            self._log -= (surprise - threshold - _FULL) * _LN10
+            surprise = self._surprise
         self._seen = self._seen + block
         self._windows.push(_NONE, block, span=(time, time))
         above = surprise > threshold
         if not above:  # what an alarm stands on teaches nothing of how it was before
             self._known = self._known + block
-        self._weigh(min(surprise, threshold + _FULL), threshold, above=above, alarm=above and not self._latched)
+        self._weigh(surprise, threshold, above=above, alarm=above and not self._latched)
         self._latched |= above
         return self.evidence
 
@@ -155,7 +160,8 @@ class ErrorRateTest:
         """Upper bound of the present increase: the smallest over the windows, which hold together (level .95). One that begins after
         errors went down shows that they have."""
         windows = self._windows.exact
-        return min((_increase(window, self._known, 1 / (40 * len(windows))).high for window in windows), default=float("inf"))
+        tail = 1 / (40 * max(len(windows), 1))
+        return min((_increase(window, self._known, tails=(tail, tail), known=tail).high for window in windows), default=float("inf"))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Everything, the reference's counts and the run length included, as arrays."""
@@ -226,23 +232,30 @@ def _gain(windows: NDArray[np.float64], before: NDArray[np.float64]) -> NDArray[
 
 
 def _measured(window: NDArray[np.float64], before: NDArray[np.float64], *, scanned: int) -> tuple[Effect, str]:
-    """The window's increase, with an interval that holds over all windows of the labels scanned so far (level .95)."""
-    return _increase(window, before, 1 / (40 * max(scanned, 25))), CHANNEL
+    """The window's increase, with an interval of level .95 although the window was chosen for it.
 
-
-def _increase(window: NDArray[np.float64], before: NDArray[np.float64], tail: float) -> Effect:
-    """Of the error rate, from (2,) labels and errors each; its interval misses on either side with probability `tail` at most, about.
-
-    Two exact intervals, put together as Newcombe's method 10 does: so far into the tail of a small count a score would overstate.
+    Of the error either side has a half, and of that half the window and what came before it the same. The lower side holds for all
+    windows of the N labels scanned so far: log₂ N lengths share the error, and N / n windows of n labels what falls to theirs. A choice
+    for the largest increase overstates, so that the upper side needs no allowance.
     """
-    (share, low, high), (was, was_low, was_high) = _exact(window, tail), _exact(before, tail)
+    chosen = max(scanned, 1).bit_length() * max(scanned / float(window[0]), 1.0)
+    return _increase(window, before, tails=(_QUARTER / chosen, _QUARTER), known=_QUARTER), CHANNEL
+
+
+def _increase(window: NDArray[np.float64], before: NDArray[np.float64], *, tails: tuple[float, float], known: float) -> Effect:
+    """Of the error rate, from (2,) labels and errors each.
+
+    Two exact intervals, put together as Newcombe's method 10 does: so far into the tail of a small count a score would overstate. The
+    window's misses below and above with probability `tails`, that of what came before with `known` on either side.
+    """
+    (share, low, high), (was, was_low, was_high) = _exact(window, *tails), _exact(before, known, known)
     below, above = np.hypot(share - low, was_high - was), np.hypot(high - share, was - was_low)
     return Effect(share - was, float(share - was - below), float(share - was + above))
 
 
-def _exact(counts: NDArray[np.float64], tail: float) -> tuple[float, float, float]:
-    """Clopper and Pearson's interval."""
+def _exact(counts: NDArray[np.float64], below: float, above: float) -> tuple[float, float, float]:
+    """The rate with Clopper and Pearson's bounds."""
     labels, errors = counts.tolist()
-    low = float(special.betaincinv(errors, labels - errors + 1, tail)) if errors else 0.0
-    high = float(special.betainccinv(errors + 1, labels - errors, tail)) if errors < labels else 1.0
+    low = float(special.betaincinv(errors, labels - errors + 1, below)) if errors else 0.0
+    high = float(special.betainccinv(errors + 1, labels - errors, above)) if errors < labels else 1.0
     return errors / labels, low, high

@@ -81,11 +81,25 @@ def test_accepted_errors_are_usual(test: ErrorRateTest) -> None:
 
 def test_a_lower_run_length_raises_no_alarm_by_itself(test: ErrorRateTest) -> None:
     fed(test, arrivals(300, 1, 0.09), block=10)
-    short = test.evidence.threshold - test.evidence.surprise
+    surprise = test.evidence.surprise
     test.retune(100)
-    assert test.evidence.threshold - test.evidence.surprise >= short - 1e-9
-    test.retune(1e6)
-    assert test.evidence.threshold - test.evidence.surprise > short
+    assert not test.evidence.above
+    assert test.evidence.surprise == pytest.approx(test.evidence.threshold)
+    assert test.evidence.surprise < surprise
+    assert not test.update(10, 0).alarm
+    assert test.update(10, 5).alarm
+
+
+def test_run_lengths_that_go_up_and_down_drain_no_evidence(test: ErrorRateTest) -> None:
+    wrong = arrivals(400, 4, 0.12)
+    steady = ErrorRateTest(50, 1000, run_length=10_000)
+    expected = fed(steady, wrong)
+    assert expected is not None
+    for seen, label in enumerate(wrong[:expected].tolist(), 1):
+        test.retune(40_000)
+        test.retune(10_000)
+        alarm = test.update(1, int(label)).alarm
+        assert alarm == (seen == expected)
 
 
 def test_evidence_is_shiryaev_and_roberts_sum_against_the_predictive() -> None:
