@@ -4,9 +4,20 @@ What counts as a copy is read off the set that is searched: hardly any of its ow
 forged of its rows say how much is lost by that.
 """
 
-from detectors.copies.duplicates import FALSE_FLAGS, Copies, near_rows
+from detectors.copies.duplicates import FALSE_FLAGS, Copies, Twins, near_rows
 from detectors.copies.pictures import SIDE, Pictures, Thumbnails
 from detectors.copies.wording import Wording
 from detectors.copies.words import content_of, words_of
 
-__all__ = ["FALSE_FLAGS", "SIDE", "Copies", "Pictures", "Thumbnails", "Wording", "content_of", "near_rows", "words_of"]
+__all__ = [
+    "FALSE_FLAGS",
+    "SIDE",
+    "Copies",
+    "Pictures",
+    "Thumbnails",
+    "Twins",
+    "Wording",
+    "content_of",
+    "near_rows",
+    "words_of",
+]

@@ -36,6 +36,13 @@ class Copies(NamedTuple):
     found: NDArray[np.bool_]
 
 
+class Twins(NamedTuple):
+    """Within a set, of a draw (k,) of its rows: which other row is nearly the same, -1 where none is."""
+
+    drawn: NDArray[np.int64]
+    row: NDArray[np.int64]
+
+
 def limit(natural: NDArray[np.floating], forged: NDArray[np.floating]) -> float:
     """The likeness above which a row is a copy.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from detectors.copies.duplicates import Copies
+from detectors.copies.duplicates import Copies, Twins
 from detectors.copies.forgery import Judge
 
 SIDE = 28
@@ -36,6 +36,7 @@ _DRAWN, _FEWEST = 1_000, 20
 _NOISE = 0.08
 """Deviation of the noise of forged copies, at most."""
 _LEAST = 1e-5
+_NO_TWINS = Twins(np.empty(0, np.int64), np.empty(0, np.int64))
 _CELLS = 4_000_000
 """Likenesses that are held at once: 16 MB."""
 
@@ -73,7 +74,10 @@ class Pictures:
         self._progress = progress
         self._rng = rng
         self._mean, self._components = _principal(self._known)
-        self._judge = self._learned(known) if len(known) >= _FEWEST else None
+        self._judge: Judge | None = None
+        self.twins = _NO_TWINS
+        if len(known) >= _FEWEST:
+            self._judge, self.twins = self._learned(known)
 
     def copies(self, asked: Thumbnails) -> Copies:
         """Of other images, whether each is a copy of one of these."""
@@ -82,13 +86,18 @@ class Pictures:
         traits, row = self._traits(_smooth(asked))
         return Copies(row, self._judge.likeness(traits) > self._judge.limit)
 
-    def _learned(self, known: Thumbnails) -> Judge:
-        """From images beside those most like them, and copies of them beside their sources, among those."""
+    def _learned(self, known: Thumbnails) -> tuple[Judge, Twins]:
+        """From images beside those most like them, and copies of them beside their sources, among those; and which of these are copies,
+        but not the same: as like as three of four forged ones."""
         drawn = np.sort(self._rng.choice(len(known), min(len(known), _DRAWN), replace=False))
-        natural, _ = self._traits(self._known[drawn], own=drawn)
+        natural, row = self._traits(self._known[drawn], own=drawn)
         forged, crop = _forged(known[drawn], self._rng)
         residual = _laid_over(_smooth(forged), self._known[drawn], crop)
-        return Judge.learn(natural[:, None, :], _columns(residual, natural[:, 1], natural[:, 2]))
+        copied = _columns(residual, natural[:, 1], natural[:, 2])
+        judge = Judge.learn(natural[:, None, :], copied)
+        likeness = judge.likeness(natural)
+        twin = (likeness > np.quantile(judge.likeness(copied), 0.25)) & (known[drawn] != known[row]).any((1, 2))
+        return judge, Twins(drawn, np.where(twin, row, -1))
 
     def _traits(self, asked: Thumbnails, *, own: NDArray[np.int64] | None = None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """(n, T) what the judge looks at, and which image each is most like."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.copies.alignment import align, slips_between
-from detectors.copies.duplicates import Copies
+from detectors.copies.duplicates import Copies, Twins
 from detectors.copies.forgery import DIFFERING, TRAITS, Judge, forged, traits_of
 from detectors.copies.grams import Grams
 from detectors.copies.language import Ids, Sequences, Surprise, Vocabulary, WordModel, chosen
@@ -29,13 +28,6 @@ _DRAWN, _FEWEST = 2_000, 20
 _PASSAGES = 1_000
 """Long texts that tell how rare their words are."""
 _BLOCK = 4_000
-
-
-class Twins(NamedTuple):
-    """Within a set, of a draw (k,) of its rows: which row is the same but for slips, -1 where none is."""
-
-    drawn: Ids
-    row: Ids
 
 
 class Wording:

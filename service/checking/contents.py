@@ -94,8 +94,10 @@ def _repeated(rows: Rows, likeness: Likeness) -> Iterator[Check]:
     if twins is not None and len(twins.drawn):
         pairs = [(a, b) for a, b in zip(twins.drawn.tolist(), twins.row.tolist(), strict=True) if b >= 0]
         shown = tuple(f"{rows.samples[a].id}, {rows.samples[b].id}" for a, b in pairs[:EXAMPLES])
-        said = f"{len(pairs):,} of {len(twins.drawn):,} distinct rows drawn differ from another one by slips alone"
+        said = f"{len(pairs):,} of {len(twins.drawn):,} rows drawn are nearly the same as another one"
         yield Check("near_repeated", rows.name, len(pairs) / len(twins.drawn), said, shown)
+    else:
+        yield Check("near_repeated", rows.name, None, "needs 20 texts or images that differ")
 
 
 def _again(values: Sequence[str]) -> list[int]:

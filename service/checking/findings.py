@@ -61,9 +61,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "repeated_ids": Kind("repeated ids", Limit(0, 0), "give every row an id of its own: versions are compared by them"),
         "repeated": Kind("repeated contents", Limit(0.01, 0.1), "keep one row of each content, or as many as traffic has"),
-        "near_repeated": Kind("repeated but for slips", Limit(0.02, 0.2), "keep one row of each: copies weigh more than their share"),
+        "near_repeated": Kind("near-copies of each other", Limit(0.02, 0.2), "keep one row of each: copies weigh more than their share"),
         "contradicted": Kind("same content, other label", Limit(0, 0.01), "decide which label is right, or write down that both are"),
-        "near_contradicted": Kind("same but for slips, other label", Limit(0.005, 0.05), "decide which label is right"),
+        "near_contradicted": Kind("near-copies with other labels", Limit(0.005, 0.05), "decide which label is right"),
         "one_class": Kind(
             "one class only", Limit(0, 0), "add rows of the other classes: nothing can be learned or measured from one", counted=True
         ),

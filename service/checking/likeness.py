@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from detectors.copies import Copies, Pictures, Thumbnails, Wording, near_rows
+from detectors.copies import Copies, Pictures, Thumbnails, Twins, Wording, near_rows
 from service.checking.sets import Rows
 from service.checking.thumbnails import thumbnails
 
 Progress = Callable[[str, float], None]
 _FEWEST = 20
-"""Vectors that a set needs before any can be called near."""
-
-
-class Twins(NamedTuple):
-    """Of a draw (k,) of a set's rows: which other row is nearly the same, -1 where none is."""
-
-    drawn: NDArray[np.int64]
-    row: NDArray[np.int64]
+"""Rows that a set needs before any can be called near."""
 
 
 class Likeness:
@@ -31,6 +22,7 @@ class Likeness:
         self._progress = progress
         self._wordings: dict[str, Wording] = {}
         self._pictures: dict[str, Thumbnails] = {}
+        self._albums: dict[str, Pictures] = {}
         self._copies: dict[tuple[str, str], Copies | None] = {}
 
     def copies(self, of: Rows, among: Rows) -> Copies | None:
@@ -51,17 +43,16 @@ class Likeness:
 
     def twins(self, rows: Rows) -> Twins | None:
         """Within a set, of up to 2,000 rows; None where that can't be told."""
-        if rows.content == "text" and len(rows):
-            return Twins(*self._wording(rows).twins)
-        return None
+        if len(rows) < _FEWEST or rows.content == "vector":
+            return None
+        return self._wording(rows).twins if rows.content == "text" else self._album(rows).twins
 
     def _compared(self, of: Rows, among: Rows) -> Copies | None:
         step = f"{of.name} in {among.name}"
         if of.content == "text":
             return self._wording(among).copies(of.texts, progress=lambda done: self._progress(step, done))
         if of.content == "image":
-            pictures = Pictures(self._thumbnails(among), rng=np.random.default_rng(0), progress=lambda done: self._progress(step, done))
-            return pictures.copies(self._thumbnails(of))
+            return self._album(among).copies(self._thumbnails(of))
         self._progress(step, 0.0)
         if of.fingerprint != among.fingerprint or of.vectors is None or among.vectors is None or len(among) < _FEWEST:
             return None
@@ -74,6 +65,12 @@ class Likeness:
             step = f"thumbnails of {rows.name}"
             self._pictures[rows.name] = thumbnails(rows.images, progress=lambda done: self._progress(step, done))
         return self._pictures[rows.name]
+
+    def _album(self, rows: Rows) -> Pictures:
+        if rows.name not in self._albums:
+            step, rng = f"pictures of {rows.name}", np.random.default_rng(0)
+            self._albums[rows.name] = Pictures(self._thumbnails(rows), rng=rng, progress=lambda done: self._progress(step, done))
+        return self._albums[rows.name]
 
     def _wording(self, rows: Rows) -> Wording:
         if rows.name not in self._wordings:

@@ -97,4 +97,4 @@ def _profile(rows: Rows, checks: Sequence[Check]) -> tuple[Cell, ...]:
 def _unchecked(checks: Sequence[Check]) -> Iterator[Missing]:
     for check in checks:
         if check.outcome == Outcome.SKIPPED:
-            yield Missing(f"{KINDS[check.kind].title}: {check.about}", check.says, "add rows to the smaller set")
+            yield Missing(f"{KINDS[check.kind].title}: {check.about}", check.says, "add rows, or the payloads that vectors were made of")

@@ -95,6 +95,17 @@ def test_a_slip_with_another_label_is_found_by_drawing() -> None:
     assert nearly.outcome is Outcome.WARN
 
 
+def test_near_copies_within_sets_of_images_and_that_vectors_are_not_looked_at() -> None:
+    rng = np.random.default_rng(0)
+    pictures = [np.asarray(np.kron(rng.uniform(0, 255, (7, 7)), np.ones((4, 4))), np.float64) for _ in range(40)]
+    images = looked(rows("train", [*map(png, pictures), png(np.clip(pictures[4] + rng.normal(0, 4, (28, 28)), 0, 255))]))
+    assert images["near_repeated", "train"].value == pytest.approx(2 / 41)
+    assert images["near_repeated", "train"].examples[0] == "train4, train40"
+    for others in (list(rng.standard_normal((60, 8)).astype(np.float32)), TEXTS[:9]):
+        unknown = looked(rows("train", others))["near_repeated", "train"]
+        assert (unknown.outcome, unknown.says) == (Outcome.SKIPPED, "needs 20 texts or images that differ")
+
+
 def test_classes_that_are_few_rare_or_outside_the_scheme() -> None:
     assert looked(rows("train", TEXTS, labels=["a"]))["one_class", "train"].outcome is Outcome.FAIL
     checks = looked(rows("train", TEXTS[:101], labels=[*["a"] * 90, *["b"] * 10, "c"]), classes=["a", "b"])
