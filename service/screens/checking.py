@@ -15,14 +15,14 @@ _STYLES = {"fail": "bold red", "warn": "yellow", "pass": "green", "not checked":
 
 def check_table(document: Mapping[str, Any]) -> RenderableType:
     """`outcome`, `sets` {role: rows} and `checks` [{`title`, `about`, `outcome`, `value`, `warn`, `fail`, `unit`, `says`, `examples`,
-    `todo`}]: a line for each that did not pass, below it what to do, and the names of those that did."""
+    `todo`}]: a line for each that did not pass, below it what to do; those that did are counted."""
     checks: Sequence[Mapping[str, Any]] = document["checks"]
     table = columns("", "set", "check", "figure", "limit", "found", right=("figure", "limit"))
     for found in checks:
         if found["outcome"] != "pass":
             said = Text(excerpt(found["says"], 200))
             table.add_row(_word(found["outcome"]), found["about"], found["title"], _figure(found, "value"), _limit(found), said)
-    return Group(*([table] if table.row_count else []), *_to_do(checks), *_passed(checks), _verdict(document))
+    return Group(*([table] if table.row_count else []), *_to_do(checks), _verdict(document))
 
 
 def _word(outcome: str) -> Text:
@@ -49,14 +49,6 @@ def _to_do(checks: Sequence[Mapping[str, Any]]) -> list[Text]:
             lines.append(Text(f"\n{found['about']}, {found['title']}: {found['todo']}"))
             lines += [Text(f"    {shown}", "dim")] if shown else []
     return lines
-
-
-def _passed(checks: Sequence[Mapping[str, Any]]) -> list[Text]:
-    passed: dict[str, list[str]] = {}
-    for found in checks:
-        if found["outcome"] == "pass":
-            passed.setdefault(found["about"], []).append(found["title"])
-    return [Text(f"\n{about}, pass: {', '.join(titles)}", "dim") for about, titles in passed.items()]
 
 
 def _verdict(document: Mapping[str, Any]) -> Text:
