@@ -40,7 +40,7 @@ from service.screens.drawing import (
     span,
     word,
 )
-from service.screens.evidence import evidence
+from service.screens.evidence import channel_words, evidence
 from service.screens.feed import feed_lines
 from service.screens.offsets import trouble
 from service.screens.truth import errors_line
@@ -108,14 +108,14 @@ def _headline(alarm: Alarm) -> Text:
     when = f"opened {moment(alarm.opened)} at sample {count(alarm.at_sample)}, against reference version {alarm.reference_version}"
     weighed = "labels" if alarm.family is Family.CONCEPT else "samples"
     window = f"over {count(alarm.window_samples)} {weighed} since {moment(alarm.window_start)}"
-    tuned = f", one false alarm in {count(alarm.run_length)} {weighed}" if alarm.run_length else ""
+    tuned = f", one false alarm in {count(alarm.run_length)} samples of this stream" if alarm.run_length else ""
     return Text.assemble(
         (f"{excerpt(alarm.kind)} on {alarm.monitor}", "bold"),
         f", stream {excerpt(alarm.segment)}: ",
         word(alarm.severity),
         ", ",
         word(alarm.state),
-        f"{regime}{verdict}\n{when}\n{window}, seen by {excerpt(alarm.channel)} ({alarm.family}){tuned}",
+        f"{regime}{verdict}\n{when}\n{window}, seen by {channel_words(alarm.channel)}, of its {alarm.family}{tuned}",
     )
 
 
@@ -127,7 +127,7 @@ def _measured(alarm: Alarm) -> Table:
         table.add_row(name, interval(measured))
         table.add_row("", Text(interval_bar(measured, width=30)))
     if alarm.effect_channel not in {"", alarm.channel}:
-        table.add_row("effect measured in", excerpt(alarm.effect_channel))
+        table.add_row("effect measured in", channel_words(alarm.effect_channel))
     if alarm.accuracy is not None:
         table.add_row("accuracy, without labels", Text(accuracy_line(alarm.accuracy)))
     return table

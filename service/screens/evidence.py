@@ -13,6 +13,14 @@ from service.screens.drawing import NONE, columns, count, cut, excerpt, level_ba
 from service.screens.truth import answers_changed
 
 _BAR = 12
+_CHANNELS = {
+    "whitened": "what samples mean, rare directions weighed up",
+    "mmd": "what samples mean, all directions alike",
+    "novelty": "the distance from what the reference has",
+    "residual": "what the reference's leading directions leave",
+    "prediction": "the model's answers",
+    "confidence": "the model's confidence",
+}
 
 
 def evidence(alarm: Alarm) -> Iterator[tuple[str, RenderableType]]:
@@ -36,6 +44,12 @@ def evidence(alarm: Alarm) -> Iterator[tuple[str, RenderableType]]:
         yield "samples that show it", exemplar_table(alarm.exemplars)
     if alarm.missed:
         yield "of the reference: what came least", exemplar_table(alarm.missed, limit=5)
+
+
+def channel_words(channel: str) -> str:
+    """What a channel measures, with its name."""
+    meaning = _CHANNELS.get(channel.partition(" ")[0])
+    return f"{meaning} ({excerpt(channel)})" if meaning else excerpt(channel)
 
 
 def onset_line(onset: Onset, counted: str) -> Text:

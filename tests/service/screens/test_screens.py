@@ -108,7 +108,7 @@ def words(screen: RenderableType) -> str:
 
 def test_accuracy_is_told_with_what_it_stands_on() -> None:
     alarm = words(alarm_explanation(ALARM))
-    assert "effect measured in mmd" in alarm
+    assert "effect measured in what samples mean, all directions alike (mmd)" in alarm
     assert f"accuracy, without labels {ACCURACY}" in " ".join(alarm.split())
     assert "accuracy" not in words(alarm_explanation(replace(ALARM, accuracy=None)))
     told = {**STREAM, "accuracy": asdict(ALARM.accuracy)} if ALARM.accuracy else {}
@@ -157,7 +157,7 @@ def test_an_explanation_tells_how_far_what_moved_and_which_samples_show_it() -> 
     for fact in (
         "new content on support-chat, stream all: critical, open, verdict true",
         "opened 2026-01-01 12:00:00Z at sample 4,321, against reference version 3",
-        "over 256 samples since 2026-01-01 11:53:20Z, seen by whitened (input)",
+        "over 256 samples since 2026-01-01 11:53:20Z, seen by what samples mean, rare directions weighed up (whitened), of its input",
         "14.2 % (8.0 to 21.0)",
         "9.0 % (5.0 to 14.0)",
         "├ 25 %",

@@ -67,7 +67,7 @@ def test_an_alarm_of_changed_answers_names_what_is_taken_for_what() -> None:
     screen = drawn(alarm_explanation(alarm))
     assert "over 226 labels" in screen
     assert "shares of the latest 860 labels" in screen
-    assert "one false alarm in 6,000 labels" in screen
+    assert "one false alarm in 6,000 samples of this stream" in screen
     assert "more of the answers wrong" in screen
     assert "+15.0 (+10.0 to +20.0)" in screen
     assert "1.0 min after their samples" in screen
