@@ -248,6 +248,7 @@ DETECTORS_MAY_IMPORT = {
     "detectors",
     "enum",
     "functools",
+    "hashlib",
     "heapq",
     "itertools",
     "math",
