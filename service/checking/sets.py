@@ -108,13 +108,12 @@ def rows_of(name: str, records: Iterable[Record]) -> Rows:
     """The samples of files, and why some lines hold none."""
     samples, refused, unread = list[Sample](), list[str](), 0
     for record in records:
-        for item in record.items:
-            if isinstance(item, Sample):
-                samples.append(item)
-            elif isinstance(item, Rejected):
-                unread += 1
-                if unread <= EXAMPLES:
-                    refused.append(f"{record.partition.topic}, line {record.offset + 1}: {item.message}")
+        samples += [item for item in record.items if isinstance(item, Sample)]
+        broken = [
+            f"{record.partition.topic}, line {record.offset + 1}: {item.message}" for item in record.items if isinstance(item, Rejected)
+        ]
+        unread += len(broken)
+        refused += broken[: EXAMPLES - len(refused)]
         if len(samples) + unread > MAX_ROWS:
             raise InputError("too_many", f"the {name} set holds more than {MAX_ROWS:,} rows; check a random part of it")
     return Rows(name, tuple(samples), refused=tuple(refused), unread=unread)
