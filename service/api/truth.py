@@ -19,7 +19,7 @@ _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "Up to `server.max_items` labels. `time`: when the truth became known, now by default; `predicted`: what the model "
-        "had answered, for a sample whose answer driftgate does not keep.",
+        "had answered, for a sample whose answer driftgate does not keep. Other fields are ignored, but not a misspelt one.",
         "content": {
             "application/json": {
                 "schema": {

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -92,15 +92,20 @@ def _taken(installation: Installation, monitor: str, paths: Sequence[Path]) -> R
 
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Each with where it stands; of one that is too long the start."""
-    from service.truth.deliveries import LONGEST_LABEL  # noqa: PLC0415 - loads what decodes samples
-
+    """Each with where it stands."""
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LABEL + 1), b""), start=1):
+            for number, line in enumerate(iter(lambda: _line(file), b""), start=1):
                 yield f"{path.name}, line {number}", line
-                rest = line
-                while rest and not rest.endswith(b"\n"):  # of one that is too long
-                    rest = file.readline(LONGEST_LABEL)
     except OSError as error:
         raise InputError("file", f"{path}: {error.strerror}") from error
+
+
+def _line(file: BinaryIO) -> bytes:
+    """The next one; of one that is too long only so much that it is seen to be."""
+    from service.truth.deliveries import LONGEST_LABEL  # noqa: PLC0415 - loads what decodes samples
+
+    line = rest = file.readline(LONGEST_LABEL + 1)
+    while rest and not rest.endswith(b"\n"):
+        rest = file.readline(LONGEST_LABEL)
+    return line
