@@ -99,11 +99,9 @@ class ErrorRateTest:
         self.reset()
 
     def reset(self, *, accept: bool = False) -> None:
-        """Forget the stream. `accept`: what raised the alarm was as it should be, and is what is compared with from here on. What came
-        before counts no more, for its many labels would keep the next ones an alarm."""
+        """Forget the stream. `accept`: what it brought was as it should be, and becomes part of what is compared with."""
         if accept:
-            self._reference = self._accepted()
-            self._tune(self.run_length)
+            self._reference = self._reference + self._seen
         self._known = self._reference
         self._seen = np.zeros(2)
         self._log = np.full(_RATES, -np.inf)
@@ -183,13 +181,6 @@ class ErrorRateTest:
         if test._windows.panes:
             test._weigh(test._surprise, threshold, above=bool(above), alarm=False)
         return test
-
-    def _accepted(self) -> NDArray[np.float64]:
-        """(2,) labels and errors of the window, of no more labels than the reference's and, filled up with those, no fewer than are needed."""
-        window, (labels, errors) = self.window, self._reference.tolist()
-        weight = min(1.0, labels / max(window.labels, 1))
-        lacking = max(LEAST_LABELS - weight * window.labels, 0.0) / labels
-        return np.ceil(weight * np.array([window.labels, window.errors]) + lacking * np.array([labels, errors]) - 1e-9)
 
     def _tune(self, run_length: float) -> None:
         check_run_length(run_length)

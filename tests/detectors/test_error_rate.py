@@ -79,27 +79,6 @@ def test_accepted_errors_are_usual(test: ErrorRateTest) -> None:
     assert test.evidence.samples == 0
 
 
-def test_accepted_errors_raise_no_alarm_again_however_many_labels_came_before(test: ErrorRateTest) -> None:
-    fed(test, arrivals(5_000, 1, 0.05), block=10)
-    fed(test, arrivals(600, 2, 0.1), block=10)
-    assert test.evidence.above
-    test.reset(accept=True)
-    assert test.rate.estimate > 0.08
-    assert fed(test, arrivals(1_000, 3, 0.1), block=10) is None
-    assert fed(test, arrivals(1_000, 4, 0.3), block=10) is not None
-
-
-def test_what_is_accepted_weighs_no_more_than_the_reference_and_enough_to_start_from() -> None:
-    few = ErrorRateTest(2, 40, run_length=1_000)
-    few.update(10, 9)
-    few.reset(accept=True)
-    assert (few.rate.estimate, ErrorRateTest.from_state(few.state()).rate) == (pytest.approx(10 / 20), few.rate)
-    few.update(4_000, 400)
-    few.reset(accept=True)
-    assert few.rate.estimate == pytest.approx(0.1, abs=0.05)
-    assert few.state()["counts"][0, 0] <= 40
-
-
 def test_a_lower_run_length_raises_no_alarm_by_itself(test: ErrorRateTest) -> None:
     fed(test, arrivals(300, 1, 0.09), block=10)
     surprise = test.evidence.surprise
