@@ -10,7 +10,7 @@ over the same ground. One sample has no density of its own; it is told by how fa
 >>> found = coverage(traffic, test_set, rng=rng)
 >>> round(found.share.estimate, 2), found.share.low < 0.75 < found.share.high
 (0.76, True)
->>> clumps(traffic, found.lacking)[0].size > 200  # and it is one clump
+>>> clumps(traffic, found)[0].size > 200  # and it is one clump
 True
 >>> out_of_coverage(topics[[0, 3]].astype(np.float32), test_set, rng=rng).round(1).tolist()
 [0.0, 1.0]
@@ -54,6 +54,8 @@ _TAILS = (0.985, 0.015)
 _MEAN_OF, _MOST_OWN, _LEAST_OWN = 5, 1_000, 20
 _JOINED = 5
 """Nearest rows, on both sides, that join a clump."""
+_MOSTLY = 0.5
+"""Share of a clump's rows that are not covered from which the others go with them."""
 _COPY = 1e-3
 """Distance, over the set's own spread, below which two rows are one twice."""
 _BLOCK = 1_000
@@ -96,9 +98,14 @@ class Coverage:
         return THIN * self.limit / np.maximum(self.mass, self.limit / 100)
 
     @property
+    def scant(self) -> NDArray[np.float64]:
+        """(n,) 0 where the set is dense enough, towards 1 the less it has; of rows that are covered although it is thin there as well."""
+        return 1 - self.limit / np.maximum(self.mass, self.limit)
+
+    @property
     def lacking(self) -> NDArray[np.float64]:
-        """(n,) 0 for covered rows, towards 1 the less the set has there: what clumps are ranked by."""
-        return np.where(self.covered, 0.0, 1 - self.limit / np.maximum(self.mass, self.limit))
+        """(n,) 0 for covered rows, towards 1 the less the set has there."""
+        return np.where(self.covered, 0.0, self.scant)
 
 
 def coverage(
@@ -162,22 +169,25 @@ def coverage(
     return Coverage(mass, limit, apart, _share(apart < APART, nearer, there, stretch, limit, rng))
 
 
-def clumps(rows: NDArray[np.float32], lacking: NDArray[np.float64]) -> Sequence[NDArray[np.int64]]:
-    """Rows that lack cover, put together where they are neighbours among all (n, d) rows; the most lacking first.
+def clumps(rows: NDArray[np.float32], cover: Coverage) -> Sequence[NDArray[np.int64]]:
+    """Rows where the set is thin, put together where they are neighbours among all (n, d) rows; what is most surely left out first.
 
-    Two rows are joined if each is among the five nearest of the other, so that what lies between is covered joins nothing.
-
-    lacking : (n,) 0 for covered rows; a clump ranks by its sum.
+    Two rows are joined if each is among the five nearest of the other, so that what lies between and is covered well joins nothing.
+    A clump ranks by how much the set lacks there and how far apart its rows lie from the set's, which a clump tells better than a row:
+    Σ scant · mean apart. Where most of a clump is covered, only what is not is given; where all is, nothing.
     """
-    at = np.flatnonzero(lacking > 0)
+    at = np.flatnonzero(cover.scant > 0)
     if len(at) < 2 or len(rows) < 2:
-        return [at] if len(at) else []
+        return [at] if (~cover.covered[at]).any() else []
     k = min(_JOINED, len(rows) - 1)
     near = nearest_rows(rows, rows, k, same=True).row[at]
     links = csr_array((np.ones(near.size), (np.repeat(at, k), near.ravel())), shape=(len(rows), len(rows)))[:, at][at]
     which = connected_components(links.minimum(links.T), directed=False)[1]
-    weights = np.bincount(which, lacking[at])
-    return [at[which == clump] for clump in np.argsort(-weights, kind="stable")]
+    sizes, open_to = np.bincount(which), ~cover.covered[at]
+    left_out = np.bincount(which, open_to) / sizes
+    weights = np.bincount(which, cover.scant[at]) * np.bincount(which, cover.apart[at]) / sizes
+    order = [int(clump) for clump in np.argsort(-weights, kind="stable") if left_out[clump] > 0]
+    return [at[(which == clump) & (open_to | (left_out[clump] >= _MOSTLY))] for clump in order]
 
 
 # --- one sample ---------------------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def left_out(name: str, left_of: str, seed: int) -> Found:
     held = rest[classes[rest] != left][: SIZES[left_of]]
     is_left = classes[traffic] == left
     found = coverage(rows[traffic], rows[held], rng=rng)
-    first = clumps(rows[traffic], found.lacking)
+    first = clumps(rows[traffic], found)
     remote = Reach.of(rows[held], rng=rng)(rows[traffic]) > _ONE_RADIUS
     plain = np.flatnonzero(remote & (_worst_region(rows[traffic], remote, rng)))
     return Found(float(is_left.mean()), bool(first) and _mostly(is_left[first[0]]), _mostly(is_left[plain]))

@@ -68,7 +68,7 @@ def gaps(material: Material, of: Side, by: Side) -> Gaps:
     if isinstance(cover, Missing) or isinstance(rows, Missing):
         return Gaps(())
     drawn = material.drawn(of)
-    found = [clump for clump in clumps(rows[drawn], cover.lacking) if len(clump) >= _LEAST]
+    found = [clump for clump in clumps(rows[drawn], cover) if len(clump) >= _LEAST]
     first = found[:SHOWN]
     central = [clump[_typical(rows[drawn[clump]])] for clump in first]
     names = _names(material, of, [drawn[clump] for clump in central], drawn[cover.covered])

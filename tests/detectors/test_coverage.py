@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detectors.coverage import LEAST_ROWS, Reach, clumps, coverage, first_of_copies, out_of_coverage, remoteness
+from detectors.coverage import LEAST_ROWS, Coverage, Reach, Share, clumps, coverage, first_of_copies, out_of_coverage, remoteness
 from detectors.neighbours import nearest_rows
 
 CENTRES = np.random.default_rng(5).standard_normal((8, 6)) * 3
@@ -37,7 +37,7 @@ def test_topic_left_out_is_the_first_clump_and_all_that_lacks() -> None:
     traffic, test_set = draw(800, 1), draw(600, 2, slice(1, None))
     found = coverage(traffic, test_set, rng=seeded())
     left_out = nearest_rows(traffic, CENTRES.astype(np.float32), 1).row[:, 0] == 0
-    assert left_out[clumps(traffic, found.lacking)[0]].mean() > 0.95
+    assert left_out[clumps(traffic, found)[0]].mean() > 0.95
     assert found.share.low < 1 - left_out.mean() + 0.02 < found.share.high + 0.03
     assert not (found.thin & ~found.covered).any()
     assert (found.density[~found.covered] < 0.2 + 1e-9).all()
@@ -118,18 +118,32 @@ def test_rows_all_the_same_are_too_few() -> None:
 # --- clumps ----------------------------------------------------------------------------------------------------------
 
 
-def test_clumps_partition_what_lacks() -> None:
-    rows = draw(200, 1)
-    lacking = np.where(np.random.default_rng(0).random(200) < 0.3, 0.5, 0.0)
-    found = clumps(rows, lacking)
-    assert sorted(np.concatenate(found).tolist()) == np.flatnonzero(lacking).tolist()
-    weights = [lacking[clump].sum() for clump in found]
-    assert weights == sorted(weights, reverse=True)
+def covering(scant: NDArray[np.float64], apart: NDArray[np.float64]) -> Coverage:
+    """By so much too little, so far apart."""
+    return Coverage(0.1 / np.maximum(1 - scant, 0.01), 0.1, apart, Share(0.5, 0.4, 0.6))
+
+
+@given(st.integers(0, 50))
+def test_clumps_hold_all_that_lacks_once_and_nothing_that_is_covered_well(seed: int) -> None:
+    rng, rows = np.random.default_rng(seed), draw(120, 1)
+    cover = covering(np.where(rng.random(120) < 0.4, 0.5, 0.0), rng.random(120))
+    together = np.concatenate([*clumps(rows, cover), np.empty(0, np.int64)])
+    assert len(set(together.tolist())) == len(together)
+    assert set(np.flatnonzero(cover.lacking).tolist()) <= set(together.tolist())
+    assert (cover.scant[together] > 0).all()
+
+
+def test_a_topic_that_is_left_out_goes_before_a_larger_one_that_is_merely_thin() -> None:
+    rows = np.concatenate([draw(40, 1, slice(0, 1)), draw(60, 2, slice(1, 2))])
+    cover = covering(np.full(100, 0.5), np.repeat([0.9, 0.4], [40, 60]))
+    found = clumps(rows, cover)
+    assert len(found[0]) > 30
+    assert sorted(np.concatenate(found).tolist()) == list(range(40))
 
 
 def test_nothing_lacking_makes_no_clump() -> None:
-    assert clumps(draw(10, 1), np.zeros(10)) == []
-    assert [clump.tolist() for clump in clumps(draw(10, 1), np.eye(10)[3])] == [[3]]
+    assert clumps(draw(10, 1), covering(np.zeros(10), np.ones(10))) == []
+    assert [clump.tolist() for clump in clumps(draw(10, 1), covering(np.eye(10)[3] / 2, np.ones(10)))] == [[3]]
 
 
 # --- one sample ------------------------------------------------------------------------------------------------------
