@@ -93,8 +93,7 @@ def _said(main: Coverage, by: str, lacking: Gaps, sparse: _Sparse) -> Iterator[s
     share = Measured(*main.share)
     yield f"The {by} covers {interval(share)} of the traffic."
     if lacking.listed:
-        worst = lacking.listed[0]
-        yield f"It lacks “{worst.name}” most: {percent(worst.share.estimate)} of the traffic."
+        yield lacking.said
     if sparse.listed:
         first = sparse.listed[0]
         shares = f"{percent(first.training.estimate)} of the training set, {percent(first.traffic.estimate)} of the traffic"

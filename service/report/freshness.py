@@ -91,8 +91,7 @@ def _said(material: Material, found: _Found) -> Iterator[str]:
     size = 0 if rows is None else len(rows)
     yield f"The {size:,} test samples cover {interval(share)} of the traffic."
     if found.lacking.listed:
-        worst = found.lacking.listed[0]
-        yield f"They lack “{worst.name}” most: {percent(worst.share.estimate)} of the traffic."
+        yield found.lacking.said
     if found.thin.low >= WATCH:
         yield f"Of {percent(found.thin.estimate)} of the traffic they have little for how much of it is sent."
     yield f"What makes up less than {percent(found.cover.limit)} of the traffic can't be seen to lack."

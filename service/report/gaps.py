@@ -18,6 +18,7 @@ from service.records import Measured
 from service.reference_rows import answer
 from service.report.material import TEST, Material, Side
 from service.report.parts import Column, Missing, Table, Unit
+from service.screens.drawing import percent
 from service.words import ASKED, excerpt, place_names, words
 
 SHOWN = 15
@@ -55,11 +56,35 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Class:
+    """How much of one class is not covered, all places of it together."""
+
+    name: str
+    share: Measured
+    """Of the side that has it."""
+    of_class: Measured
+    """Of the class."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gaps:
     """Worst first; places of fewer than three rows stand in no list."""
 
     listed: tuple[Gap, ...]
     left_out: int = 0
+    classes: tuple[Class, ...] = ()
+    """None where the class of fewer than half of the rows is known."""
+
+    @property
+    def said(self) -> str:
+        """What lacks most, by class where that is known, as one gap may lie in many places."""
+        if self.classes:
+            first = self.classes[0]
+            much = f"{percent(first.share.estimate)} of the traffic, {percent(first.of_class.estimate)} of that class"
+            return f"Most of what lacks is “{first.name}”: {much}."
+        return (
+            f"What lacks most is “{self.listed[0].name}”: {percent(self.listed[0].share.estimate)} of the traffic." if self.listed else ""
+        )
 
 
 def gaps(material: Material, of: Side, by: Side) -> Gaps:
@@ -76,7 +101,8 @@ def gaps(material: Material, of: Side, by: Side) -> Gaps:
         Gap(name, share_of(len(clump), len(drawn)), _density(cover, clump), tuple(contents(material, of, drawn[clump[:_EXEMPLARS]])))
         for name, clump in zip(names, central, strict=True)
     ]
-    return Gaps(tuple(listed), len(found) - len(first))
+    classes = _by_class(contents(material, of, drawn), cover.covered) if listed and of == "production" else ()
+    return Gaps(tuple(listed), len(found) - len(first), classes)
 
 
 def gap_table(title: str, found: Gaps, *, of: str, by: str) -> Iterator[Table]:
@@ -85,6 +111,10 @@ def gap_table(title: str, found: Gaps, *, of: str, by: str) -> Iterator[Table]:
         columns = (Column("what"), Column(f"share of {of}", Unit.SHARE), Column(f"density of {by}", Unit.SHARE), Column("such as"))
         lines = tuple((gap.name, gap.share, gap.density, such_as(gap.exemplars)) for gap in found.listed)
         yield Table(title, columns, lines, found.left_out)
+    if found.classes:
+        heads = (Column("class"), Column(f"not covered, of {of}", Unit.SHARE), Column("not covered, of the class", Unit.SHARE))
+        each = tuple((one.name, one.share, one.of_class) for one in found.classes[:SHOWN])
+        yield Table(f"{title}, by class", heads, each, len(found.classes) - len(each))
 
 
 def such_as(exemplars: Sequence[Content]) -> str:
@@ -147,6 +177,16 @@ def _names(material: Material, side: Side, places: Sequence[NDArray[np.int64]], 
     """By the words that tell each place from what is covered."""
     beside = rest[np.linspace(0, len(rest) - 1, min(len(rest), BESIDE)).astype(np.int64)]
     return names_of([contents(material, side, place) for place in places], contents(material, side, beside))
+
+
+def _by_class(found: Sequence[Content], covered: NDArray[np.bool_]) -> tuple[Class, ...]:
+    """By label, or by what the model answered; classes of which fewer than three rows lack are passed over."""
+    called = [content.label or content.answered for content in found]
+    lacking = Counter(name for name, well in zip(called, covered, strict=True) if name and not well)
+    if 2 * lacking.total() < int((~covered).sum()):
+        return ()
+    sizes, n = Counter(called), len(called)
+    return tuple(Class(name, share_of(k, n), share_of(k, sizes[name])) for name, k in lacking.most_common() if k >= _LEAST)
 
 
 def _commonest(values: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
@@ -14,7 +15,7 @@ from service.adapters.sqlite import SqliteStore
 from service.records import Measured, Output
 from service.report.freshness import freshness
 from service.report.parts import Lines, Standing
-from tests.service.conftest import DIMENSION, World
+from tests.service.conftest import DIMENSION, TOPICS, World
 from tests.service.report.covering import add, material, send, unreferenced
 
 
@@ -78,6 +79,23 @@ def test_some_answers_of_a_class_without_test_samples_are_the_models_errors(
     assert found.standing is standing
     assert [row[0] for row in found.tables[-1].rows] == ["topic 9"]
     assert ("“topic 9”" in found.todo) is (standing is Standing.WATCH)
+
+
+def test_a_gap_of_many_places_is_one_class(world: World, store: SqliteStore, tmp_path: Path) -> None:
+    send(world, store, 640, range(6))
+    add(world, tmp_path, "golden", 300, range(1, 6))
+    made = material(world, store, tmp_path)
+    nearest = np.stack([row.embedding for row in made.production]) @ TOPICS[:6].T - 0.5 * np.square(TOPICS[:6]).sum(1)
+    made.production = [replace(row, label=f"topic {at}") for row, at in zip(made.production, nearest.argmax(1), strict=True)]
+    found = freshness(made)
+    classes = next(table for table in found.tables if table.title == "Traffic that the test set lacks, by class")
+    name, share, of_class = classes.rows[0]
+    assert name == "topic 0"
+    assert isinstance(share, Measured)
+    assert isinstance(of_class, Measured)
+    assert share.low < 1 / 6 < share.high
+    assert of_class.estimate > 0.9
+    assert "Most of what lacks is “topic 0”" in found.says
 
 
 def test_a_challenge_set_is_part_of_it(world: World, store: SqliteStore, tmp_path: Path) -> None:
