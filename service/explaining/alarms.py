@@ -26,6 +26,8 @@ from service.words import ASKED, place_names, words
 __all__ = ["NOVEL", "Recent", "exemplar", "explain"]
 
 _EXEMPLARS, _PER_CLUSTER, _SEGMENTS = 10, 3, 10
+_LEAST = 50
+"""Samples by which it is told how they arrived, at least."""
 _ENOUGH = 1_000
 """Samples in a window from which on an alarm is not explained anew."""
 _OF_INPUTS = (Family.INPUT, Family.OUTPUT, Family.QUALITY)
@@ -78,7 +80,7 @@ def explain(alarm: Alarm, stream: Stream, pane: Pane, recent: Recent, reference:
     along = witness.values(sides.whitened)
     surprise, inflation = stream.scan.chosen, reference.model.dependence.inflation
     groups = moved_groups(sides.embeddings, sides.is_window, sides.is_reference, surprise=surprise, inflation=inflation)
-    delivery = _delivery(sides, along, recent.loss)
+    delivery = _delivery(sides, along, alarm, recent.loss)
     kind = name_kind(replace(stream.scan.signs(), repeated=delivery.repeated, lost=news(delivery.loss)))
     schema = Schema(reference.tagged(alarm.segment), reference.answered, reference.classes)
     return replace(
@@ -104,17 +106,20 @@ def _first(sides: Sides, order_by: NDArray[np.float32], side: NDArray[np.bool_])
     return tuple(sides.shown(row) for row in distinct(order, sides.described.features, _EXEMPLARS))
 
 
-def _delivery(sides: Sides, along: NDArray[np.float32], loss: Loss) -> Delivery:
-    """How the window's samples arrived. New content is written anew, too: only what is odd more often than new is told."""
-    rows = [row for row, inside in zip(sides.kept.rows, sides.kept.window, strict=True) if inside]
-    embeddings, summarizer = sides.embeddings[sides.is_window], sides.reference.summarizer
+def _delivery(sides: Sides, along: NDArray[np.float32], alarm: Alarm, loss: Loss) -> Delivery:
+    """How the window's samples arrived, those of the detector's own: samples from before it would thin out copies. New content is written
+    anew, too: only what is odd more often than new is told."""
+    inside = sides.kept.window & (sides.kept.ago < max(alarm.window_samples, _LEAST))
+    at = np.flatnonzero(inside) + len(sides.at)
+    rows = [row for row, own in zip(sides.kept.rows, inside, strict=True) if own]
+    embeddings, summarizer = sides.embeddings[at], sides.reference.summarizer
     gauge = sides.reference.gauge
     described = summarizer.describe(embeddings, quality=None if gauge is None else gauge.measure([payload(row) for row in rows]))
     copies = repeated(embeddings, sides.reference.rows.embeddings, spoilt=spoilt(summarizer, described))
     rare = dict(zip(summarizer.scalar_names, (described.scalars > -np.log(RARE)).mean(0).tolist(), strict=True))
     beyond = {name: share for name, share in rare.items() if is_quality(name) and share >= rare["novelty"]}
-    earlier = [row for row, inside in zip(sides.kept.rows, sides.kept.window, strict=True) if not inside]
-    return Delivery(rows, along[sides.is_window], copies, loss, beyond, earlier)
+    earlier = [row for row, own in zip(sides.kept.rows, inside, strict=True) if not own]
+    return Delivery(rows, along[at], copies, loss, beyond, earlier)
 
 
 # --- groups -------------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def test_nothing_appears_when_writing_fails(tmp_path: Path) -> None:
         write(draft)
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(ArtefactError, match="disk full"):
         publish(tmp_path / "v1", {}, fail)
     assert list(tmp_path.iterdir()) == []
 
