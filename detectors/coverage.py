@@ -54,8 +54,8 @@ _TAILS = (0.985, 0.015)
 _MEAN_OF, _MOST_OWN, _LEAST_OWN = 5, 1_000, 20
 _JOINED = 5
 """Nearest rows, on both sides, that join a clump."""
-_MOSTLY = 0.5
-"""Share of a clump's rows that are not covered from which the others go with them."""
+_CLUMP_APART = 0.47
+"""Mean of a clump's `apart` from which it is a gap, though each of its rows might be covered: a mean over many rows is surer."""
 _COPY = 1e-3
 """Distance, over the set's own spread, below which two rows are one twice."""
 _BLOCK = 1_000
@@ -174,7 +174,7 @@ def clumps(rows: NDArray[np.float32], cover: Coverage) -> Sequence[NDArray[np.in
 
     Two rows are joined if each is among the five nearest of the other, so that what lies between and is covered well joins nothing.
     A clump ranks by how much the set lacks there and how far apart its rows lie from the set's, which a clump tells better than a row:
-    Σ scant · mean apart. Where most of a clump is covered, only what is not is given; where all is, nothing.
+    Σ scant · mean apart. Of a clump that lies among the set's rows only what is not covered is given, if anything.
     """
     at = np.flatnonzero(cover.scant > 0)
     if len(at) < 2 or len(rows) < 2:
@@ -183,11 +183,12 @@ def clumps(rows: NDArray[np.float32], cover: Coverage) -> Sequence[NDArray[np.in
     near = nearest_rows(rows, rows, k, same=True).row[at]
     links = csr_array((np.ones(near.size), (np.repeat(at, k), near.ravel())), shape=(len(rows), len(rows)))[:, at][at]
     which = connected_components(links.minimum(links.T), directed=False)[1]
-    sizes, open_to = np.bincount(which), ~cover.covered[at]
-    left_out = np.bincount(which, open_to) / sizes
-    weights = np.bincount(which, cover.scant[at]) * np.bincount(which, cover.apart[at]) / sizes
-    order = [int(clump) for clump in np.argsort(-weights, kind="stable") if left_out[clump] > 0]
-    return [at[(which == clump) & (open_to | (left_out[clump] >= _MOSTLY))] for clump in order]
+    open_to = ~cover.covered[at]
+    apart = np.bincount(which, cover.apart[at]) / np.bincount(which)
+    whole = (apart >= _CLUMP_APART)[which] | open_to
+    weights = np.bincount(which, cover.scant[at]) * apart
+    order = [clump for clump in np.argsort(-weights, kind="stable") if whole[which == clump].any()]
+    return [at[(which == clump) & whole] for clump in order]
 
 
 # --- one sample ---------------------------------------------------------------------------------------------------------
