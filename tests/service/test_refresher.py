@@ -40,6 +40,8 @@ from service.settings import EmbedderSettings, MonitorSettings
 if TYPE_CHECKING:
     from tests.service.conftest import Log, World
 
+pytestmark = pytest.mark.long
+
 CLASSES = ("early", "late")
 
 

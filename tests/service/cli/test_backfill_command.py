@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.servers.kafka_server import KafkaServer
     from tests.service.cli.conftest import Desk
 
+pytestmark = pytest.mark.long
+
 RUN = ("backfill", "run", "--monitor", "chat")
 
 

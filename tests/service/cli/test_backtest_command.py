@@ -17,6 +17,8 @@ from service.settings import load
 if TYPE_CHECKING:
     from tests.service.cli.conftest import Desk
 
+pytestmark = pytest.mark.long
+
 
 def another(desk: Desk, **detection: Any) -> Path:
     """A second configuration beside the first."""

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 if TYPE_CHECKING:
     from tests.service.cli.conftest import Desk
+
+pytestmark = pytest.mark.long
 
 
 def again(path: Path, to: Path, **columns: list[Any]) -> None:

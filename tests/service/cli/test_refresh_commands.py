@@ -18,6 +18,8 @@ from service.model_build import attach_head
 if TYPE_CHECKING:
     from tests.service.cli.conftest import Desk
 
+pytestmark = pytest.mark.long
+
 KNOWN = tuple(f"topic {number}" for number in range(8))
 CLASSES = (*KNOWN, "new")
 

@@ -14,8 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.service.cli.conftest import Desk
+
+pytestmark = pytest.mark.long
 
 
 def get(address: str) -> Any:

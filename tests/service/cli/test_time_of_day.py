@@ -25,6 +25,8 @@ from service.worker import Worker
 if TYPE_CHECKING:
     from tests.service.cli.conftest import Desk
 
+pytestmark = pytest.mark.long
+
 DAY, EVERY, MONDAY = 86_400.0, 160.0, 1_772_409_600.0
 CENTRES = np.random.default_rng(99).standard_normal((8, 16)) * 1.5
 

@@ -23,6 +23,8 @@ from service.demo.wording import LOCALES
 from service.demo.writer import Customer
 from service.records import Sample
 
+pytestmark = pytest.mark.long
+
 
 def draw(count: int, mix: Mix, seed: int = 7) -> list[Message]:
     return Traffic(np.random.default_rng(seed), pace=2.0).draw(count, start=1_000.0, mix=mix)
