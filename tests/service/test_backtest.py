@@ -26,6 +26,8 @@ from service.streams import MonitorStreams
 if TYPE_CHECKING:
     from tests.service.conftest import World
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def store() -> Iterator[SqliteStore]:

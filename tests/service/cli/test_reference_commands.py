@@ -18,6 +18,8 @@ from service.settings import load
 if TYPE_CHECKING:
     from tests.service.cli.conftest import Desk
 
+pytestmark = pytest.mark.long
+
 
 def versions(desk: Desk) -> list[tuple[int, str]]:
     return [(found["version"], found["state"]) for found in desk.json("reference", "list")["references"]]
