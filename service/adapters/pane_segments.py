@@ -71,6 +71,10 @@ class _Segment:
         return int(self.path.stem)
 
 
+class _MissingError(ArtefactError):
+    """No file tells of the numbers that follow."""
+
+
 class PaneSegments:
     """The panes that a store has decided and let go of, kept per monitor for so many bytes and seconds of log time.
 
@@ -107,10 +111,14 @@ class PaneSegments:
         What the retention took is passed over. ArtefactError where panes are missing or damaged.
         """
         while True:
+            segments = self._segments(monitor)
             try:
-                return list(islice(self._panes(monitor, after, until), limit))
+                return list(islice(self._panes(monitor, segments, after, until), limit))
             except FileNotFoundError:  # shortened meanwhile: what it began with is gone too
                 continue
+            except _MissingError:
+                if self._segments(monitor) == segments:
+                    raise  # else it was shortened while the folder was looked through, and a younger file begins the log
 
     def start(self, monitor: str, until: int) -> tuple[int, bytes | None] | None:
         """The number before the first pane from which on all are kept up to `until`, and the checkpoint there; None while there is none.
@@ -118,17 +126,19 @@ class PaneSegments:
         (0, None) while none has gone.
         """
         while True:
-            begins = _start(self._segments(monitor), until)
+            segments = self._segments(monitor)
+            begins = _start(segments, until)
             if begins is None:
-                return None
+                if self._segments(monitor) == segments:
+                    return None
+                continue
             try:
                 with begins.path.open("rb") as file:
                     return begins.after, _body(file, next(_blocks(file)), begins.path) or None
             except FileNotFoundError:  # shortened meanwhile
                 continue
 
-    def _panes(self, monitor: str, after: int, until: int) -> Iterator[tuple[int, bytes]]:
-        segments = self._segments(monitor)
+    def _panes(self, monitor: str, segments: Sequence[_Segment], after: int, until: int) -> Iterator[tuple[int, bytes]]:
         begins = _start(segments, until)
         if begins is None and any(segment.starts and segment.after >= until for segment in segments):
             return  # the retention took all of it meanwhile
@@ -136,7 +146,7 @@ class PaneSegments:
         while at < until:
             segment = _holding(segments, at)
             if segment is None:
-                raise ArtefactError(f"{self._path / monitor}: the panes after number {at} are missing; restore the folder from a backup")
+                raise _MissingError(f"{self._path / monitor}: the panes after number {at} are missing; restore the folder from a backup")
             block, panes = _stretch(segment, at)
             yield from ((number, pane) for number, pane in panes if at < number <= until)
             at = block.until

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from service.adapters.kafka.connection import Cluster
 from service.errors import UnavailableError
@@ -19,6 +19,9 @@ LINGER_MS = 5
 
 AGAIN_SECONDS = 2.0
 """Between two attempts to connect: who comes meanwhile hears what the last one found."""
+
+LAST_SECONDS = 1.0
+"""What is under way on a producer that is let go of has so long to arrive."""
 
 ROOM = 65_536
 """For a record's key, headers and frame beside its value."""
@@ -54,7 +57,7 @@ class Writer:
         producer = self._connected()
         deadline = time.monotonic() + self._seconds
         outcomes = [_outcome(sent, deadline) for sent in _sent(producer, messages)]
-        if any(isinstance(error, BrokerResponseError) and not error.retriable for error in outcomes):
+        if any(error is not None for error in outcomes):
             self._drop(producer)
         return outcomes
 
@@ -66,11 +69,12 @@ class Writer:
             producer.close(timeout=self._seconds)
 
     def _drop(self, producer: KafkaProducer) -> None:
-        """A record that the brokers have refused breaks the sequence of its partition: all after it would be refused as well."""
+        """A record that the brokers have refused, or did not acknowledge in time, breaks the sequence of its partition: all after it may
+        be refused as well, for as long as the producer lives."""
         with self._lock:
             if self._producer is producer:
                 self._producer = None
-        producer.close(timeout=self._seconds)
+        producer.close(timeout=LAST_SECONDS)
 
     def _connected(self) -> KafkaProducer:
         """One thread tries, and the others that wait for it hear the same."""
