@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.selection import duplicate_groups
+from detectors.selection.duplicates import duplicate_groups
 from service.artefacts import publish, read_manifest, versions
 from service.errors import ArtefactError, InputError, NotFoundError
 from service.ports import Embedded, Embedder

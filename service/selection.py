@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.selection import Pick, Pool, select
+from detectors.selection.novel import Pick, Pool, select
 from service.records import Alarm, Candidate, Pooled, belongs
 from service.reference_rows import sureness
 

@@ -43,7 +43,7 @@ from service.records.partitions import (
     belongs,
     segment_of,
 )
-from service.records.refresh import AnnotationBatch, BatchState, Candidate, CycleState, Label, RefreshCycle
+from service.records.refresh import AnnotationBatch, BatchState, Candidate, CycleState, Label, Purpose, RefreshCycle
 from service.records.samples import KEPT_BYTES, Item, Original, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
 from service.records.truth import Answer, AnswerBlock, Judgement, Truths, Untold
 
@@ -90,6 +90,7 @@ __all__ = [
     "Partition",
     "Payload",
     "Pooled",
+    "Purpose",
     "Position",
     "Record",
     "RefreshCycle",

@@ -10,9 +10,23 @@ from typing import Any
 from service.records.alarms import Step
 
 
+class Purpose(StrEnum):
+    """What a sample is asked about for."""
+
+    PROBE = "probe"
+    """To find out what a new mass of samples is."""
+    EXPAND = "expand"
+    """To cover a mass that is known to fail."""
+    AUDIT = "audit"
+    """Drawn without regard to its risk, so that risks can be held against outcomes."""
+    CHALLENGE = "challenge"
+    """Drawn at random from the slice that drifts, to verify the new model with; never trained on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A production sample proposed for annotation. `risk` is the probability that, once answered, it turns out unusable or harmful."""
+    """A production sample proposed for annotation. `risk` is the probability that, once answered, it turns out unusable or harmful; of
+    what it is made stands in `junk`, `contested` and `influence`, each 0 to 1."""
 
     id: str
     reason: str
@@ -22,6 +36,21 @@ class Candidate:
     predicted: str | None = None
     weight: int = 1
     """How many near-duplicates it stands for."""
+    purpose: Purpose = Purpose.PROBE
+    value: float = 0.0
+    """What it is expected to add; comparable within one batch."""
+    junk: float = 0.0
+    contested: float = 0.0
+    influence: float = 0.0
+    failure: str = ""
+    """Expand: the failure cluster, or the class, whose mass it covers."""
+    nearest: tuple[str, ...] = ()
+    """Ids of the nearest reference samples, nearest first."""
+    copies: tuple[str, ...] = ()
+    """Ids of some of the near-duplicates that it stands for."""
+    inclusion: float | None = None
+    """Challenge: the probability with which it was drawn."""
+    time: float = 0.0
 
 
 class BatchState(StrEnum):

@@ -1,12 +1,14 @@
-"""Which few of many production samples to annotate: what is new *and* in company, once each, spread over what is new."""
+"""What is new *and* in company, once each, spread over what is new: for when nothing is known but a reference."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from detectors.selection.duplicates import merge_duplicates
+from detectors.selection.kernel import Scales, blocks, directions
 
 MAX_ROWS = 4_000
 """Novel, other and reference rows that are considered, each: beyond it a uniform draw, which keeps every topic's share."""
@@ -22,10 +24,6 @@ JUNK_SHARE = 0.16
 
 CONTESTED = 0.2
 """Risk that a prediction with no confidence at all adds."""
-
-_QUERIES = 1_000
-_BLOCK = 512
-_SAME = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,104 +96,6 @@ class Selection:
     """Of these, near-duplicates of another one."""
     isolated: int = 0
     """Of the rest, rows without new company: scattered junk, and what the reference holds as well."""
-
-
-def directions(rows: NDArray[np.float32], centre: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, d) rows as unit vectors seen from a centre (d,); a row at the centre stays 0."""
-    moved = rows - centre
-    length = np.linalg.norm(moved, axis=1, keepdims=True)
-    return np.asarray(moved / np.where(length > 0, length, 1), np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class Scales:
-    """What "alike" means, learnt from how close reference rows lie to each other.
-
-    K(a, b) = clip((cos - c0) / (2 (cm - c0)), 0, 1), where cm is the median and s0 the 10 % quantile of the reference's
-    leave-one-out nearest similarities and c0 = s0 - (cm - s0) / 2: a row as close as reference neighbours usually are is half
-    covered, one farther away than almost all of them not at all.
-    """
-
-    duplicate: float
-    """Cosine from which two rows are near-duplicates: .45 × the median nearest distance."""
-    zero: float
-    half: float
-
-    @classmethod
-    def fit(cls, unit: NDArray[np.float32]) -> Scales:
-        """From at most 1,000 evenly spaced of (m, d) unit rows against all; exact copies are not neighbours."""
-        rows = np.unique(np.linspace(0, len(unit) - 1, _QUERIES).astype(np.int64))
-        nearest = np.concatenate([_nearest_other(unit[part], unit) for part in _blocks(rows)])
-        low, middle = np.quantile(nearest, [0.1, 0.5])
-        zero = low - (middle - low) / 2
-        half = max(middle, zero + 0.03)
-        return cls(duplicate=float(1 - 0.45**2 * (1 - middle)), zero=float(zero), half=float(half))
-
-    def kernel(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(k, d), (n, d) unit rows → (k, n) in 0..1."""
-        cosine = a @ b.T
-        cosine -= np.float32(self.zero)
-        cosine *= np.float32(1 / (2 * (self.half - self.zero)))
-        return np.asarray(np.clip(cosine, 0, 1, out=cosine), np.float32)
-
-
-def _nearest_other(queries: NDArray[np.float32], unit: NDArray[np.float32]) -> NDArray[np.float32]:
-    cosine = queries @ unit.T
-    cosine[cosine > 1 - _SAME] = -1
-    return np.asarray(cosine.max(1), np.float32)
-
-
-def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    return (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
-
-
-def merge_duplicates(unit: NDArray[np.float32], limit: float) -> NDArray[np.int64]:
-    """For each of (n, d) unit rows the row that stands for it: the first representative whose cosine reaches `limit`, or itself.
-
-    Greedy in the order given, so groups never chain: each member is a near-duplicate of its representative.
-    """
-    stands = np.arange(len(unit))
-    leaders = stands[:1].copy()
-    for rows in _blocks(stands.copy()):
-        cosine = unit[rows] @ unit[leaders].T
-        known = (cosine >= limit).any(1)
-        stands[rows[known]] = leaders[(cosine[known] >= limit).argmax(1)]
-        new = rows[~known]
-        alike = unit[new] @ unit[new].T >= limit
-        free = np.ones(len(new), bool)
-        for i in range(len(new)):
-            if free[i]:
-                stands[new[free & alike[i]]] = new[i]
-                free &= ~alike[i]
-        leaders = np.concatenate([leaders, new[stands[new] == new]])
-    return stands
-
-
-def duplicate_groups(embeddings: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Groups that no near-duplicate pair straddles: for each of (n, d) rows the first row of its group.
-
-    The scale is the rows' own (see `Scales`). Groups are connected components, so a chain of near-duplicates is one group.
-    """
-    if len(embeddings) < 2:
-        return np.arange(len(embeddings))
-    unit = directions(embeddings, embeddings.mean(0))
-    limit = Scales.fit(unit).duplicate
-    groups = np.arange(len(unit))
-    for rows in _blocks(np.arange(len(unit))):
-        near, other = np.nonzero(unit[rows] @ unit.T >= limit)
-        _join(groups, rows[near], other)
-    return groups
-
-
-def _join(groups: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64]) -> None:
-    """Unites the groups of each pair in place; every entry ends as the smallest row of its group."""
-    while True:
-        low, high = np.minimum(groups[a], groups[b]), np.maximum(groups[a], groups[b])
-        if np.array_equal(low, high):
-            return
-        np.minimum.at(groups, high, low)
-        while not np.array_equal(groups, groups[groups]):
-            groups[:] = groups[groups]
 
 
 def select(pool: Pool, *, budget: int, rng: np.random.Generator) -> Selection:
@@ -280,7 +180,7 @@ def _sums(
 ) -> NDArray[np.float32]:
     """Σ over y in `near` of w(y) K(x, y), for each row x; every weight 1 by default."""
     weight = np.ones(len(near), np.float32) if weight is None else weight
-    parts = [scales.kernel(unit[rows], near) @ weight for rows in _blocks(np.arange(len(unit)))]
+    parts = [scales.kernel(unit[rows], near) @ weight for rows in blocks(np.arange(len(unit)))]
     return np.asarray(np.concatenate(parts), np.float32)
 
 
@@ -290,7 +190,7 @@ def _facility_location(
     """Lazy greedy: gains only shrink, so a row whose old gain is below the best fresh one need not be looked at again."""
     covered = np.zeros(len(unit), np.float32)
     gain = np.full(len(unit), -np.inf, np.float32)
-    for rows in _blocks(able):
+    for rows in blocks(able):
         gain[rows] = scales.kernel(unit[rows], unit) @ weight
     chosen: list[int] = []
     while len(chosen) < min(budget, len(able)):

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detectors.selection import Pool, Scales, directions, duplicate_groups, merge_duplicates, risks, select
+from detectors.selection.duplicates import duplicate_groups, merge_duplicates
+from detectors.selection.kernel import Scales, directions
+from detectors.selection.novel import Pool, risks, select
 
 DIMENSION = 32
 

@@ -1,0 +1,10 @@
+"""Which few of many production samples to annotate.
+
+- `base`: what every method takes and gives
+- `kernel`, `duplicates`: how alike two rows are, and which say the same
+- `novel`: what is new and in company, without labels
+"""
+
+from detectors.selection.base import REJECTED, UNKNOWN, Known, Pick, Pool, Selector, Turn, Why
+
+__all__ = ["REJECTED", "UNKNOWN", "Known", "Pick", "Pool", "Selector", "Turn", "Why"]
