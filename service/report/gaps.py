@@ -10,10 +10,11 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.bounds import proportion_interval
 from detectors.coverage import Coverage, clumps
+from detectors.performance import share
 from detectors.terms import class_terms
 from service.datasets import DataSet
+from service.episodes import measured
 from service.records import Measured
 from service.reference_rows import answer
 from service.report.material import TEST, Material, Side
@@ -29,7 +30,7 @@ ACT, WATCH = 0.05, 0.01
 BESIDE = 1_000
 """Rows that places are told from."""
 
-_CUT, _READ, _EXEMPLARS, _LEAST, _Z = 120, 1_000, 3, 3, 1.96
+_CUT, _READ, _EXEMPLARS, _LEAST = 120, 1_000, 3, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +125,8 @@ def such_as(exemplars: Sequence[Content]) -> str:
 
 
 def share_of(count: int, n: int) -> Measured:
-    """A count of n with Wilson's 95 % interval."""
-    low, high = proportion_interval(np.array(count / n), n, _Z)
-    return Measured(count / n, float(low), float(high))
+    """A count of n with its 95 % interval."""
+    return measured(share(count, n))
 
 
 def contents(material: Material, side: Side, rows: NDArray[np.int64]) -> list[Content]:

@@ -6,13 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
-from detectors.bounds import proportion_interval
-from service.records import WHOLE, Measured
+from detectors.performance import share
+from service.records import WHOLE
 from service.truth.watching import Concept, ErrorWatch
-
-_Z = 1.96
 
 
 def describe_answers(concept: Concept) -> Mapping[str, Any] | None:
@@ -44,16 +40,10 @@ def _measured(watch: ErrorWatch) -> Mapping[str, Any]:
     return {
         "labels": watch.labels,
         "errors": watch.errors,
-        "error_rate": asdict(error_rate(watch.errors, watch.labels)) if watch.labels else None,
+        "error_rate": asdict(share(watch.errors, watch.labels)) if watch.labels else None,
         "expected": None if test is None else asdict(Measured(test.rate.estimate, test.rate.low, test.rate.high)),
         "evidence": None if evidence is None else max(evidence.surprise, 0.0),
         "threshold": None if evidence is None else evidence.threshold,
         "alarm": watch.episode.alarm or None,
         "opened": watch.episode.opened,
     }
-
-
-def error_rate(errors: int, labels: int) -> Measured:
-    """With Wilson's 95 % interval."""
-    low, high = proportion_interval(np.array(errors / labels), labels, _Z)
-    return Measured(errors / labels, float(low), float(high))
