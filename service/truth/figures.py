@@ -41,7 +41,7 @@ def _measured(watch: ErrorWatch) -> Mapping[str, Any]:
         "labels": watch.labels,
         "errors": watch.errors,
         "error_rate": asdict(share(watch.errors, watch.labels)) if watch.labels else None,
-        "expected": None if test is None else asdict(Measured(test.rate.estimate, test.rate.low, test.rate.high)),
+        "expected": None if test is None else asdict(test.rate),
         "evidence": None if evidence is None else max(evidence.surprise, 0.0),
         "threshold": None if evidence is None else evidence.threshold,
         "alarm": watch.episode.alarm or None,
