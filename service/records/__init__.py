@@ -1,8 +1,9 @@
 """What flows through the service: frozen records, from a sample on arrival to the outbox.
 
 A sample's way: `Record` (one entry of a partition, decoded) → `Sample` → `Pane` (closed, numbered) → `Alarm` →
-`AnnotationBatch` of `Candidate`s → `Label`s → `RefreshCycle`. `Alarm`, `AnnotationBatch`, `RefreshCycle` and a monitor's
-`Declaration` are *entities*: they have an id, a version that every change raises, and a history that names each step's reason.
+`AnnotationBatch` of `Candidate`s → `Label`s → `RefreshCycle`. `Alarm`, `AnnotationBatch`, `RefreshCycle`, and a monitor's
+`Declaration` and `FailureMark`s are *entities*: they have an id, a version that every change raises, and a history that names each step's
+reason.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from service.records.alarms import (
 from service.records.backfills import Backfill, BackfillState, Stretch
 from service.records.decisions import Decision, Entity, Event, Fence, OutboxItem
 from service.records.declarations import Declaration, DeclarationState
+from service.records.failures import FailureMark, MarkState
 from service.records.ids import stable_id
 from service.records.partitions import (
     OTHER,
@@ -74,12 +76,14 @@ __all__ = [
     "Entity",
     "Event",
     "Exemplar",
+    "FailureMark",
     "Family",
     "Fence",
     "Finding",
     "Item",
     "Judgement",
     "Label",
+    "MarkState",
     "Measured",
     "Onset",
     "Original",

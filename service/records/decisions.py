@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 
 from service.records.alarms import Alarm
 from service.records.declarations import Declaration
+from service.records.failures import FailureMark
 from service.records.refresh import AnnotationBatch, RefreshCycle
 
-Entity: TypeAlias = Alarm | AnnotationBatch | RefreshCycle | Declaration
+Entity: TypeAlias = Alarm | AnnotationBatch | RefreshCycle | Declaration | FailureMark
 """What has an id, a version that every change raises, and a history."""
 
 

@@ -1,4 +1,4 @@
-"""Alarms, annotation batches, refresh cycles and declarations by version; the outbox; annotators' answers."""
+"""Alarms, annotation batches, refresh cycles, declarations and failure marks by version; the outbox; annotators' answers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from service.adapters.redis_store.codec import pack
 from service.adapters.redis_store.server import Server
 from service.errors import absent
 from service.ports import E
-from service.records import Alarm, AnnotationBatch, Declaration, Entity, Label, OutboxItem, RefreshCycle
+from service.records import Alarm, AnnotationBatch, Declaration, Entity, FailureMark, Label, OutboxItem, RefreshCycle
 
 _NAMES: dict[type, str] = {
     Alarm: "alarm",
     AnnotationBatch: "annotation batch",
     RefreshCycle: "refresh cycle",
     Declaration: "declaration",
+    FailureMark: "failure mark",
 }
 
 KEEP_DELIVERED = 30 * 86_400

@@ -1,4 +1,4 @@
-"""Alarms, annotation batches, refresh cycles and declarations: documents whose version is compared at every change."""
+"""Alarms, annotation batches, refresh cycles, declarations and failure marks: documents whose version is compared at every change."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from service.adapters.sqlite import outbox, rows
 from service.adapters.sqlite.database import single
 from service.errors import ConflictError, absent
 from service.ports import E
-from service.records import Alarm, AnnotationBatch, Declaration, Entity, OutboxItem, RefreshCycle
+from service.records import Alarm, AnnotationBatch, Declaration, Entity, FailureMark, OutboxItem, RefreshCycle
 
 _NAMES: dict[type, str] = {
     Alarm: "alarm",
     AnnotationBatch: "annotation batch",
     RefreshCycle: "refresh cycle",
     Declaration: "declaration",
+    FailureMark: "failure mark",
 }
 
 
