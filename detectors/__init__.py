@@ -15,7 +15,7 @@ Most need one class: `DriftScan`, rows in and evidence out. What it is made of, 
   `label_noise`, `cells`), `influence` (what a layer would say without a row),
   `neighbours` (the nearest rows), `occlusion` (what an answer stands on),
   `error_rate` (answers that became wrong), `performance` (how well a model
-  answers), `slices` (where it fails), `copies` (rows of one set that are copies of another's)
+  answers), `slices` (where it fails), `failure_clusters` (failures of one kind), `copies` (rows of one set that are copies of another's)
 """
 
 from detectors.base import Effect, Evidence
