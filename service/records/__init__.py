@@ -31,6 +31,7 @@ from service.records.decisions import Decision, Entity, Event, Fence, OutboxItem
 from service.records.declarations import Declaration, DeclarationState
 from service.records.failures import FailureMark, MarkState
 from service.records.ids import stable_id
+from service.records.kept import DRIFT, FAILURE, SEGMENT, UNIFORM, Pooled, Reservation, Reserved, ReservedPart
 from service.records.partitions import (
     OTHER,
     WHOLE,
@@ -39,7 +40,6 @@ from service.records.partitions import (
     DeadLetter,
     Pane,
     PaneKey,
-    Pooled,
     Position,
     Waiting,
     belongs,
@@ -50,8 +50,12 @@ from service.records.samples import KEPT_BYTES, Item, Original, Output, Partitio
 from service.records.truth import Answer, AnswerBlock, Judgement, Truths, Untold
 
 __all__ = [
+    "DRIFT",
+    "FAILURE",
     "KEPT_BYTES",
     "OTHER",
+    "SEGMENT",
+    "UNIFORM",
     "WHOLE",
     "Accuracy",
     "Alarm",
@@ -101,6 +105,9 @@ __all__ = [
     "Regime",
     "Rejected",
     "Request",
+    "Reservation",
+    "Reserved",
+    "ReservedPart",
     "Response",
     "Sample",
     "Severity",

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from detectors import Summary
 from service.records.ids import stable_id
-from service.records.samples import Original, Output, Partition, Payload, Rejected, Sample
+from service.records.kept import Pooled, Reservation
+from service.records.samples import Original, Partition, Rejected, Sample
 from service.records.truth import AnswerBlock, Truths
 
 WHOLE = "all"
@@ -56,25 +57,6 @@ class Pane:
     losses: Mapping[str, int] = field(default_factory=dict)
     """Only of the undivided stream: what of the monitor's input could not be used while the pane was open (reason → samples). A pane
     may hold nothing but losses."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pooled:
-    """A recent sample kept for exemplars, candidates and the next reference; `embedding` is (d,) float16."""
-
-    monitor: str
-    id: str
-    time: float
-    partition: Partition
-    offset: int
-    payload: Payload | None
-    segments: Mapping[str, str]
-    output: Output | None
-    label: str | None
-    embedding: NDArray[np.float16]
-    novelty: float
-    """Percentile among the reference's own, 0 to 1."""
-    reference_version: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,6 +142,8 @@ class Commit:
     touched: tuple[Pane, ...] = ()
     """The open panes that the batch changed (or opened), as they stand now."""
     pooled: tuple[Pooled, ...] = ()
+    reserved: tuple[Reservation, ...] = ()
+    """Of each monitor's samples those that may stay longer."""
     waiting: tuple[Waiting, ...] = ()
     answered: tuple[tuple[str, int], ...] = ()
     """(event id, index) of the waiting samples that are done."""
