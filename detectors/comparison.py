@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, betaincinv, ndtri
+from scipy.special import bdtr, betainccinv, ndtri
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,42 +94,115 @@ def mcnemar(comparison: Comparison) -> float:
     return min(1.0, 2 * float(bdtr(min(comparison.negative_flips, comparison.positive_flips), flips, 0.5)))
 
 
-def upper_bound(count: int, rows: int, *, confidence: float) -> float:
-    """One-sided Clopper-Pearson bound: the largest rate at which `count` or fewer of `rows` still have probability 1 - confidence.
+def upper_bound(count: int, rows: int, *, error: float) -> float:
+    """One-sided Clopper-Pearson bound: the largest rate at which `count` or fewer of `rows` still have probability `error`.
 
-    Whatever the rate, it lies at or below the bound in at least a share `confidence` of repetitions.
+    Whatever the rate, it lies above the bound in at most a share `error` of repetitions.
 
     Examples
     --------
-    >>> round(upper_bound(0, 230, confidence=0.9), 4), round(upper_bound(4, 1000, confidence=0.95), 4)
+    >>> round(upper_bound(0, 230, error=0.1), 4), round(upper_bound(4, 1000, error=0.05), 4)
     (0.01, 0.0091)
 
     References
     ----------
     Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", Biometrika, 1934.
     """
-    _check(count, rows, confidence)
-    return 1.0 if count == rows else float(betaincinv(count + 1, rows - count, confidence))
+    _check_count(count, rows)
+    _check_share("error", error)
+    return 1.0 if count == rows else float(betainccinv(count + 1, rows - count, error))
 
 
-def least_rows(rate: float, *, confidence: float, count: int = 0) -> int:
-    """Fewest rows with which `count` flips still show a rate of at most `rate`; with none: ⌈log(1 - confidence) / log(1 - rate)⌉.
+def least_rows(rate: float, *, error: float, count: int = 0) -> int:
+    """Fewest rows with which `count` flips still show a rate of at most `rate`; with none: ⌈log(error) / log(1 - rate)⌉.
+
+    They show it where BinomCDF(count; rows, rate) ≤ error, which is where `upper_bound` is at most `rate`.
 
     Examples
     --------
-    >>> least_rows(0.01, confidence=0.9), least_rows(0.01, confidence=0.95), least_rows(0.005, confidence=0.95)
+    >>> least_rows(0.01, error=0.1), least_rows(0.01, error=0.05), least_rows(0.005, error=0.05)
     (230, 299, 598)
     """
-    _check(0, 1, confidence)
-    if not 0 < rate < 1:
-        raise ValueError(f"rate: between 0 and 1, found {rate}")
-    low, high = count, max(count, math.ceil(math.log(1 - confidence) / math.log1p(-rate)))
-    while high == count or upper_bound(count, high, confidence=confidence) > rate:
-        low, high = high, 2 * high + 1
+    _check_share("rate", rate)
+    _check_share("error", error)
+    low, high = count, max(count + 1, math.ceil(math.log(error) / math.log1p(-rate)))
+    while bdtr(count, high, rate) > error:
+        low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if upper_bound(count, middle, confidence=confidence) <= rate else (middle, high)
+        low, high = (low, middle) if bdtr(count, middle, rate) <= error else (middle, high)
     return high
+
+
+def allowed_flips(rows: int, rate: float, *, error: float) -> int:
+    """Most flips with which `rows` still show a rate of at most `rate`: the largest k with BinomCDF(k; rows, rate) ≤ error, -1 if none.
+
+    Examples
+    --------
+    >>> [allowed_flips(rows, 0.01, error=0.05) for rows in (298, 299, 1000, 3000)]
+    [-1, 0, 4, 20]
+    """
+    _check_count(0, rows)
+    _check_share("rate", rate)
+    _check_share("error", error)
+    low, high = -1, rows
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if bdtr(middle, rows, rate) <= error else (low, middle)
+    return low
+
+
+def steady_rows(rate: float, *, error: float) -> int:
+    """Fewest rows that show a rate of at most `rate` although half of it is what they see: `least_rows` needs luck, this hardly any.
+
+    Examples
+    --------
+    >>> steady_rows(0.01, error=0.05), allowed_flips(1182, 0.01, error=0.05)
+    (1182, 6)
+    """
+    flips = 0
+    while (rows := least_rows(rate, error=error, count=flips)) * rate / 2 > flips:
+        flips += 1
+    return rows
+
+
+def paired_rows(difference: float, *, flips: float, error: float, power: float = 0.8) -> int:
+    """Rows with which a true difference of two models' accuracies is told from none, two-sided, with probability `power`.
+
+    n = (z(1 - error / 2) + z(power))² (flips - difference²) / difference², where `flips` is the share of rows that only one of the
+    models gets right.
+
+    Examples
+    --------
+    >>> paired_rows(0.1, flips=0.5, error=0.1), paired_rows(0.2, flips=0.5, error=0.1)
+    (303, 72)
+
+    References
+    ----------
+    Connor, "Sample size for testing differences in proportions for the paired-sample design", Biometrics, 1987.
+    """
+    _check_share("difference", difference)
+    _check_share("error", error)
+    reach = float(ndtri(1 - error / 2)) + float(ndtri(power))
+    return math.ceil(reach**2 * max(flips - difference**2, 0.0) / difference**2) or 1
+
+
+def spent(error: float, use: int, *, outcomes: int) -> float:
+    """What the k-th use of the same rows may spend of an error: error / (k (k + 1) outcomes^(k-1)).
+
+    A use that ends in one of so many outcomes can have told whoever makes the next model no more than which; the union over all
+    that k - 1 of them can have told, and over all uses, stays below `error`. It falls so fast that fresh rows are the normal way.
+
+    Examples
+    --------
+    >>> [float(f"{spent(0.1, use, outcomes=41):.2g}") for use in (1, 2, 3)]
+    [0.05, 0.00041, 5e-06]
+    """
+    if use < 1 or outcomes < 1:
+        raise ValueError(f"use and outcomes: 1 or more, found {use} and {outcomes}")
+    _check_share("error", error)
+    logarithm = math.log(error) - math.log(use * (use + 1)) - (use - 1) * math.log(outcomes)
+    return max(math.exp(logarithm), float(np.finfo(np.float64).tiny))
 
 
 def gain_interval(comparison: Comparison, *, confidence: float) -> tuple[float, float]:
@@ -149,15 +222,18 @@ def gain_interval(comparison: Comparison, *, confidence: float) -> tuple[float, 
     Bonett and Price, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data",
     Journal of Educational and Behavioral Statistics, 2012.
     """
-    _check(0, 1, confidence)
+    _check_share("confidence", confidence)
     n = comparison.rows + 2
     p, q = (comparison.positive_flips + 1) / n, (comparison.negative_flips + 1) / n
     reach = float(ndtri((1 + confidence) / 2)) * math.sqrt((p + q - (p - q) ** 2) / n)
     return max(-1.0, p - q - reach), min(1.0, p - q + reach)
 
 
-def _check(count: int, rows: int, confidence: float) -> None:
+def _check_count(count: int, rows: int) -> None:
     if not 0 <= count <= rows or rows < 1:
         raise ValueError(f"count: between 0 and rows ≥ 1, found {count} of {rows}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence: between 0 and 1, found {confidence}")
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"{name}: between 0 and 1, found {value}")

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from detectors.comparison import Comparison, compare, gain_interval, least_rows, mcnemar, upper_bound
+from detectors.comparison import Comparison, compare, gain_interval, least_rows, mcnemar, spent, upper_bound
 from service.errors import InputError
 from service.ports import Embedder, Store
 from service.records import Payload, RefreshCycle
@@ -55,18 +55,18 @@ class Gate:
     @property
     def spent(self) -> float:
         """δ(k), the error that this look may make."""
-        return (1 - self.confidence) / (self.look * (self.look + 1) * 3.0 ** (self.look - 1))
+        return spent(1 - self.confidence, self.look, outcomes=len(VERDICTS))
 
     @property
     def rows_needed(self) -> int:
         """Golden rows below which no model can pass, not even one without a flip."""
-        return least_rows(self.max_negative_flips, confidence=1 - self.spent)
+        return least_rows(self.max_negative_flips, error=self.spent)
 
 
 def gate(store: Store, monitor: str, golden: str, settings: RefreshSettings) -> Gate:
     """The gate for the next look at golden rows with this checksum: verdicts of earlier cycles, rejected ones too, count."""
-    spent = (cycle.verification or {} for cycle in store.find(RefreshCycle, monitor=monitor, limit=_CYCLES))
-    looks = max((int(found["attempt"]) for found in spent if found.get("golden_checksum") == golden), default=0)
+    judged = (cycle.verification or {} for cycle in store.find(RefreshCycle, monitor=monitor, limit=_CYCLES))
+    looks = max((int(found["attempt"]) for found in judged if found.get("golden_checksum") == golden), default=0)
     return Gate(golden, settings.max_negative_flips, settings.confidence, looks + 1)
 
 
@@ -104,7 +104,7 @@ def _judge(golden: Comparison | None, challenge: Comparison | None, gate: Gate) 
     missing = _missing(golden, challenge, gate)
     if golden is None or challenge is None or missing:
         return "insufficient", missing
-    bound, allowed = upper_bound(golden.negative_flips, golden.rows, confidence=1 - gate.spent), gate.max_negative_flips
+    bound, allowed = upper_bound(golden.negative_flips, golden.rows, error=gate.spent), gate.max_negative_flips
     against = []
     if bound > allowed:
         flips = f"{golden.negative_flips} of {golden.rows} golden rows broke"
@@ -140,6 +140,6 @@ def _figures(found: Comparison, gate: Gate) -> dict[str, Any]:
         "negative_flips": found.negative_flips,
         "positive_flips": found.positive_flips,
         "negative_flip_rate": found.negative_flip_rate,
-        "negative_flip_bound": upper_bound(found.negative_flips, found.rows, confidence=1 - gate.spent),
+        "negative_flip_bound": upper_bound(found.negative_flips, found.rows, error=gate.spent),
         "p_value": mcnemar(found),
     }
