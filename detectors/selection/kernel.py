@@ -46,7 +46,14 @@ class Scales:
 
     def kernel(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
         """(k, d), (n, d) unit rows → (k, n) in 0..1."""
-        cosine = a @ b.T
+        return self._scaled(a @ b.T)
+
+    def closeness(self, cosine: NDArray[np.float32]) -> NDArray[np.float32]:
+        """K of cosines that are known already, of any shape."""
+        return self._scaled(cosine.astype(np.float32))
+
+    def _scaled(self, cosine: NDArray[np.float32]) -> NDArray[np.float32]:
+        """In place."""
         cosine -= np.float32(self.zero)
         cosine *= np.float32(1 / (2 * (self.half - self.zero)))
         return np.asarray(np.clip(cosine, 0, 1, out=cosine), np.float32)
