@@ -27,6 +27,9 @@ from service.records import (
     Pooled,
     Position,
     Record,
+    Reservation,
+    Reserved,
+    ReservedPart,
     Truths,
     Untold,
 )
@@ -155,6 +158,9 @@ class Progress(Protocol):
     def halt(self, partition: Partition, epoch: int, reason: str) -> None:
         """Stops the partition until it is reset; ConflictError if another epoch holds it."""
 
+    def reserve_parts(self, monitor: str) -> Mapping[str, ReservedPart]:
+        """How full each part of the monitor's reserve is."""
+
 
 class Store(Progress, Protocol):
     """Exact state. Every method is one transaction; a failed comparison raises ConflictError and changes nothing."""
@@ -216,6 +222,16 @@ class Store(Progress, Protocol):
 
     def pool_begins(self, monitor: str) -> float:
         """The time from which on every sample is kept; 0 where none has gone yet."""
+
+    def reserve(self, monitor: str, *, part: str | None = None) -> Sequence[Reserved]:
+        """The rows of the monitor's reserve, or of one part of it, oldest first; those under earlier references among them."""
+
+    def keep_reserved(self, reservation: Reservation) -> int:
+        """Takes rows in, as a commit does; returns how many of them are there then. One that is there keeps the larger keys, and learns
+        what is known of it by now (its label, its payload, its embedding under a later reference). Once is as good as twice."""
+
+    def drop_reserved(self, monitor: str, samples: Collection[str], *, part: str | None = None) -> int:
+        """Takes samples out of a part of the reserve, or out of all; returns how many were in it."""
 
     def add_labels(self, labels: Sequence[Label]) -> int:
         """Idempotent by (batch, sample, annotator): the newest answer wins; returns how many were new or changed."""

@@ -8,7 +8,7 @@ from sqlite3 import Connection
 import numpy as np
 from numpy.typing import NDArray
 
-from service.adapters.sqlite import panes, pool, rows, truth
+from service.adapters.sqlite import panes, pool, reserve, rows, truth
 from service.adapters.sqlite.database import single
 from service.errors import ConflictError
 from service.records import Assignment, Commit, Pane, Partition, Position, Waiting
@@ -72,6 +72,8 @@ def commit(connection: Connection, commit: Commit, pool_rows: Mapping[str, int],
     panes.touch(connection, partition, monitors, commit.touched)
     closed = panes.close(connection, partition, monitors, commit.closed)
     pool.add(connection, partition, monitors, commit.pooled, pool_rows, payload_bytes=pool_bytes)
+    for reservation in commit.reserved:
+        reserve.add(connection, monitors[reservation.monitor], reservation, payload_bytes=pool_bytes)
     for block in commit.answers:
         truth.add_answers(connection, monitors[block.monitor], block)
     for truths in commit.truths:
@@ -132,7 +134,7 @@ def _shapes(connection: Connection, partition: int) -> dict[str, tuple[int, int]
 
 def _monitors(connection: Connection, commit: Commit) -> dict[str, int]:
     shown = {pane.key.monitor for pane in (*commit.closed, *commit.touched)}
-    named = (each.monitor for part in (commit.pooled, commit.answers, commit.truths) for each in part)
+    named = (each.monitor for part in (commit.pooled, commit.reserved, commit.answers, commit.truths) for each in part)
     names = shown.union(commit.counts, named)
     return {name: panes.monitor_id(connection, name) for name in sorted(names)}
 

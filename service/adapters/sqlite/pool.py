@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from sqlite3 import Connection
 
-import numpy as np
-
 from service.adapters.sqlite import rows
 from service.adapters.sqlite.database import single
-from service.records import Partition, Pooled
+from service.records import Pooled
 
 DEFAULT_ROWS = 8_000
 
@@ -29,7 +27,7 @@ def add(
         mine = [sample for sample in samples if sample.monitor == name]
         kept = [(sample, *rows.pack_payload(sample.payload)) for sample in mine[-size:]]
         added = "UPDATE monitors SET pooled = pooled + ?, pooled_bytes = pooled_bytes + ? WHERE id = ? RETURNING pooled, pooled_bytes"
-        volume = sum(_bytes(payload) for _, payload, _ in kept)
+        volume = sum(rows.size(payload) for _, payload, _ in kept)
         number, total = single(connection, added, (len(mine), volume, monitors[name]))
         connection.executemany(
             "INSERT OR REPLACE INTO pool VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -57,11 +55,7 @@ def _values(
             payload,
             shape,
         )
-        starts += _bytes(payload)
-
-
-def _bytes(payload: str | bytes | None) -> int:
-    return len(payload.encode() if isinstance(payload, str) else payload or b"")
+        starts += rows.size(payload)
 
 
 def _release(connection: Connection, base: int, oldest: int, start: int) -> None:
@@ -98,7 +92,7 @@ def read(connection: Connection, monitor: str, since: float, limit: int) -> Sequ
                              ORDER BY number DESC LIMIT :limit)""",
         {"id": known[0], "since": since, "limit": limit},
     ).fetchall()
-    return [_pooled(monitor, row[1:]) for row in sorted(found, key=lambda row: int(row[0]))]
+    return [rows.pooled(monitor, row[1:]) for row in sorted(found, key=lambda row: int(row[0]))]
 
 
 def begins(connection: Connection, monitor: str) -> float:
@@ -109,22 +103,3 @@ def begins(connection: Connection, monitor: str) -> float:
     ring = "SELECT count(*), min(time) FROM pool WHERE place >= :id << 32 AND place < (:id + 1) << 32"
     count, oldest = connection.execute(ring, {"id": known[0]}).fetchone()
     return float(oldest) if 0 < count < known[1] else 0.0
-
-
-def _pooled(monitor: str, row: rows.Row) -> Pooled:
-    sample, time, topic, topic_id, number, offset, payload, shape, facts, embedding, novelty, version = row
-    segments, output, label = rows.unpack_facts(facts)
-    return Pooled(
-        monitor=monitor,
-        id=sample,
-        time=time,
-        partition=Partition(topic, topic_id, number),
-        offset=offset,
-        payload=rows.unpack_payload(payload, shape),
-        segments=segments,
-        output=output,
-        label=label,
-        embedding=np.frombuffer(embedding, "<f2"),
-        novelty=novelty,
-        reference_version=version,
-    )

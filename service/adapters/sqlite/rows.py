@@ -10,7 +10,7 @@ import numpy as np
 
 from detectors import Summary
 from service.errors import ArtefactError
-from service.records import Output, Pane, PaneKey, Partition, Payload, Sample
+from service.records import Output, Pane, PaneKey, Partition, Payload, Pooled, Sample
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -41,6 +41,11 @@ def unpack_payload(payload: str | bytes | None, shape: bytes | None) -> Payload 
     return np.frombuffer(payload, "<f4").reshape(np.frombuffer(shape, "<u4"))
 
 
+def size(payload: str | bytes | None) -> int:
+    """Bytes that a packed payload takes."""
+    return len(payload.encode() if isinstance(payload, str) else payload or b"")
+
+
 def pack_facts(segments: Any, output: Output | None, label: str | None) -> bytes:
     """What a sample says of itself beside its payload."""
     return _pack((segments, output, label))
@@ -58,6 +63,26 @@ def sample(monitor: str, id: str, time: float, payload: tuple[Any, Any], facts: 
         raise ArtefactError(f"the stored sample {id!r} of monitor {monitor} has no payload; the store is damaged, restore it from a backup")
     segments, output, label = unpack_facts(facts)
     return Sample(monitor, id, time, value, segments, output, label)
+
+
+def pooled(monitor: str, row: Row) -> Pooled:
+    """`row`: sample, time, the partition's three, offset, payload, shape, facts, embedding, novelty, reference version."""
+    sample, time, topic, topic_id, number, offset, payload, shape, facts, embedding, novelty, version = row
+    segments, output, label = unpack_facts(facts)
+    return Pooled(
+        monitor=monitor,
+        id=sample,
+        time=time,
+        partition=Partition(topic, topic_id, number),
+        offset=offset,
+        payload=unpack_payload(payload, shape),
+        segments=segments,
+        output=output,
+        label=label,
+        embedding=np.frombuffer(embedding, "<f2"),
+        novelty=novelty,
+        reference_version=version,
+    )
 
 
 def pane_values(pane: Pane) -> Row:

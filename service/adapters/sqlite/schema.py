@@ -225,6 +225,40 @@ _TRUTH = (
     ) STRICT""",
 )
 
+_RESERVE = (
+    """CREATE TABLE reserve (
+        number INTEGER PRIMARY KEY,
+        monitor INTEGER NOT NULL,
+        sample TEXT NOT NULL,
+        at REAL NOT NULL,                     -- the log's time that its keys age from
+        bytes INTEGER NOT NULL,               -- of the payload
+        count INTEGER NOT NULL,
+        time REAL NOT NULL,
+        place BLOB NOT NULL,                  -- the partition: one may hold a sample that came in no log
+        "offset" INTEGER NOT NULL,
+        novelty REAL NOT NULL,
+        reference_version INTEGER NOT NULL,
+        facts BLOB NOT NULL,
+        embedding BLOB NOT NULL,
+        payload ANY,
+        shape BLOB,
+        UNIQUE (monitor, sample)
+    ) STRICT""",
+    "CREATE INDEX reserve_payloads ON reserve (monitor, at, bytes) WHERE bytes > 0",
+    """CREATE TABLE reserve_keys (
+        number INTEGER NOT NULL,
+        part TEXT NOT NULL,
+        monitor INTEGER NOT NULL,
+        key REAL NOT NULL,
+        PRIMARY KEY (number, part)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX reserve_by_key ON reserve_keys (monitor, part, key)",
+    """CREATE TABLE reserves (
+        monitor INTEGER PRIMARY KEY,
+        half_life REAL NOT NULL               -- that the keys are made with
+    ) STRICT""",
+)
+
 _UPGRADES = {
     6: (
         "ALTER TABLE partitions ADD COLUMN start INTEGER NOT NULL DEFAULT 0",
@@ -239,7 +273,8 @@ _UPGRADES = {
         _UNSENT,
     ),
     7: _TRUTH,
+    8: _RESERVE,
 }
 """What leads from a version to the one above it."""
 
-STORE = Schema("store", 8, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING, *_TRUTH), _UPGRADES)
+STORE = Schema("store", 9, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING, *_TRUTH, *_RESERVE), _UPGRADES)

@@ -10,13 +10,14 @@ from typing import Any
 from service.adapters.sqlite import answers, decisions, entities, leases, pane_log, panes, partitions, pool, resets, truth
 from service.adapters.sqlite.database import Database, single
 from service.adapters.sqlite.judging import Judging
+from service.adapters.sqlite.keeping import Keeping
 from service.adapters.sqlite.leaving import Leaving
 from service.adapters.sqlite.schema import STORE
 from service.ports import E
-from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Pooled, Position
+from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Position
 
 
-class SqliteStore(Judging, Leaving):
+class SqliteStore(Judging, Keeping, Leaving):
     """Exact state in the file at `path`, or in memory with ":memory:".
 
     `pool_rows` gives the pool's capacity per monitor (8,000 for others), `pool_bytes` how much of their payloads is kept
@@ -167,17 +168,7 @@ class SqliteStore(Judging, Leaving):
         with self._database.write() as connection:
             entities.save(connection, changed, outbox)
 
-    # pool, labels
-
-    def pool(self, monitor: str, *, since: float = 0.0, limit: int = 100_000) -> Sequence[Pooled]:
-        """The kept samples with time ≥ since, oldest first; the newest ones where there are more than `limit`."""
-        with self._database.read() as connection:
-            return pool.read(connection, monitor, since, limit)
-
-    def pool_begins(self, monitor: str) -> float:
-        """The time from which on every sample is kept; 0 where none has gone yet."""
-        with self._database.read() as connection:
-            return pool.begins(connection, monitor)
+    # labels
 
     def add_labels(self, labels: Sequence[Label]) -> int:
         """Idempotent by (batch, sample, annotator): the newest answer wins; returns how many were new or changed."""

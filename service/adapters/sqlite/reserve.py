@@ -1,0 +1,170 @@
+"""The reserve of each monitor: rows that stay by their keys, a bounded number in each part. Functions run inside a transaction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from sqlite3 import Connection
+from typing import Any, TypeAlias
+
+import msgspec
+
+from service.adapters.sqlite import rows
+from service.adapters.sqlite.database import single
+from service.records import Pooled, Reservation, Reserved, ReservedPart
+
+_Place: TypeAlias = tuple[str, str, int]
+_places = msgspec.msgpack.Decoder(_Place)
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def add(connection: Connection, monitor: int, reservation: Reservation, *, payload_bytes: int) -> int:
+    """Takes rows in and lets go of those with the smallest keys; how many of them are there then. Once is as good as twice."""
+    _age(connection, monitor, reservation.half_life)
+    named = {name for each in reservation.rows for name in (each.row.id, each.twin)}
+    numbers = _numbers(connection, monitor, named)
+    for each in reservation.rows:
+        if each.row.id in numbers:
+            _repeat(connection, numbers[each.row.id], each)
+        elif each.twin in numbers:
+            connection.execute("UPDATE reserve SET count = count + ? WHERE number = ?", (each.count, numbers[each.twin]))
+        else:
+            numbers[each.row.id] = _insert(connection, monitor, each)
+        number = numbers.get(each.row.id) or numbers[each.twin]
+        connection.executemany(
+            "INSERT INTO reserve_keys VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET key = max(key, excluded.key)",
+            [(number, part, monitor, key) for part, key in each.keys.items()],
+        )
+    for part, quota in reservation.quotas.items():
+        _trim(connection, monitor, part, quota)
+    if any(each.row.payload is not None for each in reservation.rows):
+        _release(connection, monitor, payload_bytes)
+    return len(_numbers(connection, monitor, {each.row.id for each in reservation.rows}))
+
+
+def _age(connection: Connection, monitor: int, half_life: float) -> None:
+    """Keys that were made with another half-life would stand above all new ones, or below them."""
+    known = single(connection, "SELECT half_life FROM reserves WHERE monitor = ?", (monitor,))
+    if known is None:
+        connection.execute("INSERT INTO reserves VALUES (?, ?)", (monitor, half_life))
+    elif known[0] != half_life:
+        connection.execute("UPDATE reserves SET half_life = ? WHERE monitor = ?", (half_life, monitor))
+        connection.execute(
+            "UPDATE reserve_keys SET key = key + ? * (SELECT at FROM reserve r WHERE r.number = reserve_keys.number) WHERE monitor = ?",
+            (math.log(2) / half_life - math.log(2) / known[0], monitor),
+        )
+
+
+def _numbers(connection: Connection, monitor: int, samples: Collection[str]) -> dict[str, int]:
+    """Of these samples those that are there."""
+    known = "SELECT sample, number FROM reserve WHERE monitor = ? AND sample IN (SELECT value FROM json_each(?))"
+    return dict(connection.execute(known, (monitor, rows.listed(samples))).fetchall())
+
+
+def _repeat(connection: Connection, number: int, each: Reserved) -> None:
+    """What is known of it by now counts: a label, a payload, an embedding under a later reference."""
+    row = each.row
+    known = single(connection, "SELECT facts, reference_version FROM reserve WHERE number = ?", (number,))
+    segments, output, label = rows.unpack_facts(known[0])
+    facts = rows.pack_facts(segments, row.output or output, label if row.label is None else row.label)
+    connection.execute(
+        "UPDATE reserve SET facts = ?, at = max(at, ?), count = max(count, ?) WHERE number = ?", (facts, each.at, each.count, number)
+    )
+    if row.reference_version > known[1]:
+        newer = "UPDATE reserve SET reference_version = ?, novelty = ?, embedding = ? WHERE number = ?"
+        connection.execute(newer, (row.reference_version, row.novelty, _vector(row), number))
+    if row.payload is not None:
+        payload, shape = rows.pack_payload(row.payload)
+        kept = "UPDATE reserve SET payload = ?, shape = ?, bytes = ? WHERE number = ?"
+        connection.execute(kept, (payload, shape, rows.size(payload), number))
+
+
+def _insert(connection: Connection, monitor: int, each: Reserved) -> int:
+    row, place = each.row, each.row.partition
+    payload, shape = rows.pack_payload(row.payload)
+    added = connection.execute(
+        """INSERT INTO reserve (monitor, sample, at, bytes, count, time, place, "offset", novelty, reference_version, facts, embedding,
+               payload, shape) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            *(monitor, row.id, each.at, rows.size(payload), each.count, row.time),
+            *(_pack((place.topic, place.topic_id, place.number)), row.offset, row.novelty, row.reference_version),
+            *(rows.pack_facts(row.segments, row.output, row.label), _vector(row), payload, shape),
+        ),
+    )
+    return added.lastrowid or 0
+
+
+def _vector(row: Pooled) -> bytes:
+    return row.embedding.astype("<f2", copy=False).tobytes()
+
+
+def _trim(connection: Connection, monitor: int, part: str, quota: int) -> None:
+    """Takes the smallest keys out of the part; a row in no part any more goes."""
+    own = "FROM reserve_keys WHERE monitor = ? AND part = ?"
+    beyond = single(connection, f"SELECT count(*) {own}", (monitor, part))[0] - quota
+    if beyond > 0:
+        smallest = f"SELECT number {own} ORDER BY key LIMIT ?"
+        _take_out(connection, connection.execute(smallest, (monitor, part, beyond)).fetchall(), part)
+
+
+def _take_out(connection: Connection, numbers: Sequence[rows.Row], part: str) -> None:
+    connection.executemany("DELETE FROM reserve_keys WHERE number = ? AND part = ?", [(number, part) for (number,) in numbers])
+    bare = "DELETE FROM reserve WHERE number = ? AND NOT EXISTS (SELECT 1 FROM reserve_keys k WHERE k.number = reserve.number)"
+    connection.executemany(bare, numbers)
+
+
+def _release(connection: Connection, monitor: int, most: int) -> None:
+    """Where payloads take more bytes than that, the oldest go."""
+    held = single(connection, "SELECT sum(bytes) FROM reserve WHERE monitor = ? AND bytes > 0", (monitor,))[0] or 0
+    if held > most:
+        connection.execute(
+            """UPDATE reserve SET payload = NULL, shape = NULL, bytes = 0 WHERE number IN (
+                   SELECT number FROM (SELECT number, sum(bytes) OVER (ORDER BY at DESC, number DESC) AS held
+                                       FROM reserve WHERE monitor = ? AND bytes > 0) WHERE held > ?)""",
+            (monitor, most),
+        )
+
+
+def drop(connection: Connection, monitor: str, samples: Collection[str], part: str | None) -> int:
+    """Takes samples out of a part, or out of all; how many were in it."""
+    found = connection.execute(
+        """SELECT k.number, k.part FROM reserve_keys k JOIN reserve r ON r.number = k.number
+           WHERE r.monitor = (SELECT id FROM monitors WHERE name = ?) AND r.sample IN (SELECT value FROM json_each(?))""",
+        (monitor, rows.listed(samples)),
+    ).fetchall()
+    gone = [(number, own) for number, own in found if part in (None, own)]
+    for number, own in gone:
+        _take_out(connection, [(number,)], own)
+    return len({number for number, _ in gone})
+
+
+def parts(connection: Connection, monitor: str) -> Mapping[str, ReservedPart]:
+    """How full each is."""
+    found = connection.execute(
+        "SELECT part, count(*), min(key) FROM reserve_keys WHERE monitor = (SELECT id FROM monitors WHERE name = ?) GROUP BY part",
+        (monitor,),
+    )
+    return {part: ReservedPart(count, least) for part, count, least in found}
+
+
+def read(connection: Connection, monitor: str, part: str | None) -> Sequence[Reserved]:
+    """The rows of a part, or all, oldest first."""
+    known = single(connection, "SELECT id FROM monitors WHERE name = ?", (monitor,))
+    keys = dict[int, dict[str, float]]()
+    for number, own, key in connection.execute("SELECT number, part, key FROM reserve_keys WHERE monitor = ?", known or (None,)):
+        keys.setdefault(number, {})[own] = key
+    found = connection.execute(
+        """SELECT number, at, count, sample, time, place, "offset", payload, shape, facts, embedding, novelty, reference_version
+           FROM reserve WHERE monitor = ? ORDER BY time, sample""",
+        known or (None,),
+    )
+    return [
+        Reserved(_pooled(monitor, row), keys[number], at, count)
+        for number, at, count, *row in found
+        if part is None or part in keys[number]
+    ]
+
+
+def _pooled(monitor: str, row: Sequence[Any]) -> Pooled:
+    sample, time, place, *rest = row
+    return rows.pooled(monitor, (sample, time, *_places.decode(place), *rest))
