@@ -11,7 +11,7 @@ from typing import Any
 
 from service.errors import ConflictError, InputError
 from service.ports import Store
-from service.records import AnnotationBatch, BatchState, Candidate, Label, OutboxItem, RefreshCycle, Step, stable_id
+from service.records import AnnotationBatch, BatchState, Candidate, Label, OutboxItem, Purpose, RefreshCycle, Step, stable_id
 from service.transitions import advance
 
 
@@ -27,12 +27,14 @@ class Reason(StrEnum):
     CLOSED = "a person closed it"
     CANCELLED = "a person cancelled it"
     CYCLE_ENDED = "its refresh cycle was cancelled"
+    ROUNDS_ENDED = "a person ended the rounds"
 
 
 def propose(cycle: RefreshCycle, candidates: Sequence[Candidate], *, now: float) -> AnnotationBatch:
-    """The cycle's batch; its id follows from the cycle's, so proposing twice makes the same batch."""
+    """The cycle's next batch; its id follows from the cycle's and the round, so proposing twice makes the same batch."""
+    number = len(cycle.batches) + 1
     return AnnotationBatch(
-        id=stable_id("annotation", cycle.id),
+        id=stable_id("annotation", cycle.id, number) if number > 1 else stable_id("annotation", cycle.id),
         monitor=cycle.monitor,
         cycle=cycle.id,
         reference_version=cycle.reference_version,
@@ -41,6 +43,7 @@ def propose(cycle: RefreshCycle, candidates: Sequence[Candidate], *, now: float)
         created=now,
         history=(Step(BatchState.PROPOSED, Reason.SELECTED, now),),
         version=1,
+        round=number,
     )
 
 
@@ -85,14 +88,16 @@ def outgoing(batch: AnnotationBatch, *, destination: str, price: float | None, n
 
 
 def _shown(item: Candidate) -> dict[str, Any]:
+    """Challenge rows are labelled blind: what the model or the choice says of them would colour the answer."""
+    blind = item.purpose is Purpose.CHALLENGE
     return {
         "driftgate_id": item.id,
         "text": item.text,
-        "predicted": item.predicted,
+        "predicted": None if blind else item.predicted,
         "segment": item.segment,
-        "risk": round(item.risk, 4),
-        "reason": item.reason,
-        "weight": item.weight,
+        "risk": None if blind else round(item.risk, 4),
+        "reason": None if blind else item.reason,
+        "weight": 1 if blind else item.weight,
     }
 
 

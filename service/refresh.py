@@ -35,6 +35,9 @@ REQUESTED = "io.driftgate.refresh.requested"
 
 ENDED = frozenset({CycleState.PROMOTED, CycleState.REJECTED, CycleState.CANCELLED})
 
+ANSWERED = frozenset({BatchState.CLOSED, BatchState.CANCELLED})
+"""A batch of which no more is expected; one is cancelled before it was sent when a person ends the rounds."""
+
 
 class Reason(StrEnum):
     """Why a cycle took a step."""
@@ -46,6 +49,8 @@ class Reason(StrEnum):
     NOT_PROVEN = "the new model failed verification"
     UNDECIDED = "too few rows to verify with"
     CANCELLED = "a person cancelled it"
+    NEXT_ROUND = "the next batch was chosen by what the one before taught"
+    ROUNDS_ENDED = "a person ended the rounds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,15 @@ class Opening:
         return stable_id(self.monitor, self.reference_version, self.opened_by, self.attempt)
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a cycle asks about, fixed before anything is chosen: a stream from a moment on, in so many batches."""
+
+    segment: str = WHOLE
+    since: float = 0.0
+    rounds: int = 1
+
+
 def wanted(alarm: Alarm, settings: RefreshSettings, cycles: Sequence[RefreshCycle]) -> bool:
     """Whether the alarm opens a cycle by itself: allowed, unresolved, of drift on the whole stream, its first, no other under way. One of
     changed answers does not: labels come already, and nothing of the inputs says which samples to ask about."""
@@ -73,7 +87,7 @@ def wanted(alarm: Alarm, settings: RefreshSettings, cycles: Sequence[RefreshCycl
 # --- pure steps ---------------------------------------------------------------------------------------------------
 
 
-def opened(opening: Opening, *, now: float, note: str = "") -> RefreshCycle:
+def opened(opening: Opening, plan: Plan = Plan(), *, now: float, note: str = "") -> RefreshCycle:
     """A new cycle, waiting for labels."""
     return RefreshCycle(
         id=opening.cycle,
@@ -85,6 +99,9 @@ def opened(opening: Opening, *, now: float, note: str = "") -> RefreshCycle:
         created=now,
         history=(Step(CycleState.ANNOTATING, Reason.OPENED, now, note=note),),
         version=1,
+        rounds=plan.rounds,
+        segment=plan.segment,
+        since=plan.since,
     )
 
 
@@ -140,8 +157,16 @@ def request(cycle: RefreshCycle, labels: Sequence[Label], data_sets: Sequence[Ma
 # --- steps that are written ---------------------------------------------------------------------------------------
 
 
-def start(store: Store, opening: Opening, candidates: Sequence[Candidate], settings: MonitorSettings, *, now: float) -> RefreshCycle:
-    """Opens the cycle with its batch in one transaction; a cycle that is there already is returned as it stands.
+def start(
+    store: Store,
+    opening: Opening,
+    candidates: Sequence[Candidate],
+    settings: MonitorSettings,
+    *,
+    now: float,
+    plan: Plan = Plan(),
+) -> RefreshCycle:
+    """Opens the cycle with its first batch in one transaction; a cycle that is there already is returned as it stands.
 
     Where the monitor approves by itself and has a destination the batch leaves at once; else it waits as proposed.
     """
@@ -155,15 +180,39 @@ def start(store: Store, opening: Opening, candidates: Sequence[Candidate], setti
             f"monitor {opening.monitor}: no recent sample is both new and in the company of others, so there is nothing to label; "
             "try again when more traffic has come",
         )
-    cycle = opened(opening, now=now)
-    batch = annotation.propose(cycle, candidates, now=now)
-    items: Sequence[OutboxItem] = ()
-    if settings.annotation.approval == "automatic" and settings.annotation.destination:
-        batch = annotation.approve(batch, reason=annotation.Reason.AUTOMATIC, actor="driftgate", now=now)
-        batch, items = _sent(batch, settings.annotation.destination, settings.annotation.price, now)
+    cycle = opened(opening, plan, now=now)
+    batch, items = _asked(annotation.propose(cycle, candidates, now=now), settings.annotation, now)
     cycle = replace(cycle, batch=batch.id)
-    store.save(cycle, as_one_change(batch, 0), outbox=items)
+    store.save(cycle, batch, outbox=items)
     return cycle
+
+
+def next_round(
+    store: Store, cycle: RefreshCycle, candidates: Sequence[Candidate], settings: AnnotationSettings, *, now: float
+) -> RefreshCycle:
+    """Its next batch, in one transaction with the cycle that names it: whoever else takes the same step is refused."""
+    batch, items = _asked(annotation.propose(cycle, candidates, now=now), settings, now)
+    step = Step(CycleState.ANNOTATING, Reason.NEXT_ROUND, now, note=f"{batch.round} of {cycle.rounds}")
+    cycle = advance(cycle, step, earlier=cycle.batches, batch=batch.id)
+    store.save(cycle, batch, outbox=items)
+    return cycle
+
+
+def finish(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "") -> RefreshCycle:
+    """Ends the rounds: what is labelled so far is what the new model learns from. A batch that nobody was asked about yet is cancelled."""
+    cycle = store.get(RefreshCycle, cycle_id)
+    batch = store.get(AnnotationBatch, cycle.batch)
+    asked = batch.state not in (BatchState.PROPOSED, BatchState.APPROVED)
+    if not asked and not cycle.earlier:
+        raise ConflictError(f"refresh cycle {cycle.id}: nothing is labelled yet; approve its batch {batch.id}, or cancel the cycle")
+    ended = advance(cycle, Step(CycleState.ANNOTATING, Reason.ROUNDS_ENDED, now, actor, note), rounds=len(cycle.batches))
+    if batch.state is BatchState.CLOSED:
+        store.save(ended)
+    elif asked:
+        store.save(ended, annotation.close(batch, actor=actor, now=now, note=note))
+    else:
+        store.save(ended, annotation.cancel(batch, reason=annotation.Reason.ROUNDS_ENDED, actor=actor, now=now, note=note))
+    return ended
 
 
 def approve(store: Store, batch_id: str, settings: AnnotationSettings, *, actor: str, now: float, note: str = "") -> AnnotationBatch:
@@ -183,7 +232,7 @@ def approve(store: Store, batch_id: str, settings: AnnotationSettings, *, actor:
 def request_training(
     store: Store, cycle_id: str, data_sets: Sequence[Mapping[str, Any]], settings: RefreshSettings, *, now: float
 ) -> RefreshCycle:
-    """Once its batch is closed, asks for the new model; repeating it returns the cycle as it stands.
+    """Once its last batch is closed, asks for the new model; repeating it returns the cycle as it stands.
 
     Without a destination the cycle waits for somebody to train by hand. ConflictError while labels are still expected.
     """
@@ -191,12 +240,12 @@ def request_training(
     if cycle.state is not CycleState.ANNOTATING:
         return cycle
     batch = store.get(AnnotationBatch, cycle.batch)
-    if batch.state is not BatchState.CLOSED:
+    if batch.state not in ANSWERED:
         raise ConflictError(
             f"refresh cycle {cycle.id}: annotation batch {batch.id} is {batch.state}, {batch.returned} of {len(batch.items)} answered; "
             "close it to train with what there is"
         )
-    labels = store.labels(cycle.monitor, batch=batch.id)
+    labels = [label for name in cycle.batches for label in store.labels(cycle.monitor, batch=name)]
     items = [request(cycle, labels, data_sets, destination=settings.destination)] if settings.destination else []
     cycle = labelled(cycle, now=now)
     store.save(cycle, outbox=items)
@@ -217,11 +266,20 @@ def cancel(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "
     cycle = store.get(RefreshCycle, cycle_id)
     cancelled = advance(cycle, Step(CycleState.CANCELLED, Reason.CANCELLED, now, actor, note))
     batch = store.get(AnnotationBatch, cycle.batch)
-    if batch.state in (BatchState.CLOSED, BatchState.CANCELLED):
+    if batch.state in ANSWERED:
         store.save(cancelled)
     else:
         store.save(cancelled, annotation.cancel(batch, reason=annotation.Reason.CYCLE_ENDED, actor=actor, now=now))
     return cancelled
+
+
+def _asked(batch: AnnotationBatch, settings: AnnotationSettings, now: float) -> tuple[AnnotationBatch, Sequence[OutboxItem]]:
+    """A new batch, on its way where the monitor approves by itself."""
+    if settings.approval != "automatic" or not settings.destination:
+        return batch, ()
+    approved = annotation.approve(batch, reason=annotation.Reason.AUTOMATIC, actor="driftgate", now=now)
+    sent, items = _sent(approved, settings.destination, settings.price, now)
+    return as_one_change(sent, 0), items
 
 
 def _sent(batch: AnnotationBatch, destination: str, price: float | None, now: float) -> tuple[AnnotationBatch, Sequence[OutboxItem]]:

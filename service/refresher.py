@@ -125,7 +125,7 @@ class Refresher:
         rng = np.random.default_rng(int(stable_id(seed), 16) % 2**63)
         reference = self._references.load(alarm.monitor)
         eligible = whole([row for row in pool if selection.eligible(row, alarm, reference.segment_values)], settings)
-        drawn = _draw(eligible, alarm, round(settings.annotation.budget * settings.refresh.challenge_share), rng)
+        drawn = _draw(eligible, alarm, min(settings.selection.challenge, settings.annotation.budget - 1), rng)
         taken = {candidate.id for candidate in drawn}
         selected = selection.propose(
             alarm,

@@ -19,7 +19,7 @@ WAYS: Mapping[StrEnum, frozenset[StrEnum]] = {
     BatchState.PARTLY_RETURNED: frozenset({BatchState.PARTLY_RETURNED, BatchState.CLOSED, BatchState.CANCELLED}),
     BatchState.CLOSED: frozenset(),
     BatchState.CANCELLED: frozenset(),
-    CycleState.ANNOTATING: frozenset({CycleState.TRAINING, CycleState.CANCELLED}),
+    CycleState.ANNOTATING: frozenset({CycleState.ANNOTATING, CycleState.TRAINING, CycleState.CANCELLED}),
     CycleState.TRAINING: frozenset({CycleState.VERIFYING, CycleState.CANCELLED}),
     CycleState.VERIFYING: frozenset({CycleState.VERIFYING, CycleState.PROMOTED, CycleState.REJECTED, CycleState.CANCELLED}),
     CycleState.PROMOTED: frozenset(),

@@ -76,6 +76,8 @@ class AnnotationBatch:
     returned: int = 0
     history: tuple[Step, ...] = ()
     version: int = 0
+    round: int = 1
+    """Which of its cycle's batches it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,19 @@ class RefreshCycle:
     state: CycleState
     created: float
     batch: str = ""
+    """The newest; nothing is asked in two at a time."""
     verification: Mapping[str, Any] | None = None
     history: tuple[Step, ...] = ()
     version: int = 0
+    earlier: tuple[str, ...] = ()
+    """Batches of the rounds before, oldest first."""
+    rounds: int = 1
+    """How many batches it may send."""
+    segment: str = ""
+    """Of which stream, and below from when on, its samples are; fixed before anything is chosen. '' where only the opener knows."""
+    since: float = 0.0
+
+    @property
+    def batches(self) -> tuple[str, ...]:
+        """All of them, oldest first."""
+        return (*self.earlier, self.batch) if self.batch else self.earlier

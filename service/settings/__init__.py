@@ -33,9 +33,11 @@ from service.settings.parts import (
     TlsSettings,
 )
 from service.settings.section import Name, Section, Tag
+from service.settings.selection import PERIOD_DAYS, SelectionSettings
 from service.settings.truth import TruthSettings
 
 __all__ = [
+    "PERIOD_DAYS",
     "TOKEN",
     "AnnotationSettings",
     "BlobSettings",
@@ -58,6 +60,7 @@ __all__ = [
     "SaslSettings",
     "Section",
     "SegmentSettings",
+    "SelectionSettings",
     "ServerSettings",
     "Settings",
     "Tag",

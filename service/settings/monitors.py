@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from service.settings.json_path import JsonPath
 from service.settings.section import Name, Section, Tag, Topic
+from service.settings.selection import SelectionSettings, with_challenge_apart
 from service.settings.truth import TruthSettings
 
 _SHAPING: dict[str, Any] = {
@@ -166,7 +167,7 @@ class KserveSettings(Section):
 class AnnotationSettings(Section):
     """What may be sent to annotators, and where."""
 
-    budget: int = Field(100, ge=1, le=10_000, description="Candidates per batch.")
+    budget: int = Field(100, ge=1, le=10_000, description="Candidates per cycle, in as many batches as `selection.rounds`.")
     price: float | None = Field(None, ge=0, description="Price per label, for the estimate.")
     quota: float = Field(1.0, gt=0, le=1, description="Share of a batch's candidates whose answers close it.")
     destination: Name | None = Field(None, description="A destination's name; without one batches wait as proposed.")
@@ -181,12 +182,6 @@ class RefreshSettings(Section):
         500,
         ge=0,
         description="Samples that a stream takes after an alarm before candidates are selected: a young drift shows little of itself.",
-    )
-    challenge_share: float = Field(
-        0.2,
-        ge=0.05,
-        le=0.5,
-        description="Share of a batch drawn at random from the drifted traffic, to verify the new model with; never trained on.",
     )
     destination: Name | None = Field(None, description="Where the refresh request goes.")
     max_negative_flips: float = Field(
@@ -250,10 +245,23 @@ class MonitorSettings(Section):
     kserve: KserveSettings | None = Field(None, description="Routing of KServe inference-logger events; without it none are taken.")
     topic: TopicSettings | None = Field(None, description="Kafka topic that brings samples, besides HTTP.")
     annotation: AnnotationSettings = AnnotationSettings()
+    selection: SelectionSettings = SelectionSettings()
     refresh: RefreshSettings = RefreshSettings()
     pool: PoolSettings = PoolSettings()
     truth: TruthSettings = TruthSettings()
     notify: tuple[Name, ...] = Field((), description="Destinations that hear of alarms.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _challenge_apart(cls, document: Any) -> Any:
+        return with_challenge_apart(document)
+
+    @model_validator(mode="after")
+    def _price_for_limits(self) -> Self:
+        limits = [name for name in ("cycle_cost", "period_cost") if getattr(self.selection, name) is not None]
+        if limits and not self.annotation.price:
+            raise ValueError(f"selection.{limits[0]}: a limit in money needs `annotation.price`, the price per label, above 0")
+        return self
 
     @property
     def shaping(self) -> Mapping[str, Any]:
