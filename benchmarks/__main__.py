@@ -45,6 +45,7 @@ NAMES = (
     "blind_spots.leakage",
     "blind_spots.one_sample",
     "blind_spots.cost",
+    "selection.gain",
 )
 
 _WIDTH = 150

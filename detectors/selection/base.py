@@ -146,6 +146,10 @@ class Turn:
             raise ValueError(f"turn: 1 to {self.of}, found {self.number}")
 
 
+ONCE = Turn()
+"""All of the budget in one choice."""
+
+
 class Selector(Protocol):
     """A way of choosing. What earlier rounds learnt is in `known`, so a selector has no memory of its own and survives restarts."""
 
@@ -156,8 +160,17 @@ class Selector(Protocol):
         *,
         budget: int,
         rng: np.random.Generator,
-        turn: Turn = Turn(),
+        turn: Turn = ONCE,
         progress: Callable[[float], None] = lambda _: None,
     ) -> tuple[Pick, ...]:
         """At most `budget` distinct rows, most valuable first; fewer where no more are worth asking about. ValueError for a budget
         below 1 or a pool of another dimension than the reference."""
+
+
+def check(pool: Pool, known: Known, budget: int) -> None:
+    """What no way of choosing can do with."""
+    if budget < 1:
+        raise ValueError(f"budget: at least 1, found {budget}")
+    if pool.embeddings.shape[1:] != known.reference.shape[1:]:
+        found, wanted = pool.embeddings.shape[1:], known.reference.shape[1:]
+        raise ValueError(f"pool: rows as wide as the reference's, {wanted}, found {found}; both must come from one embedder")
