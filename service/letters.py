@@ -10,7 +10,7 @@ import structlog
 
 from service.errors import DeliveryError
 from service.ports import DeadLetterTopic, Store
-from service.records import Assignment, Commit, DeadLetter, Pane, Partition, Position
+from service.records import Assignment, Commit, DeadLetter, Pane, Partition, Position, ReservedPart
 
 MOST_OWED = 1_000
 """Letters that may wait in the store for their topic."""
@@ -62,6 +62,10 @@ class Posted:
     def halt(self, partition: Partition, epoch: int, reason: str) -> None:
         """As the store does."""
         self._store.halt(partition, epoch, reason)
+
+    def reserve_parts(self, monitor: str) -> Mapping[str, ReservedPart]:
+        """As the store knows them."""
+        return self._store.reserve_parts(monitor)
 
     def commit(self, commit: Commit) -> Sequence[Pane]:
         """Letters first; a crash in between sends them again under the same ids."""

@@ -48,6 +48,9 @@ from service.records import (
     Payload,
     Pooled,
     Rejected,
+    Reservation,
+    Reserved,
+    ReservedPart,
     Sample,
     Severity,
     Truths,
@@ -180,6 +183,16 @@ def run_truth(store: RedisStore) -> None:
     assert len(store.judgements("search")) == 1
 
 
+def run_reserve(store: RedisStore) -> None:
+    """All that is done with samples that stay longer."""
+    rows = tuple(Reserved(pooled(n, "hello"), {"uniform": float(n)}, 1.0) for n in range(4))
+    assert store.keep_reserved(Reservation("chat", rows, {"uniform": 3}, 60.0)) == 3
+    assert store.reserve_parts("chat") == {"uniform": ReservedPart(3, 1.0)}
+    assert store.drop_reserved("chat", ["s1"]) == 1
+    store.tidy(now=0.0)
+    assert [each.row.payload for each in store.reserve("chat")] == ["hello"] * 2
+
+
 def read_everything(store: RedisStore) -> None:
     assert [entry.sequence for entry in store.entries("chat", 0, 10)] == [1, 2, 3]
     assert [event.id for event in store.events("chat")] == ["e1"]
@@ -214,6 +227,7 @@ def test_the_documented_rights_are_enough_and_each_is_needed_from_the_start(
     store = open_at(server.url, user="driftgate", password="secret")
     run_everything(store)
     run_truth(store)
+    run_reserve(store)
 
     assert ran == set(scripts())
     assert examine(store._server) == []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.adapters.redis_store import codec, dead_letters, decisions, pool, truth
+from service.adapters.redis_store import codec, dead_letters, decisions, pool, reserve, truth
 from service.adapters.redis_store.server import Server
 from service.ports import Blobs
 from service.records import Assignment, Commit, Event, Pane, Partition, Position
@@ -64,6 +64,7 @@ def _given(commit: Commit, limits: Limits, blobs: Blobs) -> Mapping[str, Any]:
         "touched": [_pane(pane) for pane in commit.touched],
         "closed": [_pane(pane) for pane in commit.closed],
         "pooled": list(pool.chunks(commit.pooled, limits.pool_rows, blobs)),
+        "reserved": [reserve.packed(reservation, blobs) for reservation in commit.reserved],
         "answers": [truth.packed_answers(block) for block in commit.answers],
         "truths": [truth.packed(truths) for truths in commit.truths],
         "waiting": [

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from service.adapters.redis_store import codec, dead_letters, decisions, entities, opening, partitions, pool, truth
+from service.adapters.redis_store import codec, dead_letters, decisions, entities, opening, partitions, truth
 from service.adapters.redis_store.judging import Judging
+from service.adapters.redis_store.keeping import Keeping
 from service.adapters.redis_store.leaving import Leaving
 from service.adapters.redis_store.partitions import Limits
-from service.adapters.redis_store.pool import PoolBounds
 from service.adapters.redis_store.server import Server
 from service.ports import Archive, Blobs, E
-from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Pooled, Position
+from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Position
 
 
-class RedisStore(Judging, Leaving):
+class RedisStore(Judging, Keeping, Leaving):
     """Exact state under the server's prefix. Payloads go to `blobs`, decided panes to what `archive` gives for the state's id.
 
     `pool_rows` gives the pool's capacity per monitor (8,000 for others; it may change while it is used), `pool_bytes` how much of
@@ -144,19 +144,6 @@ class RedisStore(Judging, Leaving):
         """The answers that stand, in order of time."""
         return entities.labels(self._server, monitor, batch)
 
-    # pool
-
-    def pool(self, monitor: str, *, since: float = 0.0, limit: int = 100_000) -> Sequence[Pooled]:
-        """The kept samples with time ≥ since, oldest first; the newest ones where there are more than `limit`."""
-        return pool.read(self._server, self._blobs, monitor, since, limit, self._pool_bounds(monitor))
-
-    def pool_begins(self, monitor: str) -> float:
-        """The time from which on every sample is kept; 0 where none has gone yet."""
-        return pool.begins(self._server, monitor, self._pool_bounds(monitor))
-
-    def _pool_bounds(self, monitor: str) -> PoolBounds:
-        return PoolBounds(self._pool_rows.get(monitor, pool.DEFAULT_ROWS), self._pool_bytes)
-
     # upkeep
 
     def tidy(self, *, now: float) -> None:
@@ -165,8 +152,7 @@ class RedisStore(Judging, Leaving):
         entities.forget_delivered(self._server)
         referred = dead_letters.addresses(self._server) | partitions.addresses(self._server)
         for name in self._server.ask("SMEMBERS", self._server.key("payloads")):
-            monitor = name.decode()
-            referred |= pool.addresses(self._server, monitor, self._pool_bounds(monitor))
+            referred |= self._referred(name.decode())
         self._blobs.collect(referred, now=now)
 
     def probe(self) -> None:

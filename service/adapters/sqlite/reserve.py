@@ -27,7 +27,8 @@ def add(connection: Connection, monitor: int, reservation: Reservation, *, paylo
         if each.row.id in numbers:
             _repeat(connection, numbers[each.row.id], each)
         elif each.twin in numbers:
-            connection.execute("UPDATE reserve SET count = count + ? WHERE number = ?", (each.count, numbers[each.twin]))
+            raised = "UPDATE reserve SET count = count + ?, at = max(at, ?) WHERE number = ?"
+            connection.execute(raised, (each.count, each.at, numbers[each.twin]))
         else:
             numbers[each.row.id] = _insert(connection, monitor, each)
         number = numbers.get(each.row.id) or numbers[each.twin]

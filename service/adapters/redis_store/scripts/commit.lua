@@ -1,5 +1,5 @@
 #!lua
--- use: held log letters truth
+-- use: held log letters reserve truth
 -- All that a batch of one partition changes, or nothing.
 local at = key('partition', given.partition)
 local problem = not_held(given.partition, given.epoch)
@@ -66,6 +66,7 @@ for _, chunk in ipairs(given.pooled) do
   end
 end
 
+for _, reservation in ipairs(given.reserved) do reserve(reservation) end
 for _, block in ipairs(given.answers) do add_answers(block) end
 for _, truths in ipairs(given.truths) do judge(truths) end
 

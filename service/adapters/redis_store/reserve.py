@@ -1,0 +1,128 @@
+"""The reserve of each monitor: a hash for each row, and for each part its rows in order of their keys."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from service.adapters.redis_store import payloads
+from service.adapters.redis_store.codec import Place, pack, place
+from service.adapters.redis_store.payloads import Kept
+from service.adapters.redis_store.server import Server
+from service.ports import Blobs
+from service.records import Output, Partition, Pooled, Reservation, Reserved, ReservedPart
+
+_VERSION = struct.Struct("<I")
+"""What a body begins with, for the scripts: the reference version."""
+
+
+class _Body(msgspec.Struct, array_like=True, frozen=True):
+    """What a sample said when it came, and where it lies."""
+
+    partition: Place
+    offset: int
+    time: float
+    segments: dict[str, str]
+    novelty: float
+    embedding: bytes
+
+
+_body = msgspec.msgpack.Decoder(_Body)
+_output = msgspec.msgpack.Decoder(Output)
+_kept = msgspec.msgpack.Decoder(Kept)
+
+
+def packed(reservation: Reservation, blobs: Blobs) -> Mapping[str, Any]:
+    """Rows as the scripts take them."""
+    kept = payloads.keep_all(blobs, [each.row.payload for each in reservation.rows])
+    rows = [_packed(each, payload) for each, payload in zip(reservation.rows, kept, strict=True)]
+    quotas = dict(reservation.quotas)
+    return {"monitor": reservation.monitor, "rows": rows, "quotas": quotas, "half_life": float(reservation.half_life)}
+
+
+def _packed(each: Reserved, payload: Kept | None) -> Mapping[str, Any]:
+    row = each.row
+    vector = row.embedding.astype("<f2", copy=False).tobytes()
+    body = _Body(place(row.partition), row.offset, row.time, dict(row.segments), row.novelty, vector)
+    given: dict[str, Any] = {"id": row.id, "twin": each.twin, "at": float(each.at), "count": each.count, "keys": dict(each.keys)}
+    given["body"] = _VERSION.pack(row.reference_version) + pack(body)
+    if row.output is not None:
+        given["output"] = pack(row.output)
+    if row.label is not None:
+        given["label"] = row.label.encode()
+    if payload is not None:
+        given["payload"] = pack(payload)
+    return given
+
+
+def keep(server: Server, reservation: Reservation, blobs: Blobs) -> int:
+    """Takes rows in; how many of them are there then."""
+    return int(server.run("keep_reserved", packed(reservation, blobs)))
+
+
+def drop(server: Server, monitor: str, samples: Collection[str], part: str | None) -> int:
+    """Takes samples out of a part, or out of all; how many were in it."""
+    given = {"monitor": monitor, "samples": list(dict.fromkeys(samples))}
+    return int(server.run("drop_reserved", given if part is None else {**given, "part": part}))
+
+
+def parts(server: Server, monitor: str) -> Mapping[str, ReservedPart]:
+    """How full each is."""
+    found = server.run("reserve_parts", {"monitor": monitor})
+    return {part.decode(): ReservedPart(rows, float(least)) for part, rows, least in found}
+
+
+def read(server: Server, blobs: Blobs, monitor: str, part: str | None, payload_bytes: int) -> Sequence[Reserved]:
+    """The rows of a part, or all, oldest first. Beyond the bytes the oldest are without payload."""
+    found, rows = server.run("reserve", {"monitor": monitor} if part is None else {"monitor": monitor, "part": part})
+    keys = dict[bytes, dict[str, float]]()
+    for own, ranked in found:
+        for sample, rank in zip(ranked[::2], ranked[1::2], strict=True):
+            keys.setdefault(sample, {})[own.decode()] = float(rank)
+    within = _within(((facts[0], sample, facts[-1]) for sample, facts in rows if facts[-1]), payload_bytes)
+    opened = payloads.Opened(blobs)
+    made = [
+        Reserved(_pooled(monitor, sample, facts, within.get(sample), opened), keys[sample], float(facts[0]), int(facts[1]))
+        for sample, facts in rows
+    ]
+    return sorted(made, key=lambda each: (each.row.time, each.row.id))
+
+
+def addresses(server: Server, monitor: str, payload_bytes: int) -> set[str]:
+    """Where the payloads lie that `read` would still give."""
+    return {kept.address for kept in _within(server.run("reserved_payloads", {"monitor": monitor}), payload_bytes).values()}
+
+
+def _within(found: Iterable[tuple[bytes, bytes, bytes]], most: int) -> dict[bytes, Kept]:
+    """Sample → its payload, as long as it and all younger ones are no larger than `most`. found : (since when it ages, sample, payload)."""
+    kept, size = dict[bytes, Kept](), 0
+    for _, sample, payload in sorted(found, key=lambda each: (float(each[0]), each[1]), reverse=True):
+        one = _kept.decode(payload)
+        size += one.size
+        if size <= most:
+            kept[sample] = one
+    return kept
+
+
+def _pooled(monitor: str, sample: bytes, facts: Sequence[bytes | None], kept: Kept | None, opened: payloads.Opened) -> Pooled:
+    _, _, stored, output, label, _ = facts
+    stored = stored or b""
+    body = _body.decode(memoryview(stored)[_VERSION.size :])
+    return Pooled(
+        monitor=monitor,
+        id=sample.decode(),
+        time=body.time,
+        partition=Partition(*body.partition),
+        offset=body.offset,
+        payload=None if kept is None else opened.fetch(kept),
+        segments=body.segments,
+        output=None if output is None else _output.decode(output),
+        label=None if label is None else label.decode(),
+        embedding=np.frombuffer(body.embedding, "<f2"),
+        novelty=body.novelty,
+        reference_version=_VERSION.unpack_from(stored)[0],
+    )
