@@ -44,6 +44,20 @@ class Scales:
         half = max(middle, zero + 0.03)
         return cls(duplicate=float(1 - 0.45**2 * (1 - middle)), zero=float(zero), half=float(half))
 
+    @property
+    def width(self) -> float:
+        """Cosine over which "as near as reference rows are to each other" turns into "farther than almost all of them"."""
+        return max((self.half - self.tail) / 2, 0.01)
+
+    @property
+    def tail(self) -> float:
+        """Cosine to the nearest other row that 10 % of the reference do not reach."""
+        return (2 * self.zero + self.half) / 3
+
+    def novel(self, nearest: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Log odds that rows are new whose nearest reference row has these cosines: 0 at the reference's own tail."""
+        return np.asarray((self.tail - nearest) / self.width, np.float32)
+
     def kernel(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
         """(k, d), (n, d) unit rows → (k, n) in 0..1."""
         return self._scaled(a @ b.T)
