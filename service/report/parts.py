@@ -19,7 +19,15 @@ class Standing(StrEnum):
     ACT = "act"
 
 
-Cell: TypeAlias = str | int | float | Measured | None
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A small PNG, shown where a format can; `name` says in words what it is."""
+
+    png: bytes
+    name: str
+
+
+Cell: TypeAlias = str | int | float | Measured | Picture | None
 """Of a table; None where there is nothing to show."""
 
 

@@ -12,7 +12,7 @@ from typing import TypeGuard
 from urllib.parse import quote
 
 from service.records import Measured
-from service.report.parts import Cell, Figure, Missing, Plot, Report, Section, Standing, Table, Unit
+from service.report.parts import Cell, Figure, Missing, Picture, Plot, Report, Section, Standing, Table, Unit
 from service.report.ranking import PAGES, Line, urgent
 from service.report.rendering import svg
 from service.report.rendering.prose import left_out, nothing_asked, origin, pieces
@@ -21,8 +21,8 @@ from service.screens.drawing import SCALES
 
 _STYLE = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
-"""What a page may load and run: nothing but its own style."""
+POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; img-src data:; base-uri 'none'; form-action 'none'"
+"""What a page may load and run: nothing but its own style and pictures."""
 
 _SIGNS: Mapping[Standing, tuple[str, str]] = MappingProxyType(
     {
@@ -52,6 +52,13 @@ def ranking_page(lines: Sequence[Line], now: float) -> str:
     title = f"{_EYEBROW}<h1>All monitors, what needs doing first on top</h1>"
     body = f'<header>{title}<p class="made">Made {written(now, Unit.TIME)}. {_URGENCY}</p></header>{table}'
     return _page("Blind spots of all monitors", f'<div class="page single"><main>{body}{_footer()}</main></div>')
+
+
+def sheet_page(eyebrow: str, title: str, made: str, sections: Sequence[Section]) -> str:
+    """Sections under a title, for what is no report."""
+    head = f'<header><p class="eyebrow">driftgate: {_safe(eyebrow)}</p><h1>{_safe(title)}</h1><p class="made">{_prose(made)}</p></header>'
+    body = "".join(_section(section, chip=False) for section in sections)
+    return _page(f"{eyebrow}: {title}", f'<div class="page single"><main>{head}{body}</main></div>')
 
 
 def _mark(standing: Standing) -> str:
@@ -117,9 +124,9 @@ def _footer() -> str:
 # --- a section -------------------------------------------------------------------------------------------------------
 
 
-def _section(section: Section) -> str:
+def _section(section: Section, *, chip: bool = True) -> str:
     parts = [
-        f"<h2>{_safe(section.title)} {_chip(section.standing)}</h2>",
+        f"<h2>{_safe(section.title)} {_chip(section.standing) if chip else ''}</h2>",
         f'<p class="says">{_prose(section.says)}</p>',
         f'<p class="todo"><strong>Do first:</strong> {_prose(section.todo)}</p>' if section.todo else "",
         _figures(section.figures),
@@ -187,6 +194,9 @@ def _has_track(cell: Cell, unit: Unit) -> TypeGuard[Measured]:
 
 
 def _cell(cell: Cell, unit: Unit, top: float) -> str:
+    if isinstance(cell, Picture):
+        png = base64.b64encode(cell.png).decode()
+        return f'<img class="sample" alt="{_safe(cell.name)}" src="data:image/png;base64,{png}">'
     if not isinstance(cell, Measured):
         return escape(written(cell, unit))
     drawn = svg.track(cell, top) if _has_track(cell, unit) else ""

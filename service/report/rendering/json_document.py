@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from service.records import Measured
-from service.report.parts import Bars, Cell, Figure, Lines, Matrix, Plot, Report, Section, Table, Unit
+from service.report.parts import Bars, Cell, Figure, Lines, Matrix, Picture, Plot, Report, Section, Table, Unit
 from service.report.ranking import Line
 
 FORMAT = 1
@@ -96,6 +96,8 @@ def _plot(plot: Plot) -> Document:
 def _cell(cell: Cell, unit: Unit) -> Any:
     if isinstance(cell, Measured):
         return {name: _cell(value, unit) for name, value in asdict(cell).items()}
+    if isinstance(cell, Picture):
+        return cell.name
     if cell is None or isinstance(cell, str):
         return cell
     return _moment(cell) if unit is Unit.TIME else _number(cell)

@@ -39,6 +39,12 @@ def ranking_page(lines: Sequence[Line], now: float) -> str:
     return _joined(["# Blind spots of all monitors", made, _grid(heads, rows)])
 
 
+def sheet_page(eyebrow: str, title: str, made: str, sections: Sequence[Section]) -> str:
+    """Sections under a title, for what is no report."""
+    blocks = [block for section in sections for block in _section(section, standing=False)]
+    return _joined([f"# {plain(eyebrow)}: {plain(title)}", _prose(made), *blocks])
+
+
 def plain(text: str) -> str:
     """A name, a title, a cell: nothing in it is markup any more."""
     return _cell(text, Unit.PLAIN)
@@ -76,8 +82,8 @@ def _in_cell(text: str) -> str:
     return _unmarked("".join(piece for piece, _ in pieces(text)))
 
 
-def _section(section: Section) -> Iterator[str]:
-    yield f"## {plain(section.title)}: {section.standing}"
+def _section(section: Section, *, standing: bool = True) -> Iterator[str]:
+    yield f"## {plain(section.title)}" + (f": {section.standing}" if standing else "")
     yield _prose(section.says)
     if section.todo:
         yield f"**Do first:** {_prose(section.todo)}"

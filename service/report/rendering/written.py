@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from service.records import Measured
-from service.report.parts import Cell, Unit
+from service.report.parts import Cell, Picture, Unit
 from service.screens.drawing import NONE, count, excerpt, moment, percent, span
 
 LONGEST = 120
@@ -29,6 +29,8 @@ def written(cell: Cell, unit: Unit) -> str:
     """On one line: an estimate comes with its interval."""
     if cell is None:
         return NONE
+    if isinstance(cell, Picture):
+        return excerpt(cell.name, LONGEST)
     if isinstance(cell, str):
         return excerpt(cell, LONGEST)
     if isinstance(cell, Measured):
@@ -51,4 +53,4 @@ def estimate(value: Measured | float) -> float:
 
 def is_number(cell: Cell) -> bool:
     """Whether it stands to the right of its column."""
-    return not isinstance(cell, str)
+    return not isinstance(cell, str | Picture)

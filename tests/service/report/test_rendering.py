@@ -104,7 +104,13 @@ def test_page_loads_nothing_and_allows_only_its_own_style(page: str, read: Reade
     assert not re.search(r"https?:|url\(|@import", page)
     style = page.partition("<style>")[2].partition("</style>")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert POLICY.split("; ") == ["default-src 'none'", f"style-src 'sha256-{digest}'", "base-uri 'none'", "form-action 'none'"]
+    assert POLICY.split("; ") == [
+        "default-src 'none'",
+        f"style-src 'sha256-{digest}'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
     assert {"http-equiv": "Content-Security-Policy", "content": POLICY} in [attributes for _, attributes in read.tags]
 
 
