@@ -22,12 +22,12 @@ class LabelledSets:
         self._data_sets = data_sets
 
     def keep(
-        self, candidates: Sequence[Candidate], pool: Sequence[Pooled], settings: MonitorSettings, embedder: Embedder, *, now: float
+        self, candidates: Sequence[Candidate], rows: Mapping[str, Pooled], settings: MonitorSettings, embedder: Embedder, *, now: float
     ) -> None:
-        """Their samples as a pool set: annotators take longer than the store keeps samples."""
-        rows = {row.id: row for row in pool}
+        """Their samples as a pool set, once: annotators take longer than the store keeps samples."""
         samples = [sample_of(rows[candidate.id], settings) for candidate in candidates]
-        if samples:
+        newest = self.newest(settings.name, "pool") if samples else None
+        if samples and (newest is None or newest.checksum != checksum(samples)):
             self._data_sets.add(settings.name, "pool", samples, embedder, now=now, classes=settings.classes)
 
     def publish(

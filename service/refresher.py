@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import structlog
 
 from detectors.model import rows_needed
-from service import refresh, selection
+from detectors.selection.base import Turn
+from service import refresh
 from service.alarms import of_drift
-from service.annotation import agreed
 from service.datasets import DataSet, DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
 from service.labelled import LabelledSets, sample_of, whole
@@ -24,23 +23,23 @@ from service.records import (
     Alarm,
     AlarmState,
     AnnotationBatch,
-    BatchState,
     Candidate,
     CycleState,
     Family,
     Pooled,
     RefreshCycle,
     Sample,
-    stable_id,
 )
 from service.reference import Origin, Progress, Reference, References
 from service.reference_rows import embed_rows
+from service.selecting.asking import asked, is_challenge
+from service.selecting.interim import failure_rows
+from service.selecting.proposal import Proposal
+from service.selecting.selection import Round, Selection
+from service.selecting.slices import Slice
 from service.settings import EmbedderSettings, MonitorSettings
 from service.verification import Answers, gate, predict, verify
 
-CHALLENGE = "drawn at random from the drifted traffic, for the challenge set"
-
-_NOVEL = 0.95
 _CYCLES = 10_000
 _AGAIN = 128
 """Samples between two attempts to find candidates for a young drift."""
@@ -71,6 +70,7 @@ class Refresher:
         self._sets = LabelledSets(data_sets)
         self._monitors = monitors
         self._models = models
+        self.selection = Selection(store, references, data_sets, monitors)
         self._tried: dict[str, int] = {}
 
     # --- opening ------------------------------------------------------------------------------------------------------
@@ -98,69 +98,102 @@ class Refresher:
             return running
         settings = self._monitors.effective(monitor)
         attempt = max((cycle.attempt for cycle in attempts), default=0) + 1
-        opening = refresh.Opening(monitor, self._references.load(monitor).version, opened_by, attempt)
-        alarm = self._alarm(monitor, opened_by)
-        pool = self._store.pool(monitor, since=alarm.window_start)
-        candidates = self._candidates(alarm, pool, settings, opening.cycle)
-        self._sets.keep(candidates, pool, settings, self._monitors.embedder(monitor), now=now)
+        about = self.about(monitor, opened_by)
+        opening = refresh.Opening(monitor, about.reference_version, opened_by, attempt)
+        rounds = settings.selection.rounds
+        proposal = self.selection.propose(about, Round(opening.cycle, Turn(1, rounds)), now=now)
+        return self._start(opening, proposal, settings, rounds=rounds, now=now)
+
+    def send(self, monitor: str, opened_by: str, candidates: Sequence[Candidate], rows: Sequence[Pooled], *, now: float) -> RefreshCycle:
+        """Opens a cycle of one batch with candidates that a person chose; the same opener gives the same cycle."""
+        settings = self._monitors.effective(monitor)
+        opening = refresh.Opening(monitor, self._references.load(monitor).version, opened_by)
+        self._sets.keep(candidates, {row.id: row for row in rows}, settings, self._monitors.embedder(monitor), now=now)
         return refresh.start(self._store, opening, candidates, settings, now=now)
 
-    def _alarm(self, monitor: str, opened_by: str) -> Alarm:
+    def about(self, monitor: str, opened_by: str = "") -> Slice:
+        """What a cycle of this opener is about, by the reference in force: the traffic of an alarm, or what is known to fail."""
+        version = self._references.load(monitor).version
+        alarm = self._alarm(monitor, opened_by)
+        if alarm is not None:
+            return replace(Slice.of(alarm), reference_version=version)
+        if not len(failure_rows(self._store, self._references.load(monitor), self._monitors.effective(monitor))):
+            raise ConflictError(
+                f"monitor {monitor}: no open alarm, so there is no drifted traffic to select candidates from, and no failure samples either"
+            )
+        return Slice(monitor, version)
+
+    def _start(self, opening: refresh.Opening, proposal: Proposal, settings: MonitorSettings, *, rounds: int, now: float) -> RefreshCycle:
+        if not proposal.candidates:
+            raise _nothing(proposal)
+        self._sets.keep(proposal.items, proposal.rows, settings, self._monitors.embedder(opening.monitor), now=now)
+        plan = refresh.Plan(proposal.about.segment, proposal.about.since, rounds)
+        return refresh.start(self._store, opening, proposal.items, settings, now=now, plan=plan)
+
+    def _alarm(self, monitor: str, opened_by: str) -> Alarm | None:
         """The opener itself, or for a person's request the monitor's strongest open alarm."""
         try:
             return self._store.get(Alarm, opened_by)
         except NotFoundError:
             found = self._store.find(Alarm, monitor=monitor, states=[AlarmState.OPEN, AlarmState.ACKNOWLEDGED], limit=1000)
-        if not (found := of_drift(found)):
-            raise ConflictError(f"monitor {monitor}: no open alarm, so there is no drifted traffic to select candidates from")
-        return max(found, key=lambda alarm: (alarm.family is not Family.CONCEPT, alarm.effect.low))
+        return max(of_drift(found), key=lambda alarm: (alarm.family is not Family.CONCEPT, alarm.effect.low), default=None)
 
-    def candidates(self, alarm: Alarm, *, seed: str = "preview") -> tuple[Candidate, ...]:
-        """What a cycle opened for the alarm now would have annotated."""
-        settings = self._monitors.effective(alarm.monitor)
-        return self._candidates(alarm, self._store.pool(alarm.monitor, since=alarm.window_start), settings, seed)
+    def preview(self, about: Slice, *, budget: int | None = None, now: float, progress: Progress = lambda *_: None) -> Proposal:
+        """What would be sent now: the next batch of a cycle that is under way on this slice, else the first of a new one."""
+        running = self._store.find(RefreshCycle, monitor=about.monitor, states=[CycleState.ANNOTATING], limit=_CYCLES)
+        same = next((cycle for cycle in running if (cycle.segment, cycle.since) == (about.segment, about.since)), None)
+        if same is not None and len(same.batches) < same.rounds:
+            turn = Round(same.id, Turn(len(same.batches) + 1, same.rounds), budget)
+        else:
+            turn = Round("", Turn(1, self._monitors.effective(about.monitor).selection.rounds), budget)
+        return self.selection.propose(about, turn, now=now, progress=progress)
 
-    def _candidates(self, alarm: Alarm, pool: Iterable[Pooled], settings: MonitorSettings, seed: str) -> tuple[Candidate, ...]:
-        """The challenge set is drawn first and at random, the rest is selected from what it leaves."""
-        rng = np.random.default_rng(int(stable_id(seed), 16) % 2**63)
-        reference = self._references.load(alarm.monitor)
-        eligible = whole([row for row in pool if selection.eligible(row, alarm, reference.segment_values)], settings)
-        drawn = _draw(eligible, alarm, min(settings.selection.challenge, settings.annotation.budget - 1), rng)
-        taken = {candidate.id for candidate in drawn}
-        selected = selection.propose(
-            alarm,
-            [row for row in eligible if row.id not in taken],
-            reference.rows.embeddings,
-            segment_values=reference.segment_values,
-            budget=settings.annotation.budget - len(drawn),
-            rng=rng,
-        )
-        return (*drawn, *selected) if selected else ()
+    def candidates(self, alarm: Alarm, *, now: float = 0.0) -> tuple[Candidate, ...]:
+        """What the first batch of a cycle opened for the alarm now would ask, its challenge rows last."""
+        proposal = self.preview(self.about(alarm.monitor, alarm.id), now=now)
+        return (*proposal.candidates, *proposal.challenge)
 
     # --- labels -------------------------------------------------------------------------------------------------------
 
     def step(self, *, now: float) -> int:
-        """Turns closed batches into data sets and asks for training; returns how many cycles moved."""
+        """Sends the next batch of cycles whose last one is answered, or turns the answers into data sets and asks for training; returns
+        how many cycles moved."""
         waiting = self._store.find(RefreshCycle, states=[CycleState.ANNOTATING], limit=_CYCLES)
-        closed = [cycle for cycle in waiting if self._store.get(AnnotationBatch, cycle.batch).state is BatchState.CLOSED]
-        return sum(self._ask_for_training(cycle, now) for cycle in closed)
+        answered = [cycle for cycle in waiting if self._store.get(AnnotationBatch, cycle.batch).state in refresh.ANSWERED]
+        return sum(self._go_on(cycle, now) for cycle in answered)
 
-    def _ask_for_training(self, cycle: RefreshCycle, now: float) -> bool:
+    def _go_on(self, cycle: RefreshCycle, now: float) -> bool:
         """A cycle that can't go on does not hold up the others."""
         try:
+            if self._next_round(cycle, now):
+                return True
             sets = self._publish(cycle, now)
             refresh.request_training(self._store, cycle.id, sets, self._monitors.effective(cycle.monitor).refresh, now=now)
         except DriftgateError as error:
-            log.warning("training not requested", monitor=cycle.monitor, cycle=cycle.id, reason=str(error))
+            log.warning("refresh can't go on", monitor=cycle.monitor, cycle=cycle.id, reason=str(error))
             return False
         log.info("training requested", monitor=cycle.monitor, cycle=cycle.id)
         return True
 
+    def _next_round(self, cycle: RefreshCycle, now: float) -> bool:
+        """Whether there was one: rounds end when all are sent, when nothing is left to spend, or when no more is worth asking about."""
+        number, settings = len(cycle.batches) + 1, self._monitors.effective(cycle.monitor)
+        if number > cycle.rounds or self._references.load(cycle.monitor).version != cycle.reference_version:
+            return False
+        about = Slice(cycle.monitor, cycle.reference_version, cycle.segment, cycle.since)
+        proposal = self.selection.propose(about, Round(cycle.id, Turn(number, cycle.rounds)), now=now)
+        if not proposal.candidates:
+            log.info("no further round", monitor=cycle.monitor, cycle=cycle.id, reason=str(_nothing(proposal)))
+            return False
+        self._sets.keep(proposal.items, proposal.rows, settings, self._monitors.embedder(cycle.monitor), now=now)
+        refresh.next_round(self._store, cycle, proposal.items, settings.annotation, now=now)
+        log.info("next round", monitor=cycle.monitor, cycle=cycle.id, round=number, of=cycle.rounds)
+        return True
+
     def _publish(self, cycle: RefreshCycle, now: float) -> list[Mapping[str, Any]]:
-        batch = self._store.get(AnnotationBatch, cycle.batch)
-        answers = agreed(self._store.labels(cycle.monitor, batch=batch.id))
-        labels = {key: answer.label for key, answer in answers.items() if answer.label is not None}
-        drawn = {item.id for item in batch.items if item.reason == CHALLENGE}
+        history = asked(self._store, [self._store.get(AnnotationBatch, name) for name in cycle.batches])
+        labels = {key: answer.label for key, answer in history.answers.items() if answer.label is not None}
+        drawn = {key for key, item in history.items.items() if is_challenge(item)}
         settings, embedder = self._monitors.effective(cycle.monitor), self._monitors.embedder(cycle.monitor)
         return self._sets.publish(settings, labels, drawn, embedder, now=now)
 
@@ -250,6 +283,8 @@ class Refresher:
 
     def _since(self, cycle: RefreshCycle) -> float:
         """Where the drift that opened the cycle began."""
+        if cycle.segment:
+            return cycle.since
         try:
             return self._store.get(Alarm, cycle.opened_by).window_start
         except NotFoundError:
@@ -280,17 +315,20 @@ def _kept(model: Path, folder: Path) -> Path:
     return folder / model.name
 
 
-def _draw(eligible: Iterable[Pooled], alarm: Alarm, count: int, rng: np.random.Generator) -> tuple[Candidate, ...]:
-    """`count` of the alarm's novel samples, each as likely as any other."""
-    novel = [row for row in eligible if row.novelty > _NOVEL]
-    chosen = rng.permutation(len(novel))[:count]
-    return tuple(_challenge(novel[i], alarm.segment) for i in sorted(chosen))
-
-
-def _challenge(row: Pooled, segment: str) -> Candidate:
-    """No prediction is shown: it would bias the annotator."""
-    text = row.payload[: selection.MAX_TEXT] if isinstance(row.payload, str) else ""
-    return Candidate(row.id, CHALLENGE, 0.0, segment, text)
+def _nothing(proposal: Proposal) -> InputError:
+    """Why a batch has no candidates."""
+    empty = next((purse for purse in proposal.cost.purses if not purse.labels), None)
+    monitor = proposal.about.monitor
+    if empty is not None:
+        return InputError(
+            "no_budget", f"monitor {monitor}: {empty.name} are spent ({empty.spent:g} of {empty.limit:g}); raise {empty.setting}"
+        )
+    risky = f" ({proposal.risky:,} are, but too risky: selection.risk_limit)" if proposal.risky else ""
+    return InputError(
+        "no_candidates",
+        f"monitor {monitor}: no recent sample is both new and in the company of others{risky}, so there is nothing to label; "
+        "try again when more traffic has come",
+    )
 
 
 def _answers(rows: DataSet | None, old: Embedder, old_classes: Sequence[str], new: Embedder, new_classes: Sequence[str]) -> Answers:

@@ -19,7 +19,6 @@ from service.cli.terminal import counter, emit, example, show
 from service.errors import InputError
 from service.observe import Silent
 from service.records import Alarm, Candidate
-from service.refresher import CHALLENGE
 from service.replay import MOST_LETTERS, open_alarms, report
 from service.replay import replay as run_through
 from service.worker import Worker
@@ -73,16 +72,11 @@ def _replayed(installation: Installation, monitor: str, paths: Sequence[Path]) -
     with counter(f"replaying {monitor}", rows_in(paths)) as progress:
         run_through(worker, controller, source, store, progress=progress)
     still_open = open_alarms(store, monitor)
-    candidates = sorted(installation.refresher.candidates(still_open[0]), key=_drawn) if still_open else ()
+    candidates = installation.refresher.candidates(still_open[0]) if still_open else ()
     alarms = sorted(store.find(Alarm, monitor=monitor, limit=MOST_LETTERS), key=lambda alarm: alarm.at_sequence)
     untimed = controller.streams.times.untimed if controller is not None else 0
     found = {**report(store, monitor, candidates), "untimed": untimed}
     return Found(found, alarms, still_open[0] if still_open else None, candidates)
-
-
-def _drawn(candidate: Candidate) -> bool:
-    """Chosen ones come first, those drawn at random for the challenge set last."""
-    return candidate.reason == CHALLENGE
 
 
 def _write(path: Path, found: Mapping[str, Any]) -> None:

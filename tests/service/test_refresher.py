@@ -34,7 +34,9 @@ from service.records import (
     Sample,
 )
 from service.reference import References
-from service.refresher import CHALLENGE, Refresher, shortfall
+from service.refresher import Refresher, shortfall
+from service.selecting.asking import is_challenge
+from service.selecting.selection import Round
 from service.settings import EmbedderSettings, MonitorSettings
 
 if TYPE_CHECKING:
@@ -111,7 +113,8 @@ class Bench:
             **world.settings.model_dump(exclude={"embedder"}),
             "embedder": embedder,
             "classes": CLASSES,
-            "annotation": {"budget": 40, "destination": "vendor"},
+            "annotation": {"budget": 32, "destination": "vendor"},
+            "selection": {"rounds": 1, "challenge": 8, **options.pop("selection", {})},
             "refresh": {"after_samples": 200, "destination": "jobs", **options.pop("refresh", {})},
             **options,
         }
@@ -298,21 +301,23 @@ def test_without_payloads_nothing_is_opened_and_the_reason_is_said(make_bench: C
 def test_the_challenge_set_is_drawn_at_random_from_the_alarms_new_traffic(bench: Bench) -> None:
     alarm = bench.drift()
     rows = {row.id: row for row in bench.store.pool("chat", since=alarm.window_start)}
-    drawn = [item for item in bench.batch().items if item.reason == CHALLENGE]
+    drawn = [item for item in bench.batch().items if is_challenge(item)]
     assert len(drawn) == 8
-    assert all(rows[item.id].novelty > 0.95 and item.predicted is None for item in drawn)
+    assert all(item.predicted is None for item in drawn)
+    assert np.mean([rows[item.id].novelty for item in drawn]) > np.mean([row.novelty for row in rows.values()])
     ids = [item.id for item in bench.batch().items]
     assert len(set(ids)) == len(ids)
 
-    others = [{item.id for item in bench.refresher.candidates(alarm, seed=seed) if item.reason == CHALLENGE} for seed in "abcd"]
-    assert len({frozenset(other) for other in others}) == 4
-    assert bench.refresher.candidates(alarm, seed="a") == bench.refresher.candidates(alarm, seed="a")
+    about = bench.refresher.about("chat", alarm.id)
+    drawings = [bench.refresher.selection.propose(about, Round(seed), now=1.0).challenge for seed in "aabcd"]
+    assert drawings[0] == drawings[1]
+    assert len({frozenset(item.id for item in each) for each in drawings}) == 4
 
 
 def test_candidates_of_a_segments_alarm_are_of_that_segment(bench: Bench) -> None:
-    alarm = bench.drift()
-    assert bench.refresher.candidates(replace(alarm, segment="locale=en"))
-    assert bench.refresher.candidates(replace(alarm, segment="locale=de")) == ()
+    about = bench.refresher.about("chat", bench.drift().id)
+    assert bench.refresher.selection.propose(replace(about, segment="locale=en"), now=1.0).candidates
+    assert bench.refresher.selection.propose(replace(about, segment="locale=de"), now=1.0).items == ()
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
@@ -322,7 +327,7 @@ def test_labels_become_disjoint_train_and_challenge_sets(bench: Bench) -> None:
     cycle = bench.trained()
     assert cycle.state is CycleState.TRAINING
     batch = bench.batch()
-    drawn = {item.id for item in batch.items if item.reason == CHALLENGE}
+    drawn = {item.id for item in batch.items if is_challenge(item)}
     train, challenge = (bench.data_sets.load("chat", role) for role in ("train", "challenge"))
     assert {sample.id for sample in challenge.samples} == drawn
     assert {sample.id for sample in train.samples} == {item.id for item in batch.items} - drawn

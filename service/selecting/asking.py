@@ -1,0 +1,60 @@
+"""What annotators were asked before, and what they answered."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.annotation import agreed
+from service.ports import Store
+from service.records import AnnotationBatch, BatchState, Candidate, Label, Pooled, Purpose
+
+CHALLENGE = "drawn at random from the drifted traffic, for the challenge set"
+
+_BATCHES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Candidates of a monitor's batches, and the prevailing answer to each that has one."""
+
+    items: Mapping[str, Candidate] = field(default_factory=dict)
+    answers: Mapping[str, Label] = field(default_factory=dict)
+
+    def answered(self) -> Sequence[tuple[Candidate, Label]]:
+        """What may be learnt from: a challenge set judges models, so nothing is chosen by its labels."""
+        return [(item, self.answers[item.id]) for item in self.items.values() if item.id in self.answers and not is_challenge(item)]
+
+
+def is_challenge(item: Candidate) -> bool:
+    """Whether it was drawn to judge models by; batches of former versions say so by their reason alone."""
+    return item.purpose is Purpose.CHALLENGE or item.reason == CHALLENGE
+
+
+def asked(store: Store, batches: Iterable[AnnotationBatch]) -> Asked:
+    """What these batches ask, and the answers so far. A batch that was cancelled before anybody answered asks nothing."""
+    items: dict[str, Candidate] = {}
+    answers: dict[str, Label] = {}
+    for batch in batches:
+        given = agreed(store.labels(batch.monitor, batch=batch.id)) if _was_sent(batch) else {}
+        items |= {item.id: item for item in batch.items if batch.state is not BatchState.CANCELLED or item.id in given}
+        answers |= given
+    return Asked(items, answers)
+
+
+def batches_of(store: Store, monitor: str) -> Sequence[AnnotationBatch]:
+    """All of the monitor's, oldest first."""
+    return list(reversed(store.find(AnnotationBatch, monitor=monitor, limit=_BATCHES)))
+
+
+def _was_sent(batch: AnnotationBatch) -> bool:
+    return batch.state in (BatchState.PARTLY_RETURNED, BatchState.CLOSED, BatchState.CANCELLED)
+
+
+def found(ids: Collection[str], rows: Iterable[Pooled], reference_version: int) -> dict[str, NDArray[np.float32]]:
+    """Embeddings of those of the ids that are still kept, under the reference version."""
+    kept = (row for row in rows if row.id in ids and row.reference_version == reference_version)
+    return {row.id: row.embedding.astype(np.float32) for row in kept}

@@ -1,0 +1,60 @@
+"""The challenge set: rows of a slice drawn with known chances, by which models are judged and which no model is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.selection.survey import draw, inclusion_probabilities
+from service.records import Candidate, Pooled, Purpose
+from service.selecting.asking import CHALLENGE, is_challenge
+from service.selecting.choosing import MAX_TEXT
+
+MOST_DRIFTED = 20.0
+"""How much likelier than the most ordinary row the most novel one is drawn: models differ there, and ordinary rows still count."""
+
+
+def drift_weights(novelty: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(n,) 1 / (1 - p + 1/20) of the novelty percentiles p: from 1 for the most ordinary to 20 beyond the reference."""
+    return 1 / (1 - np.clip(novelty.astype(np.float64), 0, 1) + 1 / MOST_DRIFTED)
+
+
+def drawn(rows: Sequence[Pooled], size: int, segment: str, rng: np.random.Generator) -> tuple[Candidate, ...]:
+    """`size` of a slice's distinct rows, likelier the more novel they are, each with its chance; in order of time.
+
+    No prediction, score or reason is shown with them: it would colour the answer.
+    """
+    if not rows or size < 1:
+        return ()
+    chances = inclusion_probabilities(drift_weights(np.array([row.novelty for row in rows], np.float32)), size)
+    return tuple(_candidate(rows[i], float(chances[i]), segment) for i in draw(chances, rng).tolist())
+
+
+def _candidate(row: Pooled, inclusion: float, segment: str) -> Candidate:
+    text = row.payload[:MAX_TEXT] if isinstance(row.payload, str) else ""
+    return Candidate(row.id, CHALLENGE, 0.0, segment, text, purpose=Purpose.CHALLENGE, inclusion=inclusion, time=row.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """How the rows of a challenge set were drawn."""
+
+    inclusion: Mapping[str, float]
+    """By sample id; of rows that were added by hand there is none."""
+    rejected: int = 0
+    """Rows drawn that the annotators could not use."""
+
+    def chances(self, ids: Sequence[str]) -> NDArray[np.float64]:
+        """(n,) of these rows; all alike where one of them is not known."""
+        known = [self.inclusion.get(sample) for sample in ids]
+        return np.array([chance or 1.0 for chance in known] if all(known) else [1.0] * len(ids), np.float64)
+
+
+def design(items: Sequence[Candidate], unusable: Callable[[str], bool]) -> Design:
+    """Of a cycle's challenge rows among its candidates."""
+    rows = [item for item in items if is_challenge(item)]
+    inclusion = {item.id: item.inclusion for item in rows if item.inclusion is not None}
+    return Design(inclusion, sum(unusable(item.id) for item in rows))

@@ -1,0 +1,140 @@
+"""What there is to choose from: recent samples and the reserve, once each, without what is known, asked or held back for testing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.selection.duplicates import merge_duplicates
+from detectors.selection.kernel import Scales, blocks, directions
+from service.records import Pooled
+from service.reference import Reference
+
+_MOST_SCALED = 5_000
+"""Reference rows, evenly spread, that say what near-duplicates are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the rows that were looked at."""
+
+    recent: int = 0
+    """Of the slice, among the recent samples."""
+    reserved: int = 0
+    """Further ones that the reserve kept."""
+    labelled: int = 0
+    """Left out because they brought a label."""
+    asked: int = 0
+    """Left out because they, or near-duplicates of theirs, went to annotators before."""
+    held_back: int = 0
+    """Left out because they are too close to golden or challenge rows."""
+    duplicates: int = 0
+    """Near-duplicates that another row stands for."""
+    distinct: int = 0
+    """What is left to choose from."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """Distinct rows, oldest first, each with the ids of the near-duplicates that it stands for."""
+
+    rows: tuple[Pooled, ...]
+    embeddings: NDArray[np.float32]
+    """(n, d)."""
+    copies: tuple[tuple[str, ...], ...]
+    weights: NDArray[np.float32]
+    """(n,) samples of the traffic that each stands for, itself included."""
+    counts: Counts
+
+    def take(self, kept: NDArray[np.int64]) -> Gathered:
+        """Some of the rows."""
+        rows, copies = tuple(self.rows[i] for i in kept.tolist()), tuple(self.copies[i] for i in kept.tolist())
+        return Gathered(rows, self.embeddings[kept], copies, self.weights[kept], self.counts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Likeness:
+    """What near-duplicates are, by how close the rows of a reference lie to each other."""
+
+    centre: NDArray[np.float32]
+    limit: float
+
+    @classmethod
+    def of(cls, reference: Reference) -> Likeness:
+        """As close as the reference's own rows are almost never."""
+        rows = reference.rows.embeddings
+        spread = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_SCALED)).astype(np.int64)
+        centre = reference.summarizer.centre
+        return cls(centre, Scales.fit(directions(np.asarray(rows[spread], np.float32), centre)).duplicate)
+
+    def stands(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
+        """For each of (n, d) rows the row that stands for it."""
+        return merge_duplicates(directions(rows, self.centre), self.limit)
+
+    def near(self, rows: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which of (n, d) rows are near-duplicates of any of (m, d) others."""
+        if not len(rows) or not len(others):
+            return np.zeros(len(rows), np.bool_)
+        unit, known = directions(rows, self.centre), directions(others, self.centre)
+        found = [(known @ unit[part].T >= self.limit).any(0) for part in blocks(np.arange(len(unit)))]
+        return np.concatenate(found)
+
+
+def embeddings_of(rows: Sequence[Pooled], dimension: int) -> NDArray[np.float32]:
+    """(n, d), also of no rows."""
+    return np.stack([row.embedding for row in rows]).astype(np.float32) if rows else np.zeros((0, dimension), np.float32)
+
+
+def gather(
+    recent: Iterable[tuple[Pooled, int]],
+    reserved: Iterable[tuple[Pooled, int]],
+    likeness: Likeness,
+    *,
+    asked: tuple[Collection[str], NDArray[np.float32]],
+    held_back: NDArray[np.float32],
+) -> Gathered:
+    """Rows of the slice, each with how many samples it stands for, as distinct ones.
+
+    asked : ids that went to annotators, and (a, d) embeddings of theirs as far as they are kept.
+    held_back : (h, d) rows that models are judged by.
+    """
+    ring = {row.id: (row, count) for row, count in recent}
+    kept = {row.id: (row, count) for row, count in reserved if row.id not in ring}
+    found = [*kept.values(), *ring.values()]
+    open_rows = [(row, count) for row, count in found if row.label is None]
+    free = [(row, count) for row, count in open_rows if row.id not in asked[0]]
+    rows, counted = [row for row, _ in free], np.array([count for _, count in free], np.float32)
+    vectors = embeddings_of(rows, len(likeness.centre))
+    again = likeness.near(vectors, asked[1])
+    leaks = likeness.near(vectors, held_back) & ~again
+    usable = np.flatnonzero(~again & ~leaks)
+    merged = _merged([rows[i] for i in usable.tolist()], vectors[usable], counted[usable], likeness)
+    counts = Counts(
+        recent=len(ring),
+        reserved=len(kept),
+        labelled=len(found) - len(open_rows),
+        asked=len(open_rows) - len(free) + int(again.sum()),
+        held_back=int(leaks.sum()),
+        duplicates=len(usable) - len(merged.rows),
+        distinct=len(merged.rows),
+    )
+    return Gathered(merged.rows, merged.embeddings, merged.copies, merged.weights, counts)
+
+
+def _merged(rows: Sequence[Pooled], vectors: NDArray[np.float32], counted: NDArray[np.float32], likeness: Likeness) -> Gathered:
+    """One of each group, the oldest; oldest first."""
+    order = np.argsort([row.time for row in rows], kind="stable")
+    if not len(order):
+        return Gathered((), vectors, (), counted, Counts())
+    stands = likeness.stands(vectors[order])
+    leaders, group = np.unique(stands, return_inverse=True)
+    copies: list[list[str]] = [[] for _ in leaders]
+    for place, (row, of) in enumerate(zip(order.tolist(), group.tolist(), strict=True)):
+        if stands[place] != place:
+            copies[of].append(rows[row].id)
+    weights = np.bincount(group, counted[order]).astype(np.float32)
+    chosen = order[leaders]
+    return Gathered(tuple(rows[i] for i in chosen.tolist()), vectors[chosen], tuple(map(tuple, copies)), weights, Counts())

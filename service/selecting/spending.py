@@ -1,0 +1,98 @@
+"""What a monitor may still ask for: labels and money, of a cycle and of a period."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from service.records import AnnotationBatch, BatchState
+from service.selecting.asking import is_challenge
+from service.settings import PERIOD_DAYS, MonitorSettings
+
+_SECONDS = 86_400.0 * PERIOD_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """A limit, and how much of it is spent; in labels, or in money where there is a price per label."""
+
+    name: str
+    setting: str
+    limit: float
+    spent: float
+    price: float | None = None
+
+    @property
+    def left(self) -> float:
+        """In its own unit."""
+        return max(0.0, self.limit - self.spent)
+
+    @property
+    def labels(self) -> int:
+        """How many more labels it pays."""
+        return math.floor(self.left / (self.price or 1.0) + 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Labels to ask for."""
+
+    candidates: int
+    challenge: int = 0
+
+    @property
+    def labels(self) -> int:
+        return self.candidates + self.challenge
+
+    def within(self, purses: Iterable[Purse]) -> Wanted:
+        """As much of it as every purse pays, both parts cut alike; a purse that pays for one label pays for a candidate."""
+        most = min((purse.labels for purse in purses), default=self.labels)
+        if most >= self.labels:
+            return self
+        challenge = most * self.challenge // max(self.labels, 1)
+        return Wanted(most - challenge, challenge)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a proposal costs, and what is left before it."""
+
+    labels: int
+    price: float | None
+    purses: tuple[Purse, ...]
+
+    @property
+    def money(self) -> float | None:
+        """None without a price."""
+        return None if self.price is None else round(self.labels * self.price, 2)
+
+
+def purses(settings: MonitorSettings, batches: Sequence[AnnotationBatch], cycle: str, *, now: float) -> tuple[Purse, ...]:
+    """The limits on everything that is asked for, whatever its purpose. `batches`: all of the monitor's."""
+    limits, price = settings.selection, settings.annotation.price
+    of_cycle = sum(_labels(batch) for batch in batches if batch.cycle == cycle)
+    of_period = sum(_labels(batch) for batch in batches if batch.created > now - _SECONDS)
+    found = []
+    if limits.cycle_cost is not None and price:
+        found.append(Purse("money per cycle", "selection.cycle_cost", limits.cycle_cost, of_cycle * price, price))
+    if limits.period_labels is not None:
+        found.append(Purse(f"labels per {PERIOD_DAYS} days", "selection.period_labels", limits.period_labels, of_period))
+    if limits.period_cost is not None and price:
+        found.append(Purse(f"money per {PERIOD_DAYS} days", "selection.period_cost", limits.period_cost, of_period * price, price))
+    return tuple(found)
+
+
+def candidates_purse(settings: MonitorSettings, batches: Sequence[AnnotationBatch], cycle: str) -> Purse:
+    """The candidates of a cycle, its challenge rows not counted."""
+    spent = sum(_labels(batch) - _challenge(batch) for batch in batches if batch.cycle == cycle)
+    return Purse("candidates per cycle", "annotation.budget", settings.annotation.budget, spent)
+
+
+def _labels(batch: AnnotationBatch) -> int:
+    """Asked for; of a cancelled batch what was answered by then."""
+    return batch.returned if batch.state is BatchState.CANCELLED else len(batch.items)
+
+
+def _challenge(batch: AnnotationBatch) -> int:
+    return 0 if batch.state is BatchState.CANCELLED else sum(map(is_challenge, batch.items))
