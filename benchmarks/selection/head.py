@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-COMPONENTS, PENALTY = 128, 0.1
+COMPONENTS, PENALTY = 128, 0.03
 """Of the embedding; and of half the squared weights, beside the sum of the losses of rows of unit length in the mean."""
 
 _STEPS, _TOLERANCE = 150, 1e-2

@@ -99,9 +99,9 @@ class Scenario:
 
 
 TEXTS: Mapping[str, Scenario] = {
-    "CLINC150, absent": Scenario(clinc150, 20),
-    "CLINC150, starved": Scenario(clinc150, 20, kept=2),
-    "HWU64, starved": Scenario(hwu64, 12, kept=2, fewest=190),
+    "CLINC150, absent": Scenario(clinc150, 12),
+    "CLINC150, starved": Scenario(clinc150, 12, kept=2),
+    "HWU64, starved": Scenario(hwu64, 8, kept=2, fewest=190),
 }
 IMAGES: Mapping[str, Scenario] = {
     "Fashion-MNIST, rotated": Scenario(turned_garments, 4),
