@@ -134,11 +134,13 @@ class DataSets:
         *,
         now: float,
         classes: Sequence[str] = (),
+        among: Sequence[Part] = PARTS,
         progress: Callable[[int], None] = lambda _: None,
     ) -> DataSet:
         """Embeds the samples and publishes them as the next version; `progress` hears how many rows are done.
 
         classes : names of the model's classes in the order of its logits.
+        among : golden parts that rows may come into which the version before did not have.
 
         One bad row refuses the whole: InputError names it, as data sets are made with care. Golden rows that were in the version
         before stay in their part.
@@ -148,7 +150,7 @@ class DataSets:
         known = versions(folder)
         if role == "golden":
             earlier = self.load(monitor, role, known[-1]).rows if known else ()
-            parts = split(rows, duplicate_groups(embedded.embedding), {row.digest: row.part for row in earlier})
+            parts = split(rows, duplicate_groups(embedded.embedding), {row.digest: row.part for row in earlier}, among)
             rows = [Row(row.sample, part) for row, part in zip(rows, parts, strict=True)]
         version = known[-1] + 1 if known else 1
         manifest = {**_manifest(rows, embedder), "monitor": monitor, "role": role, "version": version, "classes": list(classes)}
@@ -190,24 +192,25 @@ def difference(before: DataSet, after: DataSet) -> Difference:
     )
 
 
-def split(rows: Sequence[Row], groups: NDArray[np.int64], earlier: Mapping[str, str]) -> list[str]:
-    """A part for each golden row, one per near-duplicate group: the part its contents had before, else by their hash.
+def split(rows: Sequence[Row], groups: NDArray[np.int64], earlier: Mapping[str, str], among: Sequence[Part] = PARTS) -> list[str]:
+    """A part for each golden row, one per near-duplicate group: the part its contents had before, else one of `among` by their hash.
 
-    A group that joins rows of different parts goes to *select*, which promises nothing about rows seen before.
+    A group that joins rows of different parts goes to *select*, which promises nothing about rows seen before; so does one in which
+    rows are new that may come into that part alone.
     """
     digests = [row.digest for row in rows]
     members: dict[int, list[str]] = {}
     for group, digest in zip(groups.tolist(), digests, strict=True):
         members.setdefault(group, []).append(digest)
-    parts = {group: _part(contents, earlier) for group, contents in members.items()}
+    parts = {group: _part(contents, earlier, among) for group, contents in members.items()}
     return [parts[group] for group in groups.tolist()]
 
 
-def _part(digests: Sequence[str], earlier: Mapping[str, str]) -> str:
+def _part(digests: Sequence[str], earlier: Mapping[str, str], among: Sequence[str]) -> str:
     had = {earlier[digest] for digest in digests if digest in earlier}
-    if len(had) > 1:
+    if len(had) > 1 or (tuple(among) == ("select",) and any(digest not in earlier for digest in digests)):
         return "select"
-    return had.pop() if had else PARTS[int(min(digests), 16) % len(PARTS)]
+    return had.pop() if had else among[int(min(digests), 16) % len(among)]
 
 
 def checksum(samples: Iterable[Sample]) -> str:

@@ -31,6 +31,7 @@ from service.cli.replay import app as replay
 from service.cli.report import app as report
 from service.cli.serve import app as serve
 from service.cli.status import app as status
+from service.cli.switch import app as switch
 from service.cli.terminal import Commands
 from service.cli.truth import group as truth
 from service.logs import configure
@@ -56,6 +57,7 @@ app.add_typer(backfill, name="backfill", help="History beside the live log.")
 app.add_typer(offsets, name="offsets", help="Where the log is read on.")
 app.add_typer(dead, name="dlq", help="Samples that could not be used.")
 app.add_typer(outbox, name="outbox", help="What must still leave.")
+app.add_typer(switch, name="switch", help="Old and new model as one, with a bound on what breaks.")
 app.add_typer(model, name="model", help="Models that driftgate can write.")
 app.add_typer(config, name="config", help="The configuration file.")
 

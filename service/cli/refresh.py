@@ -96,7 +96,7 @@ def verify(
 
     Exit code 0: promoted; 1: rejected, or too few rows to tell.
     """
-    names = _classes(classes)
+    names = class_names(classes)
     with installed(config) as installation, bars() as progress:
         judged = installation.refresher.verify(cycle, model, names, now=time.time(), progress=progress)
     if as_json:
@@ -135,7 +135,8 @@ def _show_cycle(cycle: RefreshCycle, batch: AnnotationBatch) -> None:
     show(screens.step_list(batch.history))
 
 
-def _classes(path: Path | None) -> Sequence[str]:
+def class_names(path: Path | None) -> Sequence[str]:
+    """The lines of a file; none without one."""
     if path is None:
         return ()
     try:

@@ -32,6 +32,9 @@ _OPSET, _IR_VERSION = 13, 8
 _LARGEST = 2**31 - 1
 """Bytes that protobuf can hold."""
 
+_NEVER = -10_000.0
+"""The logit of a class that a model does not know: no share of the softmax, and a number that every protocol can carry."""
+
 _RANDOM = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
 
 
@@ -81,7 +84,8 @@ def merge(old: ModelProto, new: ModelProto, *, names: Names, places: Sequence[in
     """The switch between both. `places`: where each of the old model's classes stands among the `classes` of the new one.
 
     Inputs are the models' own and `threshold`, which has a default; outputs `label` (n,) among the new model's classes, the logits
-    (n, classes) of the model that is served, -inf for classes it does not know, whether the new one is (n,), and the new one's embedding.
+    (n, classes) of the model that is served, -10,000 for classes it does not know, whether the new one is (n,), and the new one's
+    embedding.
     """
     onnx = onnx_package()
     sides = _same_opsets([_plain(old), _plain(new)])
@@ -340,10 +344,10 @@ class _Tail:
         return name
 
     def _placed(self, old: str, places: Sequence[int], classes: int) -> str:
-        """The old model's logits in the new one's order, -inf where it has no such class."""
+        """The old model's logits in the new one's order."""
         order = np.full(classes, len(places), np.int64)
         order[list(places)] = np.arange(len(places))
-        pads, nothing = np.array([0, 0, 0, 1], np.int64), np.array(-np.inf, np.float32)
+        pads, nothing = np.array([0, 0, 0, 1], np.int64), np.array(_NEVER, np.float32)
         wide = self.op("Pad", old, self._constant("pads", pads), self._constant("nothing", nothing))
         return self.op("Gather", wide, self._constant("order", order), axis=1)
 

@@ -86,7 +86,7 @@ def expected(old: Any, new: Any, rows: Array, places: Sequence[int], threshold: 
     shares = softmax(after, axis=1)
     margin = shares[at, ours] - shares[at, theirs]
     takes = margin > np.float32(threshold)
-    wide = np.full_like(after, -np.inf)
+    wide = np.full_like(after, -10_000)
     wide[:, list(places)] = before
     return np.where(takes, ours, theirs), np.where(takes[:, None], after, wide), takes, margin
 
