@@ -26,7 +26,7 @@ from service.settings import EmbedderSettings, MonitorSettings
 
 if TYPE_CHECKING:
     from tests.service.conftest import World
-    from tests.service.explaining.conftest import Site
+    from tests.service.text_site import Site
 
 WRONG = Output(label="parcel", probabilities=(0.3, 0.6, 0.1))
 
