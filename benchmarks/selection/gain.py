@@ -46,6 +46,7 @@ class Line:
     selector: Callable[[], Selector]
     situation: Situation = TOLD
     rounds: int = ROUNDS
+    """One for ways that make nothing of answers."""
 
 
 OURS, OURS_BLIND, DCD, RANDOM, ORACLE = "probe and expand", "… no failure samples", "DCD ℓ2 + de-duplication", "random", "oracle"
@@ -59,15 +60,15 @@ def _ours() -> Selector:
 
 
 LINES: Mapping[str, Line] = {
-    RANDOM: Line(RandomChoice),
-    "margin": Line(Uncertainty),
-    "entropy": Line(lambda: Uncertainty("entropy")),
-    "coreset": Line(Coreset),
-    "BADGE": Line(Badge),
-    "TypiClust": Line(TypiClust),
-    "FLVMI": Line(MutualInformation),
-    DCD: Line(FailureDistance),
-    DCD_SPOILT: Line(FailureDistance, Situation(spoilt=_SPOILT)),
+    RANDOM: Line(RandomChoice, rounds=1),
+    "margin": Line(Uncertainty, rounds=1),
+    "entropy": Line(lambda: Uncertainty("entropy"), rounds=1),
+    "coreset": Line(Coreset, rounds=1),
+    "BADGE": Line(Badge, rounds=1),
+    "TypiClust": Line(TypiClust, rounds=1),
+    "FLVMI": Line(MutualInformation, rounds=1),
+    DCD: Line(FailureDistance, rounds=1),
+    DCD_SPOILT: Line(FailureDistance, Situation(spoilt=_SPOILT), rounds=1),
     OURS: Line(_ours),
     "… 1 round": Line(_ours, rounds=1),
     "… embeddings only": Line(_ours, Situation(logits=False)),

@@ -12,7 +12,7 @@ from scipy.special import softmax
 COMPONENTS, PENALTY = 128, 0.03
 """Of the embedding; and of half the squared weights, beside the sum of the losses of rows of unit length in the mean."""
 
-_STEPS, _TOLERANCE = 150, 1e-2
+_STEPS, _TOLERANCE = 150, 3e-2
 """Of L-BFGS; the largest slope at which it ends, where a row's loss has slopes of about 1."""
 
 Rows = NDArray[np.float32]
@@ -68,7 +68,7 @@ def train(rows: Rows, labels: Classes, classes: int, *, start: Head | None = Non
     counts = np.ones(len(rows), np.float32) if weights is None else weights
     loss = _Loss(inputs, labels, counts, classes)
     found = minimize(
-        loss, first.ravel() * loss.stretch, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "gtol": _TOLERANCE, "maxcor": 20}
+        loss, first.ravel() * loss.stretch, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "gtol": _TOLERANCE, "maxcor": 10}
     )
     return Head(components, np.asarray((found.x / loss.stretch).reshape(first.shape), np.float32))
 
