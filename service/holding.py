@@ -10,6 +10,7 @@ import structlog
 from service.intake import Intake
 from service.ports import Bounds, Progress, Source
 from service.records import Assignment, Partition
+from service.reserve import Admission
 from service.watched import WatchedMonitor
 
 LOOK_AGAIN = 2.0
@@ -27,11 +28,13 @@ class Holding:
         store: Progress,
         monitors: Mapping[str, WatchedMonitor],
         awaits: Callable[[Collection[str]], bool],
+        admission: Admission,
     ) -> None:
         self._source = source
         self._store = store
         self._monitors = monitors
         self._awaits = awaits
+        self._admission = admission
         self.intakes: dict[Partition, Intake] = {}
         self._waiting: dict[Partition, float] = {}
         """Those that can't be read on now, and when to look again."""
@@ -79,7 +82,7 @@ class Holding:
         partition, offset = assignment.partition, max(assignment.offset, bounds.first)
         self._source.seek(partition, offset)
         self._source.committed(partition, assignment.offset)
-        self.intakes[partition] = intake = Intake(assignment, self._monitors)
+        self.intakes[partition] = intake = Intake(assignment, self._monitors, self._admission)
         self._waiting.pop(partition, None)
         log.info("worker.assigned", partition=str(partition), offset=offset, epoch=assignment.epoch)
         if offset > assignment.offset:

@@ -34,11 +34,13 @@ from service.records import (
     Record,
     Rejected,
     Request,
+    Reservation,
     Response,
     Sample,
     Waiting,
 )
 from service.remembering import Memory
+from service.reserve import Admission
 from service.watched import WatchedMonitor
 
 
@@ -55,9 +57,10 @@ class Outcome:
 class Intake:
     """One partition, from its assignment on. `monitors` is the worker's own mapping, which changes between batches only."""
 
-    def __init__(self, assignment: Assignment, monitors: Mapping[str, WatchedMonitor]) -> None:
+    def __init__(self, assignment: Assignment, monitors: Mapping[str, WatchedMonitor], admission: Admission) -> None:
         self.partition = assignment.partition
         self._monitors = monitors
+        self._admission = admission
         self.epoch = assignment.epoch
         self._committed = self._next = assignment.offset
         self._shapes = _Shapes(monitors, assignment.shapes)
@@ -101,14 +104,16 @@ class Intake:
 
     def outcome(self) -> Outcome | None:
         """Everything since the last call as one commit, to be made before anything else is taken; None if nothing moved."""
-        described, pooled, memory = {}, list[Pooled](), Memory()
+        described, pooled, reserved, memory = {}, list[Pooled](), list[Reservation](), Memory()
         for name, taken in self._taken.items():
             monitor, replies = self._monitors[name], Replies.of(self._monitors[name], taken)
             embeddings, rows = describe(monitor, taken, replies)
-            pooled.extend(pool_rows(self.partition, monitor, taken, embeddings, rows))
+            recent = list(pool_rows(self.partition, monitor, taken, embeddings, rows))
+            pooled.extend(recent)
             memory.add(monitor, taken, replies, rows)
             if rows is not None:
                 described[name] = rows
+                reserved.extend(self._admission.offer(monitor, taken, recent, replies, rows))
         closed, touched = self._folder.collect(described)
         waiting, answered = self._join.changes()
         if self._next == self._committed and not (closed or pooled or answered):
@@ -122,6 +127,7 @@ class Intake:
             closed=closed,
             touched=touched,
             pooled=tuple(pooled),
+            reserved=tuple(reserved),
             waiting=waiting,
             answered=answered,
             recent_ids=self._recent.added(),

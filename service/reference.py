@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from detectors.accuracy import AccuracyCalibration
 from detectors.model import ScanModel, Slice, fit_model, rows_needed
+from detectors.selection.kernel import Scales, directions
 from detectors.stream import StreamScan
 from detectors.summarizer import Summarizer
 from detectors.terms import class_terms
@@ -115,6 +116,11 @@ class Reference:
         beside = [self._words(_spread(np.flatnonzero(self.clusters != c), _MOST_BESIDE)) for c in range(len(members))]
         otherwise = [self._central(rows) or f"cluster {cluster}" for cluster, rows in enumerate(members)]
         return tuple(place_names([self._label(rows) for rows in members], class_terms(texts, ASKED, beside), otherwise))
+
+    @cached_property
+    def duplicate(self) -> float:
+        """Cosine, seen from the centre, from which two samples say the same."""
+        return Scales.fit(directions(self.rows.embeddings, self.summarizer.centre)).duplicate
 
     @cached_property
     def classes(self) -> frozenset[str]:
@@ -351,16 +357,6 @@ def _with_accuracy(model: ScanModel, rows: ReferenceRows) -> ScanModel:
         return model
 
 
-def _segment_values(settings: MonitorSettings, rows: ReferenceRows) -> dict[str, list[str]]:
-    """Each declared tag's first values in order of appearance, as many as are allowed."""
-    found: dict[str, dict[str, None]] = {tag: {} for tag in settings.segments.tags}
-    for tags in rows.segments:
-        for tag, values in found.items():
-            if tag in tags and len(values) < settings.segments.max_values:
-                values.setdefault(tags[tag])
-    return {tag: list(values) for tag, values in found.items()}
-
-
 def _manifest(settings: MonitorSettings, rows: ReferenceRows, model: ScanModel) -> dict[str, Any]:
     curve = model.calibration.curve
     lengths = (500, 1000, 5000, 20_000, 100_000, 1_000_000, 10**8, 10**10)
@@ -378,7 +374,7 @@ def _manifest(settings: MonitorSettings, rows: ReferenceRows, model: ScanModel) 
         "resolvable_tolerance": resolvable_tolerance(model),
         "thresholds": {str(length): round(curve.threshold(length), 4) for length in lengths},
         "uncertainty": {str(length): round(curve.uncertainty(curve.threshold(length)), 3) for length in lengths},
-        "segments": _segment_values(settings, rows),
+        "segments": rows.segment_values(settings.segments.tags, settings.segments.max_values),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -73,6 +73,15 @@ class ReferenceRows:
         sure = np.isfinite(self.confidence)
         rows = [i for i, given in enumerate(self.predicted) if given and self.labels[i] is not None and sure[i]]
         return self.confidence[rows], np.array([self.predicted[i] == self.labels[i] for i in rows], np.bool_)
+
+    def segment_values(self, tags: Collection[str], most: int) -> dict[str, list[str]]:
+        """Each tag's first values in order of appearance, at most so many."""
+        found: dict[str, dict[str, None]] = {tag: {} for tag in tags}
+        for carried in self.segments:
+            for tag, values in found.items():
+                if tag in carried and len(values) < most:
+                    values.setdefault(carried[tag])
+        return {tag: list(values) for tag, values in found.items()}
 
 
 def embed_rows(

@@ -33,6 +33,10 @@ class KnownGood(Protocol):
     def segment_values(self) -> Mapping[str, tuple[str, ...]]:
         """The values of each tag that have a segment of their own."""
 
+    @property
+    def duplicate(self) -> float:
+        """Cosine, seen from its centre, from which two samples say the same."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
@@ -43,11 +47,14 @@ class Known:
     summarizer: Summarizer
     gauge: Gauge | None
     segment_values: Mapping[str, tuple[str, ...]]
+    duplicate: float
 
     @classmethod
     def of(cls, reference: KnownGood) -> Known:
         """Of a whole reference."""
-        return cls(reference.version, reference.fingerprint, reference.summarizer, reference.gauge, reference.segment_values)
+        return cls(
+            reference.version, reference.fingerprint, reference.summarizer, reference.gauge, reference.segment_values, reference.duplicate
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

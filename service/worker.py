@@ -15,6 +15,7 @@ from service.intake import Intake, Outcome
 from service.observe import Observer
 from service.ports import Progress, Source
 from service.records import Partition, Record, Rejected
+from service.reserve import Admission
 from service.watched import WatchedMonitor
 
 BATCH = 512
@@ -53,7 +54,8 @@ class Worker:
         self._awaited: frozenset[str] = frozenset()
         self._pace: dict[str, int] = {}
         """How many samples of a monitor are embedded between two signs of life."""
-        self._holding = Holding(source, store, self._monitors, self._is_awaited)
+        self._admission = Admission()
+        self._holding = Holding(source, store, self._monitors, self._is_awaited, self._admission)
         self._intakes = self._holding.intakes
         self._replacements: SimpleQueue[tuple[str, WatchedMonitor | None]] = SimpleQueue()
         self.ended = False
@@ -73,11 +75,13 @@ class Worker:
         by_partition: dict[Partition, list[Record]] = {}
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)
-        unknown = _monitors_of(records) - self._monitors.keys()
+        named = _monitors_of(records)
+        unknown = named - self._monitors.keys()
         if unknown and self.awaits(unknown):
             self._awaited = frozenset(unknown)
             self.forget()  # what was polled is read again
             return 0
+        self._admission.look(self._store, [self._monitors[name] for name in sorted(named - unknown)])
         vectors = embed_records(records, self._monitors, self._observer, beat=self._alive, pace=self._pace)
         for partition, its_records in by_partition.items():
             intake = self._intakes.get(partition)

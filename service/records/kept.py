@@ -66,3 +66,5 @@ class ReservedPart:
 
     rows: int
     least: float
+    half_life: float
+    """Seconds that its keys are made with."""

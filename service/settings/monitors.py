@@ -195,6 +195,15 @@ class PoolSettings(Section):
 
     rows: int = Field(8_000, ge=500, le=200_000, description="Samples kept per monitor.")
     keep_payloads: bool = Field(True, description="Without payloads there is no text in exemplars, candidates and batches.")
+    reserve_rows: int = Field(
+        4_000,
+        ge=0,
+        le=100_000,
+        description="Samples kept longer than the recent ones for candidates: uniform, new, of each segment, failed; 0: none.",
+    )
+    half_life_days: float = Field(
+        14.0, ge=0.01, le=3_650, description="Days after which a sample's chance to be still among those has halved."
+    )
 
 
 class TopicSettings(Section):

@@ -187,7 +187,7 @@ def run_reserve(store: RedisStore) -> None:
     """All that is done with samples that stay longer."""
     rows = tuple(Reserved(pooled(n, "hello"), {"uniform": float(n)}, 1.0) for n in range(4))
     assert store.keep_reserved(Reservation("chat", rows, {"uniform": 3}, 60.0)) == 3
-    assert store.reserve_parts("chat") == {"uniform": ReservedPart(3, 1.0)}
+    assert store.reserve_parts("chat") == {"uniform": ReservedPart(3, 1.0, 60.0)}
     assert store.drop_reserved("chat", ["s1"]) == 1
     store.tidy(now=0.0)
     assert [each.row.payload for each in store.reserve("chat")] == ["hello"] * 2

@@ -66,7 +66,7 @@ def test_the_largest_keys_of_each_part_stay_and_a_row_in_no_part_goes(store: Sto
         **{f"s{n}": ({"uniform": float(n)}, 1) for n in (3, 4, 5)},
     }
     assert list(held(store, "drift")) == ["s0", "s1"]
-    assert store.reserve_parts("chat") == {"drift": ReservedPart(2, -1.0), "uniform": ReservedPart(3, 3.0)}
+    assert store.reserve_parts("chat") == {"drift": ReservedPart(2, -1.0, HALF_LIFE), "uniform": ReservedPart(3, 3.0, HALF_LIFE)}
 
 
 def test_a_commit_reserves_or_changes_nothing(store: Store) -> None:
@@ -135,6 +135,7 @@ def test_another_half_life_leaves_old_and_new_rows_comparable(store: Store) -> N
     rate = math.log(2) / HALF_LIFE
     store.keep_reserved(reservation(*(reserved(n, {"uniform": 1000 * n * rate - n}, at=1000.0 * n) for n in (1, 2))))
     store.keep_reserved(reservation(half_life=HALF_LIFE / 2))
+    assert store.reserve_parts("chat")["uniform"].half_life == HALF_LIFE / 2
 
     found = {sample: keys["uniform"] for sample, (keys, _) in held(store).items()}
     assert found == pytest.approx({"s1": 2000 * rate - 1, "s2": 4000 * rate - 2})

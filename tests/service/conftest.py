@@ -32,6 +32,7 @@ class SmallReference:
     fingerprint: str
     version: int = 1
     segment_values: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"locale": ("en", "de")})
+    duplicate: float = 0.999
     gauge: Gauge | None = None
 
 

@@ -73,7 +73,7 @@ def drop(server: Server, monitor: str, samples: Collection[str], part: str | Non
 def parts(server: Server, monitor: str) -> Mapping[str, ReservedPart]:
     """How full each is."""
     found = server.run("reserve_parts", {"monitor": monitor})
-    return {part.decode(): ReservedPart(rows, float(least)) for part, rows, least in found}
+    return {part.decode(): ReservedPart(rows, float(least), float(half_life)) for part, rows, least, half_life in found}
 
 
 def read(server: Server, blobs: Blobs, monitor: str, part: str | None, payload_bytes: int) -> Sequence[Reserved]:

@@ -142,10 +142,11 @@ def drop(connection: Connection, monitor: str, samples: Collection[str], part: s
 def parts(connection: Connection, monitor: str) -> Mapping[str, ReservedPart]:
     """How full each is."""
     found = connection.execute(
-        "SELECT part, count(*), min(key) FROM reserve_keys WHERE monitor = (SELECT id FROM monitors WHERE name = ?) GROUP BY part",
+        """SELECT k.part, count(*), min(k.key), r.half_life FROM reserve_keys k JOIN reserves r ON r.monitor = k.monitor
+           WHERE k.monitor = (SELECT id FROM monitors WHERE name = ?) GROUP BY k.part""",
         (monitor,),
     )
-    return {part: ReservedPart(count, least) for part, count, least in found}
+    return {part: ReservedPart(*figures) for part, *figures in found}
 
 
 def read(connection: Connection, monitor: str, part: str | None) -> Sequence[Reserved]:

@@ -1,0 +1,237 @@
+"""The reserve of a monitor: samples of its stream that stay longer than the recent ones, so that rare and failing mass is not lost.
+
+It has parts, each a weighted sample that forgets: *uniform*; *drift*, where a sample's weight grows with its novelty and with a label at
+hand that contradicts the model; one for each segment; and *failure*, which labels and marks fill, by loss. A sample's key in a part
+follows from the monitor's name, its id, weight and time alone, and the store keeps the largest of each part: so records that come again,
+in other batches, orders or partitions, leave the same rows (exactly so, until a part's room or half-life changes).
+
+Near-duplicates that a worker lets in one after the other become one row, with their count and their largest keys, so that a storm of
+retries takes the room of one. Which row of such a group stands for it does depend on batches and workers, and where two workers let
+one in each, a group has two rows until a reader merges them (`merged`): what is exact then is which groups are in, but for the few
+rows at the end of a part whose room the second ones took. Counts are of samples that would have come in themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.reservoir import LOG_2, hashes, sampling_keys
+from detectors.selection.duplicates import merge_duplicates
+from detectors.selection.kernel import directions
+from detectors.summarizer import Described
+from service.describing import Replies, Taken
+from service.ports import Progress
+from service.records import DRIFT, FAILURE, OTHER, SEGMENT, UNIFORM, Pooled, Reservation, Reserved, ReservedPart
+from service.settings import MonitorSettings, PoolSettings
+from service.watched import WatchedMonitor
+
+_DRIFT_SHARE, _FAILURE_SHARE, _SEGMENT_SHARE = 0.3, 0.2, 0.2
+"""Of the rows; the uniform part has the rest."""
+
+_SALTS: Mapping[str, int] = {UNIFORM: 1, DRIFT: 2, SEGMENT: 3, FAILURE: 4}
+
+_MOST_NOVEL = 100.0
+"""Weight in the drift part of what no reference row is as new as; a sample of middling novelty has 2."""
+
+_CONTRADICTED = 10.0
+"""Times as much weight has a sample whose label contradicts the model."""
+
+_LOOK_SAMPLES, _LOOK_ROWS = 4_096, 512
+"""Samples and rows let in after which it is seen anew what a row must beat."""
+
+_REMEMBERED = 256
+"""Rows let in last that new ones are held against."""
+
+_Like: TypeAlias = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many rows each part of a reserve has, and how fast it forgets."""
+
+    parts: Mapping[str, int]
+    half_life: float
+    """Seconds."""
+
+    @classmethod
+    def of(cls, pool: PoolSettings, segments: Collection[str] = ()) -> Room:
+        """All segments share one part's room, so that the whole is bounded however many there are."""
+        each = int(_SEGMENT_SHARE * pool.reserve_rows) // max(len(segments), 1)
+        parts = {part_of(segment): each for segment in segments}
+        parts |= {DRIFT: int(_DRIFT_SHARE * pool.reserve_rows), FAILURE: int(_FAILURE_SHARE * pool.reserve_rows)}
+        return cls({UNIFORM: pool.reserve_rows - sum(parts.values()), **parts}, pool.half_life_days * 86_400.0)
+
+
+def part_of(segment: str) -> str:
+    """A segment's part."""
+    return f"{SEGMENT}:{segment}"
+
+
+def failed(settings: MonitorSettings, rows: Sequence[Pooled], losses: Sequence[float], *, now: float) -> Reservation:
+    """Samples on which the model fails on their way into that part; the dearer, the longer they stay. losses : above 0."""
+    room, times = Room.of(settings.pool), [min(row.time, now) for row in rows]
+    age, weight = np.array(times, np.float64) * (LOG_2 / room.half_life), np.maximum(np.array(losses, np.float64), 1e-9)
+    keys = sampling_keys(hashes(settings.name, [row.id for row in rows]), _SALTS[FAILURE], weight=weight, age=age)
+    reserved = (Reserved(row, {FAILURE: float(key)}, at) for row, key, at in zip(rows, keys, times, strict=True))
+    return Reservation(settings.name, tuple(reserved), {FAILURE: room.parts[FAILURE]}, room.half_life)
+
+
+def merged(rows: Sequence[Reserved], centre: NDArray[np.float32], limit: float) -> tuple[Reserved, ...]:
+    """Near-duplicates as one row with all their counts, oldest first; one with a label stands for those without.
+
+    rows : of one embedder. limit : the cosine, seen from the centre (d,), from which two are near-duplicates.
+    """
+    ordered = sorted(rows, key=lambda each: (each.row.label is None, each.row.time, each.row.id))
+    if not ordered:
+        return ()
+    unit = directions(np.stack([each.row.embedding for each in ordered]).astype(np.float32), centre)
+    found = dict[int, Reserved]()
+    for each, leader in zip(ordered, merge_duplicates(unit, limit).tolist(), strict=True):
+        found[leader] = _joined(found[leader], each) if leader in found else each
+    return tuple(sorted(found.values(), key=lambda each: each.row.time))
+
+
+def _joined(leader: Reserved, other: Reserved) -> Reserved:
+    keys = {part: max(leader.keys.get(part, -math.inf), other.keys.get(part, -math.inf)) for part in {**leader.keys, **other.keys}}
+    return replace(leader, keys=keys, at=max(leader.at, other.at), count=leader.count + other.count)
+
+
+class Admission:
+    """Which samples of a worker's monitors go on to their reserves: those that beat what is known to be there.
+
+    What is known may be old: then more go on, and the store lets go of them at once.
+    """
+
+    def __init__(self) -> None:
+        self._gates: dict[str, _Gate] = {}
+
+    def look(self, store: Progress, monitors: Iterable[WatchedMonitor]) -> None:
+        """Sees what a row of these monitors must beat, where that was long ago."""
+        for monitor in monitors:
+            gate = self._gate(monitor)
+            if gate.stale:
+                gate.look(store.reserve_parts(monitor.settings.name))
+
+    def offer(
+        self, monitor: WatchedMonitor, taken: Sequence[Taken], pooled: Sequence[Pooled], replies: Replies, described: Described
+    ) -> Iterator[Reservation]:
+        """Of a batch's samples those that go on; nothing where nothing changes."""
+        gate = self._gate(monitor)
+        gate.passed += len(taken)
+        keys = {} if gate.closed else gate.keys(taken, replies, described)
+        if not keys and not gate.overfull:
+            return
+        rows = gate.distinct([Reserved(pooled[row], found, min(taken[row].sample.time, taken[row].time)) for row, found in keys.items()])
+        parts = gate.overfull | {part: gate.room.parts[part] for each in rows for part in each.keys}
+        gate.admitted, gate.overfull = gate.admitted + len(rows), {}
+        yield Reservation(monitor.settings.name, rows, parts, gate.room.half_life)
+
+    def _gate(self, monitor: WatchedMonitor) -> _Gate:
+        gate = self._gates.get(monitor.settings.name)
+        if gate is None or gate.monitor is not monitor:
+            gate = self._gates[monitor.settings.name] = _Gate(monitor)
+        return gate
+
+
+class _Gate:
+    """What a row of one monitor must beat, and what it must not repeat."""
+
+    def __init__(self, monitor: WatchedMonitor) -> None:
+        tags = monitor.rules.tags if monitor.rules else {}
+        self._segments = {tag: [*values.values(), f"{tag}={OTHER}"] for tag, values in tags.items()}
+        self.monitor = monitor
+        self.room = Room.of(monitor.settings.pool, [segment for segments in self._segments.values() for segment in segments])
+        self._floors: dict[str, float] = {}
+        self.overfull: dict[str, int] = {}
+        """Parts that have more rows than room, and how much room that is."""
+        self.passed, self.admitted = _LOOK_SAMPLES, 0
+        self._near: list[tuple[str, _Like]] = []
+        self._units = np.empty((0, 0), np.float32)
+        self.look({})
+
+    @property
+    def closed(self) -> bool:
+        """Where nothing is kept."""
+        return self.monitor.settings.pool.reserve_rows == 0
+
+    @property
+    def stale(self) -> bool:
+        """Whether what a row must beat was seen long ago."""
+        return self.passed >= _LOOK_SAMPLES or self.admitted >= _LOOK_ROWS
+
+    def look(self, parts: Mapping[str, ReservedPart]) -> None:
+        """Takes in how full the parts are. Keys of another half-life say nothing: the next commit turns them into this one's."""
+        self.passed = self.admitted = 0
+        aged = {name: part.half_life == self.room.half_life for name, part in parts.items()}
+        full = {name: part.least for name, part in parts.items() if aged[name] and part.rows >= self.room.parts.get(name, 0)}
+        self._floors = {name: full.get(name, -math.inf) if room else math.inf for name, room in self.room.parts.items()}
+        room = {name: self.room.parts.get(name, 0) for name in parts}
+        self.overfull = {name: most for name, most in room.items() if parts[name].rows > most or not aged[name]}
+
+    def keys(self, taken: Sequence[Taken], replies: Replies, described: Described) -> dict[int, dict[str, float]]:
+        """Place in the batch → part → key, of all that beat what is there."""
+        age = np.array([min(each.sample.time, each.time) for each in taken]) * (LOG_2 / self.room.half_life)
+        hashed = hashes(self.monitor.settings.name, [each.sample.id for each in taken])
+        weight = _weights(taken, replies, described, len(self.monitor.rules.summarizer.novelty_ranks.sorted) if self.monitor.rules else 1)
+        found = dict[int, dict[str, float]]()
+        for part, keys in (
+            (UNIFORM, sampling_keys(hashed, _SALTS[UNIFORM], age=age)),
+            (DRIFT, sampling_keys(hashed, _SALTS[DRIFT], weight=weight, age=age)),
+        ):
+            for row in np.flatnonzero(keys > self._floors[part]).tolist():
+                found.setdefault(row, {})[part] = float(keys[row])
+        if self._segments:
+            self._add_segments(found, taken, sampling_keys(hashed, _SALTS[SEGMENT], age=age))
+        return found
+
+    def _add_segments(self, found: dict[int, dict[str, float]], taken: Sequence[Taken], keys: NDArray[np.float64]) -> None:
+        rules = self.monitor.rules
+        for tag, values in (rules.tags if rules else {}).items():
+            other = f"{tag}={OTHER}"
+            parts = [part_of(values.get(each.sample.segments.get(tag, OTHER)) or other) for each in taken]
+            floors = np.array([self._floors[part] for part in parts])
+            for row in np.flatnonzero(keys > floors).tolist():
+                found.setdefault(row, {})[parts[row]] = float(keys[row])
+
+    def distinct(self, rows: Sequence[Reserved]) -> tuple[Reserved, ...]:
+        """Near-duplicates as one row: of those let in before as a twin of theirs, of each other as the first of them."""
+        reference = self.monitor.reference
+        if reference is None or not rows:
+            return tuple(rows)
+        unit = directions(np.stack([each.row.embedding for each in rows]).astype(np.float32), reference.summarizer.centre)
+        known = self._near + [(each.row.id, _like(each)) for each in rows]
+        units = np.concatenate([self._units, unit]) if len(self._units) else unit
+        before, found, new = len(self._near), dict[str, Reserved](), list[int]()
+        alike = unit @ units.T >= reference.duplicate
+        for place, each in enumerate(rows):
+            at = before + place
+            twin = next((j for j in np.flatnonzero(alike[place, :at]).tolist() if known[j][1] == known[at][1]), at)
+            leader = known[twin][0]
+            if leader in found:
+                found[leader] = _joined(found[leader], each)
+            else:
+                found[leader] = replace(each, twin=leader if twin < before else "")
+            if twin == at:
+                new.append(at)
+        kept = [*range(before), *new][-_REMEMBERED:]
+        self._near, self._units = [known[at] for at in kept], units[kept]
+        return tuple(found.values())
+
+
+def _weights(taken: Sequence[Taken], replies: Replies, described: Described, reference_rows: int) -> NDArray[np.float64]:
+    """In the drift part: about one over the share of the reference that is as new, more where a label contradicts the model."""
+    weight = np.minimum(1 / (1 - described.novelty.astype(np.float64) + 1 / reference_rows), _MOST_NOVEL)
+    labels = [(row, each.sample.label) for row, each in enumerate(taken) if each.sample.label is not None]
+    weight[[row for row, label in labels if replies.predicted[row] not in ("", label)]] *= _CONTRADICTED
+    return weight
+
+
+def _like(each: Reserved) -> _Like:
+    """What near-duplicates must agree in."""
+    return tuple(sorted(each.row.segments.items())), each.row.label
