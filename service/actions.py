@@ -7,6 +7,7 @@ from typing import Protocol
 
 from service.annotation import TakenBack
 from service.records import Alarm, AnnotationBatch, Label, OutboxItem, RefreshCycle, Verdict
+from service.selecting.proposal import Proposal
 
 
 class Actions(Protocol):
@@ -22,6 +23,12 @@ class Actions(Protocol):
 
     def cancel_refresh(self, cycle_id: str, *, actor: str, note: str, now: float) -> RefreshCycle:
         """Ends the cycle, and its batch where that is still running."""
+
+    def finish_refresh(self, cycle_id: str, *, actor: str, note: str, now: float) -> RefreshCycle:
+        """Ends the rounds: the new model learns from what is labelled so far."""
+
+    def propose(self, monitor: str, *, alarm: str = "", budget: int | None = None, now: float) -> Proposal:
+        """What would go to annotators now; nothing is sent."""
 
     def approve_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         """Sends a proposed batch to annotators."""

@@ -17,6 +17,7 @@ from service.alarms import of_drift
 from service.datasets import DataSet, DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
 from service.labelled import LabelledSets, sample_of, whole
+from service.looks import record
 from service.ports import Embedder, Store
 from service.records import (
     WHOLE,
@@ -38,7 +39,7 @@ from service.selecting.proposal import Proposal
 from service.selecting.selection import Round, Selection
 from service.selecting.slices import Slice
 from service.settings import EmbedderSettings, MonitorSettings
-from service.verification import Answers, gate, predict, verify
+from service.verification import Answers, Gate, next_look, predict, verify
 
 _CYCLES = 10_000
 _AGAIN = 128
@@ -90,8 +91,9 @@ class Refresher:
         else:
             log.info("refresh opened", monitor=alarm.monitor, cycle=cycle.id, alarm=alarm.id, batch=cycle.batch)
 
-    def open(self, monitor: str, opened_by: str, *, now: float) -> RefreshCycle:
-        """Opens the cycle of an alarm's or request's id with its candidates; the same opener gives the same cycle while it runs."""
+    def open(self, monitor: str, opened_by: str, *, budget: int | None = None, now: float) -> RefreshCycle:
+        """Opens the cycle of an alarm's or request's id with its first candidates, at most `budget`; the same opener gives the same cycle
+        while it runs."""
         attempts = [c for c in self._store.find(RefreshCycle, monitor=monitor, limit=_CYCLES) if c.opened_by == opened_by]
         running = next((cycle for cycle in attempts if cycle.state not in refresh.ENDED), None)
         if running is not None:
@@ -101,7 +103,7 @@ class Refresher:
         about = self.about(monitor, opened_by)
         opening = refresh.Opening(monitor, about.reference_version, opened_by, attempt)
         rounds = settings.selection.rounds
-        proposal = self.selection.propose(about, Round(opening.cycle, Turn(1, rounds)), now=now)
+        proposal = self.selection.propose(about, Round(opening.cycle, Turn(1, rounds), budget), now=now)
         return self._start(opening, proposal, settings, rounds=rounds, now=now)
 
     def send(self, monitor: str, opened_by: str, candidates: Sequence[Candidate], rows: Sequence[Pooled], *, now: float) -> RefreshCycle:
@@ -212,13 +214,16 @@ class Refresher:
         if not settings.classes:
             raise InputError("classes", f"monitor {cycle.monitor}: declare `classes`, the model's class names in the order of its logits")
         new = self._monitors.load(settings.embedder.with_model(model))
-        golden, challenge = self._data_sets.load(cycle.monitor, "golden").part("verify"), self._sets.newest(cycle.monitor, "challenge")
+        challenge = self._sets.newest(cycle.monitor, "challenge")
+        judged = (old.fingerprint, new.fingerprint, challenge.checksum if challenge else "")
+        look = next_look(self._store, self._data_sets, cycle.monitor, settings.refresh, *judged)
         classes = classes or settings.classes
         progress("golden rows", 0.0)
-        on_golden = _answers(golden, old, settings.classes, new, classes)
+        on_golden = _answers(look.drawn.rows, old, settings.classes, new, classes)
         progress("challenge rows", 0.0)
         on_challenge = _answers(challenge, old, settings.classes, new, classes)
-        found = verify(on_golden, on_challenge, gate(self._store, cycle.monitor, golden.checksum, settings.refresh))
+        record(self._store, look, actor="driftgate", now=now)
+        found = verify(on_golden, on_challenge, Gate.of(look, settings.refresh))
         if found["verdict"] == "promote":
             return self._promote(cycle, found, model, tuple(classes), now, progress)
         return refresh.conclude(self._store, cycle.id, found, model=model.name, now=now)

@@ -37,3 +37,9 @@ def open_refresh(monitor: str, act: Act, service: Served) -> CycleView:
 def cancel_refresh(id: str, act: Act, service: Served) -> CycleView:
     """Ends a cycle, and its batch where that is still running."""
     return CycleView.model_validate(service.actions.cancel_refresh(id, actor=act.actor, note=act.note, now=service.clock()))
+
+
+@router.post("/v1/refresh/{id}/finish", responses={409: {"model": Problem}})
+def finish_refresh(id: str, act: Act, service: Served) -> CycleView:
+    """Ends a cycle's rounds: the new model learns from what is labelled so far."""
+    return CycleView.model_validate(service.actions.finish_refresh(id, actor=act.actor, note=act.note, now=service.clock()))

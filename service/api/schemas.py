@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from service.records import BatchState, CycleState, Verdict
+from service.records import BatchState, CycleState, Purpose, Verdict
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 
@@ -197,11 +197,21 @@ class CandidateView(View):
 
     id: str
     reason: str
-    risk: float
+    risk: float = Field(description="Probability that, once answered, it turns out unusable or harmful; its parts stand below.")
     segment: str
     text: str
     predicted: str | None
-    weight: int
+    weight: int = Field(description="Samples of the traffic that it stands for, itself included.")
+    purpose: Purpose
+    value: float = Field(description="What it is expected to add; comparable within a batch.")
+    junk: float
+    contested: float
+    influence: float
+    failure: str = Field(description="The failure cluster, or the class, whose mass it covers; empty where it probes.")
+    nearest: tuple[str, ...] = Field(description="Ids of the nearest samples that must not regress, nearest first.")
+    copies: tuple[str, ...] = Field(description="Ids of some of the near-duplicates that it stands for.")
+    inclusion: float | None = Field(description="Challenge rows: the probability with which it was drawn.")
+    time: Time
 
 
 class BatchLine(View):
@@ -215,6 +225,7 @@ class BatchLine(View):
     created: Time
     returned: int
     version: int
+    round: int = Field(description="Which of its cycle's batches it is.")
 
 
 class Taken(View):
@@ -248,7 +259,11 @@ class CycleView(View):
     attempt: int
     state: CycleState
     created: Time
-    batch: str
+    batch: str = Field(description="The newest.")
+    earlier: tuple[str, ...] = Field(description="Batches of the rounds before, oldest first.")
+    rounds: int = Field(description="How many batches it may send.")
+    segment: str = Field(description="Of which stream its samples are.")
+    since: Time = Field(description="From when on.")
     verification: Mapping[str, Any] | None
     history: tuple[StepView, ...]
     version: int

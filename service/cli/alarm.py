@@ -1,4 +1,4 @@
-"""`alarm` and `candidates`: what drifted, what shows it, what to annotate, and what people say about it."""
+"""`alarm`: what drifted, what shows it, and what people say about it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from service import screens
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, installed, monitor_of, operations
 from service.cli.terminal import actor, emit, example, show
 from service.cli.views import view, views
-from service.errors import NotFoundError
 from service.operations import Operations
 from service.records import Alarm, AlarmState, Verdict
-from service.replay import open_alarms
 
-app = typer.Typer()
 group = typer.Typer(no_args_is_help=True)
 
 AlarmId = Annotated[str, typer.Argument(metavar="ALARM", help="The alarm's id; `driftgate alarm list` has it.")]
@@ -68,30 +65,6 @@ def verdict(
     """Say what the alarm turned out to be: `false` and `seasonal` close an open one and hold its like back for a while; of a resolved one
     it is kept for the ledger."""
     _act(config, as_json, lambda acts: acts.verdict(alarm, verdict, actor=actor(), note=note, now=time.time()))
-
-
-@app.command(epilog=example("driftgate candidates --monitor support-chat --json"))
-def candidates(
-    config: Config = CONFIG,
-    monitor: MonitorName = None,
-    alarm: Annotated[str | None, typer.Option("--alarm", help="For this alarm; by default the monitor's strongest open one.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what a refresh cycle opened now would send to annotators."""
-    with installed(config) as installation:
-        if alarm is not None:
-            chosen = installation.store.get(Alarm, alarm)
-        else:
-            name = monitor_of(installation.settings, monitor)
-            still_open = open_alarms(installation.store, name)
-            if not still_open:
-                raise NotFoundError(f"monitor {name}: no open alarm, so there is no drifted traffic to select candidates from")
-            chosen = still_open[0]
-        found = installation.refresher.candidates(chosen)
-    if as_json:
-        emit({"alarm": chosen.id, "candidates": views(found)})
-    else:
-        show(screens.candidate_table(found, limit=len(found)))
 
 
 def _act(config: Path, as_json: bool, act: Callable[[Operations], Alarm]) -> None:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from service.cli.alarm import app as alarms
 from service.cli.alarm import group as alarm
 from service.cli.annotation import group as annotation
 from service.cli.backfill import group as backfill
 from service.cli.backtest import app as backtest
+from service.cli.candidates import app as candidates
 from service.cli.compare import app as compare
 from service.cli.configuration import app as beginning
 from service.cli.configuration import group as config
@@ -45,7 +45,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for commands in (demo, beginning, serve, replay, backtest, compare, status, alarms, explain, ledger, fleet, report, verification, doctor):
+_WITHOUT_GROUP = (
+    demo,
+    beginning,
+    serve,
+    replay,
+    backtest,
+    compare,
+    status,
+    candidates,
+    explain,
+    ledger,
+    fleet,
+    report,
+    verification,
+    doctor,
+)
+for commands in _WITHOUT_GROUP:
     app.add_typer(commands)
 app.add_typer(reference, name="reference", help="Versions of what the model is known to be good on.")
 app.add_typer(dataset, name="dataset", help="Versioned sets of samples: train, golden, challenge, pool.")

@@ -72,8 +72,17 @@ def approve(cycle: CycleId, config: Config = CONFIG, note: Note = "", as_json: A
 
 @group.command(epilog=example("driftgate refresh close 9d41c2aa --note 'enough labels'"))
 def close(cycle: CycleId, config: Config = CONFIG, note: Note = "", as_json: AsJson = False) -> None:
-    """Go on with the labels that have come back: data sets are published and training is asked for."""
+    """Go on with the labels that have come back: the next round goes out; after the last one training is asked for."""
     _act_on_batch(config, cycle, as_json, lambda acts, batch: acts.close_batch(batch, actor=actor(), note=note, now=time.time()))
+
+
+@group.command(epilog=example("driftgate refresh finish 9d41c2aa --note 'the budget is needed elsewhere'"))
+def finish(cycle: CycleId, config: Config = CONFIG, note: Note = "", as_json: AsJson = False) -> None:
+    """End the rounds: no further batch is sent, and the new model learns from what is labelled so far."""
+    with installed(config) as installation:
+        operations(installation).finish_refresh(cycle, actor=actor(), note=note, now=time.time())
+        carry_on(installation)
+        _report(installation, cycle, as_json)
 
 
 @group.command(epilog=example("driftgate refresh cancel 9d41c2aa --note 'a false alarm'"))
@@ -131,7 +140,8 @@ def _report(installation: Installation, cycle: str, as_json: bool) -> None:
 
 def _show_cycle(cycle: RefreshCycle, batch: AnnotationBatch) -> None:
     answered = f"{batch.returned} of {len(batch.items)} answered"
-    show(screens.cycle_timeline(cycle), Text.assemble(f"\nannotation batch {batch.id}: ", word(batch.state), f", {answered}"))
+    which = f"annotation batch {batch.id}, round {batch.round} of {cycle.rounds}: "
+    show(screens.cycle_timeline(cycle), Text.assemble(f"\n{which}", word(batch.state), f", {answered}"))
     show(screens.step_list(batch.history))
 
 

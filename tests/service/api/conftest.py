@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
+from detectors.selection.base import Turn
 from service import annotation, refresh
 from service.access import Access
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
@@ -47,6 +48,11 @@ from service.reference import References
 from service.report.kept import Kept
 from service.report.material import Material, Progress
 from service.report.reporting import Reporting
+from service.selecting.gathering import Counts
+from service.selecting.knowing import Situation
+from service.selecting.proposal import Proposal
+from service.selecting.slices import Slice
+from service.selecting.spending import Cost
 from service.settings import parse
 from service.standing import Standing
 from service.truth.deliveries import Labels
@@ -101,6 +107,14 @@ class StoreActions:
 
     def cancel_refresh(self, cycle_id: str, *, actor: str, note: str, now: float) -> RefreshCycle:
         return refresh.cancel(self._store, cycle_id, actor=actor, note=note, now=now)
+
+    def finish_refresh(self, cycle_id: str, *, actor: str, note: str, now: float) -> RefreshCycle:
+        return refresh.finish(self._store, cycle_id, actor=actor, note=note, now=now)
+
+    def propose(self, monitor: str, *, alarm: str = "", budget: int | None = None, now: float) -> Proposal:  # noqa: ARG002 - the protocol's
+        about = Slice(monitor, 1, since=NOW - 600, alarm=alarm)
+        kept = tuple(self.candidates[:budget])
+        return Proposal(about, Situation("text", True, 0), Turn(), kept, (), {}, {}, Counts(recent=9), Cost(len(kept), None, ()))
 
     def approve_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         return refresh.approve(self._store, batch_id, MONITORS[0].annotation, actor=actor, note=note, now=now)

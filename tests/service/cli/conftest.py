@@ -39,7 +39,8 @@ DOCUMENT: dict[str, Any] = {
             "name": MONITOR,
             "embedder": {"input": "none", "dimension": DIMENSION},
             "detection": {"run_length": 2_000},
-            "annotation": {"budget": 40, "destination": "inbox", "approval": "operator"},
+            "annotation": {"budget": 32, "destination": "inbox", "approval": "operator"},
+            "selection": {"rounds": 1, "challenge": 8},
             "refresh": {"automatic": False, "destination": "inbox", "max_negative_flips": 0.03},
             "notify": ["inbox"],
         }

@@ -46,7 +46,7 @@ def test_acknowledged_judged_and_over(alarmed: Desk) -> None:
     assert "resolved already" in alarmed.run("alarm", "resolve", alarm, code=1).stderr
     assert alarmed.json("status")["monitors"][0]["state"] == "watching"
     assert alarm in alarmed.run("alarm", "list").stdout
-    assert "no open alarm" in alarmed.run("candidates", code=2).stderr
+    assert "no open alarm" in alarmed.run("candidates", code=1).stderr
 
 
 def test_resolved_by_a_person(alarmed: Desk) -> None:
@@ -60,10 +60,26 @@ def test_explanation_and_candidates(alarmed: Desk) -> None:
     assert alarmed.json("explain", alarm)["clusters"]
     found = alarmed.json("candidates")
     assert found["alarm"] == alarm
-    assert len(found["candidates"]) == 40
+    assert (len(found["candidates"]), len(found["challenge"])) == (32, 8)
     assert alarmed.json("candidates", "--alarm", alarm) == found
-    assert "traffic-" in alarmed.run("candidates").stdout
+    assert len(alarmed.json("candidates", "--budget", "5")["candidates"]) == 5
+    shown = " ".join(alarmed.run("candidates").stdout.split())
+    assert "traffic-" in shown
+    assert "by embeddings alone, without failure samples" in shown
+    assert "Without a golden set nothing is promised" in shown
+    assert "cost: 40 labels" in shown
     assert "no alarm 'nope'; `driftgate alarm list` has them" in alarmed.run("explain", "nope", code=2).stderr
+
+
+def test_candidates_as_a_sheet_and_sent(alarmed: Desk) -> None:
+    alarmed.run("candidates", "--output", "sheet.html")
+    assert "traffic-" in (alarmed.folder / "sheet.html").read_text(encoding="utf-8")
+    assert "a sheet is written as .html or .md" in alarmed.run("candidates", "--output", "sheet.pdf", code=2).stderr
+    assert alarmed.json("refresh", "list")["cycles"] == []
+    sent = alarmed.json("candidates", "--send", "--alarm", only(alarmed), "--budget", "6")
+    assert len(sent["annotation_batch"]["items"]) == 14
+    assert alarmed.json("candidates", "--send", "--alarm", only(alarmed))["id"] == sent["id"]
+    assert "no outcomes yet" in alarmed.run("candidates", "--reliability").stdout
 
 
 def test_dead_letters_and_the_outbox(alarmed: Desk) -> None:
