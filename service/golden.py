@@ -29,7 +29,7 @@ Contents = frozenset[str] | None
 class Look:
     """A look at one part of a golden version; `fresh`: at those of its rows alone that no look before it had met."""
 
-    version: int | None
+    version: int
     fresh: bool = False
 
 
@@ -65,7 +65,7 @@ def contents_of(data_sets: DataSets, monitor: str, part: Part, looks: Iterable[L
     found: list[Contents] = []
     for look in looks:
         try:
-            rows = None if look.version is None else data_sets.load(monitor, "golden", look.version).part(part).rows
+            rows = data_sets.load(monitor, "golden", look.version).part(part).rows
         except (NotFoundError, ArtefactError):
             rows = None
         before = frozenset().union(*(met for met in found if met)) if look.fresh else frozenset()

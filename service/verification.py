@@ -4,28 +4,31 @@ The new model is promoted if the share of golden rows that only the old model ge
 and if it gets no fewer challenge rows right. "Surely": the one-sided Clopper-Pearson bound at confidence 1 - δ(k), where k counts
 the looks that these golden rows have had, δ(k) = δ / (k (k + 1) 3^(k-1)) and δ = 1 - `confidence`. A look has three outcomes, so
 this is a union over all that earlier looks can have told whoever trained the next model; it makes fresh rows per cycle the
-normal way. With no flip at all n rows suffice when n ≥ log δ(k) / log(1 - max_negative_flips): 299 for 1 % at confidence .9, k = 1.
+normal way. Of a group of near-duplicates one row counts: copies of it say no more. With no flip at all n rows suffice when
+n ≥ log δ(k) / log(1 - max_negative_flips): 299 for 1 % at confidence .9, k = 1.
 The bound holds for traffic like the golden rows, and for rows that neither selection nor training has seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from detectors.comparison import Comparison, compare, gain_interval, least_rows, mcnemar, spent, upper_bound
+from service.datasets import DataSets
 from service.errors import InputError
+from service.golden import Promise
+from service.looks import Attempt, attempt
 from service.ports import Embedder, Store
-from service.records import Payload, RefreshCycle
+from service.records import Payload
 from service.settings import RefreshSettings
 
 VERDICTS = ("promote", "reject", "insufficient")
 
 _BATCH = 256
-_CYCLES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,11 @@ class Gate:
     confidence: float
     look: int = 1
 
+    @classmethod
+    def of(cls, attempt: Attempt, settings: RefreshSettings) -> Gate:
+        """For a look at golden's *verify* part."""
+        return cls(attempt.checksum, settings.max_negative_flips, settings.confidence, attempt.drawn.use)
+
     @property
     def spent(self) -> float:
         """δ(k), the error that this look may make."""
@@ -63,11 +71,15 @@ class Gate:
         return least_rows(self.max_negative_flips, error=self.spent)
 
 
-def gate(store: Store, monitor: str, golden: str, settings: RefreshSettings) -> Gate:
-    """The gate for the next look at golden rows with this checksum: verdicts of earlier cycles, rejected ones too, count."""
-    judged = (cycle.verification or {} for cycle in store.find(RefreshCycle, monitor=monitor, limit=_CYCLES))
-    looks = max((int(found["attempt"]) for found in judged if found.get("golden_checksum") == golden), default=0)
-    return Gate(golden, settings.max_negative_flips, settings.confidence, looks + 1)
+def promise(settings: RefreshSettings) -> Promise:
+    """What a look at golden's *verify* part is to show."""
+    return Promise(settings.max_negative_flips, 1 - settings.confidence, len(VERDICTS))
+
+
+def next_look(store: Store, data_sets: DataSets, monitor: str, settings: RefreshSettings, *judged: str) -> Attempt:
+    """The golden rows that judge next, one of each group of near-duplicates. `judged`: what decides the verdict beside them."""
+    golden = data_sets.load(monitor, "golden")
+    return attempt(store, golden, data_sets, "verify", judged=judged, promise=promise(settings))
 
 
 def predict(model: Embedder, payloads: Sequence[Payload], classes: Sequence[str]) -> list[str]:
@@ -82,10 +94,18 @@ def predict(model: Embedder, payloads: Sequence[Payload], classes: Sequence[str]
     return answers
 
 
-def verify(golden: Answers, challenge: Answers, gate: Gate) -> dict[str, Any]:
-    """The verdict (`promote`, `reject`, `insufficient`) with its reasons and the table per set, ready to be stored with the cycle."""
+def verify(golden: Answers, challenge: Answers, gate: Gate, *, weighted: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The verdict (`promote`, `reject`, `insufficient`) with its reasons and the table per set, ready to be stored with the cycle.
+
+    weighted : what the challenge rows say of all that they were drawn from, where their chances are known: `old_accuracy`, `new_accuracy`,
+    `gain` and more, in the place of the plain figures.
+    """
     sets = {name: answers.compared() if len(answers.labels) else None for name, answers in (("golden", golden), ("challenge", challenge))}
-    verdict, reasons = _judge(sets["golden"], sets["challenge"], gate)
+    drawn = dict(weighted or {}) if sets["challenge"] else {}
+    verdict, reasons = _judge(sets["golden"], sets["challenge"], gate, drawn)
+    figures = {name: _figures(found, gate) for name, found in sets.items() if found}
+    if drawn:
+        figures["challenge"] |= drawn
     return {
         "verdict": verdict,
         "passed": verdict == "promote",
@@ -95,11 +115,11 @@ def verify(golden: Answers, challenge: Answers, gate: Gate) -> dict[str, Any]:
         "attempt": gate.look,
         "golden_checksum": gate.golden,
         "rows_needed": gate.rows_needed,
-        **{name: _figures(found, gate) for name, found in sets.items() if found},
+        **figures,
     }
 
 
-def _judge(golden: Comparison | None, challenge: Comparison | None, gate: Gate) -> tuple[str, list[str]]:
+def _judge(golden: Comparison | None, challenge: Comparison | None, gate: Gate, weighted: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Too little to judge by comes first, then everything that speaks against the new model."""
     missing = _missing(golden, challenge, gate)
     if golden is None or challenge is None or missing:
@@ -109,11 +129,12 @@ def _judge(golden: Comparison | None, challenge: Comparison | None, gate: Gate) 
     if bound > allowed:
         flips = f"{golden.negative_flips} of {golden.rows} golden rows broke"
         against.append(f"negative flips: {flips}, so up to {bound:.2%} may; allowed are {allowed:.2%}")
-    if challenge.new_right < challenge.old_right:
-        against.append(f"challenge accuracy fell from {challenge.old_accuracy:.1%} to {challenge.new_accuracy:.1%}")
+    before, after = (weighted.get(name, getattr(challenge, name)) for name in ("old_accuracy", "new_accuracy"))
+    if after < before:
+        against.append(f"challenge accuracy fell from {before:.1%} to {after:.1%}")
     if against:
         return "reject", against
-    return "promote", [f"negative flips: at most {bound:.2%} (allowed {allowed:.2%})", f"challenge accuracy: {challenge.gain:+.1%}"]
+    return "promote", [f"negative flips: at most {bound:.2%} (allowed {allowed:.2%})", f"challenge accuracy: {after - before:+.1%}"]
 
 
 def _missing(golden: Comparison | None, challenge: Comparison | None, gate: Gate) -> list[str]:

@@ -21,7 +21,7 @@ from service.feed import NOT_KEYED
 from service.reference import effective_tolerance
 from service.settings import FolderDestination, MonitorSettings, Settings, WebhookDestination, load, read_secret
 from service.signatures import Secret
-from service.verification import gate
+from service.verification import Gate, next_look
 
 if TYPE_CHECKING:
     from service.app import Installation
@@ -227,12 +227,12 @@ def _golden(installation: Installation, monitor: MonitorSettings) -> Finding:
     if not installation.data_sets.versions(name, "golden"):
         remedy = f"`driftgate dataset add --role golden --monitor {name} --input FILE`"
         return Finding(Level.WARN, subject, "no golden set, so no new model can be promoted", remedy)
-    golden = installation.data_sets.load(name, "golden").part("verify")
-    needed = gate(installation.store, name, golden.checksum, monitor.refresh).rows_needed
-    if len(golden.rows) < needed:
-        says = f"golden set: {len(golden.rows)} rows to verify with, the next new model needs {needed}"
-        return Finding(Level.WARN, subject, says, "add labelled rows; a third of them goes into the part for verifying")
-    return Finding(Level.OK, subject, f"golden set: {len(golden.rows)} rows to verify with, {needed} needed")
+    look = next_look(installation.store, installation.data_sets, name, monitor.refresh)
+    rows, needed = len(look.drawn.rows.rows), Gate.of(look, monitor.refresh).rows_needed
+    if rows < needed:
+        says = f"golden set: {rows} rows to verify with, the next new model needs {needed}"
+        return Finding(Level.WARN, subject, says, f"add labelled rows: `driftgate plan --monitor {name}` says how many, and what they cost")
+    return Finding(Level.OK, subject, f"golden set: {rows} rows to verify with, {needed} needed")
 
 
 # --- what leaves, who may come in ---------------------------------------------------------------------------------

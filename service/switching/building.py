@@ -11,17 +11,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from detectors.comparison import allowed_flips, compare
+from detectors.comparison import allowed_flips, compare, least_rows
 from detectors.switch import OUTCOMES, Calibration, calibrate, flips_by_class, fresh_rows
 from service.alarms import of_drift
 from service.artefacts import checksum
 from service.datasets import DataSets
 from service.errors import EmbedderError, InputError
-from service.golden import Promise
+from service.golden import Drawn, Promise
+from service.looks import Attempt, attempt, golden_of, record
 from service.ports import Embedder, Store
 from service.records import Alarm, AlarmState, Sample
 from service.settings import EmbedderSettings, MonitorSettings
-from service.switching.attempts import PART, Attempt, attempt, record
 from service.switching.certificate import Calibrated, Certificate, Expected, Flips, write
 from service.switching.graph import CERTIFICATE, Merged, merge, serialised
 from service.switching.pairs import Answers, Pair, Progress, answers_of, pair_of
@@ -97,9 +97,11 @@ class Switches:
         progress("reading the models", 0.0)
         pair = pair_of(settings, wanted.old, wanted.new, wanted.classes)
         models = [side.named()["checksum"] for side in (pair.old, pair.new)]
-        tried = attempt(self._store, self._data_sets, wanted.monitor, models, wanted.promise)
+        golden = golden_of(self._data_sets, wanted.monitor)
+        tried = attempt(self._store, golden, self._data_sets, "calibrate", judged=models, promise=wanted.promise)
+        _check(wanted, tried.drawn)
         answers = answers_of(pair, tried.drawn.rows.samples, self._monitors.load, progress)
-        record(self._store, wanted.monitor, tried, actor=actor, now=now)
+        record(self._store, tried, actor=actor, now=now)
         error = wanted.promise.error(tried.drawn.use)
         found = calibrate(answers.margin, answers.old_right, answers.new_right, alpha=wanted.alpha, error=error)
         if found.threshold is None:
@@ -135,7 +137,7 @@ class Switches:
             flips=found.flips,
             flips_allowed=allowed_flips(found.rows, found.alpha, error=found.error),
             bound=found.bound,
-            golden=Calibrated(tried.golden.version, tried.golden.part(PART).checksum, found.rows, drawn.use, drawn.fresh),
+            golden=Calibrated(tried.golden.version, tried.checksum, found.rows, drawn.use, drawn.fresh),
             fresh_rows=fresh_rows(found.rows, wanted.alpha, wanted.delta),
             reference_version=self._monitors.version(wanted.monitor),
             in_force=self._monitors.embedder(wanted.monitor).fingerprint,
@@ -181,6 +183,22 @@ class Switches:
                 f"the switch answers {int(off.sum())} of {len(rows)} rows other than the models that it is made of; "
                 "ONNX Runtime runs one of them differently inside another graph: export both without optimisations for one machine"
             )
+
+
+def _check(wanted: Wanted, drawn: Drawn) -> None:
+    """InputError where the rows are too few to show the rate at all, before anything of them is used."""
+    rows, error = len(drawn.rows.rows), wanted.promise.error(drawn.use)
+    needed = least_rows(wanted.alpha, error=error)
+    if rows >= needed:
+        return
+    used = f" at their use {drawn.use}, which may err by {error:.2g} only" if drawn.use > 1 else ""
+    fresh = fresh_rows(max(rows, 1), wanted.alpha, wanted.delta)
+    raise InputError(
+        "golden_too_small",
+        f"monitor {wanted.monitor}: golden's calibrate part has {rows} rows (one of each group of near-duplicates){used}; to show at most "
+        f"{wanted.alpha:.2%} of broken answers it takes {needed}, or {fresh} that no calibration has met; "
+        "`driftgate plan` says what that costs",
+    )
 
 
 def _of_answers(pair: Pair, answers: Answers, threshold: float) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ import pytest
 from service import refresh
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.adapters.sqlite.store import SqliteStore
+from service.datasets import DataSets
 from service.errors import InputError
+from service.looks import Attempt, record
 from service.ports import Embedded
-from service.records import CycleState, Payload, RefreshCycle
+from service.records import CycleState, Payload, Sample
 from service.settings import RefreshSettings
-from service.verification import VERDICTS, Answers, Gate, gate, predict, verify
+from service.verification import VERDICTS, Answers, Gate, next_look, predict, verify
 
 GATE = Gate("rows-1", 0.01, 0.9)
 
@@ -68,17 +71,43 @@ def test_the_error_of_promoting_a_model_that_breaks_too_much_is_held() -> None:
     assert np.mean(promoted) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
 
 
-def test_looks_are_counted_by_the_rows_not_by_the_cycle() -> None:
-    store = SqliteStore(":memory:")
-    settings = RefreshSettings.model_validate({})
-    assert gate(store, "chat", "rows-1", settings).look == 1
-    for attempt, opener in ((1, "a"), (2, "b")):
-        cycle = refresh.opened(refresh.Opening("chat", 1, opener), now=1.0)
-        store.save(replace(cycle, verification=verify(answers(10), answers(0), replace(GATE, look=attempt))))
-    assert gate(store, "chat", "rows-1", settings).look == 3
-    assert gate(store, "chat", "rows-2", settings).look == 1
-    assert gate(store, "mail", "rows-1", settings).look == 1
-    assert len(store.find(RefreshCycle)) == 2
+def rows(count: int, seed: int, *, copies: int = 0) -> list[Sample]:
+    vectors = np.random.default_rng(seed).normal(size=(count, 8)).astype(np.float32)
+    vectors = np.concatenate([vectors, vectors[:copies] + np.float32(1e-4)])
+    return [Sample("chat", f"{seed}-{i}", float(i), vector, {}, None, "a") for i, vector in enumerate(vectors)]
+
+
+def add(sets: DataSets, samples: list[Sample]) -> None:
+    sets.add("chat", "golden", samples, VectorEmbedder(8, normalize=False), now=1.0)
+
+
+def test_looks_are_counted_by_the_rows_whatever_set_they_stand_in(tmp_path: Path) -> None:
+    store, sets, settings = SqliteStore(":memory:"), DataSets(tmp_path), RefreshSettings.model_validate({})
+    add(sets, rows(600, 1))
+
+    def look(judged: str, *, take: bool = True) -> Attempt:
+        found = next_look(store, sets, "chat", settings, judged)
+        if take:
+            record(store, found, actor="ana", now=1.0)
+        return found
+
+    assert [look(model).drawn.use for model in ("m-1", "m-1", "m-2", "m-3")] == [1, 1, 2, 3]
+    add(sets, rows(601, 1))
+    assert look("m-4", take=False).drawn.use == 4  # one row more is no other set
+    add(sets, [*rows(601, 1), *rows(1_500, 2)])
+    fresh = look("m-4")
+    assert (fresh.drawn.use, fresh.drawn.fresh) == (1, True)
+    assert Gate.of(fresh, settings).rows_needed == 299
+    add(sets, rows(600, 3))
+    assert look("m-5", take=False).drawn.use == 1
+
+
+def test_copies_of_a_row_say_no_more_than_it_does(tmp_path: Path) -> None:
+    store, sets, settings = SqliteStore(":memory:"), DataSets(tmp_path), RefreshSettings.model_validate({})
+    add(sets, rows(400, 1, copies=300))
+    golden = sets.load("chat", "golden")
+    look = next_look(store, sets, "chat", settings)
+    assert len(look.drawn.rows.rows) == sum(row.part == "verify" for row in golden.rows[:400]) < len(golden.part("verify").rows)
 
 
 class Signs:

@@ -15,9 +15,9 @@ import pytest
 from detectors.comparison import allowed_flips, spent
 from service.errors import ArtefactError, ConflictError, EmbedderError, InputError
 from service.golden import representatives, top_up
+from service.looks import LOOKED
 from service.records import Alarm, Event, Family, Sample
 from service.switching import building, graph, pairs
-from service.switching.attempts import CALIBRATED
 from service.switching.building import Built, Wanted
 from service.switching.certificate import InForce, beside, conditions, read
 
@@ -31,7 +31,7 @@ def build(site: Site, output: Path, **options: Any) -> Built:
 
 
 def attempts_of(site: Site) -> list[Event]:
-    return [event for event in site.store.events("chat") if event.kind == CALIBRATED]
+    return [event for event in site.store.events("chat") if event.kind == LOOKED]
 
 
 def test_the_written_switch_answers_as_certified(site: Site, tmp_path: Path, drifted: Callable[[int], list[Sample]]) -> None:
@@ -139,7 +139,7 @@ def test_whoever_is_slower_starts_again(site: Site, tmp_path: Path, monkeypatch:
         return answers(*given)
 
     monkeypatch.setattr(building, "answers_of", slowly)
-    with pytest.raises(ConflictError, match="another switch was calibrated meanwhile"):
+    with pytest.raises(ConflictError, match="somebody else looked at the same golden rows meanwhile"):
         build(site, tmp_path / "switch.onnx")
 
 

@@ -1,0 +1,85 @@
+"""Looks at golden rows, recorded before they are taken: whoever learns how one ended has used the rows.
+
+The same models judged on the same rows end the same again, which tells nobody anything new, and is no further look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.datasets import DataSet, DataSets, Part
+from service.errors import ConflictError, InputError
+from service.golden import Contents, Drawn, Look, Promise, contents_of, draw
+from service.ports import Store
+from service.records import Event, stable_id
+
+LOOKED = "golden.looked"
+"""The event that says that rows were looked at."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attempt:
+    """Rows for one look; `number` counts those at the part, `known` says that this one is recorded already."""
+
+    part: Part
+    golden: DataSet
+    drawn: Drawn
+    subject: str
+    number: int
+    known: bool
+
+    @property
+    def checksum(self) -> str:
+        """Of the whole part."""
+        return self.golden.part(self.part).checksum
+
+
+def golden_of(data_sets: DataSets, monitor: str) -> DataSet:
+    """The newest golden set; without one nothing can be promised."""
+    if not data_sets.versions(monitor, "golden"):
+        raise InputError(
+            "no_golden",
+            f"monitor {monitor}: no golden set, so no bound on what a new model breaks; `driftgate plan` says how to start one",
+        )
+    return data_sets.load(monitor, "golden")
+
+
+def attempt(store: Store, golden: DataSet, data_sets: DataSets, part: Part, *, judged: Sequence[object], promise: Promise) -> Attempt:
+    """The rows of the part for a look at what is `judged` (checksums of models, and what else decides how it ends)."""
+    monitor = str(golden.manifest["monitor"])
+    subject = stable_id(part, promise.rate, promise.delta, golden.part(part).checksum, *judged)
+    made = _made(store, monitor, part)
+    number = next((i for i, event in enumerate(made) if event.subject == subject), len(made))
+    drawn = draw(golden, part, contents_of(data_sets, monitor, part, map(_look, made[:number])), promise)
+    return Attempt(part, golden, drawn, subject, number + 1, known=number < len(made))
+
+
+def met(store: Store, data_sets: DataSets, monitor: str, part: Part) -> list[Contents]:
+    """The rows that each look so far has met."""
+    return contents_of(data_sets, monitor, part, map(_look, _made(store, monitor, part)))
+
+
+def record(store: Store, attempt: Attempt, *, actor: str, now: float) -> None:
+    """Before the rows are looked at; ConflictError where somebody else was faster."""
+    if attempt.known:
+        return
+    monitor, drawn = str(attempt.golden.manifest["monitor"]), attempt.drawn
+    body = {
+        "part": attempt.part,
+        "version": attempt.golden.version,
+        "fresh": drawn.fresh,
+        "use": drawn.use,
+        "rows": len(drawn.rows.rows),
+    }
+    event = Event(stable_id(LOOKED, monitor, attempt.part, attempt.number), monitor, LOOKED, now, actor, attempt.subject, body)
+    if store.record_event(event).subject != attempt.subject:
+        raise ConflictError(f"monitor {monitor}: somebody else looked at the same golden rows meanwhile, which used them; run it again")
+
+
+def _made(store: Store, monitor: str, part: Part) -> list[Event]:
+    return [event for event in store.events(monitor) if event.kind == LOOKED and event.body["part"] == part]
+
+
+def _look(event: Event) -> Look:
+    return Look(int(event.body["version"]), bool(event.body["fresh"]))
