@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +44,8 @@ _CONTRADICTED = 10.0
 _LOOK_SAMPLES, _LOOK_ROWS = 4_096, 512
 """Samples and rows let in after which it is seen anew what a row must beat."""
 
-_REMEMBERED = 256
+_REMEMBERED = 128
 """Rows let in last that new ones are held against."""
-
-_Like: TypeAlias = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +58,9 @@ class Room:
 
     @classmethod
     def of(cls, pool: PoolSettings, segments: Collection[str] = ()) -> Room:
-        """All segments share one part's room, so that the whole is bounded however many there are."""
+        """`segments`: their parts. They share one room, so that the whole is bounded however many there are."""
         each = int(_SEGMENT_SHARE * pool.reserve_rows) // max(len(segments), 1)
-        parts = {part_of(segment): each for segment in segments}
+        parts = dict.fromkeys(segments, each)
         parts |= {DRIFT: int(_DRIFT_SHARE * pool.reserve_rows), FAILURE: int(_FAILURE_SHARE * pool.reserve_rows)}
         return cls({UNIFORM: pool.reserve_rows - sum(parts.values()), **parts}, pool.half_life_days * 86_400.0)
 
@@ -124,13 +121,12 @@ class Admission:
         """Of a batch's samples those that go on; nothing where nothing changes."""
         gate = self._gate(monitor)
         gate.passed += len(taken)
-        keys = {} if gate.closed else gate.keys(taken, replies, described)
-        if not keys and not gate.overfull:
-            return
-        rows = gate.distinct([Reserved(pooled[row], found, min(taken[row].sample.time, taken[row].time)) for row, found in keys.items()])
-        parts = gate.overfull | {part: gate.room.parts[part] for each in rows for part in each.keys}
-        gate.admitted, gate.overfull = gate.admitted + len(rows), {}
-        yield Reservation(monitor.settings.name, rows, parts, gate.room.half_life)
+        keys = {} if gate.closed else gate.keys(taken, _weights(monitor, taken, replies, described))
+        if keys or gate.overfull:
+            rows = gate.distinct([Reserved(pooled[row], found, _since(taken[row])) for row, found in keys.items()])
+            parts = gate.overfull | {part: gate.room.parts[part] for each in rows for part in each.keys}
+            gate.admitted, gate.overfull = gate.admitted + len(rows), {}
+            yield Reservation(monitor.settings.name, rows, parts, gate.room.half_life)
 
     def _gate(self, monitor: WatchedMonitor) -> _Gate:
         gate = self._gates.get(monitor.settings.name)
@@ -144,16 +140,17 @@ class _Gate:
 
     def __init__(self, monitor: WatchedMonitor) -> None:
         tags = monitor.rules.tags if monitor.rules else {}
-        self._segments = {tag: [*values.values(), f"{tag}={OTHER}"] for tag, values in tags.items()}
+        self._parts = {tag: [part_of(segment) for segment in (*values.values(), f"{tag}={OTHER}")] for tag, values in tags.items()}
+        self._places = {tag: {value: place for place, value in enumerate(values)} for tag, values in tags.items()}
         self.monitor = monitor
-        self.room = Room.of(monitor.settings.pool, [segment for segments in self._segments.values() for segment in segments])
+        self.room = Room.of(monitor.settings.pool, [part for parts in self._parts.values() for part in parts])
         self._floors: dict[str, float] = {}
+        self._segment_floors: dict[str, NDArray[np.float64]] = {}
         self.overfull: dict[str, int] = {}
         """Parts that have more rows than room, and how much room that is."""
-        self.passed, self.admitted = _LOOK_SAMPLES, 0
-        self._near: list[tuple[str, _Like]] = []
-        self._units = np.empty((0, 0), np.float32)
+        self._near = _Near()
         self.look({})
+        self.passed, self.admitted = _LOOK_SAMPLES, 0
 
     @property
     def closed(self) -> bool:
@@ -171,33 +168,25 @@ class _Gate:
         aged = {name: part.half_life == self.room.half_life for name, part in parts.items()}
         full = {name: part.least for name, part in parts.items() if aged[name] and part.rows >= self.room.parts.get(name, 0)}
         self._floors = {name: full.get(name, -math.inf) if room else math.inf for name, room in self.room.parts.items()}
+        self._segment_floors = {tag: np.array([self._floors[part] for part in own]) for tag, own in self._parts.items()}
         room = {name: self.room.parts.get(name, 0) for name in parts}
         self.overfull = {name: most for name, most in room.items() if parts[name].rows > most or not aged[name]}
 
-    def keys(self, taken: Sequence[Taken], replies: Replies, described: Described) -> dict[int, dict[str, float]]:
-        """Place in the batch → part → key, of all that beat what is there."""
-        age = np.array([min(each.sample.time, each.time) for each in taken]) * (LOG_2 / self.room.half_life)
-        hashed = hashes(self.monitor.settings.name, [each.sample.id for each in taken])
-        weight = _weights(taken, replies, described, len(self.monitor.rules.summarizer.novelty_ranks.sorted) if self.monitor.rules else 1)
-        found = dict[int, dict[str, float]]()
-        for part, keys in (
-            (UNIFORM, sampling_keys(hashed, _SALTS[UNIFORM], age=age)),
-            (DRIFT, sampling_keys(hashed, _SALTS[DRIFT], weight=weight, age=age)),
-        ):
+    def keys(self, taken: Sequence[Taken], weight: NDArray[np.float64]) -> dict[int, dict[str, float]]:
+        """Place in the batch → part → key, of all that beat what is there. weight : (n,) in the drift part."""
+        age = np.minimum([each.sample.time for each in taken], [each.time for each in taken]) * (LOG_2 / self.room.half_life)
+        hashed, found = hashes(self.monitor.settings.name, [each.sample.id for each in taken]), dict[int, dict[str, float]]()
+        for part, weights in ((UNIFORM, 1.0), (DRIFT, weight)):
+            keys = sampling_keys(hashed, _SALTS[part], weight=weights, age=age)
             for row in np.flatnonzero(keys > self._floors[part]).tolist():
                 found.setdefault(row, {})[part] = float(keys[row])
-        if self._segments:
-            self._add_segments(found, taken, sampling_keys(hashed, _SALTS[SEGMENT], age=age))
+        keys = sampling_keys(hashed, _SALTS[SEGMENT], age=age)
+        for tag, parts in self._parts.items():
+            places, other = self._places[tag], len(parts) - 1
+            own = [places.get(each.sample.segments.get(tag, OTHER), other) for each in taken]
+            for row in np.flatnonzero(keys > self._segment_floors[tag][own]).tolist():
+                found.setdefault(row, {})[parts[own[row]]] = float(keys[row])
         return found
-
-    def _add_segments(self, found: dict[int, dict[str, float]], taken: Sequence[Taken], keys: NDArray[np.float64]) -> None:
-        rules = self.monitor.rules
-        for tag, values in (rules.tags if rules else {}).items():
-            other = f"{tag}={OTHER}"
-            parts = [part_of(values.get(each.sample.segments.get(tag, OTHER)) or other) for each in taken]
-            floors = np.array([self._floors[part] for part in parts])
-            for row in np.flatnonzero(keys > floors).tolist():
-                found.setdefault(row, {})[parts[row]] = float(keys[row])
 
     def distinct(self, rows: Sequence[Reserved]) -> tuple[Reserved, ...]:
         """Near-duplicates as one row: of those let in before as a twin of theirs, of each other as the first of them."""
@@ -205,33 +194,43 @@ class _Gate:
         if reference is None or not rows:
             return tuple(rows)
         unit = directions(np.stack([each.row.embedding for each in rows]).astype(np.float32), reference.summarizer.centre)
-        known = self._near + [(each.row.id, _like(each)) for each in rows]
-        units = np.concatenate([self._units, unit]) if len(self._units) else unit
-        before, found, new = len(self._near), dict[str, Reserved](), list[int]()
-        alike = unit @ units.T >= reference.duplicate
-        for place, each in enumerate(rows):
-            at = before + place
-            twin = next((j for j in np.flatnonzero(alike[place, :at]).tolist() if known[j][1] == known[at][1]), at)
-            leader = known[twin][0]
-            if leader in found:
-                found[leader] = _joined(found[leader], each)
-            else:
-                found[leader] = replace(each, twin=leader if twin < before else "")
-            if twin == at:
-                new.append(at)
-        kept = [*range(before), *new][-_REMEMBERED:]
-        self._near, self._units = [known[at] for at in kept], units[kept]
+        return self._near.distinct(rows, unit, reference.duplicate)
+
+
+class _Near:
+    """The rows let in last, for telling what repeats them."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[str, Mapping[str, str], str | None]] = []
+        """Id, and what a near-duplicate must agree in: segments and label."""
+        self._units = np.empty((0, 1), np.float32)
+
+    def distinct(self, rows: Sequence[Reserved], unit: NDArray[np.float32], limit: float) -> tuple[Reserved, ...]:
+        """Rows (n) with their directions (n, d): those that repeat one before as its twin, those that repeat each other as one."""
+        before, known = len(self._known), [*self._known, *((each.row.id, each.row.segments, each.row.label) for each in rows)]
+        units = np.concatenate([self._units, unit]) if before else unit
+        alike = (unit @ units.T >= limit) & np.tri(len(rows), len(units), before - 1, bool)
+        found = dict(enumerate(rows, start=before))
+        for row in np.flatnonzero(alike.any(1)).tolist():
+            own, earlier = before + row, np.flatnonzero(alike[row]).tolist()
+            leader = next((at for at in earlier if (at < before or at in found) and known[at][1:] == known[own][1:]), None)
+            if leader is not None:
+                each = found.pop(own)
+                found[leader] = _joined(found[leader], each) if leader in found else replace(each, twin=known[leader][0])
+        kept = [*range(before), *(at for at in found if at >= before)][-_REMEMBERED:]
+        self._known, self._units = [known[at] for at in kept], units[kept]
         return tuple(found.values())
 
 
-def _weights(taken: Sequence[Taken], replies: Replies, described: Described, reference_rows: int) -> NDArray[np.float64]:
+def _since(taken: Taken) -> float:
+    """A sample that claims to come from the future ages from when it came."""
+    return min(taken.sample.time, taken.time)
+
+
+def _weights(monitor: WatchedMonitor, taken: Sequence[Taken], replies: Replies, described: Described) -> NDArray[np.float64]:
     """In the drift part: about one over the share of the reference that is as new, more where a label contradicts the model."""
-    weight = np.minimum(1 / (1 - described.novelty.astype(np.float64) + 1 / reference_rows), _MOST_NOVEL)
+    rows = len(monitor.rules.summarizer.novelty_ranks.sorted) if monitor.rules else 1
+    weight = np.minimum(1 / (1 - described.novelty.astype(np.float64) + 1 / rows), _MOST_NOVEL)
     labels = [(row, each.sample.label) for row, each in enumerate(taken) if each.sample.label is not None]
     weight[[row for row, label in labels if replies.predicted[row] not in ("", label)]] *= _CONTRADICTED
     return weight
-
-
-def _like(each: Reserved) -> _Like:
-    """What near-duplicates must agree in."""
-    return tuple(sorted(each.row.segments.items())), each.row.label

@@ -21,26 +21,41 @@ _pack = msgspec.msgpack.Encoder().encode
 def add(connection: Connection, monitor: int, reservation: Reservation, *, payload_bytes: int) -> int:
     """Takes rows in and lets go of those with the smallest keys; how many of them are there then. Once is as good as twice."""
     _age(connection, monitor, reservation.half_life)
-    named = {name for each in reservation.rows for name in (each.row.id, each.twin)}
-    numbers = _numbers(connection, monitor, named)
-    for each in reservation.rows:
-        if each.row.id in numbers:
-            _repeat(connection, numbers[each.row.id], each)
-        elif each.twin in numbers:
-            raised = "UPDATE reserve SET count = count + ?, at = max(at, ?) WHERE number = ?"
-            connection.execute(raised, (each.count, each.at, numbers[each.twin]))
-        else:
-            numbers[each.row.id] = _insert(connection, monitor, each)
-        number = numbers.get(each.row.id) or numbers[each.twin]
-        connection.executemany(
-            "INSERT INTO reserve_keys VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET key = max(key, excluded.key)",
-            [(number, part, monitor, key) for part, key in each.keys.items()],
-        )
+    _take_in(connection, monitor, reservation.rows)
     for part, quota in reservation.quotas.items():
         _trim(connection, monitor, part, quota)
     if any(each.row.payload is not None for each in reservation.rows):
         _release(connection, monitor, payload_bytes)
     return len(_numbers(connection, monitor, {each.row.id for each in reservation.rows}))
+
+
+def _take_in(connection: Connection, monitor: int, reserved: Sequence[Reserved]) -> None:
+    """A sample that is there learns; a twin raises the one that stands for it; any other comes in."""
+    given = {each.row.id: each for each in reversed(reserved)}
+    numbers = _numbers(connection, monitor, given.keys() | {each.twin for each in reserved})
+    there = numbers.keys() | given.keys()
+    new = [each for sample, each in given.items() if sample not in numbers and each.twin not in there]
+    _insert(connection, monitor, new, numbers)
+    keys, come = list[rows.Row](), {id(each) for each in new}
+    for each in reserved:
+        if each.row.id in numbers and id(each) not in come:
+            _repeat(connection, numbers[each.row.id], each)
+        elif each.row.id not in numbers and each.twin in numbers:
+            raised = "UPDATE reserve SET count = count + ?, at = max(at, ?) WHERE number = ?"
+            connection.execute(raised, (each.count, each.at, numbers[each.twin]))
+        elif each.row.id not in numbers:  # the twin of one that is itself no row
+            _insert(connection, monitor, [each], numbers)
+        number = numbers.get(each.row.id) or numbers[each.twin]
+        keys += [(number, part, monitor, key) for part, key in each.keys.items()]
+    connection.executemany("INSERT INTO reserve_keys VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET key = max(key, excluded.key)", keys)
+
+
+def _insert(connection: Connection, monitor: int, new: Sequence[Reserved], numbers: dict[str, int]) -> None:
+    """Gives each its number."""
+    first = single(connection, "SELECT coalesce(max(number), 0) FROM reserve")[0] + 1
+    numbers |= {each.row.id: number for number, each in enumerate(new, start=first)}
+    values = [(numbers[each.row.id], monitor, *_values(each)) for each in new]
+    connection.executemany("INSERT INTO reserve VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
 
 def _age(connection: Connection, monitor: int, half_life: float) -> None:
@@ -80,19 +95,14 @@ def _repeat(connection: Connection, number: int, each: Reserved) -> None:
         connection.execute(kept, (payload, shape, rows.size(payload), number))
 
 
-def _insert(connection: Connection, monitor: int, each: Reserved) -> int:
-    row, place = each.row, each.row.partition
-    payload, shape = rows.pack_payload(row.payload)
-    added = connection.execute(
-        """INSERT INTO reserve (monitor, sample, at, bytes, count, time, place, "offset", novelty, reference_version, facts, embedding,
-               payload, shape) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (
-            *(monitor, row.id, each.at, rows.size(payload), each.count, row.time),
-            *(_pack((place.topic, place.topic_id, place.number)), row.offset, row.novelty, row.reference_version),
-            *(rows.pack_facts(row.segments, row.output, row.label), _vector(row), payload, shape),
-        ),
+def _values(each: Reserved) -> rows.Row:
+    """Columns from `sample` on."""
+    row, place, payload = each.row, each.row.partition, rows.pack_payload(each.row.payload)
+    return (
+        *(row.id, each.at, rows.size(payload[0]), each.count, row.time),
+        *(_pack((place.topic, place.topic_id, place.number)), row.offset, row.novelty, row.reference_version),
+        *(rows.pack_facts(row.segments, row.output, row.label), _vector(row), *payload),
     )
-    return added.lastrowid or 0
 
 
 def _vector(row: Pooled) -> bytes:
