@@ -46,6 +46,7 @@ NAMES = (
     "blind_spots.one_sample",
     "blind_spots.cost",
     "selection.gain",
+    "selection.cost",
 )
 
 _WIDTH = 150

@@ -15,6 +15,7 @@ from scipy import stats
 from benchmarks.figures import Figure, Progress
 from benchmarks.selection.badge import Badge
 from benchmarks.selection.flvmi import MutualInformation
+from benchmarks.selection.growing import GrowingFailures
 from benchmarks.selection.scenarios import IMAGES, SCENARIOS, TEXTS
 from benchmarks.selection.sources import embed_all
 from benchmarks.selection.trials import ROUNDS, TOLD, Outcome, Situation, oracle, trial
@@ -68,6 +69,7 @@ LINES: Mapping[str, Line] = {
     "TypiClust": Line(TypiClust, rounds=1),
     "FLVMI": Line(MutualInformation, rounds=1),
     DCD: Line(FailureDistance, rounds=1),
+    "DCD in rounds, with answers among its failures": Line(GrowingFailures),
     DCD_SPOILT: Line(FailureDistance, Situation(spoilt=_SPOILT), rounds=1),
     OURS: Line(_ours),
     "… 1 round": Line(_ours, rounds=1),
