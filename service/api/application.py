@@ -17,6 +17,7 @@ from service.api import (
     dead_letters,
     documentation,
     explanations,
+    failures,
     fleet,
     health,
     ledger,
@@ -25,6 +26,7 @@ from service.api import (
     refresh,
     report,
     samples,
+    similar,
     truth,
 )
 from service.api import annotations as label_deliveries
@@ -47,6 +49,8 @@ _ROUTES = (
     batches,
     label_deliveries,
     truth,
+    failures,
+    similar,
     refresh,
     report,
     dead_letters,

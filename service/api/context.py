@@ -15,12 +15,14 @@ from service.actions import Actions
 from service.declarations import Declared
 from service.errors import NotFoundError
 from service.explaining.samples import Samples
+from service.failures.listing import Failures
 from service.health import Condition, Heartbeats
 from service.ingest import Ingest
 from service.ports import Store
 from service.records import Backfill
 from service.report.reporting import Reporting
 from service.settings import BudgetSettings, MonitorSettings
+from service.similar.mining import Mining
 from service.standing import Standing
 from service.truth.deliveries import Labels
 
@@ -72,6 +74,8 @@ class Service(Probes):
     declaring: Declaring
     reporting: Reporting
     samples: Samples
+    failures: Failures
+    similar: Mining
     labels: Labels
     accept: Callable[[str, Mapping[str, Any]], MonitorSettings]
     """A monitor's settings from a document that came by API; ConfigurationError names what is wrong with it."""

@@ -21,6 +21,7 @@ from service.declarations import Declarations, Declared
 from service.decoding.options import SampleOptions
 from service.errors import ArtefactError, ConfigurationError, RefusedError, UnavailableError
 from service.explaining.samples import Samples
+from service.failures.listing import Failures
 from service.health import Condition
 from service.leading import Leading
 from service.observe import Observer, Silent
@@ -32,6 +33,7 @@ from service.refresher import Refresher
 from service.report.kept import Kept
 from service.report.material import Material, Progress
 from service.settings import MonitorSettings, Settings
+from service.similar.mining import Mining
 from service.standing import Standing
 from service.watched import Known, WatchedMonitor
 
@@ -60,6 +62,8 @@ class Installation:
         self.load = Once(load_embedder, keep=1)
         self.samples = Samples(self.material, self.embedder)
         self.refresher = Refresher(store, self.references, self.data_sets, self, models=settings.directory / "models")
+        self.failures = Failures(store, self.references, self.data_sets, self)
+        self.similar = Mining(store, self.data_sets, self.failures, self, self.refresher)
         self._allotment = Allotment(store, lambda: self.settings)
         self._pool_rows = pool_rows
         self.look()

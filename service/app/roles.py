@@ -29,6 +29,7 @@ from service.backfill import Backfills
 from service.deciding import Deciding, await_decision
 from service.declarations import API, Declared
 from service.errors import ConfigurationError
+from service.failures.gathering import Gathering
 from service.following import Following
 from service.gauges import FeedFigures, ProcessFigures
 from service.health import Condition, Heartbeats, Prompt
@@ -118,6 +119,7 @@ class Assembly:
         self._configuration.followers.insert(0, destinations.follow)
         outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng())
         silence, telling = Silence(store, lambda: installation.names, self.metrics), Telling(store, lambda: installation.names)
+        gathering = Gathering(store, installation.failures, lambda: installation.names)
         schedule = Schedule(self._reporting, lambda: installation.names, lambda: installation.settings.report.every_hours)
         deciding.declare(installation.declarations.declared)
         self._listeners.append(deciding.declare)
@@ -139,6 +141,7 @@ class Assembly:
         self._add("outbox", led(outbox.step))
         self._add("silence", led(silence.step))
         self._add("truth", led(telling.step))
+        self._add("failures", led(gathering.step))
         self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
         self._add("reports", led(lambda _: look()))
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
@@ -175,6 +178,8 @@ class Assembly:
             backfills=lambda monitor: Backfills(installation.settings.directory).of(monitor, now=time.time()),
             reporting=self._reporting,
             samples=installation.samples,
+            failures=installation.failures,
+            similar=installation.similar,
             labels=Labels(installation.store, installation.effective, self.metrics, max_items=limits.max_items),
             budget=self.settings.budget,
         )

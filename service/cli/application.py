@@ -19,17 +19,20 @@ from service.cli.dataset import app as dataset
 from service.cli.demo import app as demo
 from service.cli.doctor import app as doctor
 from service.cli.explain import app as explain
+from service.cli.failure import group as failure
 from service.cli.fleet import app as fleet
 from service.cli.ledger import app as ledger
 from service.cli.letters import dead, outbox
 from service.cli.model import app as model
 from service.cli.offsets import group as offsets
+from service.cli.plan import app as plan
 from service.cli.reference import app as reference
 from service.cli.refresh import app as verification
 from service.cli.refresh import group as refresh
 from service.cli.replay import app as replay
 from service.cli.report import app as report
 from service.cli.serve import app as serve
+from service.cli.similar import app as similar
 from service.cli.status import app as status
 from service.cli.switch import app as switch
 from service.cli.terminal import Commands
@@ -55,6 +58,7 @@ _WITHOUT_GROUP = (
     status,
     candidates,
     explain,
+    similar,
     ledger,
     fleet,
     report,
@@ -68,6 +72,7 @@ app.add_typer(dataset, name="dataset", help="Versioned sets of samples: train, g
 app.add_typer(alarm, name="alarm", help="Alarms, and what people say about them.")
 app.add_typer(refresh, name="refresh", help="Refresh cycles, from labels to the next model.")
 app.add_typer(annotation, name="annotation", help="Labels back from annotators.")
+app.add_typer(failure, name="failure", help="What the model is known to fail on.")
 app.add_typer(truth, name="truth", help="Labels that come after the answers that they judge.")
 app.add_typer(backfill, name="backfill", help="History beside the live log.")
 app.add_typer(offsets, name="offsets", help="Where the log is read on.")

@@ -57,7 +57,7 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     with installed(config) as installation, bars() as progress:
         name = monitor_of(installation.settings, monitor)
         if from_stream:
-            span = Span(first, _seconds(since), _seconds(until))
+            span = Span(first, seconds(since), seconds(until))
             built = _publish(installation, name, pooled_rows(installation, name, span, progress), progress, provisional=True)
         else:
             built = _publish(installation, name, _file_rows(installation, name, paths, progress), progress, provisional=False)
@@ -116,7 +116,7 @@ def rebase(since: Moment = None, config: Config = CONFIG, monitor: MonitorName =
     """Make what came lately the new normal: a version from the recent samples, on the model in force, that counts at once."""
     with installed(config) as installation, bars() as progress:
         name = monitor_of(installation.settings, monitor)
-        built = installation.refresher.rebase(name, since=_seconds(since) or 0.0, now=time.time(), progress=progress)
+        built = installation.refresher.rebase(name, since=seconds(since) or 0.0, now=time.time(), progress=progress)
         short = shortfall(built, installation.effective(name), installation.store.status(name))
     show(f"monitor {name}: reference {built.version} of {len(built.rows):,} recent samples is in force; a running server takes it up")
     if short:
@@ -180,7 +180,8 @@ def _state(manifest: Manifest, versions: Sequence[Manifest]) -> str:
     return "provisional" if manifest["provisional"] and manifest["version"] > active else "kept"
 
 
-def _seconds(moment: datetime | None) -> float | None:
+def seconds(moment: datetime | None) -> float | None:
+    """Since the epoch; UTC where it names no zone."""
     if moment is None:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -25,10 +25,12 @@ from service.declarations import Declarations
 from service.decoding import envelope
 from service.errors import ConflictError, NotFoundError
 from service.explaining.samples import Samples
+from service.failures.listing import Failures
 from service.health import Heartbeats
 from service.ingest import Ingest
 from service.metrics import Metrics, StoreFigures
 from service.outbox import replayed
+from service.ports import Embedder
 from service.records import (
     Alarm,
     AlarmState,
@@ -39,6 +41,7 @@ from service.records import (
     Label,
     Measured,
     OutboxItem,
+    Pooled,
     RefreshCycle,
     Severity,
     Step,
@@ -53,7 +56,8 @@ from service.selecting.knowing import Situation
 from service.selecting.proposal import Proposal
 from service.selecting.slices import Slice
 from service.selecting.spending import Cost
-from service.settings import parse
+from service.settings import EmbedderSettings, MonitorSettings, parse
+from service.similar.mining import Mining
 from service.standing import Standing
 from service.truth.deliveries import Labels
 
@@ -105,6 +109,10 @@ class StoreActions:
     def open_refresh(self, monitor: str, *, actor: str, note: str, now: float) -> RefreshCycle:  # noqa: ARG002 - the protocol's signature
         return refresh.start(self._store, refresh.Opening(monitor, 1, "request"), self.candidates, MONITORS[0], now=now)
 
+    def send(self, monitor: str, opened_by: str, candidates: Sequence[Candidate], rows: Sequence[Pooled], *, now: float) -> RefreshCycle:
+        assert {item.id for item in candidates} == {row.id for row in rows}
+        return refresh.start(self._store, refresh.Opening(monitor, 1, opened_by), candidates, SETTINGS.monitor(monitor), now=now)
+
     def cancel_refresh(self, cycle_id: str, *, actor: str, note: str, now: float) -> RefreshCycle:
         return refresh.cancel(self._store, cycle_id, actor=actor, note=note, now=now)
 
@@ -145,6 +153,26 @@ class StoreActions:
 
 
 @dataclass
+class Installed:
+    """What failures and mining ask of an installation."""
+
+    gather: Callable[..., Material]
+    model: Embedder
+
+    def effective(self, monitor: str) -> MonitorSettings:
+        return SETTINGS.monitor(monitor)
+
+    def embedder(self, monitor: str) -> Embedder:  # noqa: ARG002 - the protocol's signature
+        return self.model
+
+    def load(self, settings: EmbedderSettings) -> Embedder:  # noqa: ARG002 - the protocol's signature
+        return self.model
+
+    def material(self, monitor: str, *, now: float) -> Material:
+        return self.gather(monitor, now=now)
+
+
+@dataclass
 class Site:
     """A served application with its insides, so that tests can look at what a request left."""
 
@@ -182,13 +210,15 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
         declarations.publish(MONITORS, "driftgate.yaml")
         standing = Standing(store, references, SETTINGS.monitor)
 
-        def gather(monitor: str, *, now: float, progress: Progress) -> Material:
+        def gather(monitor: str, *, now: float, progress: Progress = lambda *_: None) -> Material:
             return Material(SETTINGS.monitor(monitor), store, references, DataSets(tmp_path), now=now, progress=progress)
 
-        reporting = Reporting(gather, Kept(tmp_path, keep=2))
+        reporting, actions, installed = Reporting(gather, Kept(tmp_path, keep=2)), StoreActions(store), Installed(gather, embedder)
+        failures = Failures(store, references, DataSets(tmp_path), installed)
         service = Service(
-            ingest=ingest, store=store, standing=standing, actions=StoreActions(store), access=access, registry=registry,
+            ingest=ingest, store=store, standing=standing, actions=actions, access=access, registry=registry,
             declaring=declarations, reporting=reporting, samples=Samples(gather, lambda _: embedder),
+            failures=failures, similar=Mining(store, DataSets(tmp_path), failures, installed, actions),
             labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
             accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},
