@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import structlog
 
 from detectors.model import rows_needed
@@ -33,7 +34,8 @@ from service.records import (
 )
 from service.reference import Origin, Progress, Reference, References
 from service.reference_rows import embed_rows
-from service.selecting.asking import asked, is_challenge
+from service.selecting import challenge
+from service.selecting.asking import Asked, asked, is_challenge
 from service.selecting.interim import failure_rows
 from service.selecting.proposal import Proposal
 from service.selecting.selection import Round, Selection
@@ -192,8 +194,12 @@ class Refresher:
         log.info("next round", monitor=cycle.monitor, cycle=cycle.id, round=number, of=cycle.rounds)
         return True
 
+    def _history(self, cycle: RefreshCycle) -> Asked:
+        """What the cycle has asked so far, and the answers."""
+        return asked(self._store, [self._store.get(AnnotationBatch, name) for name in cycle.batches])
+
     def _publish(self, cycle: RefreshCycle, now: float) -> list[Mapping[str, Any]]:
-        history = asked(self._store, [self._store.get(AnnotationBatch, name) for name in cycle.batches])
+        history = self._history(cycle)
         labels = {key: answer.label for key, answer in history.answers.items() if answer.label is not None}
         drawn = {key for key, item in history.items.items() if is_challenge(item)}
         settings, embedder = self._monitors.effective(cycle.monitor), self._monitors.embedder(cycle.monitor)
@@ -214,19 +220,29 @@ class Refresher:
         if not settings.classes:
             raise InputError("classes", f"monitor {cycle.monitor}: declare `classes`, the model's class names in the order of its logits")
         new = self._monitors.load(settings.embedder.with_model(model))
-        challenge = self._sets.newest(cycle.monitor, "challenge")
-        judged = (old.fingerprint, new.fingerprint, challenge.checksum if challenge else "")
+        drawn = self._sets.newest(cycle.monitor, "challenge")
+        judged = (old.fingerprint, new.fingerprint, drawn.checksum if drawn else "")
         look = next_look(self._store, self._data_sets, cycle.monitor, settings.refresh, *judged)
         classes = classes or settings.classes
         progress("golden rows", 0.0)
         on_golden = _answers(look.drawn.rows, old, settings.classes, new, classes)
         progress("challenge rows", 0.0)
-        on_challenge = _answers(challenge, old, settings.classes, new, classes)
+        on_challenge = _answers(drawn, old, settings.classes, new, classes)
         record(self._store, look, actor="driftgate", now=now)
-        found = verify(on_golden, on_challenge, Gate.of(look, settings.refresh))
+        weighted = self._weighted(cycle, drawn, on_challenge, settings.refresh.confidence)
+        found = verify(on_golden, on_challenge, Gate.of(look, settings.refresh), weighted=weighted)
         if found["verdict"] == "promote":
             return self._promote(cycle, found, model, tuple(classes), now, progress)
         return refresh.conclude(self._store, cycle.id, found, model=model.name, now=now)
+
+    def _weighted(self, cycle: RefreshCycle, rows: DataSet | None, answers: Answers, confidence: float) -> Mapping[str, Any] | None:
+        """What the challenge rows say of the slice that the cycle drew them from."""
+        history = self._history(cycle)
+        unusable = {sample for sample, answer in history.answers.items() if answer.unusable}
+        truth = np.array(answers.labels, object)
+        right = (np.array(answers.old, object) == truth, np.array(answers.new, object) == truth)
+        ids = [sample.id for sample in rows.samples] if rows is not None else []
+        return challenge.weighted(challenge.Design.of(history.items.values(), unusable), ids, right, confidence=confidence)
 
     def _promote(
         self, cycle: RefreshCycle, found: dict[str, object], model: Path, classes: tuple[str, ...], now: float, progress: Progress

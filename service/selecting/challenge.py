@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.selection.survey import draw, inclusion_probabilities
+from detectors.selection.survey import draw, inclusion_probabilities, weighted_share
 from service.records import Candidate, Pooled, Purpose
 from service.selecting.asking import CHALLENGE, is_challenge
 from service.selecting.choosing import MAX_TEXT
@@ -47,14 +48,36 @@ class Design:
     rejected: int = 0
     """Rows drawn that the annotators could not use."""
 
-    def chances(self, ids: Sequence[str]) -> NDArray[np.float64]:
-        """(n,) of these rows; all alike where one of them is not known."""
-        known = [self.inclusion.get(sample) for sample in ids]
-        return np.array([chance or 1.0 for chance in known] if all(known) else [1.0] * len(ids), np.float64)
+    @classmethod
+    def of(cls, items: Iterable[Candidate], unusable: Collection[str]) -> Design:
+        """Of the challenge rows among a cycle's candidates; `unusable`: ids that the annotators rejected."""
+        rows = [item for item in items if is_challenge(item)]
+        inclusion = {item.id: item.inclusion for item in rows if item.inclusion is not None}
+        return cls(inclusion, sum(item.id in unusable for item in rows))
+
+    def knows(self, ids: Iterable[str]) -> bool:
+        """Whether the chances of all these rows are known; where they are not, rows count alike."""
+        return all(sample in self.inclusion for sample in ids)
 
 
-def design(items: Sequence[Candidate], unusable: Callable[[str], bool]) -> Design:
-    """Of a cycle's challenge rows among its candidates."""
-    rows = [item for item in items if is_challenge(item)]
-    inclusion = {item.id: item.inclusion for item in rows if item.inclusion is not None}
-    return Design(inclusion, sum(unusable(item.id) for item in rows))
+def weighted(
+    design: Design, ids: Sequence[str], right: tuple[NDArray[np.bool_], NDArray[np.bool_]], *, confidence: float
+) -> Mapping[str, Any] | None:
+    """What the challenge rows with these ids say of the slice that they were drawn from: accuracies of the old and the new model and the
+    gain with its interval, weighted by the design. None where a row's chance is not known.
+
+    right : (n,) whether the old, and whether the new model gets each row right.
+    """
+    if not ids or not design.knows(ids):
+        return None
+    chances = np.array([design.inclusion[sample] for sample in ids])
+    old, new = (each.astype(np.float64) for each in right)
+    before, after, gain = (weighted_share(values, chances, confidence=confidence) for values in (old, new, new - old))
+    return {
+        "old_accuracy": before.estimate,
+        "new_accuracy": after.estimate,
+        "gain": {"estimate": gain.estimate, "low": gain.low, "high": gain.high},
+        "effective_rows": round(gain.effective, 1),
+        "rejected": design.rejected,
+        "weighted": True,
+    }

@@ -25,6 +25,7 @@ from service.records import (
     AlarmState,
     AnnotationBatch,
     BatchState,
+    Candidate,
     CycleState,
     Label,
     Output,
@@ -531,3 +532,125 @@ def test_a_reference_too_small_for_what_is_asked_says_how_many_rows_it_takes(
     found = shortfall(world.reference, world.settings.model_copy(update={"detection": detection}), status)
     assert (found is None) == (says is None)
     assert says is None or says in str(found)
+
+
+# --- rounds ----------------------------------------------------------------------------------------------------------
+
+
+def in_rounds(make_bench: Callable[..., Bench], rounds: int = 3) -> Bench:
+    bench = make_bench(selection={"rounds": rounds, "audit_share": 0.1})
+    bench.drift()
+    return bench
+
+
+def test_each_round_asks_something_new_until_the_budget_is_out(make_bench: Callable[..., Bench]) -> None:
+    bench = in_rounds(make_bench)
+    assert bench.refresher.step(now=4_000.0) == 0
+    for number in (1, 2, 3):
+        batch = bench.batch()
+        assert (batch.round, batch.state, len(bench.cycle().earlier)) == (number, BatchState.SENT, number - 1)
+        bench.answer()
+        assert bench.refresher.step(now=4_002.0 + number) == 1
+    cycle = bench.cycle()
+    assert (cycle.state, len(cycle.batches)) == (CycleState.TRAINING, 3)
+    items = [item for name in cycle.batches for item in bench.store.get(AnnotationBatch, name).items]
+    assert len({item.id for item in items}) == len(items) <= 40
+    assert sum(is_challenge(item) for item in items) == 8
+    assert all(not is_challenge(item) for item in bench.batch().items)
+    assert sum(item.kind == "annotation.batch" for item in bench.store.outbox()) == 3
+    assert len(bench.data_sets.load("chat", "train").rows) == len(items) - 8
+
+
+def test_a_crash_between_rounds_neither_loses_nor_doubles_a_batch(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = in_rounds(make_bench)
+    bench.answer()
+    with dying(monkeypatch, bench.store, "save"):
+        bench.refresher.step(now=4_002.0)
+    assert bench.cycle().earlier == ()
+
+    assert bench.restarted().step(now=4_003.0) == 1
+    second = bench.cycle().batch
+    assert bench.restarted().step(now=4_004.0) == 0
+    assert bench.cycle().batch == second
+    assert len(bench.data_sets.versions("chat", "pool")) == 2
+    assert sum(item.kind == "annotation.batch" for item in bench.store.outbox()) == 2
+
+
+def test_whoever_takes_the_same_step_at_the_same_time_is_refused(make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = in_rounds(make_bench)
+    bench.answer()
+    late, other = bench.refresher, bench.restarted()
+    propose = late.selection.propose
+
+    def overtaken(*arguments: Any, **options: Any) -> Any:
+        found = propose(*arguments, **options)
+        monkeypatch.setattr(late.selection, "propose", propose)
+        assert other.step(now=4_002.0) == 1
+        return found
+
+    monkeypatch.setattr(late.selection, "propose", overtaken)
+    assert late.step(now=4_002.0) == 0
+    assert len(bench.cycle().batches) == 2
+    assert sum(item.kind == "annotation.batch" for item in bench.store.outbox()) == 2
+
+
+def test_a_person_ends_the_rounds(make_bench: Callable[..., Bench]) -> None:
+    from service import refresh
+
+    bench = in_rounds(make_bench)
+    bench.answer()
+    bench.refresher.step(now=4_002.0)
+    refresh.finish(bench.store, bench.cycle().id, actor="ana", now=4_003.0, note="enough")
+    assert bench.batch().state is BatchState.CLOSED
+    assert bench.refresher.step(now=4_004.0) == 1
+    cycle = bench.cycle()
+    assert (cycle.state, cycle.rounds) == (CycleState.TRAINING, 2)
+
+
+def test_rounds_end_when_the_money_is_spent(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(
+        annotation={"budget": 30, "destination": "vendor", "price": 0.5}, selection={"rounds": 3, "cycle_cost": 12.0, "challenge": 4}
+    )
+    bench.drift()
+    for _ in range(3):
+        bench.answer()
+        bench.refresher.step(now=4_002.0)
+    cycle = bench.cycle()
+    assert cycle.state is CycleState.TRAINING
+    assert sum(len(bench.store.get(AnnotationBatch, name).items) for name in cycle.batches) == 24
+
+
+def test_a_period_without_budget_opens_nothing_and_says_why(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(selection={"period_labels": 20, "rounds": 1}, refresh={"automatic": False})
+    alarm = bench.drift()
+    bench.refresher.open("chat", alarm.id, now=4_000.0)
+    assert len(bench.batch().items) == 20
+    with pytest.raises(InputError, match=r"labels per 30 days are spent \(20 of 20\); raise selection\.period_labels"):
+        bench.refresher.open("chat", "another", now=4_001.0)
+    assert len(bench.refresher.open("chat", "another", now=4_001.0 + 31 * 86_400).batches) == 1
+
+
+def test_challenge_figures_are_weighted_by_the_design(make_bench: Callable[..., Bench], refitted: None) -> None:
+    bench = make_bench()
+    cycle = bench.trained()
+    promoted = bench.refresher.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+    found = (promoted.verification or {})["challenge"]
+    drawn = {item.id: item for item in bench.batch().items if is_challenge(item)}
+    assert all(0 < (item.inclusion or 0) <= 1 for item in drawn.values())
+    assert (found["weighted"], found["rows"], found["rejected"]) == (True, 8, 0)
+    assert found["new_accuracy"] == pytest.approx(1.0)
+    assert found["gain"]["low"] <= found["gain"]["estimate"] <= found["gain"]["high"]
+
+
+def test_candidates_that_a_person_chose_make_a_cycle_of_one_batch(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(refresh={"automatic": False})
+    bench.drift()
+    rows = bench.store.pool("chat")[-5:]
+    candidates = [Candidate(row.id, "found by hand", 0.1, "all") for row in rows]
+    cycle = bench.refresher.send("chat", "similar-1", candidates, rows, now=4_000.0)
+    assert bench.refresher.send("chat", "similar-1", candidates, rows, now=4_001.0) == cycle
+    bench.answer()
+    assert bench.refresher.step(now=4_002.0) == 1
+    assert {sample.id for sample in bench.data_sets.load("chat", "train").samples} == {row.id for row in rows}
