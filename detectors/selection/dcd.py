@@ -29,10 +29,12 @@ class FailureDistance:
 
     Examples
     --------
-    >>> pool = Pool(np.float32([[0, 1], [3, 0], [9, 9], [2, 2]]))
-    >>> known = Known(np.float32([[0, 0], [0, 0.5], [1, 0]]), failures=np.float32([[0, 2], [4, 0]]), failure_labels=np.array([0, 1]))
-    >>> [(pick.row, pick.label) for pick in FailureDistance().pick(pool, known, budget=2, rng=np.random.default_rng(0))]
-    [(0, 0), (1, 1)]
+    >>> rng = np.random.default_rng(0)
+    >>> topic = np.repeat([0, 1, 2, 3, 4], 20)
+    >>> rows = np.asarray(np.eye(8)[topic] + 0.2 * rng.standard_normal((100, 8)), np.float32)
+    >>> known = Known(rows[:60], failures=rows[[60, 80]], failure_labels=np.array([3, 4]))
+    >>> [(int(topic[pick.row]), pick.label) for pick in FailureDistance().pick(Pool(rows), known, budget=4, rng=rng)]
+    [(3, 3), (4, 4), (3, 3), (4, 4)]
 
     References
     ----------
