@@ -129,12 +129,12 @@ def _weak(pool: Pool) -> NDArray[np.int64]:
 def outcome(given: World, rows: NDArray[np.int64], labels: NDArray[np.int64]) -> Outcome:
     """Of training on these rows of the pool beside what the model was trained on and the failures."""
     parts = [(given.train.rows, given.train.labels), (given.failures.rows, given.failures.labels), (given.pool.embeddings[rows], labels)]
-    new = train(
-        np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]), given.classes, start=given.old
-    )
+    new = train(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]), given.classes, start=given.old)
     before, after = _right(given.old, given), _right(new, given)
     wrong = ~before[0]
-    shares = [float(part.mean()) if len(rows) else np.nan for part in (given.truth[rows] == labels, given.failing[rows], given.truth[rows] < 0)]
+    shares = [
+        float(part.mean()) if len(rows) else np.nan for part in (given.truth[rows] == labels, given.failing[rows], given.truth[rows] < 0)
+    ]
     gain, loss = (100 * float(after[at].mean() - before[at].mean()) for at in (0, 1))
     return Outcome(gain, 100 * float(after[0][wrong].mean()), -loss, shares[0], shares[1], shares[2], len(rows))
 
@@ -173,7 +173,10 @@ def _bars(found: Found, names: Sequence[str]) -> list[Figure]:
     for large in (False, True):
         ahead, wanted, lost = (np.array(part) for part in zip(*(_measured(found, name, large=large) for name in names), strict=True))
         size = f"{LARGE if large else SCENARIOS[names[0]].budget} rows"
-        figures += [_gained(f"Fashion-MNIST, all five, {size}", ahead.mean(0), wanted.mean(0)), _lost(f"Fashion-MNIST, all five, {size}", lost.mean(0))]
+        figures += [
+            _gained(f"Fashion-MNIST, all five, {size}", ahead.mean(0), wanted.mean(0)),
+            _lost(f"Fashion-MNIST, all five, {size}", lost.mean(0)),
+        ]
         for name, *parts in zip(names, ahead, wanted, lost, strict=True):
             beaten = found.best(name, large=large)
             figures += [_gained(f"{name}, {size}: over {beaten}", parts[0], parts[1]), _lost(f"{name}, {size}", parts[2])]
@@ -189,7 +192,9 @@ def _measured(found: Found, name: str, *, large: bool) -> tuple[NDArray[np.float
 
 def _gained(name: str, ahead: NDArray[np.float64], wanted: NDArray[np.float64]) -> Figure:
     found, bar = Interval.of(ahead), float(wanted.mean())
-    return Figure(f"{name}: gain on debug-heldout", str(found), f"≥ {bar:+.1f}, interval above 0", found.mean >= bar and found.mean > found.half)
+    return Figure(
+        f"{name}: gain on debug-heldout", str(found), f"≥ {bar:+.1f}, interval above 0", found.mean >= bar and found.mean > found.half
+    )
 
 
 def _lost(name: str, loss: NDArray[np.float64]) -> Figure:
