@@ -217,7 +217,7 @@ class _Near:
             if leader is not None:
                 each = found.pop(own)
                 found[leader] = _joined(found[leader], each) if leader in found else replace(each, twin=known[leader][0])
-        kept = [*range(before), *(at for at in found if at >= before)][-_REMEMBERED:]
+        kept = [*(at for at in range(before) if at not in found), *found][-_REMEMBERED:]
         self._known, self._units = [known[at] for at in kept], units[kept]
         return tuple(found.values())
 

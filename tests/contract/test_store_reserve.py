@@ -107,10 +107,15 @@ def test_a_twin_raises_the_count_and_the_keys_of_the_one_that_stands_for_it(stor
     assert held(store) == {"s1": ({"uniform": 4.0, "drift": 1.0}, 3), "s2": ({"uniform": 0.5}, 1)}
 
 
-def test_a_twin_of_one_that_has_gone_comes_in_itself(store: Store) -> None:
+def test_a_twin_of_one_that_has_gone_stands_in_for_it(store: Store) -> None:
     store.keep_reserved(reservation(reserved(3, {"uniform": 4.0}, twin="s1")))
 
-    assert held(store) == {"s3": ({"uniform": 4.0}, 1)}
+    store.keep_reserved(reservation(reserved(4, {"uniform": 3.0, "drift": 1.0}, twin="s1")))
+
+    assert held(store) == {"s3": ({"uniform": 4.0, "drift": 1.0}, 2)}
+    store.drop_reserved("chat", ["s3"])
+    store.keep_reserved(reservation(reserved(5, {"uniform": 3.0}, twin="s1")))
+    assert held(store) == {"s5": ({"uniform": 3.0}, 1)}
 
 
 def test_samples_are_taken_out_of_a_part_or_altogether(store: Store) -> None:

@@ -32,22 +32,32 @@ def add(connection: Connection, monitor: int, reservation: Reservation, *, paylo
 def _take_in(connection: Connection, monitor: int, reserved: Sequence[Reserved]) -> None:
     """A sample that is there learns; a twin raises the one that stands for it; any other comes in."""
     given = {each.row.id: each for each in reversed(reserved)}
-    numbers = _numbers(connection, monitor, given.keys() | {each.twin for each in reserved})
-    there = numbers.keys() | given.keys()
-    new = [each for sample, each in given.items() if sample not in numbers and each.twin not in there]
+    numbers = _numbers(connection, monitor, given)
+    leaders = _leaders(connection, monitor, {each.twin for each in reserved} - {""})
+    new = [each for sample, each in given.items() if sample not in numbers and each.twin not in leaders.keys() | given.keys()]
     _insert(connection, monitor, new, numbers)
     keys, come = list[rows.Row](), {id(each) for each in new}
     for each in reserved:
-        if each.row.id in numbers and id(each) not in come:
-            _repeat(connection, numbers[each.row.id], each)
-        elif each.row.id not in numbers and each.twin in numbers:
+        number, leader = numbers.get(each.row.id), leaders.get(each.twin) or numbers.get(each.twin)
+        if number is not None and id(each) not in come:
+            _repeat(connection, number, each)
+        elif number is None and leader is not None:
             raised = "UPDATE reserve SET count = count + ?, at = max(at, ?) WHERE number = ?"
-            connection.execute(raised, (each.count, each.at, numbers[each.twin]))
-        elif each.row.id not in numbers:  # the twin of one that is itself no row
+            connection.execute(raised, (each.count, each.at, leader))
+        elif number is None:  # the twin of one that came with it, and is itself no row
             _insert(connection, monitor, [each], numbers)
-        number = numbers.get(each.row.id) or numbers[each.twin]
+        number = numbers.get(each.row.id, leader)
         keys += [(number, part, monitor, key) for part, key in each.keys.items()]
     connection.executemany("INSERT INTO reserve_keys VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET key = max(key, excluded.key)", keys)
+
+
+def _leaders(connection: Connection, monitor: int, twins: Collection[str]) -> dict[str, int]:
+    """The rows that are these samples, or stand in for them."""
+    if not twins:
+        return {}
+    standing = "SELECT twin, number FROM reserve WHERE monitor = ? AND twin <> '' AND twin IN (SELECT value FROM json_each(?))"
+    found = connection.execute(standing, (monitor, rows.listed(twins))).fetchall()
+    return dict(found) | _numbers(connection, monitor, twins)
 
 
 def _insert(connection: Connection, monitor: int, new: Sequence[Reserved], numbers: dict[str, int]) -> None:
@@ -55,7 +65,7 @@ def _insert(connection: Connection, monitor: int, new: Sequence[Reserved], numbe
     first = single(connection, "SELECT coalesce(max(number), 0) FROM reserve")[0] + 1
     numbers |= {each.row.id: number for number, each in enumerate(new, start=first)}
     values = [(numbers[each.row.id], monitor, *_values(each)) for each in new]
-    connection.executemany("INSERT INTO reserve VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    connection.executemany("INSERT INTO reserve VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
 
 def _age(connection: Connection, monitor: int, half_life: float) -> None:
@@ -99,7 +109,7 @@ def _values(each: Reserved) -> rows.Row:
     """Columns from `sample` on."""
     row, place, payload = each.row, each.row.partition, rows.pack_payload(each.row.payload)
     return (
-        *(row.id, each.at, rows.size(payload[0]), each.count, row.time),
+        *(row.id, each.twin, each.at, rows.size(payload[0]), each.count, row.time),
         *(_pack((place.topic, place.topic_id, place.number)), row.offset, row.novelty, row.reference_version),
         *(rows.pack_facts(row.segments, row.output, row.label), _vector(row), *payload),
     )

@@ -230,6 +230,7 @@ _RESERVE = (
         number INTEGER PRIMARY KEY,
         monitor INTEGER NOT NULL,
         sample TEXT NOT NULL,
+        twin TEXT NOT NULL,                   -- whose twin it was when it came, which had gone: it stands in for that one
         at REAL NOT NULL,                     -- the log's time that its keys age from
         bytes INTEGER NOT NULL,               -- of the payload
         count INTEGER NOT NULL,
@@ -244,6 +245,7 @@ _RESERVE = (
         shape BLOB,
         UNIQUE (monitor, sample)
     ) STRICT""",
+    "CREATE INDEX reserve_by_twin ON reserve (monitor, twin) WHERE twin <> ''",
     "CREATE INDEX reserve_payloads ON reserve (monitor, at, bytes) WHERE bytes > 0",
     """CREATE TABLE reserve_keys (
         number INTEGER NOT NULL,

@@ -34,7 +34,11 @@ end
 local function take_out(monitor, part, sample)
   local at = row_key(monitor, sample)
   if redis.call('ZREM', key('reserve', monitor, 'part', part), sample) == 0 then return 0 end
-  if redis.call('HINCRBY', at, 'parts', -1) == 0 then redis.call('DEL', at) end
+  if redis.call('HINCRBY', at, 'parts', -1) == 0 then
+    local twin = redis.call('HGET', at, 'twin')
+    if twin then redis.call('HDEL', key('reserve', monitor, 'twins'), twin) end
+    redis.call('DEL', at)
+  end
   if redis.call('ZCARD', key('reserve', monitor, 'part', part)) == 0 then redis.call('SREM', key('reserve', monitor, 'parts'), part) end
   return 1
 end
@@ -46,16 +50,28 @@ local function trim_part(monitor, part, quota)
   for _, sample in ipairs(redis.call('ZRANGE', order, 0, beyond - 1)) do take_out(monitor, part, sample) end
 end
 
+-- Who stands for what a row repeats: that sample, or one that stands in for it since it has gone.
+local function leader_of(monitor, row)
+  if row.twin == '' or redis.call('EXISTS', row_key(monitor, row.id)) == 1 then return nil end
+  if redis.call('EXISTS', row_key(monitor, row.twin)) == 1 then return row.twin end
+  return redis.call('HGET', key('reserve', monitor, 'twins'), row.twin)
+end
+
 -- Takes rows in and lets go of those with the smallest keys. Once is as good as twice.
 local function reserve(given)
   local monitor = given.monitor
   age_reserve(monitor, given.half_life)
   for _, row in ipairs(given.rows) do
-    local sample, at = row.id, row_key(monitor, row.id)
-    if row.twin ~= '' and redis.call('EXISTS', at) == 0 and redis.call('EXISTS', row_key(monitor, row.twin)) == 1 then
-      sample, at = row.twin, row_key(monitor, row.twin)
+    local leader = leader_of(monitor, row)
+    local sample = leader or row.id
+    local at = row_key(monitor, sample)
+    if leader then
       redis.call('HINCRBY', at, 'count', row.count)
     else
+      if row.twin ~= '' and redis.call('EXISTS', at) == 0 then
+        redis.call('HSET', at, 'twin', row.twin)
+        redis.call('HSET', key('reserve', monitor, 'twins'), row.twin, sample)
+      end
       learn(at, row)
       if row.payload then redis.call('SADD', key('payloads'), monitor) end
     end
