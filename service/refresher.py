@@ -1,27 +1,22 @@
-"""Carries refresh cycles from step to step: from an alarm to candidates, from labels to data sets, from a proven model to a rebase."""
+"""Carries refresh cycles from step to step: from an alarm to candidates, from round to round, from labels to data sets."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import structlog
 
-from detectors.model import rows_needed
 from detectors.selection.base import Turn
 from service import refresh
 from service.alarms import of_drift
-from service.datasets import DataSet, DataSets
+from service.datasets import DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
-from service.labelled import LabelledSets, sample_of, whole
-from service.looks import record
+from service.failures.rows import failure_rows
+from service.labelled import LabelledSets
 from service.ports import Embedder, Store
 from service.records import (
-    WHOLE,
     Alarm,
     AlarmState,
     AnnotationBatch,
@@ -30,18 +25,13 @@ from service.records import (
     Family,
     Pooled,
     RefreshCycle,
-    Sample,
 )
-from service.reference import Origin, Progress, Reference, References
-from service.reference_rows import embed_rows
-from service.selecting import challenge
+from service.reference import Progress, References
 from service.selecting.asking import Asked, asked, is_challenge
-from service.selecting.interim import failure_rows
 from service.selecting.proposal import Proposal
 from service.selecting.selection import Round, Selection
 from service.selecting.slices import Slice
-from service.settings import EmbedderSettings, MonitorSettings
-from service.verification import Answers, Gate, next_look, predict, verify
+from service.settings import MonitorSettings
 
 _CYCLES = 10_000
 _AGAIN = 128
@@ -59,20 +49,16 @@ class Monitors(Protocol):
     def embedder(self, monitor: str) -> Embedder:
         """The monitor's embedder in force."""
 
-    def load(self, settings: EmbedderSettings) -> Embedder:
-        """Any embedder."""
-
 
 class Refresher:
     """Everything is idempotent: a step that was taken already is found in the store and not taken again."""
 
-    def __init__(self, store: Store, references: References, data_sets: DataSets, monitors: Monitors, *, models: Path) -> None:
+    def __init__(self, store: Store, references: References, data_sets: DataSets, monitors: Monitors) -> None:
         self._store = store
         self._references = references
         self._data_sets = data_sets
         self._sets = LabelledSets(data_sets)
         self._monitors = monitors
-        self._models = models
         self.selection = Selection(store, references, data_sets, monitors)
         self._tried: dict[str, int] = {}
 
@@ -205,136 +191,6 @@ class Refresher:
         settings, embedder = self._monitors.effective(cycle.monitor), self._monitors.embedder(cycle.monitor)
         return self._sets.publish(settings, labels, drawn, embedder, now=now)
 
-    # --- verification and rebase --------------------------------------------------------------------------------------
-
-    def verify(
-        self, cycle_id: str, model: Path, classes: Sequence[str], *, now: float, progress: Progress = lambda *_: None
-    ) -> RefreshCycle:
-        """Judges a new model on golden (verify part) and challenge rows; a proven one is promoted and the reference rebased on it."""
-        cycle = self._store.get(RefreshCycle, cycle_id)
-        settings, old = self._monitors.effective(cycle.monitor), self._monitors.embedder(cycle.monitor)
-        if cycle.state is CycleState.PROMOTED:
-            return self._in_force(cycle)
-        if cycle.state not in (CycleState.TRAINING, CycleState.VERIFYING):
-            raise ConflictError(f"refresh cycle {cycle.id} is {cycle.state}; a model is verified after training was asked for")
-        if not settings.classes:
-            raise InputError("classes", f"monitor {cycle.monitor}: declare `classes`, the model's class names in the order of its logits")
-        new = self._monitors.load(settings.embedder.with_model(model))
-        drawn = self._sets.newest(cycle.monitor, "challenge")
-        judged = (old.fingerprint, new.fingerprint, drawn.checksum if drawn else "")
-        look = next_look(self._store, self._data_sets, cycle.monitor, settings.refresh, *judged)
-        classes = classes or settings.classes
-        progress("golden rows", 0.0)
-        on_golden = _answers(look.drawn.rows, old, settings.classes, new, classes)
-        progress("challenge rows", 0.0)
-        on_challenge = _answers(drawn, old, settings.classes, new, classes)
-        record(self._store, look, actor="driftgate", now=now)
-        weighted = self._weighted(cycle, drawn, on_challenge, settings.refresh.confidence)
-        found = verify(on_golden, on_challenge, Gate.of(look, settings.refresh), weighted=weighted)
-        if found["verdict"] == "promote":
-            return self._promote(cycle, found, model, tuple(classes), now, progress)
-        return refresh.conclude(self._store, cycle.id, found, model=model.name, now=now)
-
-    def _weighted(self, cycle: RefreshCycle, rows: DataSet | None, answers: Answers, confidence: float) -> Mapping[str, Any] | None:
-        """What the challenge rows say of the slice that the cycle drew them from."""
-        history = self._history(cycle)
-        unusable = {sample for sample, answer in history.answers.items() if answer.unusable}
-        truth = np.array(answers.labels, object)
-        right = (np.array(answers.old, object) == truth, np.array(answers.new, object) == truth)
-        ids = [sample.id for sample in rows.samples] if rows is not None else []
-        return challenge.weighted(challenge.Design.of(history.items.values(), unusable), ids, right, confidence=confidence)
-
-    def _promote(
-        self, cycle: RefreshCycle, found: dict[str, object], model: Path, classes: tuple[str, ...], now: float, progress: Progress
-    ) -> RefreshCycle:
-        """The model is kept beside its reference, so that going back restores both."""
-        kept = _kept(model, self._models / cycle.monitor / cycle.id)
-        reference = self._rebased(cycle.monitor, self._since(cycle), kept, classes, now, progress)
-        short = self._short(reference)
-        outcome = {**found, "reference_version": reference.version, **({"warning": short} if short else {})}
-        cycle = refresh.conclude(self._store, cycle.id, outcome, model=model.name, now=now)
-        log.info("promoted", monitor=cycle.monitor, cycle=cycle.id, reference=reference.version)
-        return self._in_force(cycle)
-
-    def _in_force(self, cycle: RefreshCycle) -> RefreshCycle:
-        """Also what a crash after the verdict left undone; a newer version that came into force since then stays."""
-        version = int((cycle.verification or {})["reference_version"])
-        if (self._references.active(cycle.monitor) or 0) < version:
-            self._references.activate(cycle.monitor, version)
-        return cycle
-
-    def rebase(self, monitor: str, *, since: float, now: float, progress: Progress = lambda *_: None) -> Reference:
-        """A new version from the recent samples, on the model in force; it comes into force at once."""
-        model, classes = self._references.model(monitor)
-        reference = self._rebased(monitor, since, Path(model) if model else None, classes, now, progress)
-        self._references.activate(monitor, reference.version)
-        self._short(reference)
-        return reference
-
-    def _short(self, reference: Reference) -> str | None:
-        """Says so where the pool held too little for the run length that the monitor is asked for; it comes into force all the same."""
-        short = shortfall(reference, self._monitors.effective(reference.monitor), self._store.status(reference.monitor))
-        if short:
-            log.warning("reference too small", monitor=reference.monitor, reason=short)
-        return short
-
-    def _rebased(
-        self, monitor: str, since: float, model: Path | None, classes: tuple[str, ...], now: float, progress: Progress
-    ) -> Reference:
-        settings = self._monitors.effective(monitor)
-        embedding = settings.embedder if model is None else settings.embedder.with_model(model)
-        embedder = self._monitors.load(embedding)
-        pool = whole(self._store.pool(monitor, since=since), settings)
-        rows = embed_rows(
-            self._answered(pool, settings, model),
-            embedder,
-            classes=classes or settings.classes,
-            progress=lambda done: progress("embedding recent samples", done / len(pool)),
-        )
-        detection = settings.detection.model_copy(update={"accept_supported": True})
-        origin = Origin(embedder.fingerprint, now, "recent samples", True, str(model or ""), classes)
-        return self._references.build(settings.model_copy(update={"detection": detection}), rows, origin, progress=progress)
-
-    def _answered(self, pool: Sequence[Pooled], settings: MonitorSettings, model: Path | None) -> Iterator[Sample]:
-        """The pool's samples with the outputs that are this model's own: another's say nothing of how it will answer."""
-        made_by = {int(made["version"]): str(made["model"]) for made in self._references.versions(settings.name)}
-        for row in pool:
-            own = made_by.get(row.reference_version, "") == str(model or "")
-            yield sample_of(row if own else replace(row, output=None), settings)
-
-    def _since(self, cycle: RefreshCycle) -> float:
-        """Where the drift that opened the cycle began."""
-        if cycle.segment:
-            return cycle.since
-        try:
-            return self._store.get(Alarm, cycle.opened_by).window_start
-        except NotFoundError:
-            return 0.0
-
-
-def shortfall(reference: Reference, settings: MonitorSettings, status: Mapping[str, Any]) -> str | None:
-    """What a reference of recent samples can't hold to, and how many it needs; None where it holds to all that is asked.
-
-    `status`: the monitor's last decision, which knows the stream's share of the budget.
-    """
-    shares = [stream["asked_run_length"] for stream in status.get("streams", ()) if stream["segment"] == WHOLE]
-    own, supported = settings.detection.run_length, reference.model.calibration.supported
-    asked = own if own is not None else max([settings.detection.first_run_length, *shares])
-    if supported >= asked:
-        return None
-    needed = rows_needed(asked, inflation=reference.model.dependence.inflation)
-    small = f"reference {reference.version} of {len(reference.rows):,} recent samples supports a run length of {supported:,.0f}"
-    return f"{small}, not the {asked:,.0f} asked for: it takes {needed:,} rows; set pool.rows so, or build a reference from files"
-
-
-def _kept(model: Path, folder: Path) -> Path:
-    """A copy of the model with what belongs to it: external weights and a tokenizer of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in (*model.parent.glob(f"{model.name}*"), model.with_name("tokenizer.json")):
-        if path.is_file():
-            shutil.copyfile(path, folder / path.name)
-    return folder / model.name
-
 
 def _nothing(proposal: Proposal) -> InputError:
     """Why a batch has no candidates."""
@@ -350,12 +206,3 @@ def _nothing(proposal: Proposal) -> InputError:
         f"monitor {monitor}: no recent sample is both new and in the company of others{risky}, so there is nothing to label; "
         "try again when more traffic has come",
     )
-
-
-def _answers(rows: DataSet | None, old: Embedder, old_classes: Sequence[str], new: Embedder, new_classes: Sequence[str]) -> Answers:
-    """What both models say of a set's rows."""
-    if rows is None:
-        return Answers((), (), ())
-    payloads = [sample.payload for sample in rows.samples]
-    labels = [str(sample.label) for sample in rows.samples]
-    return Answers(labels, predict(old, payloads, old_classes), predict(new, payloads, new_classes))

@@ -27,6 +27,7 @@ from service.leading import Leading
 from service.observe import Observer, Silent
 from service.once import Once
 from service.ports import Embedder
+from service.promotion import Promotion
 from service.records import Fence
 from service.reference import References, effective_tolerance
 from service.refresher import Refresher
@@ -61,7 +62,8 @@ class Installation:
         self.reports = Kept(settings.directory, keep=settings.report.keep)
         self.load = Once(load_embedder, keep=1)
         self.samples = Samples(self.material, self.embedder)
-        self.refresher = Refresher(store, self.references, self.data_sets, self, models=settings.directory / "models")
+        self.refresher = Refresher(store, self.references, self.data_sets, self)
+        self.promotion = Promotion(store, self.references, self.data_sets, self, models=settings.directory / "models")
         self.failures = Failures(store, self.references, self.data_sets, self)
         self.similar = Mining(store, self.data_sets, self.failures, self, self.refresher)
         self._allotment = Allotment(store, lambda: self.settings)

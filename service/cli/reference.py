@@ -15,9 +15,9 @@ from service.cli.installed import CONFIG, AsJson, Config, MonitorName, MoreFiles
 from service.cli.pooled import Span, pooled_rows
 from service.cli.terminal import bars, emit, example, show
 from service.errors import InputError, NotFoundError
+from service.promotion import shortfall
 from service.reference import Origin, Progress, Reference
 from service.reference_rows import ReferenceRows, embed_rows
-from service.refresher import shortfall
 from service.screens.drawing import NONE, columns, count, moment
 from service.screens.reference import learned, warned
 
@@ -116,7 +116,7 @@ def rebase(since: Moment = None, config: Config = CONFIG, monitor: MonitorName =
     """Make what came lately the new normal: a version from the recent samples, on the model in force, that counts at once."""
     with installed(config) as installation, bars() as progress:
         name = monitor_of(installation.settings, monitor)
-        built = installation.refresher.rebase(name, since=seconds(since) or 0.0, now=time.time(), progress=progress)
+        built = installation.promotion.rebase(name, since=seconds(since) or 0.0, now=time.time(), progress=progress)
         short = shortfall(built, installation.effective(name), installation.store.status(name))
     show(f"monitor {name}: reference {built.version} of {len(built.rows):,} recent samples is in force; a running server takes it up")
     if short:

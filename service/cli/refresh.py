@@ -107,7 +107,7 @@ def verify(
     """
     names = class_names(classes)
     with installed(config) as installation, bars() as progress:
-        judged = installation.refresher.verify(cycle, model, names, now=time.time(), progress=progress)
+        judged = installation.promotion.verify(cycle, model, names, now=time.time(), progress=progress)
     if as_json:
         emit(view(judged))
     else:

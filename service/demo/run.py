@@ -231,7 +231,7 @@ def _train_and_verify(show: Show, cycle: RefreshCycle, head: Head) -> RefreshCyc
     with step_bars(show.console) as progress:
         progress("training the new classifier", 0.0)
         model, new = retrain(installation, head, show.scene.directory / "candidate" / "model.onnx")
-        return installation.refresher.verify(cycle.id, model, new.classes, now=time.time(), progress=progress)
+        return installation.promotion.verify(cycle.id, model, new.classes, now=time.time(), progress=progress)
 
 
 def _rebased(show: Show) -> None:

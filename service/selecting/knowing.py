@@ -14,7 +14,7 @@ from service.records import Candidate, Label, Output
 from service.reference import Reference
 from service.reference_rows import answer
 from service.selecting.gathering import Gathered
-from service.selecting.interim import FailureRows
+from service.failures.rows import FailureRows
 from service.selecting.names import Names
 
 MOST_ROWS = 5_000

@@ -20,6 +20,7 @@ from service.datasets import DataSets
 from service.errors import ConfigurationError, ConflictError, InputError
 from service.observe import Silent
 from service.ports import Embedded
+from service.promotion import Promotion, shortfall
 from service.records import (
     Alarm,
     AlarmState,
@@ -35,7 +36,7 @@ from service.records import (
     Sample,
 )
 from service.reference import References
-from service.refresher import Refresher, shortfall
+from service.refresher import Refresher
 from service.selecting.asking import is_challenge
 from service.selecting.selection import Round
 from service.settings import EmbedderSettings, MonitorSettings
@@ -125,10 +126,15 @@ class Bench:
         self.data_sets = DataSets(folder)
         self.log: Log = world.log(store, vectors=embedder["input"] == "tensor")
         self.refresher = self.restarted()
+        self.promotion = self.promoting()
 
     def restarted(self) -> Refresher:
         """Another process's refresher on the same state."""
-        return Refresher(self.store, self.site.references, self.data_sets, self.site, models=self.folder / "models")
+        return Refresher(self.store, self.site.references, self.data_sets, self.site)
+
+    def promoting(self) -> Promotion:
+        """The same of what judges models."""
+        return Promotion(self.store, self.site.references, self.data_sets, self.site, models=self.folder / "models")
 
     def controller(self) -> Controller:
         reference = self.site.references.load("chat")
@@ -390,7 +396,7 @@ def test_a_cycle_that_cannot_go_on_does_not_hold_up_others(bench: Bench) -> None
 
 def test_a_proven_model_is_promoted_and_its_reference_comes_into_force(bench: Bench, refitted: None) -> None:
     cycle = bench.trained()
-    promoted = bench.refresher.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+    promoted = bench.promotion.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_000.0)
 
     assert promoted.state is CycleState.PROMOTED
     assert (promoted.verification or {})["reference_version"] == 2
@@ -411,19 +417,19 @@ def test_a_proven_model_is_promoted_and_its_reference_comes_into_force(bench: Be
 def test_the_new_reference_is_made_of_the_drifted_traffic(bench: Bench, refitted: None) -> None:
     cycle = bench.trained()
     (alarm,) = bench.store.find(Alarm)
-    bench.refresher.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+    bench.promotion.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_000.0)
     since = {row.id for row in bench.store.pool("chat", since=alarm.window_start)}
     assert set(bench.site.references.load("chat").rows.ids) == since
 
 
 def test_a_model_that_breaks_what_worked_is_rejected(bench: Bench) -> None:
     cycle = bench.trained()
-    rejected = bench.refresher.verify(cycle.id, bench.model("bad.onnx"), CLASSES, now=5_000.0)
+    rejected = bench.promotion.verify(cycle.id, bench.model("bad.onnx"), CLASSES, now=5_000.0)
     assert rejected.state is CycleState.REJECTED
     assert "golden rows broke" in rejected.history[-1].note
     assert bench.site.references.active("chat") == 1
     with pytest.raises(ConflictError, match="rejected"):
-        bench.refresher.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_001.0)
+        bench.promotion.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_001.0)
 
 
 def test_too_little_to_judge_by_leaves_the_cycle_waiting(bench: Bench, refitted: None) -> None:
@@ -431,24 +437,24 @@ def test_too_little_to_judge_by_leaves_the_cycle_waiting(bench: Bench, refitted:
     bench.drift()
     bench.answer()
     bench.refresher.step(now=4_002.0)
-    waiting = bench.refresher.verify(bench.cycle().id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+    waiting = bench.promotion.verify(bench.cycle().id, bench.model("new.onnx"), CLASSES, now=5_000.0)
     assert waiting.state is CycleState.VERIFYING
     assert "add labelled rows to the golden set" in waiting.history[-1].note
 
     bench.golden()
-    assert bench.refresher.verify(waiting.id, bench.model("new.onnx"), CLASSES, now=5_001.0).state is CycleState.PROMOTED
+    assert bench.promotion.verify(waiting.id, bench.model("new.onnx"), CLASSES, now=5_001.0).state is CycleState.PROMOTED
 
 
 def test_a_model_is_verified_after_training_was_asked_for(bench: Bench) -> None:
     bench.drift()
     with pytest.raises(ConflictError, match="annotating; a model is verified after training"):
-        bench.refresher.verify(bench.cycle().id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+        bench.promotion.verify(bench.cycle().id, bench.model("new.onnx"), CLASSES, now=5_000.0)
 
 
 def test_a_model_with_other_classes_is_refused(bench: Bench) -> None:
     cycle = bench.trained()
     with pytest.raises(InputError, match="one logit for each of its 3 classes; found 2"):
-        bench.refresher.verify(cycle.id, bench.model("new.onnx"), ("a", "b", "c"), now=5_000.0)
+        bench.promotion.verify(cycle.id, bench.model("new.onnx"), ("a", "b", "c"), now=5_000.0)
     assert bench.cycle().state is CycleState.TRAINING
 
 
@@ -456,10 +462,10 @@ def test_a_crash_after_the_verdict_is_mended_by_repeating(bench: Bench, refitted
     cycle, model = bench.trained(), bench.model("new.onnx")
 
     with dying(monkeypatch, bench.site.references, "activate"):
-        bench.refresher.verify(cycle.id, model, CLASSES, now=5_000.0)
+        bench.promotion.verify(cycle.id, model, CLASSES, now=5_000.0)
     assert bench.site.references.active("chat") == 1
 
-    promoted = bench.restarted().verify(cycle.id, model, CLASSES, now=5_001.0)
+    promoted = bench.promoting().verify(cycle.id, model, CLASSES, now=5_001.0)
     assert promoted.state is CycleState.PROMOTED
     assert bench.site.references.active("chat") == 2
     assert len(bench.site.references.versions("chat")) == 2
@@ -467,9 +473,9 @@ def test_a_crash_after_the_verdict_is_mended_by_repeating(bench: Bench, refitted
 
 def test_repeating_an_old_verdict_does_not_undo_a_newer_rebase(bench: Bench, refitted: None) -> None:
     cycle, model = bench.trained(), bench.model("new.onnx")
-    bench.refresher.verify(cycle.id, model, CLASSES, now=5_000.0)
-    bench.refresher.rebase("chat", since=0.0, now=5_001.0)
-    bench.refresher.verify(cycle.id, model, CLASSES, now=5_002.0)
+    bench.promotion.verify(cycle.id, model, CLASSES, now=5_000.0)
+    bench.promotion.rebase("chat", since=0.0, now=5_001.0)
+    bench.promotion.verify(cycle.id, model, CLASSES, now=5_002.0)
     assert bench.site.references.active("chat") == 3
 
 
@@ -477,17 +483,17 @@ def test_a_crash_before_the_verdict_leaves_the_old_model_in_force(bench: Bench, 
     cycle, model = bench.trained(), bench.model("new.onnx")
 
     with dying(monkeypatch, bench.store, "save"):
-        bench.refresher.verify(cycle.id, model, CLASSES, now=5_000.0)
+        bench.promotion.verify(cycle.id, model, CLASSES, now=5_000.0)
     assert (bench.cycle().state, bench.site.references.active("chat")) == (CycleState.TRAINING, 1)
 
-    assert bench.restarted().verify(cycle.id, model, CLASSES, now=5_001.0).state is CycleState.PROMOTED
+    assert bench.promoting().verify(cycle.id, model, CLASSES, now=5_001.0).state is CycleState.PROMOTED
     reference = bench.site.references.load("chat")
     assert (bench.cycle().verification or {})["reference_version"] == reference.version
 
 
 def test_a_rebase_by_hand_keeps_the_model(bench: Bench, refitted: None) -> None:
     alarm = bench.drift()
-    rebased = bench.refresher.rebase("chat", since=alarm.window_start, now=5_000.0)
+    rebased = bench.promotion.rebase("chat", since=alarm.window_start, now=5_000.0)
     assert (rebased.version, rebased.fingerprint, bench.site.references.active("chat")) == (2, "old", 2)
     assert bench.site.references.model("chat") == ("", ())
 
@@ -500,8 +506,8 @@ def test_a_rebase_takes_over_the_answers_of_its_own_model_alone(bench: Bench, re
         return [replace(row, output=Output("said")) for row in pool(monitor, since=since)]
 
     monkeypatch.setattr(bench.store, "pool", answered)
-    assert set(bench.refresher.rebase("chat", since=0.0, now=4_500.0).rows.predicted) == {"said"}
-    bench.refresher.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+    assert set(bench.promotion.rebase("chat", since=0.0, now=4_500.0).rows.predicted) == {"said"}
+    bench.promotion.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_000.0)
     assert set(bench.site.references.load("chat").rows.predicted) == set(CLASSES)
 
 
@@ -513,7 +519,7 @@ def test_vectors_are_their_own_payload(make_bench: Callable[..., Bench], refitte
     assert bench.refresher.step(now=4_002.0) == 1
     kept = bench.data_sets.load("chat", "train").samples[0]
     assert np.asarray(kept.payload).shape == (6,)
-    assert bench.refresher.rebase("chat", since=0.0, now=5_000.0).rows.embeddings.shape == (1_280, 6)
+    assert bench.promotion.rebase("chat", since=0.0, now=5_000.0).rows.embeddings.shape == (1_280, 6)
 
 
 @pytest.mark.parametrize(
@@ -635,7 +641,7 @@ def test_a_period_without_budget_opens_nothing_and_says_why(make_bench: Callable
 def test_challenge_figures_are_weighted_by_the_design(make_bench: Callable[..., Bench], refitted: None) -> None:
     bench = make_bench()
     cycle = bench.trained()
-    promoted = bench.refresher.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+    promoted = bench.promotion.verify(cycle.id, bench.model("new.onnx"), CLASSES, now=5_000.0)
     found = (promoted.verification or {})["challenge"]
     drawn = {item.id: item for item in bench.batch().items if is_challenge(item)}
     assert all(0 < (item.inclusion or 0) <= 1 for item in drawn.values())
