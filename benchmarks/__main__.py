@@ -47,6 +47,7 @@ NAMES = (
     "blind_spots.cost",
     "selection.gain",
     "selection.cost",
+    "selection.dcd_protocol",
 )
 
 _WIDTH = 150

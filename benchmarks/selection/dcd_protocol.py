@@ -208,8 +208,8 @@ def _beside(found: Found) -> list[Figure]:
     figures = []
     for name in DIGITS:
         ahead, wanted, lost = _measured(found, name, large=False)
-        for figure in (_gained(f"{name}: over {found.best(name)}", ahead, wanted), _lost(name, lost)):
-            figures.append(replace(figure, bar="", holds=None))
+        made = (_gained(f"{name}: over {found.best(name)}", ahead, wanted), _lost(name, lost))
+        figures += [replace(figure, bar="", holds=None) for figure in made]
     return figures
 
 
