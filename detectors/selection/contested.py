@@ -56,7 +56,7 @@ def contested(
     >>> line = np.float32([[1, 0], [0.98, 0.2], [0.9, 0.43], [0.43, 0.9], [0.2, 0.98], [0, 1]])
     >>> scales = Scales(duplicate=0.999, zero=0.5, half=0.8)
     >>> contested(line[[0, 2]], line, np.array([0, 0, 1, 1, 1, 1]), scales=scales, answers=np.array([0, 0])).round(2)
-    array([0.19, 0.35], dtype=float32)
+    array([0.24, 0.43], dtype=float32)
 
     References
     ----------

@@ -62,7 +62,7 @@ class Scales:
         """(k, d), (n, d) unit rows → (k, n) in 0..1."""
         return self._scaled(a @ b.T)
 
-    def closeness(self, cosine: NDArray[np.float32]) -> NDArray[np.float32]:
+    def closeness(self, cosine: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float32]:
         """K of cosines that are known already, of any shape."""
         return self._scaled(cosine.astype(np.float32))
 
