@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
+from service import refresh
 from service.adapters.onnx_embedder import load_embedder
 from service.adapters.sqlite import SqliteStore
 from service.datasets import DataSets
 from service.explaining.samples import Samples
 from service.ports import Embedder
-from service.records import Commit, Partition, Pooled, Sample
+from service.records import Candidate, Commit, Partition, Pooled, RefreshCycle, Sample
 from service.reference import Origin, References
 from service.reference_rows import embed_rows
 from service.report.material import Material, Progress
@@ -117,6 +118,35 @@ class Site:
         )  # fmt: skip
         end = assigned.offset + len(samples)
         self.store.commit(Commit(partition, assigned.epoch, assigned.offset, end, 2_000.0, pooled=pooled, counts={"chat": len(samples)}))
+
+
+@dataclass
+class Installed:
+    """What is asked of an installation, answered by a site, and who opens refresh cycles for chosen candidates."""
+
+    site: Site
+    loaded: list[Path] = field(default_factory=list)
+    """Further models that were asked for; each is the site's own."""
+
+    def effective(self, monitor: str) -> MonitorSettings:
+        assert monitor == "chat"
+        return self.site.settings
+
+    def embedder(self, monitor: str) -> Embedder:
+        assert monitor == "chat"
+        return self.site.model
+
+    def load(self, settings: EmbedderSettings) -> Embedder:
+        assert settings.model
+        self.loaded.append(settings.model)
+        return self.site.model
+
+    def material(self, monitor: str, *, now: float) -> Material:
+        return self.site.gather(monitor, now=now, progress=lambda *_: None)
+
+    def send(self, monitor: str, opened_by: str, candidates: Sequence[Candidate], rows: Sequence[Pooled], *, now: float) -> RefreshCycle:
+        assert {item.id for item in candidates} == {row.id for row in rows}
+        return refresh.start(self.site.store, refresh.Opening(monitor, 1, opened_by), candidates, self.site.settings, now=now)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ OPERATIONS = {
     "is_alive", "is_ready", "judge_alarm", "list_alarms", "list_backfills", "list_batches", "list_dead_letters", "list_monitors",
     "list_outbox", "list_refreshes", "list_reports", "make_report", "open_refresh",
     "put_monitor", "replay_item", "resolve_alarm", "send_annotations", "send_events", "send_events_with_token", "send_labels",
-    "send_samples",
+    "send_samples", "list_failures", "mark_failure", "unmark_failure", "find_similar",
 }  # fmt: skip
 """Generated clients call these: a change here breaks them."""
 
