@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from detectors.comparison import allowed_flips, spent
 from detectors.selection.duplicates import duplicate_groups
-from service.datasets import DataSet, DataSets, Part, payload_digest
+from service.datasets import DataSet, DataSets, Part, Row, payload_digest
 from service.errors import ArtefactError, NotFoundError
 from service.ports import Embedder
 from service.records import Sample
@@ -129,3 +129,11 @@ def _first(groups: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int
 def _only(rows: DataSet, kept: NDArray[np.int64]) -> DataSet:
     logits = None if rows.logits is None else rows.logits[kept]
     return DataSet(rows.manifest, tuple(rows.rows[i] for i in kept.tolist()), rows.embeddings[kept], logits)
+
+
+def unmet(rows: Sequence[Row], looks: Sequence[Contents]) -> list[Row]:
+    """Those that no look has met."""
+    if None in looks:
+        return []
+    known = frozenset[str]().union(*(each for each in looks if each))
+    return [row for row in rows if row.digest not in known]

@@ -1,0 +1,199 @@
+"""How many labelled rows a wanted promise needs, how many there are, and what the missing ones cost.
+
+A bound on what a new model breaks takes rows that nothing was chosen by, trained on or calibrated with; so each part of golden is
+counted for itself, one row of each group of near-duplicates, and only rows that no look has met. `least` rows show the rate if not
+one of them breaks; `steady` ones also if half of what is allowed does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from detectors.comparison import least_rows, paired_rows, spent, steady_rows
+from detectors.switch import OUTCOMES
+from service.datasets import PARTS, DataSets, Part, Row
+from service.errors import InputError
+from service.golden import representatives, unmet
+from service.looks import met
+from service.ports import Store
+from service.records import WHOLE
+from service.settings import MonitorSettings
+from service.verification import VERDICTS
+
+SELECT_LEAST, SELECT_STEADY = 100, 800
+"""Rows that candidates are chosen by and their risks told with; 800 is what selection was measured with."""
+
+UNKNOWN_FLIPS = 0.5
+"""Share of challenge rows that only one of the models gets right, while no verification has told it: a slice that fails."""
+
+_SURELY = 1.645
+"""Standard deviations that random draws are to be on the safe side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The promise: at most `alpha` breaks, but for `delta`; a difference of `margin` in challenge accuracy is seen."""
+
+    alpha: float
+    delta: float
+    margin: float = 0.1
+    segments: tuple[str, ...] = ()
+    """Of which the same is to be said for itself: `tag=value`."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("alpha", self.alpha), ("delta", self.delta), ("margin", self.margin)):
+            if not 0.0001 <= value < 0.5:
+                raise InputError("range", f"{name}: from 0.0001 to below 0.5, found {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Rows of one purpose, in the whole stream or one segment; `labels` is how many samples must be labelled to get those missing."""
+
+    purpose: str
+    segment: str
+    least: int
+    steady: int
+    have: int
+    used: int
+    """Rows beside those in `have` that a look has met already."""
+    labels: int
+
+    @property
+    def missing(self) -> int:
+        """Until it is steady."""
+        return max(self.steady - self.have, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the promise needs. `labels`: samples to be labelled for all of it, those of golden drawn at random from all traffic."""
+
+    monitor: str
+    asked: Asked
+    needs: tuple[Need, ...]
+    golden_labels: int
+    challenge_labels: int
+    price: float | None
+    steps: tuple[str, ...]
+    flips: float = UNKNOWN_FLIPS
+    """Share of challenge rows on which only one model is right that the margin was planned with."""
+
+    @property
+    def cost(self) -> float | None:
+        """In the unit of the label price."""
+        return None if self.price is None else self.price * (self.golden_labels + self.challenge_labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """What there is: representatives by part, those of them that no look has met, and the challenge rows."""
+
+    parts: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    fresh: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    challenge: Sequence[Row] = ()
+
+    def share(self, segment: str) -> float:
+        """Of the segment, among golden rows; a row more is taken than there are, so that none is never."""
+        rows = [row for part in self.parts.values() for row in part]
+        return (len(_within(rows, segment)) + 1) / (len(rows) + 1)
+
+
+def plan(store: Store, data_sets: DataSets, settings: MonitorSettings, asked: Asked, *, flips: float | None = None) -> Plan:
+    """`flips`: share of challenge rows on which only one model was right at the last verification, where there was one."""
+    _check_segments(asked, settings)
+    rows = _rows(store, data_sets, settings.name)
+    flips = max(UNKNOWN_FLIPS if flips is None else flips, asked.margin)
+    needs = tuple(_needs(rows, asked, flips))
+    own = [need for need in needs if need.purpose in PARTS]
+    return Plan(
+        monitor=settings.name,
+        asked=asked,
+        needs=needs,
+        golden_labels=max(need.labels for need in own),
+        challenge_labels=max(need.labels for need in needs if need.purpose == "challenge"),
+        price=settings.annotation.price,
+        steps=tuple(_steps(settings.name, rows, needs, max(need.labels for need in own))),
+        flips=flips,
+    )
+
+
+def _check_segments(asked: Asked, settings: MonitorSettings) -> None:
+    tags = settings.segments.tags
+    for segment in asked.segments:
+        tag, found, _ = segment.partition("=")
+        if not found or tag not in tags:
+            known = ", ".join(tags) or "none (segments.tags)"
+            raise InputError("range", f"segments: TAG=VALUE of a tag that makes segments, found {segment!r:.80}; tags: {known}")
+
+
+def _rows(store: Store, data_sets: DataSets, monitor: str) -> Rows:
+    challenge = data_sets.load(monitor, "challenge").rows if data_sets.versions(monitor, "challenge") else ()
+    if not data_sets.versions(monitor, "golden"):
+        return Rows(challenge=challenge)
+    golden = representatives(data_sets.load(monitor, "golden"))
+    parts: dict[str, Sequence[Row]] = {part: golden.part(part).rows for part in PARTS}
+    fresh = {part: _unmet(parts[part], part, store, data_sets, monitor) for part in PARTS}
+    return Rows(parts, {str(part): rows for part, rows in fresh.items()}, challenge)
+
+
+def _unmet(rows: Sequence[Row], part: Part, store: Store, data_sets: DataSets, monitor: str) -> Sequence[Row]:
+    return rows if part == "select" else unmet(rows, met(store, data_sets, monitor, part))
+
+
+def _needs(rows: Rows, asked: Asked, flips: float) -> Iterator[Need]:
+    """The whole stream first; segments share δ, so that all that is said of them holds at once."""
+    first = not rows.parts
+    yield _need(rows, "select", WHOLE, (SELECT_LEAST, SELECT_STEADY), 1 / len(PARTS) if first else 0.0)
+    for segment in (WHOLE, *asked.segments):
+        delta = asked.delta if segment == WHOLE else asked.delta / len(asked.segments)
+        share = 1.0 if segment == WHOLE else rows.share(segment)
+        for part, outcomes in (("calibrate", OUTCOMES), ("verify", len(VERDICTS))):
+            error = spent(delta, 1, outcomes=outcomes)
+            counts = least_rows(asked.alpha, error=error), steady_rows(asked.alpha, error=error)
+            yield _need(rows, part, segment, counts, share / (len(PARTS) if first else 2))
+        wanted = paired_rows(asked.margin, flips=flips, error=delta)
+        have = len(_within(rows.challenge, segment))
+        yield Need("challenge", segment, wanted, wanted, have, 0, max(wanted - have, 0))
+
+
+def _need(rows: Rows, part: str, segment: str, counts: tuple[int, int], share: float) -> Need:
+    """`share`: of samples that are labelled at random, how many come into this part and segment; 0 where none is drawn for it."""
+    have = len(_within(rows.fresh.get(part, ()), segment))
+    used = len(_within(rows.parts.get(part, ()), segment)) - have
+    missing = max(counts[1] - have, 0)
+    return Need(part, segment, *counts, have, used, _drawn(missing, share) if share else 0)
+
+
+def _drawn(missing: int, share: float) -> int:
+    """Fewest random draws of which, surely enough, so many fall into a share: n s - 1.645 √(n s (1 - s)) ≥ missing."""
+    if not missing:
+        return 0
+    root = (_SURELY * math.sqrt(1 - share) + math.sqrt(_SURELY**2 * (1 - share) + 4 * missing)) / 2
+    return math.ceil(root**2 / share)
+
+
+def _within(rows: Sequence[Row], segment: str) -> list[Row]:
+    if segment == WHOLE:
+        return list(rows)
+    tag, _, value = segment.partition("=")
+    return [row for row in rows if row.sample.segments.get(tag) == value]
+
+
+def _steps(monitor: str, rows: Rows, needs: Sequence[Need], labels: int) -> Iterator[str]:
+    """What to do, in order."""
+    if not rows.parts:
+        yield f"draw {labels:,} samples at random from traffic that the model is good on: by chance alone, not those that look interesting"
+        yield "have them labelled by people who do not see what the model says; leave out what is no use, and count it"
+        yield f"`driftgate dataset add --monitor {monitor} --role golden --input FILE`: each part gets a third, near-duplicates together"
+    elif labels:
+        yield f"draw {labels:,} fresh samples at random from traffic, and have them labelled blind"
+        yield f"`driftgate dataset top-up --monitor {monitor} --input FILE`: they go into calibrate and verify, by turns of their hash"
+    if not rows.parts or labels:
+        yield "until then a new model can be compared, but nothing is promised about what it breaks"
+    if any(need.used for need in needs):
+        yield "rows that a look has met allow ever less: fresh ones for each cycle are the normal way"
+    if any(need.labels for need in needs if need.purpose == "challenge"):
+        yield "challenge rows are drawn from what drifts when a cycle opens (selection.challenge says how many)"

@@ -57,6 +57,7 @@ _WITHOUT_GROUP = (
     compare,
     status,
     candidates,
+    plan,
     explain,
     similar,
     ledger,

@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from service import golden
 from service.cli.check import app as checking
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, MoreFiles, installed, monitor_of, rows_in, samples_of
 from service.cli.mislabelled import app as mislabelled
 from service.cli.terminal import counter, emit, example, show
-from service.datasets import Difference, Role, difference
+from service.datasets import DataSet, Difference, Role, difference
 from service.errors import InputError
 from service.screens.drawing import columns, count
 
@@ -36,9 +37,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Publish the files' samples as the next version; golden rows are split into their three parts."""
-    files = [*(inputs or ()), *(more or ())]
-    if not files:
-        raise InputError("use", "name the samples: --input FILE")
+    files = _named(inputs, more)
     with installed(config) as installation, counter(f"adding the {role} set", rows_in(files)) as progress:
         name = monitor_of(installation.settings, monitor)
         samples, embedder = samples_of(installation, name, files), installation.embedder(name)
@@ -46,9 +45,30 @@ def add(
         made = installation.data_sets.add(name, role, samples, embedder, now=time.time(), classes=classes, progress=progress)
     if as_json:
         emit(made.manifest)
-        return
-    parts = ", ".join(f"{part} {rows}" for part, rows in made.manifest["parts"].items())
-    show(f"monitor {name}: {role} set {made.version} of {len(made.rows):,} rows{f' ({parts})' if parts else ''}")
+    else:
+        _show_made(name, role, made)
+
+
+@app.command("top-up", epilog=example("driftgate dataset top-up --monitor support-chat --input fresh.jsonl"))
+def top_up(
+    inputs: Inputs = None,
+    more: MoreFiles = None,
+    config: Config = CONFIG,
+    monitor: MonitorName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add labelled samples, drawn at random, to golden's calibrate and verify parts; all other rows stay where they are."""
+    files = _named(inputs, more)
+    with installed(config) as installation:
+        name = monitor_of(installation.settings, monitor)
+        samples, settings = list(samples_of(installation, name, files)), installation.effective(name)
+        made = golden.top_up(installation.data_sets, settings, samples, installation.embedder(name), now=time.time())
+    if made is None:
+        raise InputError("no_golden", f"monitor {name}: no golden set to top up; `driftgate dataset add --role golden` makes one")
+    if as_json:
+        emit(made.manifest)
+    else:
+        _show_made(name, "golden", made)
 
 
 @app.command("list", epilog=example("driftgate dataset list --monitor support-chat --role golden"))
@@ -92,6 +112,18 @@ def diff(
         emit({"role": role, "before": older.version, "after": newer.version, **asdict(found)})
     else:
         _show(f"{role} set {older.version} → {newer.version}", found)
+
+
+def _named(inputs: list[Path] | None, more: list[Path] | None) -> list[Path]:
+    files = [*(inputs or ()), *(more or ())]
+    if not files:
+        raise InputError("use", "name the samples: --input FILE")
+    return files
+
+
+def _show_made(monitor: str, role: Role, made: DataSet) -> None:
+    parts = ", ".join(f"{part} {rows}" for part, rows in made.manifest["parts"].items())
+    show(f"monitor {monitor}: {role} set {made.version} of {len(made.rows):,} rows{f' ({parts})' if parts else ''}")
 
 
 def _show(title: str, found: Difference) -> None:
