@@ -80,12 +80,12 @@ def _columns(parts: NDArray[np.float32]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Samples of like risk: how many, what was foretold, and the share that turned out unusable or harmful with a 95 % interval."""
+    """Samples of like risk: how many, what it was in the mean, and the share that turned out unusable or harmful with a 95 % interval."""
 
     low: float
     high: float
     count: int
-    foretold: float
+    mean_risk: float
     share: float
     share_low: float
     share_high: float
@@ -100,7 +100,7 @@ class Reliability:
     bins
         From low to high risk, equally full but for ties.
     error
-        Expected calibration error: the mean distance of shares from what was foretold, weighted by samples. Its expectation is not 0 for
+        Expected calibration error: the mean distance of shares from mean risks, weighted by samples. Its expectation is not 0 for
         a risk that is right: a bin of n adds about √(2 r (1 - r) / (π n)).
     chance
         What a right risk's error would be expected to be for these bins.
@@ -115,14 +115,14 @@ class Reliability:
 
 
 def reliability(risks: NDArray[np.float32], bad: NDArray[np.bool_], *, bins: int = 5) -> Reliability:
-    """How what was foretold of (n,) samples compares with what became of them; no bins without samples.
+    """How the risks of (n,) samples compare with what became of them; no bins without samples.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> risks = rng.random(2_000).astype(np.float32)
     >>> found = reliability(risks, rng.random(2_000) < risks)
-    >>> len(found.bins), found.error < 0.04, all(one.share_low < one.foretold < one.share_high for one in found.bins)
+    >>> len(found.bins), found.error < 0.04, all(one.share_low < one.mean_risk < one.share_high for one in found.bins)
     (5, True, True)
 
     References
@@ -137,8 +137,8 @@ def reliability(risks: NDArray[np.float32], bad: NDArray[np.bool_], *, bins: int
     edges = np.unique(np.quantile(risks, np.linspace(0, 1, bins + 1)[1:-1]))
     member = np.searchsorted(edges, risks, side="left")
     found = tuple(_bin(risks[member == one], bad[member == one]) for one in np.unique(member))
-    error = sum(one.count * abs(one.share - one.foretold) for one in found) / len(risks)
-    noise = sum(float(np.sqrt(2 / np.pi * one.count * one.foretold * (1 - one.foretold))) for one in found) / len(risks)
+    error = sum(one.count * abs(one.share - one.mean_risk) for one in found) / len(risks)
+    noise = sum(float(np.sqrt(2 / np.pi * one.count * one.mean_risk * (1 - one.mean_risk))) for one in found) / len(risks)
     return Reliability(found, error, noise, len(risks))
 
 

@@ -45,7 +45,7 @@ from service.records.partitions import (
     belongs,
     segment_of,
 )
-from service.records.refresh import AnnotationBatch, BatchState, Candidate, CycleState, Label, Purpose, RefreshCycle
+from service.records.refresh import AnnotationBatch, BatchState, Candidate, CycleState, Label, Outcome, Purpose, RefreshCycle
 from service.records.samples import KEPT_BYTES, Item, Original, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
 from service.records.truth import Answer, AnswerBlock, Judgement, Truths, Untold
 
@@ -92,6 +92,7 @@ __all__ = [
     "Onset",
     "Original",
     "OutboxItem",
+    "Outcome",
     "Output",
     "Pane",
     "PaneKey",

@@ -23,6 +23,18 @@ class Purpose(StrEnum):
     """Drawn at random from the slice that drifts, to verify the new model with; never trained on."""
 
 
+class Outcome(StrEnum):
+    """What became of a candidate once it was answered."""
+
+    USABLE = "usable"
+    REJECTED = "rejected"
+    """By whoever answered."""
+    REFUSED = "refused"
+    """Its label by the label checks."""
+    HARMFUL = "harmful"
+    """By its estimated effect on golden's *select* part, the label known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A production sample proposed for annotation. `risk` is the probability that, once answered, it turns out unusable or harmful; of
@@ -51,6 +63,7 @@ class Candidate:
     inclusion: float | None = None
     """Challenge: the probability with which it was drawn."""
     time: float = 0.0
+    outcome: Outcome | None = None
 
 
 class BatchState(StrEnum):
