@@ -79,7 +79,7 @@ def _coherent(
         support[part] = (near * alike).sum(1)
         against[part] += (near * ~alike).sum(1)
     given = weight >= FAILURE_WEIGHT
-    return np.asarray((support - against >= _COHERENT) & (support >= _COHERENT) | given & (against <= support + weight))
+    return np.asarray((support >= np.maximum(against, 0) + _COHERENT) | given & (against <= support + weight))
 
 
 def closeness(unit: NDArray[np.float32], near: NDArray[np.float32]) -> NDArray[np.float32]:
