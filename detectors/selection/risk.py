@@ -36,7 +36,8 @@ class Risk:
 
     Examples
     --------
-    >>> parts = Parts(*(np.float32([0.1, 0.9]) for _ in range(3)), nearest=np.zeros((2, 0), np.int64))
+    >>> part = np.float32([0.1, 0.9])
+    >>> parts = Parts(part, part, part, np.zeros((2, 0), np.int64))
     >>> risk = Risk()
     >>> risk.of(parts).round(2)
     array([0.18, 0.86], dtype=float32)

@@ -49,7 +49,8 @@ def test_without_outcomes_the_measured_risk_and_an_empty_curve() -> None:
 def test_a_stream_of_its_own_moves_the_risk() -> None:
     items = [candidate(f"s{i}", i % 10 / 10) for i in range(200)]
     clean = risks.judged(batch(*items), {item.id: Verdict.USABLE for item in items})
-    parts = Parts(*(np.float32([0.5]) for _ in range(3)), nearest=np.zeros((1, 0), np.int64))
+    half = np.full(1, 0.5, np.float32)
+    parts = Parts(half, half, half, np.zeros((1, 0), np.int64))
     assert risks.calibrated([clean]).of(parts)[0] < 0.3 * Risk().of(parts)[0]
     assert risks.calibrated([clean]).outcomes == 200
 
