@@ -88,6 +88,8 @@ def _taken(installation: Installation, monitor: str, paths: Sequence[Path]) -> R
             progress(done)
     if told is not None and installation.version(monitor) is not None:
         installation.decide(monitor, told.sequence)
+    if receipt.kept:
+        installation.failures.gather(monitor, now=now)
     return receipt
 
 
