@@ -174,7 +174,7 @@ class _Gate:
 
     def keys(self, taken: Sequence[Taken], weight: NDArray[np.float64]) -> dict[int, dict[str, float]]:
         """Place in the batch → part → key, of all that beat what is there. weight : (n,) in the drift part."""
-        age = np.minimum([each.sample.time for each in taken], [each.time for each in taken]) * (LOG_2 / self.room.half_life)
+        age = np.fmin([each.sample.time for each in taken], [each.time for each in taken]) * (LOG_2 / self.room.half_life)
         hashed, found = hashes(self.monitor.settings.name, [each.sample.id for each in taken]), dict[int, dict[str, float]]()
         for part, weights in ((UNIFORM, 1.0), (DRIFT, weight)):
             keys = sampling_keys(hashed, _SALTS[part], weight=weights, age=age)
@@ -223,8 +223,8 @@ class _Near:
 
 
 def _since(taken: Taken) -> float:
-    """A sample that claims to come from the future ages from when it came."""
-    return min(taken.sample.time, taken.time)
+    """A sample that claims to come from the future ages from when it came; in this order a NaN changes nothing."""
+    return min(taken.time, taken.sample.time)
 
 
 def _weights(monitor: WatchedMonitor, taken: Sequence[Taken], replies: Replies, described: Described) -> NDArray[np.float64]:

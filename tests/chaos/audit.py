@@ -11,7 +11,9 @@ from itertools import pairwise
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from detectors.selection.kernel import directions
 from service.adapters.memory import ListSource
 from service.adapters.sqlite import SqliteStore
 from service.app import Installation
@@ -21,6 +23,7 @@ from service.decoding.kafka_records import KafkaDecoder
 from service.observe import Silent
 from service.ports import Store
 from service.records import WHOLE, Alarm, Original, Pane, Partition, Record
+from service.reference import Reference
 from service.worker import Worker
 from tests.chaos.receiver import Inbox
 from tests.chaos.site import MONITOR, Site
@@ -29,6 +32,8 @@ from tests.chaos.traffic import DIMENSION, messages
 MOST = 10**6
 CLOSE = 1e-4
 """Of a pane's norm: how far its sums may be from those of a run in other batches."""
+MERGED = 0.02
+"""Share of a reserve's rows that may differ for the near-duplicates among all."""
 PLANTED = {(segment, "input") for segment in (WHOLE, "locale=en", "locale=de")}
 """Where half of the traffic turns to new topics."""
 
@@ -57,6 +62,7 @@ def audit(site: Site) -> None:
         check_letters(store, recounts, [key for _, key in _letters(site)])
         with closing(undisturbed(installation, records)) as still:
             check_panes(store, still)
+            check_reserve(store, still, installation.references.load(MONITOR))
             check_alarms(store, still, alike=len(records) == 1)
         check_replay(installation)
         check_deliveries(store, site.inbox)
@@ -74,12 +80,12 @@ def recount(found: Sequence[object]) -> Recount:
     return Recount(len(ids), frozenset(refused), len(found))
 
 
-def undisturbed(installation: Installation, records: Mapping[Partition, Sequence[Record]]) -> SqliteStore:
+def undisturbed(installation: Installation, records: Mapping[Partition, Sequence[Record]], *, batch: int = 333) -> SqliteStore:
     """The same records through one worker and one controller, in memory, in batches of another size."""
     store = SqliteStore(":memory:", pool_rows={MONITOR: 1_000})
     everything = [record for part in records.values() for record in part]
     source = ListSource(everything, partitions=records, growing=True)
-    worker = Worker(source, store, {MONITOR: installation.watched(MONITOR)}, Silent(), batch=333)
+    worker = Worker(source, store, {MONITOR: installation.watched(MONITOR)}, Silent(), batch=batch)
     while worker.step(0.0):
         pass
     controller = Controller(installation.effective(MONITOR), installation.references.load(MONITOR), store, Silent())
@@ -106,6 +112,24 @@ def check_panes(store: Store, still: Store) -> None:
     whole = [p for p in (*panes, *store.open_panes(MONITOR)) if p.key.segment == WHOLE]
     assert sum(pane.summary.count for pane in whole) == store.samples_taken(MONITOR)
     assert not list(overlaps(whole)), "two panes hold the same offsets"
+
+
+def check_reserve(store: Store, still: Store, reference: Reference) -> None:
+    """In each part the samples of the undisturbed run, or near-duplicates of them: which row of a group stands for the others depends on
+    batches and workers, as do a few at a part's end, where one group has two."""
+    assert {part: each.rows for part, each in store.reserve_parts(MONITOR).items()} == {
+        part: each.rows for part, each in still.reserve_parts(MONITOR).items()
+    }
+    for part in still.reserve_parts(MONITOR):
+        ours, theirs = (directions_of(each, part, reference) for each in (store, still))
+        alike = ours @ theirs.T >= reference.duplicate
+        assert min(alike.any(1).mean(), alike.any(0).mean()) >= 1 - MERGED, part
+
+
+def directions_of(store: Store, part: str, reference: Reference) -> NDArray[np.float32]:
+    """(n, d), of a part's rows."""
+    rows = np.stack([each.row.embedding for each in store.reserve(MONITOR, part=part)]).astype(np.float32)
+    return directions(rows, reference.summarizer.centre)
 
 
 def closed_panes(store: Store) -> Iterator[Pane]:

@@ -14,9 +14,19 @@ from service.adapters.sqlite import SqliteStore
 from service.app import Installation, opened
 from service.records import OutboxItem, Partition, Record, Sample
 from service.settings import parse
-from tests.chaos.audit import Recount, check_alarms, check_deliveries, check_panes, check_progress, records_of, recount, undisturbed
+from tests.chaos.audit import (
+    Recount,
+    check_alarms,
+    check_deliveries,
+    check_panes,
+    check_progress,
+    check_reserve,
+    records_of,
+    recount,
+    undisturbed,
+)
 from tests.chaos.receiver import Inbox
-from tests.chaos.site import build_reference, monitor
+from tests.chaos.site import MONITOR, build_reference, monitor
 from tests.chaos.traffic import BLOCK, block
 
 PARTITION = Partition("topic", "id")
@@ -111,6 +121,15 @@ def test_another_count_is_noticed(change: Callable[[list[Record]], list[Record]]
 def test_another_number_of_samples_is_noticed(change: Callable[[list[Record]], list[Record]], installation: Installation) -> None:
     with closing(run(installation, change)) as store, pytest.raises(AssertionError):
         check_progress(store, {PARTITION: recount(LOG)})
+
+
+def test_a_reserve_filled_in_other_batches_passes_and_one_that_lost_rows_does_not(installation: Installation, still: SqliteStore) -> None:
+    reference = installation.references.load(MONITOR)
+    with closing(undisturbed(installation, {PARTITION: list(records_of(PARTITION, LOG, installation))}, batch=50)) as store:
+        check_reserve(store, still, reference)
+        store.drop_reserved(MONITOR, [each.row.id for each in store.reserve(MONITOR)][::20])
+        with pytest.raises(AssertionError):
+            check_reserve(store, still, reference)
 
 
 def test_missing_alarm_is_noticed(still: SqliteStore) -> None:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from detectors import Summary
+from detectors.reservoir import hashes, sampling_keys
 from service.adapters.sqlite import SqliteLog, SqliteStore
-from service.records import Commit, Event, Pane, PaneKey, Partition, Pooled
+from service.records import Commit, Event, Pane, PaneKey, Partition, Pooled, Reservation, Reserved
 
 PARTITION = Partition("http", "t")
 PER_COMMIT = 8
+RESERVED = 20
 
 
 def acknowledge(offset: int) -> None:
@@ -21,15 +23,26 @@ def acknowledge(offset: int) -> None:
 
 
 def commits(path: str) -> None:
-    """Each commit closes a pane, opens another and pools its samples, named by their offsets."""
+    """Each commit closes a pane, opens another, and pools and reserves its samples, named by their offsets."""
     store = SqliteStore(path, pool_rows={"chat": 100})
     held = store.assign(PARTITION)
     offset = held.offset
     while True:
         samples = tuple(pooled(n) for n in range(offset, offset + PER_COMMIT))
         following = offset + PER_COMMIT
+        keys = sampling_keys(hashes("chat", [sample.id for sample in samples]), 1).tolist()
+        reserved = tuple(Reserved(sample, {"uniform": key}, 0.0) for sample, key in zip(samples, keys, strict=True))
         commit = Commit(
-            PARTITION, held.epoch, offset, following, 0.0, (pane(offset),), (pane(following),), samples, counts={"chat": PER_COMMIT}
+            PARTITION,
+            held.epoch,
+            offset,
+            following,
+            0.0,
+            (pane(offset),),
+            (pane(following),),
+            samples,
+            (Reservation("chat", reserved, {"uniform": RESERVED}, 1.0),),
+            counts={"chat": PER_COMMIT},
         )
         store.commit(commit)
         acknowledge(following)

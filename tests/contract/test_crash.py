@@ -7,8 +7,12 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
+
+from detectors.reservoir import hashes, sampling_keys
 from service.adapters.sqlite import SqliteLog, SqliteStore
 from service.records import Event, Pane, Partition
+from tests.contract.crashing import RESERVED
 
 PROGRAM = Path(__file__).with_name("crashing.py")
 KILLED_AFTER = (40, 7)
@@ -42,6 +46,8 @@ def assert_whole(store: SqliteStore, acknowledged: int) -> None:
     panes = [(entry.sequence, entry.key.first_offset) for entry in entries if isinstance(entry, Pane)]
     assert panes == [(n + 1, 8 * n) for n in range(held.offset // 8)]
     assert [int(sample.id) for sample in store.pool("chat")] == list(range(max(0, held.offset - 100), held.offset))
+    keys = sampling_keys(hashes("chat", [str(number) for number in range(held.offset)]), 1)
+    assert {int(each.row.id) for each in store.reserve("chat")} == set(np.argsort(keys)[-RESERVED:].tolist())
 
 
 def test_resets_survive_kills(tmp_path: Path) -> None:
