@@ -90,14 +90,17 @@ def _figures(what: str, costs: Sequence[Cost], *, judged: bool) -> list[Figure]:
 
 
 def measure(made: Callable[[], Selector], rounds: int, *, failures: bool) -> Cost:
-    """All rounds of a choice; then the pass, whose memory does not count."""
+    """All rounds of a choice; then passes, whose memory does not count."""
     given, told = make(failures=failures), list[float]()
     began = time.process_time()
     choose(given, made(), rounds, told.append)
     seconds, peak = time.process_time() - began, peak_bytes()
-    began = time.process_time()
-    nearest_rows(given.pool.embeddings, given.known.reference, _NEIGHBOURS)
-    return Cost(seconds, time.process_time() - began, peak, len(told))
+    passes = []
+    for _ in range(_TIMES):
+        began = time.process_time()
+        nearest_rows(given.pool.embeddings, given.known.reference, _NEIGHBOURS)
+        passes.append(time.process_time() - began)
+    return Cost(seconds, float(np.median(passes)), peak, len(told))
 
 
 def choose(given: Made, selector: Selector, rounds: int, progress: Callable[[float], None]) -> NDArray[np.int64]:
