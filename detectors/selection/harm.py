@@ -21,12 +21,13 @@ _FURTHEST = 30.0
 class Harm:
     """A softmax layer as m rows see it that must not regress (golden's select part): z their embeddings and a 1, p what it says of them.
 
-    *Influence.* A Newton step on a new row (x, y) of weight 1 / m, with the layer's curvature taken for the Kronecker product of A and B
-    (K-FAC, see `LastLayer`), changes the mean loss of the m rows, to first order, by
+    *Influence.* A Newton step on a new row (x, y) that counts like s of the m rows, with the layer's curvature taken for the Kronecker
+    product of A and B (K-FAC, see `LastLayer`), changes the mean loss of the m rows, to second order and with δ = p(x) - e(y), by
 
-        h(x, y) = (e(y) - p(x)) · M x / m,   M = B⁻¹ (mean (p(z) - e(y(z))) zᵀ) A⁻¹,
+        h(x, y) = -s δ · M x / m + s² (x · A⁻¹ x) (δ · B⁻¹ δ) / (2 m²),   M = B⁻¹ (mean (p(z) - e(y(z))) zᵀ) A⁻¹,
 
-    for all labels of a row at once in one product with M. A label that the layer has no class for only takes from the others.
+    for all labels of a row at once. The first term is what influence functions give; near an optimum the mean slope is small,
+    and for all but the slightest weights the second one decides. A label that the layer has no class for takes from all others.
 
     *Virtual flips.* A gradient step along A⁻¹ x that is just large enough for the row to get its label moves the margin of every row
     z towards that label by its own share of what x gets, k(z, x) = z A⁻¹ x. Counted are the rows, right before, that come to be
@@ -39,8 +40,8 @@ class Harm:
     ----------
     slope : (C, d + 1) float32
         M.
-    inverse : (d + 1, d + 1) float32
-        A⁻¹.
+    inverse, outputs : (d + 1, d + 1), (C, C) float32
+        A⁻¹ and B⁻¹.
     right : (r, d + 1) float32
         Rows that the layer gets right, and below their classes and log probabilities.
     classes : (r,) int64
@@ -69,6 +70,7 @@ class Harm:
 
     slope: NDArray[np.float32]
     inverse: NDArray[np.float32]
+    outputs: NDArray[np.float32]
     right: NDArray[np.float32]
     classes: NDArray[np.int64]
     logs: NDArray[np.float32]
@@ -83,19 +85,25 @@ class Harm:
         return cls(
             (layer.outputs @ gradient @ layer.inputs).astype(np.float32),
             layer.inputs.astype(np.float32),
+            layer.outputs.astype(np.float32),
             layer.rows[right],
             labels[right],
             np.log(np.maximum(probabilities[right], _LEAST)).astype(np.float32),
             len(layer.rows),
         )
 
-    def influence(self, embeddings: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    def influence(self, embeddings: NDArray[np.float32], probabilities: NDArray[np.float32], *, weight: float = 1.0) -> NDArray[np.float32]:
         """(n, C + 1) nats by which the mean loss rises if (n, d) rows, of which the layer says (n, C), are trained on, by label; the last
-        column is for any class that the layer does not have. Costs O(n C d).
+        column is for any class that the layer does not have. `weight` is s. Costs O(n d (C + d) + n C²).
         """
-        pull = _with_ones(embeddings) @ self.slope.T
-        taken = np.einsum("nc,nc->n", probabilities, pull)[:, None]
-        return np.asarray(np.hstack([pull - taken, -taken]) / self.rows, np.float32)
+        inputs = _with_ones(embeddings)
+        pull, own = inputs @ self.slope.T, probabilities @ self.outputs
+        taken, spread = (np.einsum("nc,nc->n", probabilities, term)[:, None] for term in (pull, own))
+        slope = np.hstack([pull - taken, -taken])
+        bent = np.hstack([spread - 2 * own + np.diag(self.outputs), spread + np.diag(self.outputs).max()])
+        share = weight / self.rows
+        leverage = np.einsum("nd,nd->n", inputs @ self.inverse, inputs)[:, None]
+        return np.asarray(share * slope + share**2 / 2 * leverage * bent, np.float32)
 
     def flips(self, embeddings: NDArray[np.float32], probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n,) of the m rows, how many would flip to the label (n,) that each row is trained on with; labels from C on are new classes.
