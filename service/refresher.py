@@ -28,10 +28,12 @@ from service.records import (
 )
 from service.reference import Progress, References
 from service.selecting.asking import Asked, asked, is_challenge
+from service.selecting.judging import untrainable
 from service.selecting.proposal import Proposal
 from service.selecting.selection import Round, Selection
 from service.selecting.slices import Slice
 from service.settings import MonitorSettings
+from service.transitions import as_one_change
 
 _CYCLES = 10_000
 _AGAIN = 128
@@ -155,6 +157,7 @@ class Refresher:
     def _go_on(self, cycle: RefreshCycle, now: float) -> bool:
         """A cycle that can't go on does not hold up the others."""
         try:
+            self._judge(cycle)
             if self._next_round(cycle, now):
                 return True
             sets = self._publish(cycle, now)
@@ -165,13 +168,22 @@ class Refresher:
         log.info("training requested", monitor=cycle.monitor, cycle=cycle.id)
         return True
 
+    def _about(self, cycle: RefreshCycle) -> Slice:
+        return Slice(cycle.monitor, cycle.reference_version, cycle.segment, cycle.since)
+
+    def _judge(self, cycle: RefreshCycle) -> None:
+        """Keeps what became of the newest batch's candidates: it moves the risks of the next ones."""
+        batch = self._store.get(AnnotationBatch, cycle.batch)
+        judged = self.selection.judge(self._about(cycle), batch)
+        if judged.items != batch.items:
+            self._store.save(as_one_change(judged, batch.version))
+
     def _next_round(self, cycle: RefreshCycle, now: float) -> bool:
         """Whether there was one: rounds end when all are sent, when nothing is left to spend, or when no more is worth asking about."""
         number, settings = len(cycle.batches) + 1, self._monitors.effective(cycle.monitor)
         if number > cycle.rounds or self._references.load(cycle.monitor).version != cycle.reference_version:
             return False
-        about = Slice(cycle.monitor, cycle.reference_version, cycle.segment, cycle.since)
-        proposal = self.selection.propose(about, Round(cycle.id, Turn(number, cycle.rounds)), now=now)
+        proposal = self.selection.propose(self._about(cycle), Round(cycle.id, Turn(number, cycle.rounds)), now=now)
         if not proposal.candidates:
             log.info("no further round", monitor=cycle.monitor, cycle=cycle.id, reason=str(_nothing(proposal)))
             return False
@@ -186,9 +198,10 @@ class Refresher:
 
     def _publish(self, cycle: RefreshCycle, now: float) -> list[Mapping[str, Any]]:
         history = self._history(cycle)
-        labels = {key: answer.label for key, answer in history.answers.items() if answer.label is not None}
-        drawn = {key for key, item in history.items.items() if is_challenge(item)}
         settings, embedder = self._monitors.effective(cycle.monitor), self._monitors.embedder(cycle.monitor)
+        left_out = untrainable(history.items.values(), settings.selection.risk_limit)
+        labels = {key: given.label for key, given in history.answers.items() if given.label is not None and key not in left_out}
+        drawn = {key for key, item in history.items.items() if is_challenge(item)}
         return self._sets.publish(settings, labels, drawn, embedder, now=now)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ from service.demo.messages import CALM, DRIFTED, Kind, Message, Mix
 from service.demo.scene import ANNOTATORS, MONITOR, TRAINER, Scene, first_model, prepare, retrain, settings_for
 from service.errors import DriftgateError
 from service.heads import Head
-from service.records import Alarm, AnnotationBatch, CycleState, RefreshCycle
+from service.records import Alarm, AnnotationBatch, Candidate, CycleState, Purpose, RefreshCycle, stable_id
 from service.screens.bars import step_bars
+from service.screens.candidates import candidate_table
 
 _CALM, _AFTER, _BATCH = 640, 480, 32
 SETTLED = replace(DRIFTED, repeat=CALM.repeat)
@@ -122,9 +124,7 @@ def _play(show: Show, head: Head) -> RefreshCycle:
     alarm = _alarm(show)
     show.say(Text("ALARM", "bold red"), screens.alarm_explanation(alarm))
     cycle = _stream_until_cycle(show, drifted)
-    batch = show.serving.installation.store.get(AnnotationBatch, cycle.batch)
-    show.say(Text("CANDIDATES", "bold"), screens.candidate_table(batch.items[-8:]), _selected(batch, drifted))
-    _annotate(show)
+    _annotate_in_rounds(show, cycle, drifted)
     cycle = _train_and_verify(show, cycle, head)
     show.say(Text("OLD AGAINST NEW", "bold"), screens.verification_table(cycle.verification or {}))
     if cycle.state is CycleState.PROMOTED:
@@ -196,30 +196,46 @@ def _alarm(show: Show) -> Alarm:
 # --- the loop's other half ----------------------------------------------------------------------------------------
 
 
-def _selected(batch: AnnotationBatch, drifted: Sequence[Message]) -> Text:
+def _annotate_in_rounds(show: Show, cycle: RefreshCycle, drifted: Sequence[Message]) -> None:
+    """Batch for batch: each is chosen by what the annotator said of the one before."""
+    while cycle.state is CycleState.ANNOTATING:
+        batch = show.serving.installation.store.get(AnnotationBatch, cycle.batch)
+        chosen = [item for item in batch.items if item.purpose is not Purpose.CHALLENGE]
+        table = [candidate_table(chosen, limit=6)] if batch.round == 1 else []
+        show.say(Text(f"CANDIDATES round {batch.round} of {cycle.rounds}", "bold"), *table, _selected(batch, chosen, drifted))
+        _annotate(show, batch)
+        cycle = show.until("the next round or the refresh request", partial(_moved_on, show, cycle))
+
+
+def _moved_on(show: Show, before: RefreshCycle) -> RefreshCycle | None:
+    """The cycle with its next batch, or in training."""
+    cycle = show.serving.installation.store.get(RefreshCycle, before.id)
+    return cycle if (cycle.batch, cycle.state) != (before.batch, before.state) else None
+
+
+def _selected(batch: AnnotationBatch, chosen: Sequence[Candidate], drifted: Sequence[Message]) -> Text:
     """What was chosen against what had arrived, by the truth that only the demo knows."""
     kinds = {message.id: message.kind for message in drifted}
-    chosen = [kinds.get(item.id) for item in batch.items]
     arrived = sum(kind is Kind.JUNK for kind in kinds.values())
-    new = sum(kind is Kind.LAUNCH for kind in chosen)
-    junk = sum(kind is Kind.JUNK for kind in chosen)
-    return Text(
-        f"{len(batch.items)} of {len(kinds)} messages since the launch: {new} of the new topic, {junk} junk (of {arrived} that arrived); "
-        f"one in five drawn at random to test the new model with",
-        "dim",
-    )
+    new = sum(kinds.get(item.id) is Kind.LAUNCH for item in chosen)
+    junk = sum(kinds.get(item.id) is Kind.JUNK for item in chosen)
+    drawn = len(batch.items) - len(chosen)
+    challenge = f"; {drawn} more drawn at random, to test the new model with" if drawn else ""
+    found = f"{new} of the new topic, {junk} junk (of {arrived} that arrived)"
+    return Text(f"{len(chosen)} of {len(kinds)} messages since the launch: {found}{challenge}", "dim")
 
 
-def _annotate(show: Show) -> None:
+def _annotate(show: Show, batch: AnnotationBatch) -> None:
     """A simulated annotator reads the batch from its folder and returns labels as a vendor would."""
     folder = show.scene.directory / ANNOTATORS
-    path = show.until("the batch to reach the annotators", lambda: next(iter(folder.glob("annotation.batch-*.jsonl")), None))
+    path = folder / f"annotation.batch-{stable_id('annotation.batch', batch.id)}.jsonl"
+    show.until("the batch to reach the annotators", path.is_file)
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     labels = Annotator(show.scene.truth).answer([line["driftgate_id"] for line in lines])
-    data = {"batch": lines[0]["batch"], "labels": labels}
-    show.post("/v1/annotations", {"type": "annotation.returned", "timestamp": datetime.now(UTC).isoformat(), "data": data})
+    sent = {"batch": batch.id, "labels": labels}
+    show.post("/v1/annotations", {"type": "annotation.returned", "timestamp": datetime.now(UTC).isoformat(), "data": sent})
     unusable = sum(label["unusable"] for label in labels)
-    show.say(Text(f"ANNOTATED  {len(labels)} candidates from {path.name[:24]}…, {unusable} of them called unusable", "bold"))
+    show.say(Text(f"ANNOTATED  {len(labels)} samples from {path.name[:24]}…, {unusable} of them called unusable", "bold"))
 
 
 def _train_and_verify(show: Show, cycle: RefreshCycle, head: Head) -> RefreshCycle:

@@ -64,6 +64,8 @@ class Candidate:
     """Challenge: the probability with which it was drawn."""
     time: float = 0.0
     outcome: Outcome | None = None
+    known_risk: float | None = None
+    """The risk of training on it, now that its label is known."""
 
 
 class BatchState(StrEnum):

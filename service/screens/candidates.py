@@ -38,13 +38,13 @@ def candidate_table(candidates: Sequence[Candidate], *, limit: int) -> Renderabl
     """Why each sample is proposed, what it is expected to add, its risk with its parts, and how many samples it stands for (×)."""
     if not candidates:
         return Text("no candidates")
-    table = columns("sample", "for", "risk", "junk/contested/harm", "×", "why, and what it says", right=("×",))
+    table = columns("sample", "for", "risk\njunk/contested/harm", "×", "why, and what it says", right=("×",))
     for item in candidates[:limit]:
         predicted = f" (the model says {excerpt(item.predicted, 60)})" if item.predicted else ""
-        parts = " ".join(f"{100 * part:.0f}" for part in (item.junk, item.contested, item.influence))
+        parts = "/".join(f"{100 * part:.0f}" for part in (item.junk, item.contested, item.influence))
         why = Text.assemble((f"{excerpt(item.reason, 200)}{predicted}", "dim"), f"\n{excerpt(item.text)}" if item.text else "")
-        risk = Text(f"{level_bar(item.risk, 1.0, _WIDTH)} {percent(item.risk)}")
-        table.add_row(Text(excerpt(item.id, 40)), Text(item.purpose, _STYLES.get(item.purpose, "")), risk, parts, count(item.weight), why)
+        risk = Text.assemble(f"{level_bar(item.risk, 1.0, _WIDTH)} {percent(item.risk)}", (f"\n{parts}", "dim"))
+        table.add_row(Text(excerpt(item.id, 40)), Text(item.purpose, _STYLES.get(item.purpose, "")), risk, count(item.weight), why)
     return cut(table, limit, len(candidates))
 
 

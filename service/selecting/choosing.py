@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.selection.assessment import Parts, assess
 from detectors.selection.base import UNKNOWN, Pick, Selector, Turn, Why
+from detectors.selection.risk import Risk
 from service.records import Candidate, Purpose
-from service.selecting.interim import Parts, Risk, assess
 from service.selecting.knowing import Ground
 
 MAX_TEXT = 4_000

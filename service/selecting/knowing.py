@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from detectors.selection.base import REJECTED, UNKNOWN, Known, Pool
 from service.datasets import DataSet
+from service.failures.rows import FailureRows
 from service.records import Candidate, Label, Output
 from service.reference import Reference
 from service.reference_rows import answer
 from service.selecting.gathering import Gathered
-from service.failures.rows import FailureRows
 from service.selecting.names import Names
 
 MOST_ROWS = 5_000
@@ -82,12 +82,12 @@ class Material:
     notes: tuple[str, ...] = field(default=())
 
 
-def ground(gathered: Gathered, material: Material) -> Ground:
-    """The ground of a choice among the rows."""
+def ground(gathered: Gathered, material: Material, *, named: Sequence[str | None] = ()) -> Ground:
+    """The ground of a choice among the rows. `named`: further class names that are to have numbers."""
     failures, answers = material.failures, [label for _, label, _ in material.answered]
     rows = _golden_rows(material.golden, material.classes) if material.golden else _reference_rows(material.reference)
-    named = [*rows.labels, *rows.predicted, *failures.labels, *(label.label for label in answers)]
-    names = Names(material.classes, named)
+    told = [*rows.labels, *rows.predicted, *failures.labels, *(label.label for label in answers)]
+    names = Names(material.classes, [*told, *named, *(answer(row.output, None, material.classes) for row in gathered.rows)])
     pool = _pool(gathered, material.classes, names)
     known = Known(
         rows.embeddings,
@@ -97,7 +97,7 @@ def ground(gathered: Gathered, material: Material) -> Ground:
         failures=failures.embeddings if len(failures.ids) else None,
         failure_labels=names.numbers(failures.labels) if len(failures.ids) else None,
         answered=np.stack([vector for _, _, vector in material.answered]) if answers else None,
-        answers=_answers(names, answers) if answers else None,
+        answers=answers_in(names, answers) if answers else None,
         answered_predicted=names.numbers([item.predicted for item, _, _ in material.answered]) if answers else None,
     )
     situation = Situation(material.kind, pool.probabilities is not None, len(failures.ids), len(answers))
@@ -165,7 +165,8 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(shares / shares.sum(1, keepdims=True), np.float32)
 
 
-def _answers(names: Names, answers: Sequence[Label]) -> NDArray[np.int64]:
+def answers_in(names: Names, answers: Sequence[Label]) -> NDArray[np.int64]:
+    """(n,) classes, REJECTED for what was no use."""
     return np.where([given.label is None for given in answers], REJECTED, names.numbers([given.label for given in answers]))
 
 

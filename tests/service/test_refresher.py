@@ -29,14 +29,17 @@ from service.records import (
     Candidate,
     CycleState,
     Label,
+    Outcome,
     Output,
     Payload,
     Pooled,
+    Purpose,
     RefreshCycle,
     Sample,
 )
 from service.reference import References
 from service.refresher import Refresher
+from service.risks import curve
 from service.selecting.asking import is_challenge
 from service.selecting.selection import Round
 from service.settings import EmbedderSettings, MonitorSettings
@@ -116,7 +119,7 @@ class Bench:
             "embedder": embedder,
             "classes": CLASSES,
             "annotation": {"budget": 32, "destination": "vendor"},
-            "selection": {"rounds": 1, "challenge": 8, **options.pop("selection", {})},
+            "selection": {"rounds": 1, "challenge": 8, "audit_share": 0.0, **options.pop("selection", {})},
             "refresh": {"after_samples": 200, "destination": "jobs", **options.pop("refresh", {})},
             **options,
         }
@@ -160,12 +163,13 @@ class Bench:
     def batch(self) -> AnnotationBatch:
         return self.store.get(AnnotationBatch, self.cycle().batch)
 
-    def answer(self) -> None:
-        """Every candidate of the batch, by its vector."""
+    def answer(self, *junk: str) -> None:
+        """Every candidate of the batch, by its vector; some are no use."""
         batch = self.batch()
-        ids = [item.id for item in batch.items]
+        ids = [item.id for item in batch.items if item.id not in junk]
         answers = zip(ids, self.truth(self.vectors(ids)), strict=True)
         labels = [Label("chat", batch.id, sample, label, 4_000.0, "ana") for sample, label in answers]
+        labels += [Label("chat", batch.id, sample, None, 4_000.0, "ana", unusable=True) for sample in junk]
         annotation.take_back(self.store, labels, quota=1.0, now=4_001.0)
 
     def truth(self, rows: NDArray[np.float32]) -> list[str]:
@@ -544,7 +548,7 @@ def test_a_reference_too_small_for_what_is_asked_says_how_many_rows_it_takes(
 
 
 def in_rounds(make_bench: Callable[..., Bench], rounds: int = 3) -> Bench:
-    bench = make_bench(selection={"rounds": rounds, "audit_share": 0.1})
+    bench = make_bench(selection={"rounds": rounds})
     bench.drift()
     return bench
 
@@ -660,3 +664,21 @@ def test_candidates_that_a_person_chose_make_a_cycle_of_one_batch(make_bench: Ca
     bench.answer()
     assert bench.refresher.step(now=4_002.0) == 1
     assert {sample.id for sample in bench.data_sets.load("chat", "train").samples} == {row.id for row in rows}
+
+
+def test_outcomes_are_kept_and_an_audit_is_trained_on_only_if_its_label_shows_no_harm(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(selection={"audit_share": 0.5, "challenge": 4})
+    bench.drift()
+    audits = [item for item in bench.batch().items if item.purpose is Purpose.AUDIT]
+    assert len(audits) == 16
+    junk = audits[0].id
+    bench.answer(junk)
+    bench.refresher.step(now=4_002.0)
+
+    items = {item.id: item for item in bench.batch().items}
+    assert items[junk].outcome is Outcome.REJECTED
+    assert all((item.outcome is None) == is_challenge(item) for item in items.values())
+    trained = {sample.id for sample in bench.data_sets.load("chat", "train").samples}
+    kept = {item.id for item in items.values() if item.outcome is Outcome.USABLE and (item.known_risk or 0) <= 0.5}
+    assert {item.id for item in audits} & trained == {item.id for item in audits} & kept
+    assert curve(bench.store.find(AnnotationBatch)).count == 32
