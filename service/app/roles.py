@@ -119,7 +119,7 @@ class Assembly:
         self._configuration.followers.insert(0, destinations.follow)
         outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng())
         silence, telling = Silence(store, lambda: installation.names, self.metrics), Telling(store, lambda: installation.names)
-        gathering = Gathering(store, installation.failures, lambda: installation.names)
+        gathering = Gathering(store, installation.failures, lambda: installation.names, installation.version)
         schedule = Schedule(self._reporting, lambda: installation.names, lambda: installation.settings.report.every_hours)
         deciding.declare(installation.declarations.declared)
         self._listeners.append(deciding.declare)

@@ -1,4 +1,4 @@
-"""Failures are kept as labels tell of them, before the samples go that they are about."""
+"""Failures are kept as labels tell of them, before the samples go that they are about, and shown to a new model when there is one."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ _PAUSE = 30.0
 
 
 class Gathering:
-    """Gathers the failures of every monitor of which a label has come since the last look."""
+    """Gathers the failures of every monitor to which a label or a reference has come since the last look."""
 
-    def __init__(self, store: Store, failures: Failures, monitors: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, store: Store, failures: Failures, monitors: Callable[[], Iterable[str]], version: Callable[[str], int | None]
+    ) -> None:
         self._store = store
         self._failures = failures
         self._monitors = monitors
+        self._version = version
         self._looked = -math.inf
-        self._newest: dict[str, tuple[str, str, float]] = {}
+        self._seen: dict[str, tuple[object, ...]] = {}
 
     def step(self, now: float) -> int:
-        """A look, where its time has come; returns of how many there was something to gather."""
+        """A look, where its time has come; returns of how many failures were gathered."""
         if now - self._looked < _PAUSE:
             return 0
         self._looked, found = now, 0
         for monitor in self._monitors():
             newest = [(judged.sample, judged.truth, judged.told) for judged in self._store.judgements(monitor, limit=1)]
-            if newest and self._newest.get(monitor) != newest[0]:
-                self._failures.gather(monitor, now=now)
-                self._newest[monitor] = newest[0]
-                found += 1
+            seen = (self._version(monitor), *newest)
+            if self._seen.get(monitor) != seen:
+                found += bool(self._failures.gather(monitor, now=now))
+                self._seen[monitor] = seen
         return found

@@ -46,7 +46,7 @@ def known_failures(store: Store, settings: MonitorSettings, *, version: int | No
     for kept in store.reserve(settings.name):
         rows[kept.row.id], counts[kept.row.id] = kept.row, kept.count
     for row in store.pool(settings.name):
-        rows[row.id] = _with_label(row, rows.get(row.id))
+        rows[row.id] = _newest(row, rows.get(row.id))
     own = {key: row for key, row in rows.items() if version in {None, row.reference_version}}
     marks, truths = standing(store, settings.name), store.known_truth(settings.name, own)
     found = (_failure(row, truths.get(key), marks.get(key), settings.classes) for key, row in own.items())
@@ -55,12 +55,13 @@ def known_failures(store: Store, settings: MonitorSettings, *, version: int | No
 
 
 def gather(store: Store, settings: MonitorSettings, *, now: float) -> int:
-    """Keeps those that the recent samples would soon take along, and lets go of those that a corrected label has cleared; returns how many
-    are known. Repeating it changes nothing."""
+    """Keeps those that the recent samples would soon take along, and lets go of those that a corrected label has cleared, or a person;
+    returns how many are known. Repeating it changes nothing."""
     failures = known_failures(store, settings)
     keep(store, settings, failures, now=now)
-    known = {each.row.id for each in failures}
-    cleared = [kept.row.id for kept in store.reserve(settings.name, part=PART) if kept.row.id not in known]
+    kept = {each.row.id: each.row for each in store.reserve(settings.name, part=PART)}
+    marks, truths = standing(store, settings.name), store.known_truth(settings.name, kept)
+    cleared = [key for key, row in kept.items() if key not in marks and not _was_wrong(row, truths.get(key), settings.classes)]
     if cleared:
         store.drop_reserved(settings.name, cleared, part=PART)
     return len(failures)
@@ -91,17 +92,29 @@ def unknown_to(failures: Collection[Failure], marks: Mapping[str, FailureMark]) 
     return (mark for sample, mark in marks.items() if sample not in known)
 
 
-def _with_label(row: Pooled, kept: Pooled | None) -> Pooled:
-    """The recent row; what the reserve has learnt of it stays."""
-    return row if kept is None or kept.label is None or row.label is not None else replace(row, label=kept.label)
+def _newest(row: Pooled, kept: Pooled | None) -> Pooled:
+    """The recent row, unless the reserve has seen it under a later reference; what the reserve has learnt of it stays."""
+    if kept is None or kept.reference_version > row.reference_version:
+        return kept or row
+    return row if kept.label is None or row.label is not None else replace(row, label=kept.label)
+
+
+def _was_wrong(row: Pooled, judged: Judgement | None, classes: Sequence[str]) -> bool:
+    """Whether the truth, as far as it is known, contradicts the answer of then: one that the model in force gets right stays."""
+    said = judged.predicted if judged is not None else answer(row.output, None, classes)
+    return (judged.truth if judged is not None else row.label) not in {None, said}
 
 
 def _failure(row: Pooled, judged: Judgement | None, mark: FailureMark | None, classes: Sequence[str]) -> Failure | None:
-    said = judged.predicted if judged is not None else answer(row.output, None, classes)
+    own = answer(row.output, None, classes)
+    outdated = judged is None or (own and 0 < judged.reference_version < row.reference_version)
+    said = own if outdated or judged is None else judged.predicted
     truth = judged.truth if judged is not None else row.label
     if mark is None and (not truth or not said or truth == said):
         return None
     label = truth if mark is None or (mark.label is None and truth != said) else mark.label
+    if label is not None and label == said:
+        return None  # the model in force gets it right
     sure = judged.confidence if judged is not None else math.nan
     return Failure(replace(row, label=truth), label, said, loss_of(row.output, label, sure, classes), mark)
 

@@ -27,6 +27,8 @@ from service.settings import MonitorSettings
 Progress = Callable[[str, float], None]
 
 _ALARMS, _LISTINGS = 100, 16
+_AGAIN = 256
+"""Failures of earlier references that are shown to the model in force at a time."""
 
 log = structlog.get_logger()
 
@@ -141,8 +143,40 @@ class Failures:
     # --- what is known ----------------------------------------------------------------------------------------------------
 
     def gather(self, monitor: str, *, now: float) -> int:
-        """Keeps what labels have told of samples that are still at hand; returns how many failures are known."""
-        return gather(self._store, self._monitors.effective(monitor), now=now)
+        """Keeps what labels have told of samples that are still at hand, and shows those of earlier references to the model in force;
+        returns how many failures are known."""
+        settings = self._monitors.effective(monitor)
+        found = gather(self._store, settings, now=now)
+        if found and self._references.active(monitor) and settings.pool.reserve_rows:
+            self._ask_again(settings, self._references.load(monitor), now)
+        return found
+
+    def _ask_again(self, settings: MonitorSettings, reference: Reference, now: float) -> None:
+        """Failures of earlier references whose payload is kept: only a model that gives logits tells whether it still fails."""
+        known = known_failures(self._store, settings)
+        older = [each for each in known if each.row.payload is not None and each.row.reference_version < reference.version]
+        if not older:
+            return
+        dearest = sorted(older, key=lambda each: -each.loss)[:_AGAIN]
+        embedder = self._monitors.embedder(settings.name)
+        embedded = embedder.embed([each.row.payload for each in dearest if each.row.payload is not None])
+        if embedded.logits is None or embedder.fingerprint != reference.fingerprint:
+            return
+        novelty = reference.summarizer.describe(embedded.embedding).novelty.tolist()
+        again = [
+            replace(
+                each,
+                row=replace(
+                    each.row,
+                    embedding=vector.astype(np.float16),
+                    output=Output(logits=tuple(logits.tolist())),
+                    novelty=new,
+                    reference_version=reference.version,
+                ),
+            )
+            for each, vector, logits, new in zip(dearest, embedded.embedding, embedded.logits, novelty, strict=True)
+        ]
+        keep(self._store, settings, again, now=now)
 
     def listing(self, monitor: str, *, progress: Progress = lambda *_: None) -> Listing:
         """The clusters, weightiest first, with the evidence for their causes."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -79,6 +80,21 @@ def test_failures_under_another_reference_say_nothing_of_this_model(failing: Fai
     assert len(failure_rows(failing.site.store, failing.site.references.load("chat"), failing.settings)) == 0
 
 
+def test_a_new_model_is_shown_what_the_last_one_failed_on(failing: Failing) -> None:
+    old = [answered("mended", "the refund is still with it", "parcel"), answered("worse", "my courier please", "weather")]
+    failing.site.keep(old)
+    failing.tell(old, "refund")
+    assert failing.failures.gather("chat", now=2_000.0) == 2
+    reference = replace(failing.site.references.load("chat"), version=2)
+    later: Any = SimpleNamespace(load=lambda _: reference, active=lambda _: 2)
+    failing.site = replace(failing.site, references=later)
+    assert failing.failures.gather("chat", now=2_050.0) == 2
+    (found,) = known_failures(failing.site.store, failing.settings, version=2)
+    assert (found.row.id, found.label, found.answer) == ("worse", "refund", "parcel")  # as the model in force answers
+    assert failing.failures.gather("chat", now=2_100.0) == 1
+    assert kept(failing) == {"mended", "worse"}  # it was hard once, and is worth keeping
+
+
 def test_those_who_choose_candidates_get_one_row_of_each_group(failing: Failing) -> None:
     assert failure_rows(failing.site.store, failing.site.references.load("chat"), failing.settings).embeddings.shape == (0, 8)
     failing.fail(["my money is still about", "my money is still about", "my money is still about"], "refund", "parcel", prefix="a")
@@ -94,7 +110,7 @@ def test_those_who_choose_candidates_get_one_row_of_each_group(failing: Failing)
 
 
 def test_a_look_is_taken_only_where_labels_have_come(failing: Failing) -> None:
-    gathering = Gathering(failing.site.store, failing.failures, lambda: ["chat"])
+    gathering = Gathering(failing.site.store, failing.failures, lambda: ["chat"], failing.site.references.active)
     assert gathering.step(0.0) == 0
     failing.fail(["my money"], "refund", "parcel", prefix="w")
     assert (gathering.step(10.0), kept(failing)) == (0, set())  # too soon
