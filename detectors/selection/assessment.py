@@ -95,7 +95,7 @@ def assess(pool: Pool, known: Known, *, rows: NDArray[np.int64] | None = None, p
     progress(0.8)
     said = None if pool.predicted is None else pool.predicted[asked]
     against = contested(unit[asked], ground.unit, ground.labels, scales=ground.scales, answers=said, near=near)
-    harmful = _expected(ground, _only(pool, asked), known, near)
+    harmful = _over_labels(ground, _only(pool, asked), known, near, lambda flips: (flips > HARM_LIMIT).astype(np.float32))
     progress(1.0)
     return Parts(unusable, against, harmful, ground.rows[near.row[:, :_NEAREST]])
 
@@ -117,17 +117,33 @@ def _only(pool: Pool, rows: NDArray[np.int64]) -> Pool:
     return Pool(pool.embeddings[rows], *(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]  # each keeps its kind
 
 
-def _expected(ground: Ground, pool: Pool, known: Known, near: Neighbours) -> NDArray[np.float32]:
-    """(n,) probability that the label will be one whose influence is beyond the limit."""
-    opinion = Opinion.of(known, pool.embeddings, pool.probabilities)
+def expected_flips(pool: Pool, known: Known) -> NDArray[np.float32]:
+    """(n,) share of the rows that must not regress that training on each row is expected to flip, over its three likeliest labels."""
+    ground = Ground.of(known)
+    near = nearest_rows(ground.white(pool.embeddings), ground.unit, min(NEIGHBOURS, len(ground.unit)))
+    return _over_labels(ground, pool, known, near, lambda flips: flips)
+
+
+def known_flips(answered: Pool, labels: NDArray[np.int64], known: Known) -> NDArray[np.float32]:
+    """(n,) the same with the label (n,) known; 0 for a rejection, and where nothing says what the model would do."""
+    opinion = Opinion.of(known, answered.embeddings, answered.probabilities)
     if opinion is None:
-        return np.zeros(len(pool), np.float32)
-    plausible = ground.plausible(near, opinion.probabilities, pool.weak)
-    likeliest = np.argsort(-plausible, axis=1, kind="stable")[:, :_PLAUSIBLE]
+        return np.zeros(len(labels), np.float32)
+    return np.where(labels == REJECTED, 0, opinion.flipped(answered.embeddings, np.maximum(labels, 0))).astype(np.float32)
+
+
+def _over_labels(
+    ground: Ground, pool: Pool, known: Known, near: Neighbours, what: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """(n,) the mean of a function of the flips over the likeliest labels, each as likely as it is plausible."""
+    opinion = Opinion.of(known, pool.embeddings, pool.probabilities)
     found = np.zeros(len(pool), np.float32)
-    for labels in likeliest.T.astype(np.int64):
-        harmful = opinion.flipped(pool.embeddings, labels) > HARM_LIMIT
-        found += np.where(harmful, plausible[np.arange(len(pool)), labels], 0)
+    if opinion is None:
+        return found
+    plausible = ground.plausible(near, opinion.probabilities, pool.weak)
+    likeliest = np.argsort(-plausible, axis=1, kind="stable")[:, :_PLAUSIBLE].astype(np.int64)
+    for labels in likeliest.T:
+        found += plausible[np.arange(len(pool)), labels] * what(opinion.flipped(pool.embeddings, labels))
     return found
 
 
@@ -142,10 +158,7 @@ def known_risk(answered: Pool, labels: NDArray[np.int64], known: Known, *, junk:
     """
     ground = Ground.of(known)
     agreed, _ = _agreed(ground, answered, labels)
-    opinion = Opinion.of(known, answered.embeddings, answered.probabilities)
-    harmful = np.zeros(len(labels), bool)
-    if opinion is not None:
-        harmful = opinion.flipped(answered.embeddings, np.maximum(labels, 0)) > HARM_LIMIT
+    harmful = known_flips(answered, labels, known) > HARM_LIMIT
     offset, alone, breaks, useless = _KNOWN
     logit = offset + alone * (1 - np.nan_to_num(agreed, nan=0.5)) + breaks * harmful + useless * junk
     return np.where(labels == REJECTED, 1, expit(logit)).astype(np.float32)
@@ -160,10 +173,8 @@ def verdicts(answered: Pool, labels: NDArray[np.int64], known: Known, *, harm_li
     ground = Ground.of(known)
     agreed, trusted = _agreed(ground, answered, labels)
     found = np.where(accepted(agreed, labels, trusted), Verdict.USABLE, Verdict.REFUSED).astype(np.int64)
-    opinion = Opinion.of(known, answered.embeddings, answered.probabilities)
-    if opinion is not None:
-        harmful = opinion.flipped(answered.embeddings, np.maximum(labels, 0)) > harm_limit
-        found[harmful & (found == Verdict.USABLE)] = Verdict.HARMFUL
+    harmful = known_flips(answered, labels, known) > harm_limit
+    found[harmful & (found == Verdict.USABLE)] = Verdict.HARMFUL
     found[labels == REJECTED] = Verdict.REJECTED
     return found
 
