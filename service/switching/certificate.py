@@ -59,11 +59,6 @@ class Expected:
     ungated: float
     gain: float
 
-    @property
-    def kept(self) -> float | None:
-        """None where there is nothing to keep."""
-        return self.gain / self.ungated if self.ungated > 0 else None
-
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
@@ -162,8 +157,10 @@ def _metadata(artefact: Path) -> str:
     from onnxruntime.capi import onnxruntime_pybind11_state as errors  # noqa: PLC0415 - as above
 
     unloadable = (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf, errors.NoSuchFile, errors.NoModel)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised, once
     try:
-        found = ort.InferenceSession(str(artefact), providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map
+        found = ort.InferenceSession(str(artefact), options, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map
     except unloadable as error:
         raise ArtefactError(f"{artefact}: no ONNX model: {error}") from error
     if CERTIFICATE not in found:
