@@ -99,7 +99,7 @@ def join_select(data_sets: DataSets, settings: MonitorSettings, challenge: DataS
     return _extended(data_sets, settings, challenge.samples, embedder, ("select",), now)
 
 
-def top_up(data_sets: DataSets, settings: MonitorSettings, fresh: Sequence[Sample], embedder: Embedder, *, now: float) -> DataSet | None:
+def refill(data_sets: DataSets, settings: MonitorSettings, fresh: Sequence[Sample], embedder: Embedder, *, now: float) -> DataSet | None:
     """A golden version with fresh random rows in *calibrate* and *verify*, by turns of their hash. None without golden."""
     return _extended(data_sets, settings, fresh, embedder, ("calibrate", "verify"), now)
 

@@ -190,7 +190,7 @@ def _steps(monitor: str, rows: Rows, needs: Sequence[Need], labels: int) -> Iter
         yield f"`driftgate dataset add --monitor {monitor} --role golden --input FILE`: each part gets a third, near-duplicates together"
     elif labels:
         yield f"draw {labels:,} fresh samples at random from traffic, and have them labelled blind"
-        yield f"`driftgate dataset top-up --monitor {monitor} --input FILE`: they go into calibrate and verify, by turns of their hash"
+        yield f"`driftgate dataset refill --monitor {monitor} --input FILE`: they go into calibrate and verify, by turns of their hash"
     if not rows.parts or labels:
         yield "until then a new model can be compared, but nothing is promised about what it breaks"
     if any(need.used for need in needs):

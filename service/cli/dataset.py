@@ -49,8 +49,8 @@ def add(
         _show_made(name, role, made)
 
 
-@app.command("top-up", epilog=example("driftgate dataset top-up --monitor support-chat --input fresh.jsonl"))
-def top_up(
+@app.command("refill", epilog=example("driftgate dataset refill --monitor support-chat --input fresh.jsonl"))
+def refill(
     inputs: Inputs = None,
     more: MoreFiles = None,
     config: Config = CONFIG,
@@ -62,9 +62,9 @@ def top_up(
     with installed(config) as installation:
         name = monitor_of(installation.settings, monitor)
         samples, settings = list(samples_of(installation, name, files)), installation.effective(name)
-        made = golden.top_up(installation.data_sets, settings, samples, installation.embedder(name), now=time.time())
+        made = golden.refill(installation.data_sets, settings, samples, installation.embedder(name), now=time.time())
     if made is None:
-        raise InputError("no_golden", f"monitor {name}: no golden set to top up; `driftgate dataset add --role golden` makes one")
+        raise InputError("no_golden", f"monitor {name}: no golden set to refill; `driftgate dataset add --role golden` makes one")
     if as_json:
         emit(made.manifest)
     else:

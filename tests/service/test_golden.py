@@ -10,7 +10,7 @@ import pytest
 
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.datasets import DataSet, DataSets
-from service.golden import Look, Promise, contents_of, draw, join_select, representatives, top_up, unmet
+from service.golden import Look, Promise, contents_of, draw, join_select, representatives, refill, unmet
 from service.records import Sample
 from service.settings import MonitorSettings
 
@@ -62,11 +62,11 @@ def test_a_challenge_row_like_a_golden_one_takes_its_group_to_select(sets: DataS
     assert {after[key] for sample in like for key in (sample.id, f"copy-{sample.id}")} == {"select"}
 
 
-def test_a_top_up_comes_into_the_parts_that_promise(sets: DataSets) -> None:
+def test_a_refill_comes_into_the_parts_that_promise(sets: DataSets) -> None:
     before = parts(sets.load("chat", "golden"))
-    topped = top_up(sets, SETTINGS, [*rows(200, 3), *rows(20, 4, labelled=False), *copies(rows(5, 1))], EMBEDDER, now=2.0)
-    assert topped
-    after = parts(topped)
+    filled = refill(sets, SETTINGS, [*rows(200, 3), *rows(20, 4, labelled=False), *copies(rows(5, 1))], EMBEDDER, now=2.0)
+    assert filled
+    after = parts(filled)
     assert {key: after[key] for key in before} == before
     came = Counter(part for key, part in after.items() if key.startswith("3-"))
     assert set(came) == {"calibrate", "verify"}
@@ -79,22 +79,22 @@ def test_without_golden_nothing_joins(tmp_path: Path) -> None:
     empty = DataSets(tmp_path)
     empty.add("chat", "challenge", rows(10, 2), EMBEDDER, now=2.0)
     assert join_select(empty, SETTINGS, empty.load("chat", "challenge"), EMBEDDER, now=3.0) is None
-    assert top_up(empty, SETTINGS, rows(10, 3), EMBEDDER, now=3.0) is None
+    assert refill(empty, SETTINGS, rows(10, 3), EMBEDDER, now=3.0) is None
 
 
 def test_rows_that_were_met_are_known_whatever_version_they_stand_in(sets: DataSets) -> None:
     golden = sets.load("chat", "golden")
     met = contents_of(sets, "chat", "verify", [Look(1)])
     assert unmet(golden.part("verify").rows, met) == []
-    topped = top_up(sets, SETTINGS, rows(600, 3), EMBEDDER, now=2.0)
-    assert topped
-    drawn = draw(topped, "verify", met, PROMISE)
+    filled = refill(sets, SETTINGS, rows(600, 3), EMBEDDER, now=2.0)
+    assert filled
+    drawn = draw(filled, "verify", met, PROMISE)
     assert (drawn.use, drawn.fresh) == (1, True)
     assert all(sample.id.startswith("3-") for sample in drawn.rows.samples)
-    assert [row.sample.id for row in unmet(topped.part("verify").rows, met)] == [sample.id for sample in drawn.rows.samples]
+    assert [row.sample.id for row in unmet(filled.part("verify").rows, met)] == [sample.id for sample in drawn.rows.samples]
     second = contents_of(sets, "chat", "verify", [Look(1), Look(2, fresh=True)])
     assert second[1] == frozenset(row.digest for row in drawn.rows.rows)
-    assert draw(topped, "verify", second, PROMISE).use == 3
+    assert draw(filled, "verify", second, PROMISE).use == 3
 
 
 def test_what_nobody_knows_any_more_counts_as_met(sets: DataSets) -> None:

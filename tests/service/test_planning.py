@@ -71,7 +71,7 @@ def test_only_what_is_missing_and_unmet_is_asked_for(store: SqliteStore, tmp_pat
     own = needs(found)
     assert (own["verify"].have, own["verify"].used, own["calibrate"].used) == (0, before, 0)
     assert found.golden_labels == own["verify"].labels > 2 * own["verify"].steady
-    assert any("`driftgate dataset top-up" in step for step in found.steps)
+    assert any("`driftgate dataset refill" in step for step in found.steps)
 
 
 def _copies(samples: Sequence[Sample]) -> list[Sample]:

@@ -103,19 +103,19 @@ def test_a_plan_says_what_is_missing_and_what_it_costs(modelled: Desk) -> None:
     assert found["asked"] == {"alpha": 0.02, "delta": 0.1, "margin": 0.2, "segments": []}
     assert {need["purpose"] for need in found["needs"]} == {"select", "calibrate", "verify", "challenge"}
     shown = modelled.run("plan", "--alpha", 0.02).stdout
-    assert "driftgate dataset top-up --monitor chat" in shown
+    assert "driftgate dataset refill --monitor chat" in shown
     assert "at 0.25 a label" in shown
     assert "found 'locale=de'; tags: none (segments.tags)" in modelled.run("plan", "--segments", "locale=de", code=2).stderr
 
 
-def test_a_top_up_leaves_what_is_there(modelled: Desk) -> None:
-    assert "no golden set to top up" in modelled.run("dataset", "top-up", "--input", "golden.jsonl", code=2).stderr
+def test_a_refill_leaves_what_is_there(modelled: Desk) -> None:
+    assert "no golden set to refill" in modelled.run("dataset", "refill", "--input", "golden.jsonl", code=2).stderr
     modelled.run("dataset", "add", "--role", "golden", "--input", "golden.jsonl")
     text = (modelled.folder / "golden.jsonl").read_text(encoding="utf-8").splitlines()
     fresh = [json.loads(line) for line in text[:20]]
     lines = [json.dumps({**line, "id": f"f{i}", "vector": line["vector"][::-1]}) for i, line in enumerate(fresh)]
     (modelled.folder / "fresh.jsonl").write_text("\n".join(lines), encoding="utf-8")
     before = modelled.json("dataset", "list")["data_sets"][0]["parts"]
-    made = modelled.json("dataset", "top-up", "--input", "fresh.jsonl")
+    made = modelled.json("dataset", "refill", "--input", "fresh.jsonl")
     assert made["rows"] == 420
     assert made["parts"]["select"] <= before["select"] + 2  # near-duplicates of rows there stay with them

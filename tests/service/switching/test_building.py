@@ -14,7 +14,7 @@ import pytest
 
 from detectors.comparison import allowed_flips, spent
 from service.errors import ArtefactError, ConflictError, EmbedderError, InputError
-from service.golden import representatives, top_up
+from service.golden import representatives, refill
 from service.looks import LOOKED
 from service.records import Alarm, Event, Family, Sample
 from service.switching import building, graph, pairs
@@ -102,7 +102,7 @@ def test_rows_that_came_since_are_taken_by_themselves_where_they_allow_more(site
     site.golden()
     build(site, tmp_path / "a.onnx", alpha=0.03)
     fresh = [replace(sample, id=f"f-{sample.id}") for sample in _more(900)]
-    assert top_up(site.data_sets, site.settings, fresh, site.embedder("chat"), now=2.0)
+    assert refill(site.data_sets, site.settings, fresh, site.embedder("chat"), now=2.0)
     found = build(site, tmp_path / "b.onnx", alpha=0.025).certificate
     assert found
     assert (found.golden.use, found.golden.fresh, found.golden.version) == (1, True, 2)
