@@ -16,10 +16,15 @@ _LEAST = 1e-6
 
 _FURTHEST = 30.0
 
+_COMPONENTS = 64
+"""Of the rows, in which the layer is looked at. Where dimensions are as many as rows the curvature fits the rows themselves: of requests
+in 384 of them flips are foretold with a rank correlation of .20, in 64 with .52 (of images in 128 with .50 and .47)."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Harm:
-    """A softmax layer as m rows see it that must not regress (golden's select part): z their embeddings and a 1, p what it says of them.
+    """A softmax layer as m rows see it that must not regress (golden's select part): z their 64 leading principal components and a 1, p
+    what it says of them.
 
     *Influence.* A Newton step on a new row (x, y) that counts like s of the m rows, with the layer's curvature taken for the Kronecker
     product of A and B (K-FAC, see `LastLayer`), changes the mean loss of the m rows, to second order and with δ = p(x) - e(y), by
@@ -38,11 +43,13 @@ class Harm:
 
     Attributes
     ----------
-    slope : (C, d + 1) float32
+    centre, axes : (d,), (d, k) float32
+        From embeddings to components.
+    slope : (C, k + 1) float32
         M.
-    inverse, outputs : (d + 1, d + 1), (C, C) float32
+    inverse, outputs : (k + 1, k + 1), (C, C) float32
         A⁻¹ and B⁻¹.
-    right : (r, d + 1) float32
+    right : (r, k + 1) float32
         Rows that the layer gets right, and below their classes and log probabilities.
     classes : (r,) int64
     logs : (r, C) float32
@@ -68,6 +75,8 @@ class Harm:
     True
     """
 
+    centre: NDArray[np.float32]
+    axes: NDArray[np.float32]
     slope: NDArray[np.float32]
     inverse: NDArray[np.float32]
     outputs: NDArray[np.float32]
@@ -79,10 +88,15 @@ class Harm:
     @classmethod
     def fit(cls, embeddings: NDArray[np.float32], labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Harm:
         """From rows (m, d), their labels (m,), each below C, and what the layer says of them (m, C). Costs O(m (d² + C²))."""
-        layer = LastLayer.fit(embeddings, labels, probabilities)
+        centre = embeddings.mean(0)
+        moved = (embeddings - centre).astype(np.float64)
+        axes = np.linalg.eigh(moved.T @ moved)[1][:, -_COMPONENTS:].astype(np.float32)
+        layer = LastLayer.fit((embeddings - centre) @ axes, labels, probabilities)
         gradient = (layer.residuals.T @ layer.rows).astype(np.float64) / len(layer.rows)
         right = probabilities.argmax(1) == labels
         return cls(
+            centre,
+            axes,
             (layer.outputs @ gradient @ layer.inputs).astype(np.float32),
             layer.inputs.astype(np.float32),
             layer.outputs.astype(np.float32),
@@ -94,9 +108,9 @@ class Harm:
 
     def influence(self, embeddings: NDArray[np.float32], probabilities: NDArray[np.float32], *, weight: float = 1.0) -> NDArray[np.float32]:
         """(n, C + 1) nats by which the mean loss rises if (n, d) rows, of which the layer says (n, C), are trained on, by label; the last
-        column is for any class that the layer does not have. `weight` is s. Costs O(n d (C + d) + n C²).
+        column is for any class that the layer does not have. `weight` is s. Costs O(n (d k + k C + C²)).
         """
-        inputs = _with_ones(embeddings)
+        inputs = self._inputs(embeddings)
         pull, own = inputs @ self.slope.T, probabilities @ self.outputs
         taken, spread = (np.einsum("nc,nc->n", probabilities, term)[:, None] for term in (pull, own))
         slope = np.hstack([pull - taken, -taken])
@@ -108,9 +122,9 @@ class Harm:
     def flips(self, embeddings: NDArray[np.float32], probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n,) of the m rows, how many would flip to the label (n,) that each row is trained on with; labels from C on are new classes.
 
-        Costs O(n r d).
+        Costs O(n (d + r) k).
         """
-        inputs, found = _with_ones(embeddings), np.zeros(len(labels), np.float32)
+        inputs, found = self._inputs(embeddings), np.zeros(len(labels), np.float32)
         for rows in blocks(np.arange(len(labels))):
             found[rows] = self._flipped(inputs[rows], probabilities[rows], labels[rows])
         return found
@@ -130,6 +144,5 @@ class Harm:
         after, before = (expit(-np.clip(m, -_FURTHEST, _FURTHEST)) for m in (margin - moved, margin))
         return np.asarray(np.where(self.classes == label[:, None], 0, after - before).sum(1), np.float32)
 
-
-def _with_ones(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.column_stack([rows, np.ones(len(rows), np.float32)])
+    def _inputs(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.column_stack([(embeddings - self.centre) @ self.axes, np.ones(len(embeddings), np.float32)])
