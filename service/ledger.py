@@ -12,6 +12,7 @@ from scipy.special import gammaincinv
 
 from service.alarms import HOLD_BACK_GROWTH, HOLD_BACK_SECONDS, Reason, of_drift
 from service.budget import ALLOCATION, DAY, WEEK, week_of, week_start
+from service.looks import LOOKED
 from service.ports import Store
 from service.records import Alarm, AlarmState, Event, Family, Measured, Regime, Step, Verdict
 from service.records.ledger import Entry, FalseAlarms, Ledger, Proposal, Tally
@@ -169,6 +170,9 @@ def _of_events(events: Iterable[Event]) -> Iterator[Entry]:
             before = "" if event.body["from"] is None else f", instead of {event.body['from']}"
             says = f"{event.body['partition']} is read on at offset {event.body['to']}{before} [{event.actor}]"
             yield Entry(event.time, event.monitor, "offsets", says)
+        elif event.kind == LOOKED:
+            rows = f"{event.body['rows']:,} rows of golden {event.body['version']}'s {event.body['part']} part"
+            yield Entry(event.time, event.monitor, "golden", f"{rows} judged a model, use {event.body['use']} [{event.actor}]")
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

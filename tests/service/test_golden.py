@@ -10,7 +10,7 @@ import pytest
 
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.datasets import DataSet, DataSets
-from service.golden import Look, Promise, contents_of, draw, join_select, representatives, refill, unmet
+from service.golden import Look, Promise, contents_of, draw, join_select, refill, representatives, unmet
 from service.records import Sample
 from service.settings import MonitorSettings
 

@@ -127,6 +127,14 @@ def test_entries_tell_the_story_in_order(store: SqliteStore) -> None:
     assert "surely above 30.0 % or for 7 days" in entries[3].says
 
 
+def test_looks_at_golden_rows_are_kept(store: SqliteStore) -> None:
+    write(store, [])
+    body = {"part": "calibrate", "version": 2, "fresh": False, "use": 3, "rows": 1_000}
+    store.record_event(Event("look", "chat", "golden.looked", MONDAY + 60, "ana", "subject", body))
+    (entry,) = kept(store).entries
+    assert (entry.what, entry.says) == ("golden", "1,000 rows of golden 2's calibrate part judged a model, use 3 [ana]")
+
+
 def test_a_verdict_on_an_alarm_that_is_over_counts_and_holds_nothing_back(store: SqliteStore) -> None:
     calm = step(alarm("b", MONDAY + DAY), AlarmState.RESOLVED, Reason.CALM, time=MONDAY + 2 * DAY)
     late = judge_late(calm, Event("e", "chat", "verdict", MONDAY + 9 * DAY, "ana", "b", {"verdict": "false"}))

@@ -14,7 +14,7 @@ import pytest
 
 from detectors.comparison import allowed_flips, spent
 from service.errors import ArtefactError, ConflictError, EmbedderError, InputError
-from service.golden import representatives, refill
+from service.golden import refill, representatives
 from service.looks import LOOKED
 from service.records import Alarm, Event, Family, Sample
 from service.switching import building, graph, pairs
