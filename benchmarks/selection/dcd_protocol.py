@@ -20,6 +20,7 @@ from benchmarks.selection.dcd_worlds import DIGITS, FASHION, SCENARIOS, World, p
 from benchmarks.selection.flvmi import MutualInformation
 from benchmarks.selection.gain import Interval
 from benchmarks.selection.head import Head, train
+from benchmarks.selection.scenarios import Labelled
 from benchmarks.trials import spread
 from detectors.selection import Known, Pool, Selector
 from detectors.selection.coreset import Coreset
@@ -42,6 +43,9 @@ PUBLISHED = "+9.45 points over the best baseline that keeps test accuracy (Image
 OURS, ORACLE, FAILURES, WHOLE = "ours", "oracle", "failures alone", "whole pool"
 DCD = "DCD ℓ2"
 
+FEW, SPOILT = 10, 0.3
+"""Failure samples where there are few; and the share of them that are junk or have a wrong label, half of each, where some are."""
+
 BASELINES: Mapping[str, Callable[[], Selector]] = {
     "random": RandomChoice,
     "margin": Uncertainty,
@@ -50,9 +54,6 @@ BASELINES: Mapping[str, Callable[[], Selector]] = {
     DCD: FailureDistance,
     "DCD cosine": FailureDistance,
 }
-
-Choice = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Rows of the pool, and the labels they are trained with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class Outcome:
     failing: float
     junk: float
     rows: int
+    told: float = np.nan
+    """What ours says of how many labels are right."""
 
 
 Key = tuple[str, bool]
@@ -87,22 +90,50 @@ def run(progress: Progress) -> Sequence[Figure]:
 
 
 def one_world(job: tuple[str, int]) -> Mapping[Key, Outcome]:
-    """Every method's set; some at the larger size too."""
+    """Every method's set; some at the larger size too, or with worse failure samples."""
     name, seed = job
     given, budget = world(name, seed), SCENARIOS[name].budget
-    able = np.arange(len(given.pool))
-    chosen: dict[Key, Choice] = {(FAILURES, False): (able[:0], able[:0]), (WHOLE, False): (able, _weak(given.pool))}
-    sizes = [(False, budget)] + ([(True, LARGE)] if name in FASHION else [])
-    for large, count in sizes:
+    able, weak = np.arange(len(given.pool)), _weak(given.pool)
+    made = {(FAILURES, False): outcome(given, able[:0], able[:0]), (WHOLE, False): outcome(given, able, weak)}
+    for large, count in [(False, budget)] + ([(True, LARGE)] if name in FASHION else []):
         rows = np.random.default_rng([seed, 3]).permutation(np.flatnonzero(given.failing))[:count]
-        chosen[ORACLE, large] = rows, given.truth[rows]
-        drawn = draw(given.pool, given.known, budget=count, rng=np.random.default_rng([seed, 2]))
-        chosen[OURS, large] = drawn.rows, drawn.labels[drawn.rows]
-        for line, selector in BASELINES.items():
+        made[ORACLE, large] = outcome(given, rows, given.truth[rows])
+        made[OURS, large] = _ours(given, count, seed)
+        for line in BASELINES:
             if not large or line in ("random", DCD):
-                rows = _picked(given, line, selector(), count, np.random.default_rng([seed, 1]))
-                chosen[line, large] = rows, _weak(given.pool)[rows]
-    return {key: outcome(given, *choice) for key, choice in chosen.items()}
+                made[line, large] = _theirs(given, line, count, seed)
+    for worse, world_ in ((f"{FEW} failures", _few(given)), (f"{SPOILT:.0%} of the failures spoilt", _spoilt(given, seed))):
+        made[f"{OURS}, {worse}", False] = _ours(world_, budget, seed)
+        made[f"{DCD}, {worse}", False] = _theirs(world_, DCD, budget, seed)
+    return made
+
+
+def _ours(given: World, budget: int, seed: int) -> Outcome:
+    drawn = draw(given.pool, given.known, budget=budget, rng=np.random.default_rng([seed, 2]))
+    return replace(outcome(given, drawn.rows, drawn.labels[drawn.rows]), told=float(drawn.right[drawn.rows].mean()))
+
+
+def _theirs(given: World, line: str, budget: int, seed: int) -> Outcome:
+    rows = _picked(given, line, BASELINES[line](), budget, np.random.default_rng([seed, 1]))
+    return outcome(given, rows, _weak(given.pool)[rows])
+
+
+def _few(given: World) -> World:
+    return _with_failures(given, given.failures[:FEW])
+
+
+def _spoilt(given: World, seed: int) -> World:
+    rng = np.random.default_rng([seed, 4])
+    rows, labels = given.failures.rows.copy(), given.failures.labels.copy()
+    bad = rng.permutation(len(rows))[: int(np.ceil(SPOILT * len(rows)))]
+    labels[bad] = (labels[bad] + rng.integers(1, given.classes, len(bad))) % given.classes
+    strange = bad[: len(bad) // 2]
+    rows[strange] = given.pool.embeddings[rng.choice(np.flatnonzero(given.truth < 0), len(strange))]
+    return _with_failures(given, Labelled(rows, labels))
+
+
+def _with_failures(given: World, failures: Labelled) -> World:
+    return replace(given, failures=failures, known=replace(given.known, failures=failures.rows, failure_labels=failures.labels))
 
 
 def _picked(given: World, line: str, selector: Selector, budget: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -156,11 +187,12 @@ class Found:
         """(runs,) one figure of each."""
         return np.array([getattr(run[key], part) for run in self.outcomes[name]], np.float64)
 
-    def best(self, name: str, *, large: bool = False) -> str:
-        """The baseline with the largest gain of those whose loss is not wholly beyond the bar; what takes no budget stands among both."""
+    def best(self, name: str, *, large: bool = False, losing: bool = False) -> str:
+        """The baseline with the largest gain of those whose loss is not wholly beyond the bar, or of all; what takes no budget is among
+        them at both sizes."""
         lines = [FAILURES, WHOLE, *(line for line in BASELINES if (line, large) in self.outcomes[name][0])]
         losses = {line: Interval.of(self.of(name, self.key(line, large=large), "loss")) for line in lines}
-        able = [line for line in lines if losses[line].mean - losses[line].half <= LOSS_BAR] or lines
+        able = [line for line in lines if losing or losses[line].mean - losses[line].half <= LOSS_BAR] or lines
         return max(able, key=lambda line: float(self.of(name, self.key(line, large=large), "gain").mean()))
 
     def key(self, line: str, *, large: bool) -> Key:
@@ -170,22 +202,34 @@ class Found:
 
 def _bars(found: Found, names: Sequence[str]) -> list[Figure]:
     figures: list[Figure] = []
-    for large in (False, True):
-        ahead, wanted, lost = (np.array(part) for part in zip(*(_measured(found, name, large=large) for name in names), strict=True))
-        size = f"{LARGE if large else SCENARIOS[names[0]].budget} rows"
-        figures += [
-            _gained(f"Fashion-MNIST, all five, {size}", ahead.mean(0), wanted.mean(0)),
-            _lost(f"Fashion-MNIST, all five, {size}", lost.mean(0)),
-        ]
-        for name, *parts in zip(names, ahead, wanted, lost, strict=True):
-            beaten = found.best(name, large=large)
-            figures += [_gained(f"{name}, {size}: over {beaten}", parts[0], parts[1]), _lost(f"{name}, {size}", parts[2])]
-    return figures
+    for large, size in ((False, SCENARIOS[names[0]].budget), (True, LARGE)):
+        parts = [_measured(found, name, found.best(name, large=large), large=large) for name in names]
+        ahead, wanted, lost = (np.mean(part, axis=0) for part in zip(*parts, strict=True))
+        title = f"Fashion-MNIST, all five, {size} rows"
+        figures += [_gained(title, ahead, wanted), _lost(title, lost)]
+        whatever = [_measured(found, name, found.best(name, large=large, losing=True), large=large) for name in names]
+        ahead, wanted, _ = (np.mean(part, axis=0) for part in zip(*whatever, strict=True))
+        figures.append(_unbarred(_gained(f"{title}, over the best whatever that loses", ahead, wanted)))
+        for name, each in zip(names, parts, strict=True):
+            pair = [
+                _gained(f"{name}, {size} rows: over {found.best(name, large=large)}", *each[:2]),
+                _lost(f"{name}, {size} rows", each[2]),
+            ]
+            figures += map(_unbarred, pair) if large else pair
+    told, true = (100 * np.mean([found.of(name, (OURS, False), part).mean() for name in names]) for part in ("told", "right"))
+    return [*figures, Figure("Fashion-MNIST, all five: labels of ours that are right", f"{told:.1f} % told, {true:.1f} % true")]
 
 
-def _measured(found: Found, name: str, *, large: bool) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(runs,) gain of ours over the best baseline, a third of that one's distance to the oracle, and points of test accuracy lost."""
-    best = found.of(name, found.key(found.best(name, large=large), large=large), "gain")
+def _unbarred(figure: Figure) -> Figure:
+    """The bar stays to be read."""
+    return replace(figure, bar=f"({figure.bar})", holds=None)
+
+
+def _measured(
+    found: Found, name: str, baseline: str, *, large: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(runs,) gain of ours over a baseline, a third of that one's distance to the oracle, and points of test accuracy lost."""
+    best = found.of(name, found.key(baseline, large=large), "gain")
     ours, oracle = (found.of(name, (line, large), "gain") for line in (OURS, ORACLE))
     return ours - best, SHARE * (oracle - best), found.of(name, (OURS, large), "loss")
 
@@ -205,11 +249,10 @@ def _lost(name: str, loss: NDArray[np.float64]) -> Figure:
 
 def _beside(found: Found) -> list[Figure]:
     """Small sets, without a bar."""
-    figures = []
+    figures = list[Figure]()
     for name in DIGITS:
-        ahead, wanted, lost = _measured(found, name, large=False)
-        made = (_gained(f"{name}: over {found.best(name)}", ahead, wanted), _lost(name, lost))
-        figures += [replace(figure, bar="", holds=None) for figure in made]
+        ahead, wanted, lost = _measured(found, name, found.best(name))
+        figures += map(_unbarred, (_gained(f"{name}: over {found.best(name)}", ahead, wanted), _lost(name, lost)))
     return figures
 
 

@@ -1,4 +1,33 @@
-"""A training set drawn from a pool whose labels are noisy, without asking anybody: which rows, and with which label."""
+"""A training set drawn from a pool whose labels are noisy, without asking anybody: which rows, and with which label.
+
+Four steps, none of which takes a weak label for the truth.
+
+*Labels.* Pool, labelled reference and failures go through `label_errors` together: cross-validated heads and nearest rows, which
+have not seen a row's own label, weigh it by how often labels of its class are wrong, as anchors show. The class believed is the
+weak label y or the likeliest other one, with p(right | x, y); rows below .7 are left out.
+
+*The failing mass.* A discriminant with one covariance S, shrunk by a tenth, tells failures (mean f) from reference rows that the
+model gets right (mean r):
+
+    p(failing | x, c) = sigmoid((x - (f + r) / 2) · S⁻¹ (f - r) + log (share of class c in failures / in reference rows)),
+
+shares counted with one row more of each class. Nearness to single failures finds what is next to them; this finds what failed
+for the same reason, whatever its class. It assumes one reason: of failures that lie on both sides of what works, draw for each
+kind apart.
+
+*No junk.* `label_errors` knows classes alone, so that junk in a dense cluster is as good as sure of one. Where nothing is right,
+weak labels are any: a row is left out if as many of its 20 nearest rows would have its class by chance (binomial, 5 %). Of
+near-duplicates one is taken.
+
+*The draw.* Of rows above .5, class by class in proportion to the failing mass Σ p(failing) p(right), at random with chances that
+grow with p(failing) p(right). So the set is like what production brings, and classes on which the model fails do not push out
+those it gets right there: taking the rows nearest to the failures lifts accuracy on failures and loses more beside them.
+
+References
+----------
+Singla et al., "Data-centric debugging: mitigating model failures via targeted image retrieval", WACV 2024 (the task).
+Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 2021.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +75,8 @@ class Drawn:
     labels : (n,) int64
         The class believed of each row: its weak label or, where another class is likelier, that one; UNKNOWN without a weak label.
     right : (n,) float64
-        Probability that this class is right; 0 without a weak label.
+        Probability that this class is right; 0 without a weak label. Where it is another class than the weak label's, the probability
+        that the weak label is wrong: of rows so relabelled at least as many were right in measurements.
     failing : (n,) float64
         Probability that the row is of the failing mass, if half of the pool were.
     noise : (C,) float64
@@ -70,28 +100,7 @@ def draw(
 ) -> Drawn:
     """At most `budget` rows of the failing mass whose class is as good as sure, in the shares that its classes have.
 
-    Four steps, none of which takes a weak label for the truth.
-
-    *Labels.* Pool, labelled reference and failures go through `label_errors` together: cross-validated heads and nearest rows, which
-    have not seen a row's own label, weigh it by how often labels of its class are wrong, as anchors show. The class believed is the
-    weak label y or the likeliest other one, with p(right | x, y); rows below .7 are left out.
-
-    *The failing mass.* A discriminant with one covariance S, shrunk by a tenth, tells failures (mean f) from reference rows that the
-    model gets right (mean r):
-
-        p(failing | x, c) = sigmoid((x - (f + r) / 2) · S⁻¹ (f - r) + log (share of class c in failures / in reference rows)),
-
-    shares counted with one row more of each class. Nearness to single failures finds what is next to them; this finds what failed
-    for the same reason, whatever its class. It assumes one reason: of failures that lie on both sides of what works, draw for each
-    kind apart.
-
-    *No junk.* `label_errors` knows classes alone, so that junk in a dense cluster is as good as sure of one. Where nothing is right,
-    weak labels are any: a row is left out if as many of its 20 nearest rows would have its class by chance (binomial, 5 %). Of
-    near-duplicates one is taken.
-
-    *The draw.* Of rows above .5, class by class in proportion to the failing mass Σ p(failing) p(right), at random with chances that
-    grow with p(failing) p(right). So the set is like what production brings, and classes on which the model fails do not push out
-    those it gets right there: taking the rows nearest to the failures lifts accuracy on failures and loses more beside them.
+    The module says how. No weak label is taken for the truth, and without `failures` nothing says what to draw.
 
     Parameters
     ----------
@@ -119,11 +128,6 @@ def draw(
     >>> drawn = draw(pool, known, budget=100, rng=rng)
     >>> bool(fails[drawn.rows].mean() > 0.95), bool((drawn.labels == truth[:600])[drawn.rows].mean() > 0.95)
     (True, True)
-
-    References
-    ----------
-    Singla et al., "Data-centric debugging: mitigating model failures via targeted image retrieval", WACV 2024 (the task).
-    Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", JAIR 2021.
     """
     check(pool, known, budget)
     weak, failures, failure_labels = _checked(pool, known)

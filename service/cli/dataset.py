@@ -12,6 +12,7 @@ from rich.text import Text
 
 from service import golden
 from service.cli.check import app as checking
+from service.cli.draw import app as drawing
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, MoreFiles, installed, monitor_of, rows_in, samples_of
 from service.cli.mislabelled import app as mislabelled
 from service.cli.terminal import counter, emit, example, show
@@ -21,6 +22,7 @@ from service.screens.drawing import columns, count
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(checking)
+app.add_typer(drawing)
 app.add_typer(mislabelled)
 
 OfRole = Annotated[Role, typer.Option("--role", help="golden: must not regress; challenge: shows the drift; train; pool: labels optional.")]
