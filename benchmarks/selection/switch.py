@@ -28,7 +28,7 @@ SEED, RUNS, CHURNING = 102, 12, 4
 DELTA, SIMULATED = 0.1, 1_000
 BUDGETS = (100, 400)
 
-LINEAR, NETWORK = "softmax layer", "network of two layers, each trained from a fresh seed"
+LINEAR, NETWORK = "softmax layer", "two layers, fresh seeds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Pair:
 def run(progress: Progress) -> Sequence[Figure]:
     """Simulated laws first, then refreshes; `SWITCH_RUNS` makes it smaller."""
     runs = int(os.environ.get("SWITCH_RUNS", RUNS))
-    figures = [_simulated(name, law, progress) for name, law in LAWS.items()]
+    figures = [_simulated(name, law, use, progress) for name, law in LAWS.items() for use in (1, 2)]
     embed_all(progress)
     jobs = [(name, seed) for seed in range(SEED, SEED + runs) for name in SCENARIOS]
     found = [each for made in spread(refreshes, jobs, progress, unit="refreshes") for each in made]
@@ -132,26 +132,25 @@ LAWS: Mapping[str, Callable[[float], float]] = {
 """The true rate of flips above each threshold."""
 
 
-def _simulated(name: str, law: Callable[[float], float], progress: Progress) -> Figure:
-    """At δ in force for the first and second use of 400 to 3,000 rows; told is where it comes nearest to what is allowed."""
-    rates, worst = np.array([law(t) for t in THRESHOLDS]), (0, 1, "")
-    places = np.append(np.array(THRESHOLDS), 0.0) + 0.0125
-    for use in (1, 2):
-        error = spent(DELTA, use, outcomes=OUTCOMES)
-        allowed = int(binom.ppf(0.99, SIMULATED, error))
-        for rows in (400, 1_000, 3_000):
-            progress(f"simulating {name}")
-            rng = np.random.default_rng([use, rows])
-            above = sum(_exceeds(rates, places, rows, error, rng) for _ in range(SIMULATED))
-            worst = max(worst, (above, allowed, f"{rows:,} rows, use {use}"), key=lambda each: each[0] / each[1])
-    value = f"{worst[0]} of {SIMULATED:,} runs ({worst[2]})"
-    return Figure(f"true rate above α = 1 %: {name}", value, f"≤ {worst[1]} (99 % of what δ allows)", worst[0] <= worst[1])
+def _simulated(name: str, law: Callable[[float], float], use: int, progress: Progress) -> Figure:
+    """At the δ in force for this use of 400, 1,000 and 3,000 rows; the most of the three has the bar."""
+    rates, error = np.array([law(t) for t in THRESHOLDS]), spent(DELTA, use, outcomes=OUTCOMES)
+    above = []
+    for rows in (400, 1_000, 3_000):
+        progress(f"simulating {name}")
+        rng = np.random.default_rng([use, rows])
+        above.append(sum(_exceeds(rates, rows, error, rng) for _ in range(SIMULATED)))
+    allowed = int(binom.ppf(0.99, SIMULATED, error))
+    value = f"{', '.join(map(str, above))} of {SIMULATED:,} runs with 400, 1,000, 3,000 rows"
+    title = f"true rate above α = 1 %, δ in force {error:.2g}: {name}"
+    return Figure(title, value, f"≤ {allowed} (99 % quantile of δ)", max(above) <= allowed)
 
 
-def _exceeds(rates: NDArray[np.float64], places: NDArray[np.float64], rows: int, error: float, rng: np.random.Generator) -> bool:
+def _exceeds(rates: NDArray[np.float64], rows: int, error: float, rng: np.random.Generator) -> bool:
+    """Whether the threshold that rows with these rates of flips lead to has a true rate above α."""
     place = np.searchsorted(rates, rng.random(rows))
-    flips = place < len(rates)
-    found = calibrate(places[place].astype(np.float32), np.ones(rows, bool), ~flips, alpha=0.01, error=error)
+    margin = np.append(np.array(THRESHOLDS), 0.0)[place] + 0.0125
+    found = calibrate(margin.astype(np.float32), np.ones(rows, bool), place == len(rates), alpha=0.01, error=error)
     return found.threshold is not None and bool(rates[THRESHOLDS.index(found.threshold)] > 0.01)
 
 
@@ -221,8 +220,8 @@ def _kept(found: Sequence[Refresh], *, bars: bool) -> list[Figure]:
     figures = [Figure(f"{title}: ungated ({len(found)} refreshes)", ungated)]
     for place, asked in enumerate(ASKED):
         own = [each.gated[place] for each in found]
-        rows = sorted({min(asked.rows, each.rows) for each in own})
-        name = f"{title}: α = {100 * asked.alpha:g} %, {rows[0]:,} to {rows[-1]:,} rows"
+        rows = sorted({f"{each.rows:,}" for each in own})
+        name = f"{title}: α = {100 * asked.alpha:g} %, {rows[0]}{f' to {rows[-1]}' if len(rows) > 1 else ''} rows"
         share, low, high = _share([each.gain for each in own], [each.gain for each in found])
         kept = f"{share:.1%} ({low:.1%} to {high:.1%}); {_mean([each.gain for each in own])} points"
         figures.append(Figure(f"{name}: kept", kept, f"≥ {asked.keeps:.0%}" if bars else "", share >= asked.keeps if bars else None))
