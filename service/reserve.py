@@ -59,10 +59,10 @@ class Room:
     @classmethod
     def of(cls, pool: PoolSettings, segments: Collection[str] = ()) -> Room:
         """`segments`: their parts. They share one room, so that the whole is bounded however many there are."""
-        each = int(_SEGMENT_SHARE * pool.reserve_rows) // max(len(segments), 1)
-        parts = dict.fromkeys(segments, each)
-        parts |= {DRIFT: int(_DRIFT_SHARE * pool.reserve_rows), FAILURE: int(_FAILURE_SHARE * pool.reserve_rows)}
-        return cls({UNIFORM: pool.reserve_rows - sum(parts.values()), **parts}, pool.half_life_days * 86_400.0)
+        drift, failure, shared = (int(share * pool.reserve_rows) for share in (_DRIFT_SHARE, _FAILURE_SHARE, _SEGMENT_SHARE))
+        uniform = pool.reserve_rows - drift - failure - (shared if segments else 0)
+        each = dict.fromkeys(segments, shared // max(len(segments), 1))
+        return cls({UNIFORM: uniform, DRIFT: drift, FAILURE: failure, **each}, pool.half_life_days * 86_400.0)
 
 
 def part_of(segment: str) -> str:

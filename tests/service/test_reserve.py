@@ -73,7 +73,8 @@ def test_every_part_has_its_room_and_all_together_no_more_than_there_is() -> Non
     room = Room.of(PoolSettings(reserve_rows=1_000, half_life_days=2.0), [part_of(f"locale={n}") for n in range(7)])
     assert room.half_life == 2 * 86_400.0
     assert (room.parts[DRIFT], room.parts[FAILURE], room.parts["segment:locale=3"]) == (300, 200, 28)
-    assert sum(room.parts.values()) == 1_000
+    assert 990 < sum(room.parts.values()) <= 1_000
+    assert sum(Room.of(PoolSettings(reserve_rows=1_000)).parts.values()) == 1_000
     assert Room.of(PoolSettings(reserve_rows=100), [part_of(f"t={n}") for n in range(400)]).parts["segment:t=0"] == 0
 
 
@@ -94,7 +95,8 @@ def test_batches_partitions_workers_and_refused_commits_change_no_row(
                 worker = Worker(ListSource(records), two, {"chat": monitor}, Silent(), batch=other)
         assert held(one) == held(two)
         assert {part: figures.rows for part, figures in one.reserve_parts("chat").items()} == {
-            UNIFORM: 14, DRIFT: 12,
+            UNIFORM: 12,
+            DRIFT: 12,
             **{f"segment:locale={value}": 2 for value in ("en", "__other__")},
         }
 
