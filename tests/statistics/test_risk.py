@@ -61,6 +61,8 @@ def test_some_hundred_outcomes_bring_it_within_five_points_of_the_truth(limit: f
         weights, rows = stream(rng), drawn(rng, 2_000)
         risk = learnt(rng, weights, OUTCOMES, limit=limit)
         sent = rows[risk.of(of(rows)) <= limit]
+        if not len(sent):
+            continue
         told.append(away(risk, weights, sent))
         before.append(away(Risk(), weights, sent))
     assert np.mean(told) < 0.05
