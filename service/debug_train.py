@@ -45,6 +45,11 @@ class Failing:
     unnamed: int = 0
     """Others, of which nobody said the right class."""
 
+    @classmethod
+    def none(cls, dimension: int) -> Failing:
+        """Where nothing is known to fail."""
+        return cls(np.empty((0, dimension), np.float32), ())
+
 
 @dataclass(frozen=True, slots=True)
 class DrawnRow:
@@ -147,13 +152,11 @@ class DebugTraining:
         able = np.flatnonzero(labelled & ~leaks)
         weak = names.numbers([pool.samples[at].label for at in able.tolist()])
         self._require_two(pool, weak, int((labelled & leaks).sum()))
-        drawn = draw(
-            Pool(pool.embeddings[able], weak=weak),
-            known.numbered(names, failing),
-            budget=wanted.count,
-            rng=np.random.default_rng(wanted.seed),
-            progress=progress,
-        )
+        ground, rng = known.numbered(names, failing), np.random.default_rng(wanted.seed)
+        try:
+            drawn = draw(Pool(pool.embeddings[able], weak=weak), ground, budget=wanted.count, rng=rng, progress=progress)
+        except ValueError as error:  # sets too small or too large to weigh labels in
+            raise InputError("pool", f"monitor {self.monitor}: pool set {pool.version}: {error}") from error
         rows = tuple(_row(drawn, at, pool.samples[int(able[at])], names) for at in drawn.rows.tolist())
         return DebugTrain(
             rows,

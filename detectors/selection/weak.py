@@ -135,7 +135,7 @@ def draw(
     failing = expit(_apart(pool.embeddings, failures, known.right) + _more_often(labels, known, failure_labels))
     worth = failing * right
     able = np.flatnonzero((weak != UNKNOWN) & (right >= SURE) & (failing >= FAILING))
-    able = _drawn(_distinct(able, pool, known), labels, worth, _MOST, rng)
+    able = _distinct(_drawn(able, labels, worth, _MOST, rng), pool, known)
     rows = _drawn(able[_backed(able, labels, pool.embeddings, weak)], labels, worth, budget, rng)
     progress(1.0)
     return Drawn(rows, labels, right, failing, _noise(weak, labels, right, int(max(weak.max(), failure_labels.max())) + 1))

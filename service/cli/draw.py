@@ -88,7 +88,7 @@ def _failing(installation: Installation, monitor: str, path: Path | None) -> Fai
         return failing_samples(samples_of(installation, monitor, [path]), embedder)
     version = installation.version(monitor)
     if version is None:
-        return Failing(embedder.embed([]).embedding, ())
+        return Failing.none(embedder.dimension)
     return failing_rows(failure_rows(installation.store, installation.references.load(monitor, version), installation.effective(monitor)))
 
 
