@@ -77,6 +77,10 @@ class FacilityLocation:
         for rows in blocks(np.arange(len(unit))):
             np.maximum(self._covered, self._scales.kernel(unit[rows], self._unit).max(0), out=self._covered)
 
+    def discount(self, factor: NDArray[np.float32]) -> None:
+        """Multiplies the merits with (n,) factors, 0 to 1, from the next step on: gains still only shrink."""
+        self._merit = self._merit * factor
+
     def _freshest(self) -> int:
         """The row with the largest gain now; refreshes stale gains in place, a few at a time."""
         fresh = np.zeros(len(self._gain), bool)

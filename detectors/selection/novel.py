@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.selection.coverage import FacilityLocation, company
 from detectors.selection.duplicates import merge_duplicates
-from detectors.selection.kernel import Scales, blocks, directions
+from detectors.selection.kernel import Scales, directions
 
 MAX_ROWS = 4_000
 """Novel, other and reference rows that are considered, each: beyond it a uniform draw, which keeps every topic's share."""
@@ -147,9 +148,10 @@ def select(pool: Pool, *, budget: int, rng: np.random.Generator) -> Selection:
     unit = directions(pool.embeddings[rows], centre)
     share = _new_share(pool, unit, novel_kept, scales=scales, rng=rng)
     weight = share**2
-    mass = _sums(unit, unit, scales, weight)
+    mass = company(unit, unit, scales, weight)
     able = np.flatnonzero(mass >= MINIMUM_MASS)
-    chosen = _facility_location(unit, weight, able, scales=scales, budget=budget)
+    places = FacilityLocation(unit, weight, scales=scales, candidates=able)
+    chosen = [step[0] for step in (places.step() for _ in range(min(budget, len(able)))) if step is not None]
     risk = risks(mass, share, None if pool.confidence is None else pool.confidence[rows])
     picks = tuple(
         Pick(int(rows[i]), int(counts[i]), float(mass[i]), float(share[i]), float(risk[i]), _reason(mass[i], share[i], int(counts[i])))
@@ -170,50 +172,9 @@ def _new_share(pool: Pool, unit: NDArray[np.float32], kept: float, *, scales: Sc
     centre = pool.reference.mean(0)
     other, other_kept = _draw(np.flatnonzero(pool.novelty <= NOVEL_FROM), rng)
     reference, _ = _draw(np.arange(len(pool.reference)), rng)
-    recent = _sums(unit, unit, scales) / kept + _sums(unit, directions(pool.embeddings[other], centre), scales) / other_kept
-    expected = _sums(unit, directions(pool.reference[reference], centre), scales) * len(pool.embeddings) / len(reference)
+    recent = company(unit, unit, scales) / kept + company(unit, directions(pool.embeddings[other], centre), scales) / other_kept
+    expected = company(unit, directions(pool.reference[reference], centre), scales) * len(pool.embeddings) / len(reference)
     return np.asarray(np.maximum(1 - expected / np.maximum(recent, 1e-6), 0), np.float32)
-
-
-def _sums(
-    unit: NDArray[np.float32], near: NDArray[np.float32], scales: Scales, weight: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    """Σ over y in `near` of w(y) K(x, y), for each row x; every weight 1 by default."""
-    weight = np.ones(len(near), np.float32) if weight is None else weight
-    parts = [scales.kernel(unit[rows], near) @ weight for rows in blocks(np.arange(len(unit)))]
-    return np.asarray(np.concatenate(parts), np.float32)
-
-
-def _facility_location(
-    unit: NDArray[np.float32], weight: NDArray[np.float32], able: NDArray[np.int64], *, scales: Scales, budget: int
-) -> list[int]:
-    """Lazy greedy: gains only shrink, so a row whose old gain is below the best fresh one need not be looked at again."""
-    covered = np.zeros(len(unit), np.float32)
-    gain = np.full(len(unit), -np.inf, np.float32)
-    for rows in blocks(able):
-        gain[rows] = scales.kernel(unit[rows], unit) @ weight
-    chosen: list[int] = []
-    while len(chosen) < min(budget, len(able)):
-        best = _freshest(gain, covered, unit, weight=weight, scales=scales)
-        chosen.append(best)
-        covered = np.maximum(covered, scales.kernel(unit[best : best + 1], unit)[0])
-        gain[best] = -np.inf
-    return chosen
-
-
-def _freshest(
-    gain: NDArray[np.float32], covered: NDArray[np.float32], unit: NDArray[np.float32], *, weight: NDArray[np.float32], scales: Scales
-) -> int:
-    """The row with the largest gain now; refreshes stale gains in place, 32 at a time."""
-    fresh = np.zeros(len(gain), bool)
-    while True:
-        best = int(gain.argmax())
-        if fresh[best]:
-            return best
-        stale = np.flatnonzero(~fresh & np.isfinite(gain))
-        rows = stale[np.argsort(-gain[stale], kind="stable")[:32]]
-        gain[rows] = np.maximum(scales.kernel(unit[rows], unit) - covered, 0) @ weight
-        fresh[rows] = True
 
 
 def risks(mass: NDArray[np.float32], share: NDArray[np.float32], confidence: NDArray[np.float32] | None = None) -> NDArray[np.float32]:

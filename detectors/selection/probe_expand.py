@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from detectors.selection.base import ONCE, UNKNOWN, Known, Pick, Pool, Turn, Why, check
 from detectors.selection.coverage import FacilityLocation, company
@@ -19,8 +20,11 @@ from detectors.selection.whitening import Whitening
 CANDIDATES = 4_000
 """Rows that are considered: those most likely useful."""
 
-LEAST = 0.005
-"""Value from which a row is worth asking about: about that of one alone, with one chance in fourteen to be useful."""
+LEAST = 0.02
+"""Probability to be useful from which a row is worth asking about."""
+
+PENDING = 0.9
+"""Share of a candidate's merit that a pick of the same choice takes from it where it surely is nearer to that than to all that is known."""
 
 _NONE = -2
 """In place of the class of a failing mass, which may be UNKNOWN."""
@@ -36,7 +40,9 @@ class ProbeAndExpand:
     3. *Probability* P(x) that a row is useful, from where it lies (`usefulness`).
     4. *Choice*: the row with the largest P(x) Σ P(y) max(0, K(x, y) - C(y)) is taken again and again, where C is the coverage by what was
        asked about or is a failure sample. So a mass is asked about once for each part of it that is not covered yet, a
-       scattered outlier, which covers only itself, last of all; what an answer teaches moves P for the next round.
+       scattered outlier, which covers only itself, last of all. The first P(x), that of the candidate, shrinks with each pick
+       that is nearer to it than anything known: what that is, its answer will tell, and move P for the next round. That
+       keeps a dense mass of junk from taking half of the first round.
 
     A pick is an *expand* where the nearest failing row with a believed label is nearer than anything known, and a *probe* otherwise: there
     is no fixed share of either. A pick's value is its gain above, its mass Σ P(y) K(x, y), about how many useful rows lie near.
@@ -49,14 +55,13 @@ class ProbeAndExpand:
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> topics = 3 * rng.standard_normal((6, 8))
-    >>> draw = lambda which: (topics[which] + rng.standard_normal((len(which), 8))).astype(np.float32)
+    >>> topics = 3 * rng.standard_normal((6, 16))
+    >>> draw = lambda which: (topics[which] + 0.8 * rng.standard_normal((len(which), 16))).astype(np.float32)
     >>> labels = rng.integers(0, 4, 300)
     >>> known = Known(draw(labels), labels)
     >>> pool = Pool(np.concatenate([draw(rng.integers(0, 4, 150)), draw(np.repeat([4, 5], 25))]))
-    >>> rows = [pick.row for pick in ProbeAndExpand().pick(pool, known, budget=6, rng=rng)]
-    >>> sorted(int((row - 150) // 25) for row in rows)
-    [0, 0, 1, 1, 1, 1]
+    >>> [4 + (pick.row - 150) // 25 for pick in ProbeAndExpand().pick(pool, known, budget=2, rng=rng)]  # of the topics not known
+    [4, 5]
 
     References
     ----------
@@ -125,24 +130,31 @@ class _Field:
         """Rows in the order of their value."""
         useful = usefulness(self.places, self.evidence, self.scales)
         some = np.argsort(-useful, kind="stable")[:CANDIDATES]
+        some = some[useful[some] >= LEAST]
         unit, chance = self.places.unit[some], useful[some]
         mass = company(unit, unit, self.scales, chance)
+        label, known = self._failing(some)
         steps = FacilityLocation(unit, chance, scales=self.scales, merit=chance)
         steps.cover(self.evidence.asked)
-        labels = self._failing(some)
         picks = list[Pick]()
-        while len(picks) < budget and (step := steps.step()) is not None and step[1] >= LEAST:
-            row, label = int(self.rows[some[step[0]]]), int(labels[step[0]])
-            why = Why.PROBE if label == _NONE else Why.EXPAND
-            label = UNKNOWN if label == _NONE else label
-            picks.append(Pick(row, why, label, step[1], max(1.0, float(mass[step[0]])), self._copies(row)))
+        while len(picks) < budget and (step := steps.step()) is not None:
+            at, gain = step
+            steps.discount(1 - np.float32(PENDING) * self._awaits(unit, at, known))
+            picks.append(self._pick(int(self.rows[some[at]]), int(label[at]), value=gain, mass=float(mass[at])))
         return picks
 
-    def _copies(self, row: int) -> tuple[int, ...]:
-        return tuple(int(copy) for copy in np.flatnonzero(self.stands == row) if copy != row)
+    def _pick(self, row: int, label: int, *, value: float, mass: float) -> Pick:
+        copies = tuple(int(copy) for copy in np.flatnonzero(self.stands == row) if copy != row)
+        if label == _NONE:
+            return Pick(row, Why.PROBE, UNKNOWN, value, max(1.0, mass), copies)
+        return Pick(row, Why.EXPAND, label, value, max(1.0, mass), copies)
 
-    def _failing(self, some: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(c,) the class of the nearest believed failing row where that is nearer than all else that is known."""
+    def _awaits(self, unit: NDArray[np.float32], at: int, known: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(c,) how surely each candidate is nearer to the one picked than to anything known, so that its answer will judge it too."""
+        return np.asarray(expit((unit @ unit[at] - known) / self.scales.width), np.float32)
+
+    def _failing(self, some: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(c,) the class of the nearest believed failing row where that is nearer than all else that is known, and how near that is."""
         unit, evidence = self.places.unit[some], self.evidence
         rows, labels = evidence.rows[evidence.coherent], evidence.labels[evidence.coherent]
         known = np.maximum.reduce([self.places.near[some], closeness(unit, evidence.rejected), closeness(unit, evidence.confirmed)])
@@ -151,4 +163,4 @@ class _Field:
             close = closeness(unit, rows[labels == label])
             found[close > known] = label
             known = np.maximum(known, close)
-        return found
+        return found, known

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from detectors.selection.base import UNKNOWN, Pool
 from detectors.selection.coverage import company
@@ -108,7 +109,7 @@ def usefulness(places: Places, evidence: Evidence, scales: Scales) -> NDArray[np
         signs["nearer to rejected"] = _nearer(rejected, np.maximum(right, failing), scales)
         signs["rejected company"] = np.log1p(company(places.unit, evidence.rejected, scales))
     odds = sum((LOG_ODDS[name] * sign for name, sign in signs.items()), _WEAK * places.against)
-    return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
+    return np.asarray(expit(odds), np.float32)
 
 
 def evenly(rows: NDArray[np.float32]) -> NDArray[np.float32]:
