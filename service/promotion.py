@@ -15,6 +15,7 @@ from detectors.model import rows_needed
 from service import refresh
 from service.datasets import DataSet, DataSets
 from service.errors import ConflictError, InputError, NotFoundError
+from service.golden import join_select
 from service.labelled import LabelledSets, sample_of, whole
 from service.looks import record
 from service.ports import Embedder, Store
@@ -114,8 +115,23 @@ class Promotion:
         """Also what a crash after the verdict left undone; a newer version that came into force since then stays."""
         version = int((cycle.verification or {})["reference_version"])
         if (self._references.active(cycle.monitor) or 0) < version:
+            self._join(cycle, version)
             self._references.activate(cycle.monitor, version)
         return cycle
+
+    def _join(self, cycle: RefreshCycle, version: int) -> None:
+        """Challenge rows have judged their model: from now on candidates are chosen by them, in golden's *select* part."""
+        drawn = self._sets.newest(cycle.monitor, "challenge")
+        if drawn is None:
+            return
+        model, classes = self._references.model(cycle.monitor, version)
+        settings = self._monitors.effective(cycle.monitor)
+        embedder = settings.embedder.with_model(Path(model)) if model else settings.embedder
+        settings = settings.model_copy(update={"classes": classes or settings.classes})
+        try:
+            join_select(self._data_sets, settings, drawn, self._monitors.load(embedder), now=cycle.history[-1].time)
+        except InputError as error:
+            log.warning("challenge rows not joined", monitor=cycle.monitor, cycle=cycle.id, reason=str(error))
 
     def rebase(self, monitor: str, *, since: float, now: float, progress: Progress = lambda *_: None) -> Reference:
         """A new version from the recent samples, on the model in force; it comes into force at once."""

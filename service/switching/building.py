@@ -110,12 +110,12 @@ class Switches:
         merged = merge(
             pair.old.graph, pair.new.graph, names=pair.names, places=pair.places, classes=len(pair.new.classes), threshold=found.threshold
         )
-        certificate = replace(
-            self._certificate(wanted, tried, found, now),
+        told = {
             **_of_answers(pair, answers, found.threshold),
-            shared_embedder=merged.shared_embedder,
-            expected=self._expected(wanted, pair, found.threshold, progress),
-        )
+            "shared_embedder": merged.shared_embedder,
+            "expected": self._expected(wanted, pair, found.threshold, progress),
+        }
+        certificate = replace(self._certificate(wanted, tried, found, now), **told)
         self._publish(merged, certificate, pair, output, (tried, answers))
         certificate = replace(certificate, artefact=checksum(output))
         write(certificate, output)

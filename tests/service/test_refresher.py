@@ -411,6 +411,10 @@ def test_a_proven_model_is_promoted_and_its_reference_comes_into_force(bench: Be
     assert Path(kept).parent == bench.folder / "models" / "chat" / cycle.id
     assert classes == CLASSES
 
+    golden, challenge = (bench.data_sets.load("chat", role) for role in ("golden", "challenge"))
+    assert {row.part for row in golden.rows if row.sample.id in {sample.id for sample in challenge.samples}} == {"select"}
+    assert golden.manifest["fingerprint"] == "new"
+
     bench.controller()
     (alarm,) = bench.store.find(Alarm)
     assert alarm.state is AlarmState.RESOLVED
