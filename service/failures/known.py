@@ -74,16 +74,18 @@ def keep(store: Store, settings: MonitorSettings, failures: Sequence[Failure], *
 
 
 def loss_of(output: Output | None, label: str | None, confidence: float, classes: Sequence[str]) -> float:
-    """-log of the probability that the model gave the right class. Where only its largest is known, that of a wrong answer, at least
-    -log of what that leaves."""
+    """-log of the probability that the model gave the right class: none to one that it does not have; where it is not known, what the wrong
+    answer left is taken to be spread evenly over the other classes."""
     probabilities = _probabilities(output)
-    if label in classes and len(probabilities) == len(classes):
-        left = probabilities[classes.index(label)]
+    if label is not None and classes and label not in classes:
+        right = 0.0
+    elif label in classes and len(probabilities) == len(classes):
+        right = probabilities[classes.index(label)]
     elif probabilities or not math.isnan(confidence):
-        left = 1 - (max(probabilities) if probabilities else confidence)
+        right = (1 - (max(probabilities) if probabilities else confidence)) / max(len(classes) - 1, 1)
     else:
         return UNKNOWN_NATS
-    return min(max(-math.log(max(left, 1e-9)), LEAST_NATS), MOST_NATS)
+    return min(max(-math.log(max(right, 1e-9)), LEAST_NATS), MOST_NATS)
 
 
 def unknown_to(failures: Collection[Failure], marks: Mapping[str, FailureMark]) -> Iterator[FailureMark]:

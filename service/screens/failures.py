@@ -15,7 +15,8 @@ from service.screens.drawing import NONE, columns, count, excerpt, interval, lev
 
 Document: TypeAlias = Mapping[str, Any]
 
-_CLUSTERS = 20
+_CLUSTERS, _TOLD = 20, 5
+"""Clusters that are listed, and of which it is told what speaks for a cause; of one alone, what speaks against one as well."""
 _MARKS = {"for": ("▲", "bold red"), "unsure": ("?", "yellow"), "against": ("·", "dim"), "cannot say": (NONE, "dim")}
 """Colours repeat what the marks say."""
 
@@ -29,34 +30,37 @@ def failures_screen(document: Document) -> RenderableType:
         )
     top = max(cluster["weight"] for cluster in clusters)
     parts: list[RenderableType] = [_table(clusters, top)]
-    for cluster in clusters[:_CLUSTERS]:
-        parts += [Text(), *_evidence(cluster)]
+    for cluster in clusters[: _CLUSTERS if clusters[0]["failures"] else _TOLD]:
+        parts += [Text(), *_evidence(cluster, whole=len(clusters) == 1)]
         if cluster["failures"]:
             parts.append(Padding(_samples(cluster), (0, 0, 0, 2)))
     return Group(*parts, *_rest(document))
 
 
 def _table(clusters: list[Document], top: float) -> Table:
-    table = columns("cluster", "what", "right", "answered", "samples", "loss", "size × loss", "likely cause", right=("samples", "loss"))
+    table = columns("cluster", "right", "answered", "words", "samples", "loss", "size × loss", "likely cause", right=("samples", "loss"))
     for each in clusters[:_CLUSTERS]:
-        names = (Text(each["id"]), *(Text(excerpt(each[name] or NONE, 40)) for name in ("name", "label", "answer")))
+        what = each["name"].removeprefix(each["label"] or "").removeprefix(": ")
+        names = (Text(each["id"]), *(Text(excerpt(name or NONE, 40)) for name in (each["label"], each["answer"], what)))
         copies = each["samples"] - each["distinct"]
         samples = f"{count(each['distinct'])}{f' (+{count(copies)})' if copies else ''}"
         weight = f"{level_bar(each['weight'], top, 8)} {each['weight']:.1f}"
-        table.add_row(*names, samples, f"{each['loss']:.2f}", weight, each["cause"] or "none that can be seen")
+        table.add_row(*names, samples, f"{each['loss']:.2f}", weight, each["cause"] or NONE)
     if len(clusters) > _CLUSTERS:
         table.caption, table.caption_justify = f"… and {len(clusters) - _CLUSTERS:,} more", "left"
     return table
 
 
-def _evidence(cluster: Document) -> Iterator[RenderableType]:
+def _evidence(cluster: Document, *, whole: bool) -> Iterator[RenderableType]:
     yield Text(f"{cluster['id']}  {excerpt(cluster['name'], 60)}", "bold")
     table = Table.grid(padding=(0, 2, 0, 0))
     for each in cluster["evidence"]:
+        if not whole and each["speaks"] != "for":
+            continue
         sign, style = _MARKS[each["speaks"]]
         share = "" if each["share"] is None else interval(Measured(**each["share"]))
         table.add_row(Text(sign, style), Text(each["cause"], style), Text(share), Text(excerpt(each["says"], 300)))
-    yield Padding(table, (0, 0, 0, 2))
+    yield Padding(table if table.row_count else Text("nothing speaks for a cause", "dim"), (0, 0, 0, 2))
 
 
 def _samples(cluster: Document) -> Table:
