@@ -11,6 +11,7 @@ import typer
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, installed, monitor_of, samples_of
 from service.cli.terminal import actor, bars, emit, example, show
 from service.errors import InputError
+from service.records import MarkState
 
 if TYPE_CHECKING:
     from service.app import Installation
@@ -97,5 +98,5 @@ def _show(mark: FailureMark, as_json: bool) -> None:
     if as_json:
         emit(mark_document(mark))
     else:
-        of = "" if mark.label is None else f" (right: {mark.label})"
+        of = f" (right: {mark.label})" if mark.label is not None and mark.state is MarkState.MARKED else ""
         show(f"monitor {mark.monitor}: sample {mark.sample} is {mark.state.value}{of}: {mark.history[-1].reason}")

@@ -38,7 +38,7 @@ def test_failures_are_marked_listed_searched_from_and_taken_back(alarmed: Desk, 
     again = alarmed.json("similar", "--sample", marked[0], "--limit", 5)
     assert [match["asked"] for match in again["matches"]] == [True] * 5
     assert "about]" in alarmed.run("similar", "--sample", marked[0], "--limit", 5).stdout
-    assert "unmarked: a person took it back" in " ".join(alarmed.run("failure", "unmark", marked[0]).stdout.split())
+    assert "is unmarked: a person took it back" in " ".join(alarmed.run("failure", "unmark", marked[0]).stdout.split())
     assert alarmed.json("failure", "list")["clusters"][0]["marked"] < len(marked)
 
 
