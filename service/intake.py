@@ -28,7 +28,6 @@ from service.records import (
     DeadLetter,
     Original,
     Output,
-    Pane,
     Partition,
     Pooled,
     Record,
@@ -133,7 +132,7 @@ class Intake:
             recent_ids=self._recent.added(),
             dead_letters=tuple(self._letters),
             counts={name: len(taken) for name, taken in self._taken.items()},
-            shapes=self._shapes.news(self._concerned((*closed, *touched))),
+            shapes=self._shapes.news({pane.key.monitor for pane in (*closed, *touched)}.union(self._taken, self._join.monitors)),
             lost=self._lost,
             answers=tuple(memory.answers),
             truths=tuple(memory.truths),
@@ -141,10 +140,6 @@ class Intake:
         self._committed, outcome = self._next, Outcome(commit, self._duplicates, self._unanswered)
         self._begin()
         return outcome
-
-    def _concerned(self, panes: Iterable[Pane]) -> set[str]:
-        """The monitors that a commit is about."""
-        return {pane.key.monitor for pane in panes}.union(self._taken, self._join.monitors)
 
     def _begin(self) -> None:
         """What a batch gathers."""
