@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from detectors.selection.base import ONCE, UNKNOWN, Known, Pick, Pool, Turn, Why, check
-from detectors.selection.coverage import FacilityLocation, company
+from detectors.selection.coverage import FacilityLocation
 from detectors.selection.duplicates import merge_duplicates
 from detectors.selection.evidence import Evidence, closeness
 from detectors.selection.kernel import Scales
 from detectors.selection.usefulness import Places, evenly, usefulness
 from detectors.selection.whitening import Whitening
 
-CANDIDATES = 4_000
-"""Rows that are considered: those most likely useful."""
+CONSIDERED, CANDIDATES = 10_000, 4_000
+"""Rows that are looked at, and that may be chosen: those most likely useful."""
 
 LEAST = 0.02
 """Probability to be useful from which a row is worth asking about."""
@@ -50,7 +50,8 @@ class ProbeAndExpand:
     Works without failure samples, without the model's answers, and without both: signs that are missing say nothing. Deterministic,
     and the order of the pool does not matter but for ties.
 
-    Takes O(n min(n, 5,000) k + n m k) time for n rows, m reference rows and k ≤ 128 dimensions; memory O((n + m) k) beside blocks.
+    Takes O((n m + c²) k) time for n rows, of which the c = 10,000 likeliest are looked at, m ≤ 5,000 reference rows and k ≤ 128
+    dimensions; memory O((n + m) k) beside blocks.
 
     Examples
     --------
@@ -114,17 +115,19 @@ class _Field:
         reference, right, unit = white(evenly(known.reference)), white(evenly(known.right)), white(pool.embeddings)
         scales = Scales.fit(reference)
         evidence = Evidence.of(known, white, scales)
-        near = closeness(unit, right)
+        places = Places.of(unit, closeness(unit, right), pool)
+        some = np.argsort(-usefulness(places, evidence, scales), kind="stable")[:CONSIDERED]
         progress(0.3)
-        order = near.argsort(kind="stable")
-        stands = np.empty(len(unit), np.int64)
+        order = some[places.near[some].argsort(kind="stable")]
+        stands = np.arange(len(unit))
         stands[order] = order[merge_duplicates(unit[order], scales.duplicate)]
+        distinct = order[stands[order] == order]
         progress(0.6)
-        rows = order[stands[order] == order]
-        rows = rows[closeness(unit[rows], evidence.asked) < scales.duplicate]
-        places = Places.of(unit[rows], near[rows], reference=reference, scales=scales).told(pool, rows)
+        rows = distinct[closeness(unit[distinct], evidence.asked) < scales.duplicate]
+        pooled = len(unit) - len(order) + len(distinct)
+        field = cls(rows, stands, places.part(rows).shared(reference, scales, pooled=pooled), evidence, scales)
         progress(0.8)
-        return cls(rows, stands, places, evidence, scales)
+        return field
 
     def choose(self, budget: int) -> list[Pick]:
         """Rows in the order of their value."""
@@ -132,15 +135,15 @@ class _Field:
         some = np.argsort(-useful, kind="stable")[:CANDIDATES]
         some = some[useful[some] >= LEAST]
         unit, chance = self.places.unit[some], useful[some]
-        mass = company(unit, unit, self.scales, chance)
         label, known = self._failing(some)
         steps = FacilityLocation(unit, chance, scales=self.scales, merit=chance)
         steps.cover(self.evidence.asked)
         picks = list[Pick]()
         while len(picks) < budget and (step := steps.step()) is not None:
             at, gain = step
+            mass = float(self.scales.kernel(unit[at : at + 1], unit)[0] @ chance)
             steps.discount(1 - np.float32(PENDING) * self._awaits(unit, at, known))
-            picks.append(self._pick(int(self.rows[some[at]]), int(label[at]), value=gain, mass=float(mass[at])))
+            picks.append(self._pick(int(self.rows[some[at]]), int(label[at]), value=gain, mass=mass))
         return picks
 
     def _pick(self, row: int, label: int, *, value: float, mass: float) -> Pick:

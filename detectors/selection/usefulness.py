@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,18 +65,21 @@ class Places:
     against: NDArray[np.float32]
 
     @classmethod
-    def of(cls, unit: NDArray[np.float32], near: NDArray[np.float32], *, reference: NDArray[np.float32], scales: Scales) -> Places:
-        """Of distinct rows (n, k) of a pool and the reference's rows (m, k)."""
-        here, there = evenly(unit), evenly(reference)
-        pooled = company(unit, here, scales) * (len(unit) / max(len(here), 1))
-        expected = company(unit, there, scales) * (len(unit) / len(there))
-        share = np.clip(np.log((pooled + 0.5) / (expected + 0.5)), -3, 3)
-        nothing = np.zeros(len(unit), np.float32)
-        return cls(unit, near, np.asarray(share, np.float32), nothing, nothing)
+    def of(cls, unit: NDArray[np.float32], near: NDArray[np.float32], pool: Pool) -> Places:
+        """Of all of a pool's rows (n, k), their share not known yet."""
+        return cls(unit, near, np.zeros(len(unit), np.float32), _doubt(pool), _against(pool))
 
-    def told(self, pool: Pool, rows: NDArray[np.int64]) -> Places:
-        """With what the pool's columns say of these of its rows (n,)."""
-        return replace(self, doubt=_doubt(pool)[rows], against=_against(pool)[rows])
+    def part(self, rows: NDArray[np.int64]) -> Places:
+        """Of some of the rows."""
+        return Places(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def shared(self, reference: NDArray[np.float32], scales: Scales, *, pooled: int) -> Places:
+        """With the share, of distinct rows that are what matters of a pool of so many; reference (m, k)."""
+        here, there = evenly(self.unit), evenly(reference)
+        found = company(self.unit, here, scales) * (len(self.unit) / max(len(here), 1))
+        expected = company(self.unit, there, scales) * (pooled / len(there))
+        share = np.clip(np.log((found + 0.5) / (expected + 0.5)), -3, 3)
+        return replace(self, share=np.asarray(share, np.float32))
 
 
 def usefulness(places: Places, evidence: Evidence, scales: Scales) -> NDArray[np.float32]:
