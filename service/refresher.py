@@ -28,6 +28,7 @@ from service.records import (
 )
 from service.reference import Progress, References
 from service.selecting.asking import Asked, asked, is_challenge
+from service.selecting.bounds import bound
 from service.selecting.judging import untrainable
 from service.selecting.proposal import Proposal
 from service.selecting.selection import Round, Selection
@@ -132,13 +133,15 @@ class Refresher:
 
     def preview(self, about: Slice, *, budget: int | None = None, now: float, progress: Progress = lambda *_: None) -> Proposal:
         """What would be sent now: the next batch of a cycle that is under way on this slice, else the first of a new one."""
+        settings = self._monitors.effective(about.monitor)
         running = self._store.find(RefreshCycle, monitor=about.monitor, states=[CycleState.ANNOTATING], limit=_CYCLES)
         same = next((cycle for cycle in running if (cycle.segment, cycle.since) == (about.segment, about.since)), None)
         if same is not None and len(same.batches) < same.rounds:
             turn = Round(same.id, Turn(len(same.batches) + 1, same.rounds), budget)
         else:
-            turn = Round("", Turn(1, self._monitors.effective(about.monitor).selection.rounds), budget)
-        return self.selection.propose(about, turn, now=now, progress=progress)
+            turn = Round("", Turn(1, settings.selection.rounds), budget)
+        proposal = self.selection.propose(about, turn, now=now, progress=progress)
+        return replace(proposal, bound=bound(self._store, self._data_sets, settings))
 
     def candidates(self, alarm: Alarm, *, now: float = 0.0) -> tuple[Candidate, ...]:
         """What the first batch of a cycle opened for the alarm now would ask, its challenge rows last."""

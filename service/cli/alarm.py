@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +13,10 @@ from service import screens
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, installed, monitor_of, operations
 from service.cli.terminal import actor, emit, example, show
 from service.cli.views import view, views
-from service.operations import Operations
 from service.records import Alarm, AlarmState, Verdict
+
+if TYPE_CHECKING:
+    from service.operations import Operations
 
 group = typer.Typer(no_args_is_help=True)
 

@@ -62,7 +62,7 @@ def _proposed(installation: Installation, monitor: str, alarm: str, budget: int 
 
 def _show(proposal: Proposal, output: Path | None, as_json: bool) -> None:
     from service.api.candidates import view as shown  # noqa: PLC0415 - loads the web framework
-    from service.screens.candidates import proposal_screen  # noqa: PLC0415 - loads the detectors
+    from service.selecting.screen import proposal_screen  # noqa: PLC0415 - loads the detectors
 
     if output is not None:
         _write(proposal, output)

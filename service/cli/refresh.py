@@ -15,12 +15,12 @@ from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, ins
 from service.cli.terminal import actor, bars, emit, example, show
 from service.cli.views import view, views
 from service.errors import ConflictError, InputError
-from service.operations import Operations
 from service.records import AnnotationBatch, CycleState, RefreshCycle
 from service.screens.drawing import columns, moment, word
 
 if TYPE_CHECKING:
     from service.app import Installation
+    from service.operations import Operations
 
 app = typer.Typer()
 group = typer.Typer(no_args_is_help=True)

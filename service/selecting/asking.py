@@ -14,6 +14,9 @@ from service.records import AnnotationBatch, BatchState, Candidate, Label, Poole
 
 CHALLENGE = "drawn at random from the drifted traffic, for the challenge set"
 
+MAX_TEXT = 4_000
+"""Characters of a text that go to an annotator."""
+
 _BATCHES = 10_000
 
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.selection.survey import draw, inclusion_probabilities, weighted_share
 from service.records import Candidate, Pooled, Purpose
-from service.selecting.asking import CHALLENGE, is_challenge
-from service.selecting.choosing import MAX_TEXT
+from service.selecting.asking import CHALLENGE, MAX_TEXT, is_challenge
 
 MOST_DRIFTED = 20.0
 """How much likelier than the most ordinary row the most novel one is drawn: models differ there, and ordinary rows still count."""

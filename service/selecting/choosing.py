@@ -12,10 +12,8 @@ from detectors.selection.assessment import Parts, assess
 from detectors.selection.base import UNKNOWN, Pick, Selector, Turn, Why
 from detectors.selection.risk import Risk
 from service.records import Candidate, Purpose
+from service.selecting.asking import MAX_TEXT
 from service.selecting.knowing import Ground
-
-MAX_TEXT = 4_000
-"""Characters of a text that go to an annotator."""
 
 _COPIES = 20
 """Ids of near-duplicates that a candidate names."""
