@@ -12,7 +12,7 @@ from scipy.special import expit, ndtri
 from detectors.bounds import proportion_interval
 from detectors.selection.assessment import Parts
 
-PRIOR = (-1.9, 3.4, 0.0, 0.7)
+PRIOR = (-1.9, 2.7, 0.0, 0.3)
 """Offset and weights of junk, contested and influence, as `python -m benchmarks selection.risk` finds them on streams of text and
 images with planted junk and a fallible annotator. Where the reference is contested said nothing there; a stream's own outcomes may."""
 
@@ -40,7 +40,7 @@ class Risk:
     >>> parts = Parts(part, part, part, np.zeros((2, 0), np.int64))
     >>> risk = Risk()
     >>> risk.of(parts).round(2)
-    array([0.18, 0.86], dtype=float32)
+    array([0.17, 0.69], dtype=float32)
     >>> found = np.repeat(parts.matrix, 100, axis=0)
     >>> risk.updated(found, np.zeros(200, bool)).of(parts).round(2)
     array([0.02, 0.03], dtype=float32)
