@@ -14,6 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 if TYPE_CHECKING:
     from tests.service.cli.conftest import Desk
 
+pytestmark = pytest.mark.long
+
 TOPICS = [f"topic {i}" for i in range(8)]
 
 

@@ -24,6 +24,8 @@ from service.switching.certificate import InForce, beside, conditions, read
 if TYPE_CHECKING:
     from tests.service.switching.conftest import Site
 
+pytestmark = pytest.mark.long
+
 
 def build(site: Site, output: Path, **options: Any) -> Built:
     wanted = Wanted("chat", site.folder / options.pop("new", "new.onnx"), **{"alpha": 0.02, **options})
