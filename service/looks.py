@@ -1,6 +1,6 @@
 """Looks at golden rows, recorded before they are taken: whoever learns how one ended has used the rows.
 
-The same models judged on the same rows end the same again, which tells nobody anything new, and is no further look.
+The same models judged on the same golden set end the same again, which tells nobody anything new, and is no further look.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def golden_of(data_sets: DataSets, monitor: str) -> DataSet:
 def attempt(store: Store, golden: DataSet, data_sets: DataSets, part: Part, *, judged: Sequence[object], promise: Promise) -> Attempt:
     """The rows of the part for a look at what is `judged` (checksums of models, and what else decides how it ends)."""
     monitor = str(golden.manifest["monitor"])
-    subject = stable_id(part, promise.rate, promise.delta, golden.part(part).checksum, *judged)
+    subject = stable_id(part, promise.rate, promise.delta, golden.checksum, *judged)
     made = _made(store, monitor, part)
     number = next((i for i, event in enumerate(made) if event.subject == subject), len(made))
     drawn = draw(golden, part, contents_of(data_sets, monitor, part, map(_look, made[:number])), promise)
