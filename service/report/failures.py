@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from detectors.slices import FailureGroup, WeakSlice, failure_groups, weak_slices
 from detectors.terms import class_terms
 from service.episodes import measured
+from service.failures.clusters import clustered
+from service.failures.known import known_failures
 from service.records import Measured
 from service.report.answers import SETS, Answers, of_set, places, returned, texts
 from service.report.material import Material
@@ -58,7 +60,8 @@ def failures(material: Material) -> Section:
     known = [each for each in looked if isinstance(each, Answers)]
     missing = tuple(each for each in looked if isinstance(each, Missing))
     if not known:
-        return Section(_NAME, _TITLE, Standing.UNKNOWN, "Not known: no truth is known for any answer of the model.", missing=missing)
+        why = "Not known: no truth is known for any answer of the model."
+        return Section(_NAME, _TITLE, Standing.UNKNOWN, why, tables=_kept(material), missing=missing)
     found = _found(material, known[0].newest(_MOST))
     return Section(
         _NAME,
@@ -68,7 +71,7 @@ def failures(material: Material) -> Section:
         todo=_todo(found),
         urgency=found.beyond.low,
         figures=tuple(_figures(found)),
-        tables=tuple(_tables(found, texts(material, known[0]))),
+        tables=(*_tables(found, texts(material, known[0])), *_kept(material)),
         plots=_plots(found),
         missing=(*missing, *_lacking(found)),
     )
@@ -151,6 +154,25 @@ def _told(found: _Found, groups: Sequence[FailureGroup], kept: Mapping[str, str]
     for ids, terms in zip(members, class_terms(told, _TERMS, [usual] * len(told)), strict=True):
         shown = sorted(ids, key=lambda key: key not in kept)[:_EXEMPLARS]
         yield ", ".join(terms), " | ".join(excerpt(kept.get(key, key), 58) for key in shown)
+
+
+def _kept(material: Material) -> tuple[Table, ...]:
+    """Clusters of the samples that are kept because the model fails on them: what labels told, and what people marked."""
+    if material.reference is None:
+        return ()
+    version = material.reference.version
+    clusters = clustered(known_failures(material.store, material.settings, version=version), material.reference)
+    names = (Column("cluster"), Column("what"), Column("truth"), Column("answer"))
+    counts = (Column("samples", Unit.COUNT), Column("distinct", Unit.COUNT), Column("marked", Unit.COUNT), Column("loss each, nats"))
+    rows = tuple(
+        (
+            *(cluster.id, cluster.name, cluster.label or "", cluster.answer, cluster.samples, len(cluster.failures)),
+            *(sum(each.mark is not None for each in cluster.failures), round(cluster.loss, 2)),
+        )
+        for cluster in clusters[:_GROUPS]
+    )
+    left = max(len(clusters) - _GROUPS, 0)
+    return (Table("Failure samples of one kind, dearest first", (*names, *counts), rows, left),) if rows else ()
 
 
 def _plots(found: _Found) -> tuple[Bars, ...]:

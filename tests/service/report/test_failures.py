@@ -9,6 +9,7 @@ import pytest
 
 from service.adapters.sqlite import SqliteStore
 from service.datasets import DataSets
+from service.failures.marks import Word, mark
 from service.records import Measured
 from service.report.failures import failures
 from service.report.material import Material
@@ -93,3 +94,20 @@ def test_of_very_many_answers_the_newest_are_searched(watched: Material, monkeyp
     late = [replace(each, predicted="loan", truth="card") for each in judged(300, 6)]
     section = failures(knowing(watched, [*judged(500, 7, wrong=0.0), *late]))
     assert "300 of the newest 300 answers" in section.says
+
+
+def test_what_people_marked_is_shown_without_any_truth(watched: Material, world: World, make_marked: None) -> None:
+    section = failures(watched)
+    assert section.standing is Standing.UNKNOWN
+    (table,) = section.tables
+    assert sum(int(str(row[4])) for row in table.rows) == 3
+    assert {row[2] for row in table.rows} == {"new"}
+    assert table.columns[0].name == "cluster"
+
+
+@pytest.fixture
+def make_marked(watched: Material, world: World) -> None:
+    assert isinstance(watched.store, SqliteStore)
+    world.log(watched.store, vectors=True).add(world.new(16, 5))
+    for sample in ("s1", "s2", "s3"):
+        mark(watched.store, "chat", sample, "new", Word("ana", "", NOW))
