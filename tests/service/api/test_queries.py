@@ -214,3 +214,26 @@ def test_the_ledger_counts_alarms_by_verdict_against_the_budget(site: Any, make_
     assert (alone["total"]["alarms"], [entry["what"] for entry in alone["entries"]]) == (1, ["alarm"])
     assert site.client.get("/v1/ledger", params={"monitor": "nobody"}).status_code == 404
     assert site.client.get("/v1/ledger", params={"weeks": 0}).status_code == 422
+
+
+def test_what_would_be_asked_next_is_shown_and_nothing_is_sent(site: Any) -> None:
+    found = site.client.get("/v1/monitors/support/candidates").json()
+    assert [item["id"] for item in found["candidates"]] == ["m-1", "m-2"]
+    assert found["candidates"][0]["purpose"] == "probe"
+    assert (found["about"]["segment"], found["situation"]["kind"], found["turn"]) == ("all", "text", {"number": 1, "of": 1})
+    assert (found["cost"]["labels"], found["cost"]["money"], found["bound"]) == (2, None, None)
+    assert len(site.client.get("/v1/monitors/support/candidates?budget=1").json()["candidates"]) == 1
+    assert site.client.get("/v1/batches").json() == {"batches": []}
+    assert site.client.get("/v1/monitors/nobody/candidates").status_code == 404
+    assert site.client.get("/v1/monitors/support/candidates?budget=0").status_code == 422
+
+
+def test_rounds_are_ended_by_a_person(site: Any) -> None:
+    cycle = site.client.post("/v1/monitors/support/refresh", json={"actor": "ana"}).json()
+    assert (cycle["rounds"], cycle["earlier"], cycle["segment"]) == (1, [], "all")
+    refused = site.client.post(f"/v1/refresh/{cycle['id']}/finish", json={"actor": "ana"})
+    assert refused.status_code == 409
+    assert "nothing is labelled yet" in refused.json()["message"]
+    site.client.post(f"/v1/batches/{cycle['batch']}/approve", json={"actor": "ana"})
+    assert site.client.post(f"/v1/refresh/{cycle['id']}/finish", json={"actor": "ana"}).json()["history"][-1]["actor"] == "ana"
+    assert site.client.get(f"/v1/batches/{cycle['batch']}").json()["state"] == "closed"
