@@ -43,7 +43,7 @@ class Risk:
     array([0.17, 0.69], dtype=float32)
     >>> found = np.repeat(parts.matrix, 100, axis=0)
     >>> risk.updated(found, np.zeros(200, bool)).of(parts).round(2)
-    array([0.02, 0.03], dtype=float32)
+    array([0.02, 0.02], dtype=float32)
 
     References
     ----------
