@@ -33,6 +33,11 @@ MOST_ROWS, MOST_FAILURES = 100_000, 10_000
 _HELD = 5_000
 """Rows that must not regress, evenly spread."""
 
+_ECHO, _CONTRADICTED = 0.9, 0.3
+"""Share of the labels that are the model's own answers, where it fails, from which they only teach its errors; share of the labels near
+failures that name the right class below which they may do so, too (measured: .08 to .24 of a model's own answers, .34 and more where 20
+to 40 % of the labels are wrong)."""
+
 _ADD = "`driftgate dataset add --role pool --input FILE`, each row with a `label`, makes one"
 
 
@@ -146,7 +151,7 @@ class DebugTraining:
                 "or mark samples with `driftgate failure mark`",
             )
         pool, judged, known = self._pool(wanted.version), self._judged(), self._known()
-        names = Names(self.classes, [*(s.label for s in pool.samples), *known.labels, *failing.labels])
+        names = Names(self.classes, [*(s.label for s in pool.samples), *pool.predicted, *known.labels, *known.predicted, *failing.labels])
         labelled = np.array([bool(sample.label) for sample in pool.samples])
         leaks = _likeness(known.embeddings).near(pool.embeddings, judged)
         able = np.flatnonzero(labelled & ~leaks)
@@ -154,9 +159,10 @@ class DebugTraining:
         self._require_two(pool, weak, int((labelled & leaks).sum()))
         ground, rng = known.numbered(names, failing), np.random.default_rng(wanted.seed)
         try:
-            drawn = draw(Pool(pool.embeddings[able], weak=weak), ground, budget=wanted.count, rng=rng, progress=progress)
+            drawn = draw(_pool_of(pool, able, weak, names), ground, budget=wanted.count, rng=rng, progress=progress)
         except ValueError as error:  # sets too small or too large to weigh labels in
             raise InputError("pool", f"monitor {self.monitor}: pool set {pool.version}: {error}") from error
+        self._require_news(drawn, pool)
         rows = tuple(_row(drawn, at, pool.samples[int(able[at])], names) for at in drawn.rows.tolist())
         return DebugTrain(
             rows,
@@ -167,7 +173,7 @@ class DebugTraining:
             len(failing.labels),
             float(_wrong(drawn, weak).mean()),
             {names.name(number): float(share) for number, share in enumerate(drawn.noise) if math.isfinite(share)},
-            self._notes(rows, wanted, failing, known),
+            self._notes(rows, drawn, wanted, failing=failing, known=known),
         )
 
     def _pool(self, version: int | None) -> DataSet:
@@ -198,6 +204,14 @@ class DebugTraining:
         if len(np.unique(weak)) < 2:
             raise InputError("one_class", f"{which}: all labels name one class: nothing tells wrong ones from right ones; add others")
 
+    def _require_news(self, drawn: Drawn, pool: DataSet) -> None:
+        if drawn.echo >= _ECHO:
+            raise InputError(
+                "labels",
+                f"monitor {self.monitor}: pool set {pool.version}: where the model fails, {drawn.echo:.0%} of the labels are its own answers "
+                "and would teach its errors again; add a pool with labels from elsewhere, or ask annotators: `driftgate candidates`",
+            )
+
     def _judged(self) -> NDArray[np.float32]:
         """(h, d) rows that models are judged by."""
         found = [self._embedded_alike(self.data_sets.load(self.monitor, role)) for role in ("golden", "challenge") if self._has(role)]
@@ -220,8 +234,11 @@ class DebugTraining:
     def _has(self, role: Any) -> bool:
         return bool(self.data_sets.versions(self.monitor, role))
 
-    def _notes(self, rows: Sequence[DrawnRow], wanted: Wanted, failing: Failing, known: _Held) -> tuple[str, ...]:
+    def _notes(self, rows: Sequence[DrawnRow], drawn: Drawn, wanted: Wanted, *, failing: Failing, known: _Held) -> tuple[str, ...]:
         notes = []
+        if drawn.agreement < _CONTRADICTED:
+            share = f"only {drawn.agreement:.0%} of the labels nearest to the failures name their right class"
+            notes.append(f"{share}: whoever labelled the pool may fail where the model does; look at some rows before training on them")
         if len(rows) < wanted.count:
             notes.append(f"{len(rows):,} of {wanted.count:,} rows: no more are surely of what fails and surely labelled right")
         if failing.unnamed:
@@ -256,6 +273,10 @@ class _Held:
             failures=failing.embeddings,
             failure_labels=names.numbers(failing.labels),
         )
+
+
+def _pool_of(pool: DataSet, able: NDArray[np.int64], weak: NDArray[np.int64], names: Names) -> Pool:
+    return Pool(pool.embeddings[able], predicted=names.numbers([pool.predicted[at] for at in able.tolist()]), weak=weak)
 
 
 def _likeness(rows: NDArray[np.float32]) -> Likeness:

@@ -81,6 +81,11 @@ class Drawn:
         Probability that the row is of the failing mass, if half of the pool were.
     noise : (C,) float64
         Estimated share of wrong labels among those that name each class; NaN for classes that none names.
+    echo
+        Share of the failing mass's weak labels that are the model's own answer; NaN where these are not known. Near 1 the labels
+        share its errors, and what is drawn would teach them again.
+    agreement
+        Share of the weak labels nearest to the failures, among the failing mass, that name the failure's right class; NaN without any.
     """
 
     rows: NDArray[np.int64]
@@ -88,6 +93,8 @@ class Drawn:
     right: NDArray[np.float64]
     failing: NDArray[np.float64]
     noise: NDArray[np.float64]
+    echo: float
+    agreement: float
 
 
 def draw(
@@ -113,8 +120,8 @@ def draw(
 
     Notes
     -----
-    Costs what `label_errors` does, O(n (n + C) d) up to 15,000 rows. Errors that depend on the row and not only on its class (a model's
-    own answers as weak labels) stay undetected where neighbours share them.
+    Costs what `label_errors` does, O(n (n + C) d) up to 15,000 rows. Errors that neighbours share stay undetected. A model's own answers
+    to what it fails on are the worst case: `echo` tells, and `agreement` where another model made the same errors.
 
     Examples
     --------
@@ -138,7 +145,10 @@ def draw(
     able = _distinct(_drawn(able, labels, worth, _MOST, rng), pool, known)
     rows = _drawn(able[_backed(able, labels, pool.embeddings, weak)], labels, worth, budget, rng)
     progress(1.0)
-    return Drawn(rows, labels, right, failing, _noise(weak, labels, right, int(max(weak.max(), failure_labels.max())) + 1))
+    noise = _noise(weak, labels, right, int(max(weak.max(), failure_labels.max())) + 1)
+    mass = np.flatnonzero((weak != UNKNOWN) & (failing >= FAILING))
+    agreement = _agreement(mass, pool.embeddings, weak, failures=failures, failure_labels=failure_labels)
+    return Drawn(rows, labels, right, failing, noise, _echo(mass, pool, weak), agreement)
 
 
 def _apart(rows: NDArray[np.float32], failures: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -233,6 +243,26 @@ def _drawn(
             turn[at] = (np.arange(len(at)) + 0.5) / mass[which]
         able = order[np.argsort(turn, kind="stable")[:budget]]
     return np.asarray(able[np.argsort(-worth[able], kind="stable")], np.int64)
+
+
+def _echo(mass: NDArray[np.int64], pool: Pool, weak: NDArray[np.int64]) -> float:
+    said = np.full(len(pool), UNKNOWN) if pool.predicted is None else pool.predicted
+    told = mass[said[mass] != UNKNOWN]
+    return float((said[told] == weak[told]).mean()) if len(told) else np.nan
+
+
+def _agreement(
+    mass: NDArray[np.int64],
+    embeddings: NDArray[np.float32],
+    weak: NDArray[np.int64],
+    *,
+    failures: NDArray[np.float32],
+    failure_labels: NDArray[np.int64],
+) -> float:
+    if not len(mass):
+        return np.nan
+    near = mass[nearest_rows(failures, embeddings[mass], min(_VOTES // 2, len(mass))).row]
+    return float((weak[near] == failure_labels[:, None]).mean())
 
 
 def _noise(weak: NDArray[np.int64], labels: NDArray[np.int64], right: NDArray[np.float64], classes: int) -> NDArray[np.float64]:

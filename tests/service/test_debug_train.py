@@ -15,7 +15,7 @@ from service.datasets import DataSets, Role
 from service.debug_train import DebugTrain, DebugTraining, DrawnRow, Failing, Wanted, document, failing_rows, failing_samples
 from service.errors import ArtefactError, InputError, NotFoundError
 from service.failures.rows import FailureRows
-from service.records import Sample
+from service.records import Output, Sample
 
 DIMENSION, TOPICS = 16, 4
 EMBEDDER = VectorEmbedder(DIMENSION, normalize=False)
@@ -132,6 +132,17 @@ def test_what_is_missing_is_said(shop: Shop, tmp_path: Path) -> None:
         shop.draw(0)
     with pytest.raises(NotFoundError, match="version 9"):
         shop.draw(version=9)
+
+
+def test_labels_that_share_the_models_errors_are_not_trained_on(shop: Shop) -> None:
+    """Its own answers are refused; another model's that is wrong in the same places, told."""
+    others = {f"topic {topic}": f"topic {(topic + 1) % TOPICS}" for topic in range(TOPICS)}
+    wrong = [replace(sample, label=others[shop.truth[sample.id]]) for sample in shop.pool]
+    shop.add("pool", wrong)
+    assert "may fail where the model does" in shop.draw().notes[0]
+    shop.add("pool", [replace(sample, output=Output(sample.label)) for sample in wrong])
+    with pytest.raises(InputError, match="where the model fails, 100% of the labels are its own answers"):
+        shop.draw()
 
 
 def test_a_set_of_another_model_is_refused(shop: Shop) -> None:

@@ -129,6 +129,16 @@ def test_without_labels_of_the_reference_place_alone_decides(scene: Scene) -> No
     assert scene.moved[found.rows].mean() > 0.95
 
 
+def test_labels_that_are_the_models_own_answers_are_told(scene: Scene, drawn: Drawn) -> None:
+    """And without its answers, that they contradict the failures."""
+    assert np.isnan(drawn.echo)
+    assert drawn.agreement > 0.5
+    own = np.where(scene.moved, (scene.truth + 1) % CLASSES, scene.truth)
+    found = scene.draw(50, replace(scene.pool, weak=own, predicted=own))
+    assert found.echo == 1
+    assert found.agreement < 0.2
+
+
 @pytest.mark.parametrize(
     ("weak", "message"),
     [
