@@ -47,9 +47,13 @@ def hashes(of: str, ids: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def sampling_keys(
-    hashed: NDArray[np.uint64], salt: int, *, weight: NDArray[np.float64] | float = 1.0, age: NDArray[np.float64] | float = 0.0
+    hashed: NDArray[np.uint64],
+    salt: int | NDArray[np.uint64],
+    *,
+    weight: NDArray[np.float64] | float = 1.0,
+    age: NDArray[np.float64] | float = 0.0,
 ) -> NDArray[np.float64]:
-    """(n,) keys of rows with these hashes: ln w + age + G, with G of Gumbel's law from the hash and the salt.
+    """Keys of rows with these hashes (n,): ln w + age + G, with G of Gumbel's law from the hash and the salt; (k, n) for salts (k, 1).
 
     The k largest of them are a draw without replacement in which each next row is chosen with probability ∝ w · e^age. With
     age = t · ln 2 / half-life a row's chance halves with every half-life that others are younger (forward decay: the keys of old
@@ -60,7 +64,7 @@ def sampling_keys(
     Efraimidis and Spirakis, "Weighted random sampling with a reservoir", Information Processing Letters 2006. Cormode, Shkapenyuk,
     Srivastava and Xu, "Forward decay: a practical time decay model for streaming systems", ICDE 2009.
     """
-    mixed = _mixed(hashed + np.uint64(salt * _STEP % 2**64))
+    mixed = _mixed(hashed + np.atleast_1d(np.asarray(salt, np.uint64)) * np.uint64(_STEP))
     uniform = ((mixed >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
     return np.asarray(np.log(weight) + age - np.log(-np.log(uniform)), np.float64)
 

@@ -63,17 +63,6 @@ def pool_rows(
     version = monitor.rules.reference_version if monitor.rules else 0
     keeps = monitor.settings.pool.keep_payloads and monitor.settings.embedder.input != "none"  # there the embedding says it all
     for (sample, _, output, offset, time), embedding, new in zip(taken, embeddings.astype(np.float16), novelty, strict=True):
-        yield Pooled(
-            monitor=sample.monitor,
-            id=sample.id,
-            time=time,
-            partition=partition,
-            offset=offset,
-            payload=sample.payload if keeps else None,
-            segments=sample.segments,
-            output=output,
-            label=sample.label,
-            embedding=embedding,
-            novelty=new,
-            reference_version=version,
-        )
+        payload = sample.payload if keeps else None
+        facts = (sample.segments, output, sample.label, embedding, new, version)
+        yield Pooled(sample.monitor, sample.id, time, partition, offset, payload, *facts)  # in order: names cost a third more

@@ -35,6 +35,9 @@ _DRIFT_SHARE, _FAILURE_SHARE, _SEGMENT_SHARE = 0.3, 0.2, 0.2
 
 _SALTS: Mapping[str, int] = {UNIFORM: 1, DRIFT: 2, SEGMENT: 3, FAILURE: 4}
 
+_DRAWN = np.array([[_SALTS[part]] for part in (UNIFORM, DRIFT, SEGMENT)], np.uint64)
+"""Those of the parts that are drawn from the stream."""
+
 _MOST_NOVEL = 100.0
 """Weight in the drift part of what no reference row is as new as; a sample of middling novelty has 2."""
 
@@ -176,11 +179,10 @@ class _Gate:
         """Place in the batch → part → key, of all that beat what is there. weight : (n,) in the drift part."""
         age = np.fmin([each.sample.time for each in taken], [each.time for each in taken]) * (LOG_2 / self.room.half_life)
         hashed, found = hashes(self.monitor.settings.name, [each.sample.id for each in taken]), dict[int, dict[str, float]]()
-        for part, weights in ((UNIFORM, 1.0), (DRIFT, weight)):
-            keys = sampling_keys(hashed, _SALTS[part], weight=weights, age=age)
-            for row in np.flatnonzero(keys > self._floors[part]).tolist():
-                found.setdefault(row, {})[part] = float(keys[row])
-        keys = sampling_keys(hashed, _SALTS[SEGMENT], age=age)
+        uniform, drift, keys = sampling_keys(hashed, _DRAWN, age=age)
+        for part, ranks in ((UNIFORM, uniform), (DRIFT, drift + np.log(weight))):
+            for row in np.flatnonzero(ranks > self._floors[part]).tolist():
+                found.setdefault(row, {})[part] = float(ranks[row])
         for tag, parts in self._parts.items():
             places, other = self._places[tag], len(parts) - 1
             own = [places.get(each.sample.segments.get(tag, OTHER), other) for each in taken]
