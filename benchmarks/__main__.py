@@ -47,6 +47,7 @@ NAMES = (
     "blind_spots.cost",
     "selection.gain",
     "selection.cost",
+    "selection.risk",
     "selection.failures",
     "selection.switch",
     "selection.dcd_protocol",
