@@ -209,7 +209,7 @@ class DebugTraining:
             raise InputError(
                 "labels",
                 f"monitor {self.monitor}: pool set {pool.version}: where the model fails, {drawn.echo:.0%} of the labels are its own "
-                "answers and would teach its errors again; add a pool with labels from elsewhere, or ask annotators: `driftgate candidates`",
+                "answers and would teach its errors again; add labels from elsewhere, or ask annotators: `driftgate candidates`",
             )
 
     def _judged(self) -> NDArray[np.float32]:
