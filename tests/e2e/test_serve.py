@@ -371,5 +371,6 @@ def _with_hook(document: dict[str, Any], url: str) -> None:
     document["monitors"][0] |= {
         "notify": ["hook"],
         "annotation": {"destination": "hook", "budget": 20},
+        "selection": {"rounds": 1, "challenge": 5},
         "refresh": {"destination": "hook", "after_samples": 200},
     }
