@@ -50,7 +50,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Rows of one purpose, in the whole stream or one segment; `labels` is how many samples must be labelled to get those missing."""
+    """Rows of one purpose, in the whole stream or one segment; `labels`: samples to be labelled to get those missing."""
 
     purpose: str
     segment: str
@@ -60,6 +60,8 @@ class Need:
     used: int
     """Rows beside those in `have` that a look has met already."""
     labels: int
+    labels_least: int
+    """The same until it is `least`."""
 
     @property
     def missing(self) -> int:
@@ -75,6 +77,8 @@ class Plan:
     asked: Asked
     needs: tuple[Need, ...]
     golden_labels: int
+    golden_least: int
+    """With which the next model passes only if next to none of the rows breaks."""
     challenge_labels: int
     price: float | None
     steps: tuple[str, ...]
@@ -113,9 +117,10 @@ def plan(store: Store, data_sets: DataSets, settings: MonitorSettings, asked: As
         asked=asked,
         needs=needs,
         golden_labels=max(need.labels for need in own),
+        golden_least=max(need.labels_least for need in own),
         challenge_labels=max(need.labels for need in needs if need.purpose == "challenge"),
         price=settings.annotation.price,
-        steps=tuple(_steps(settings.name, rows, needs, max(need.labels for need in own))),
+        steps=tuple(_steps(settings.name, rows, needs)),
         flips=flips,
     )
 
@@ -156,15 +161,15 @@ def _needs(rows: Rows, asked: Asked, flips: float) -> Iterator[Need]:
             yield _need(rows, part, segment, counts, share / (len(PARTS) if first else 2))
         wanted = paired_rows(asked.margin, flips=flips, error=delta)
         have = len(_within(rows.challenge, segment))
-        yield Need("challenge", segment, wanted, wanted, have, 0, max(wanted - have, 0))
+        yield Need("challenge", segment, wanted, wanted, have, 0, max(wanted - have, 0), max(wanted - have, 0))
 
 
 def _need(rows: Rows, part: str, segment: str, counts: tuple[int, int], share: float) -> Need:
     """`share`: of samples that are labelled at random, how many come into this part and segment; 0 where none is drawn for it."""
     have = len(_within(rows.fresh.get(part, ()), segment))
     used = len(_within(rows.parts.get(part, ()), segment)) - have
-    missing = max(counts[1] - have, 0)
-    return Need(part, segment, *counts, have, used, _drawn(missing, share) if share else 0)
+    least, steady = (_drawn(max(wanted - have, 0), share) if share else 0 for wanted in counts)
+    return Need(part, segment, *counts, have, used, steady, least)
 
 
 def _drawn(missing: int, share: float) -> int:
@@ -182,8 +187,10 @@ def _within(rows: Sequence[Row], segment: str) -> list[Row]:
     return [row for row in rows if row.sample.segments.get(tag) == value]
 
 
-def _steps(monitor: str, rows: Rows, needs: Sequence[Need], labels: int) -> Iterator[str]:
+def _steps(monitor: str, rows: Rows, needs: Sequence[Need]) -> Iterator[str]:
     """What to do, in order."""
+    labels = max(need.labels for need in needs if need.purpose in PARTS)
+    promising = [need for need in needs if need.purpose in {"calibrate", "verify"}]
     if not rows.parts:
         yield f"draw {labels:,} samples at random from traffic that the model is good on: by chance alone, not those that look interesting"
         yield "have them labelled by people who do not see what the model says; leave out what is no use, and count it"
@@ -191,8 +198,10 @@ def _steps(monitor: str, rows: Rows, needs: Sequence[Need], labels: int) -> Iter
     elif labels:
         yield f"draw {labels:,} fresh samples at random from traffic, and have them labelled blind"
         yield f"`driftgate dataset refill --monitor {monitor} --input FILE`: they go into calibrate and verify, by turns of their hash"
-    if not rows.parts or labels:
-        yield "until then a new model can be compared, but nothing is promised about what it breaks"
+    if any(need.have < need.least for need in promising):
+        yield "until then new models can be compared, but nothing is promised about what they break"
+    elif labels:
+        yield "until then only a model passes of which next to none of the rows breaks"
     if any(need.used for need in needs):
         yield "rows that a look has met allow ever less: fresh ones for each cycle are the normal way"
     if any(need.labels for need in needs if need.purpose == "challenge"):

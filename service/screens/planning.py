@@ -13,7 +13,7 @@ from service.screens.drawing import columns, count, excerpt
 
 def plan_screen(document: Mapping[str, Any]) -> RenderableType:
     """`monitor`, `asked` {`alpha`, `delta`, `margin`}, `needs` [{`purpose`, `segment`, `least`, `steady`, `have`, `used`, `missing`}],
-    `golden_labels`, `challenge_labels`, `price`, `cost` and `steps`."""
+    `golden_labels`, `golden_least`, `challenge_labels`, `price`, `cost` and `steps`."""
     asked = document["asked"]
     promise = (
         f"at most {asked['alpha']:.2%} of answers break (δ {asked['delta']:g}), {100 * asked['margin']:g} points of challenge accuracy seen"
@@ -30,7 +30,8 @@ def _cost(document: Mapping[str, Any]) -> str:
     golden, challenge = document["golden_labels"], document["challenge_labels"]
     if not golden + challenge:
         return "\nnothing is missing"
-    labels = f"\nto be labelled: {count(golden)} golden rows at random, {count(challenge)} challenge rows from what drifts"
+    least = f" ({count(document['golden_least']) if document['golden_least'] else 'none'} at the least)" if golden else ""
+    labels = f"\nto be labelled: {count(golden)} golden rows at random{least}, {count(challenge)} challenge rows from what drifts"
     if document["cost"] is None:
         return f"{labels}; no price is set (annotation.price)"
     return f"{labels}: {document['cost']:,.2f} at {document['price']:g} a label"

@@ -50,6 +50,7 @@ def test_without_golden_rows_it_says_how_to_start(store: SqliteStore, tmp_path: 
     assert (own["calibrate"].least, own["calibrate"].steady) == (least_rows(0.01, error=0.05), steady_rows(0.01, error=0.05))
     assert own["challenge"].least == paired_rows(0.1, flips=0.5, error=0.1) == found.challenge_labels
     assert 3 * 1182 < found.golden_labels < 3 * 1182 * 1.1
+    assert 3 * 299 < found.golden_least < 3 * 299 * 1.2
     assert found.cost == 0.5 * (found.golden_labels + found.challenge_labels)
     assert found.steps[0].startswith(f"draw {found.golden_labels:,} samples at random")
     assert "`driftgate dataset add --monitor chat --role golden --input FILE`" in found.steps[2]
