@@ -7,7 +7,7 @@ in other batches, orders or partitions, leave the same rows (exactly so, until a
 
 Near-duplicates that a worker lets in one after the other become one row, with their count and their largest keys, so that a storm of
 retries takes the room of one. Which row of such a group stands for it does depend on batches and workers, and where two workers let
-one in each, a group has two rows until a reader merges them (`merged`): what is exact then is which groups are in, but for the few
+one in each, a group has two rows until a reader merges them: what is exact then is which groups are in, but for the few
 rows at the end of a part whose room the second ones took. Counts are of samples that would have come in themselves.
 """
 
@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.reservoir import LOG_2, hashes, sampling_keys
-from detectors.selection.duplicates import merge_duplicates
 from detectors.selection.kernel import directions
 from detectors.summarizer import Described
 from service.describing import Replies, Taken
@@ -80,21 +79,6 @@ def failed(settings: MonitorSettings, rows: Sequence[Pooled], losses: Sequence[f
     keys = sampling_keys(hashes(settings.name, [row.id for row in rows]), _SALTS[FAILURE], weight=weight, age=age)
     reserved = (Reserved(row, {FAILURE: float(key)}, at) for row, key, at in zip(rows, keys, times, strict=True))
     return Reservation(settings.name, tuple(reserved), {FAILURE: room.parts[FAILURE]}, room.half_life)
-
-
-def merged(rows: Sequence[Reserved], centre: NDArray[np.float32], limit: float) -> tuple[Reserved, ...]:
-    """Near-duplicates as one row with all their counts, oldest first; one with a label stands for those without.
-
-    rows : of one embedder. limit : the cosine, seen from the centre (d,), from which two are near-duplicates.
-    """
-    ordered = sorted(rows, key=lambda each: (each.row.label is None, each.row.time, each.row.id))
-    if not ordered:
-        return ()
-    unit = directions(np.stack([each.row.embedding for each in ordered]).astype(np.float32), centre)
-    found = dict[int, Reserved]()
-    for each, leader in zip(ordered, merge_duplicates(unit, limit).tolist(), strict=True):
-        found[leader] = _joined(found[leader], each) if leader in found else each
-    return tuple(sorted(found.values(), key=lambda each: each.row.time))
 
 
 def _joined(leader: Reserved, other: Reserved) -> Reserved:

@@ -17,8 +17,8 @@ from service.adapters.sqlite import SqliteStore
 from service.errors import ConflictError
 from service.observe import Silent
 from service.ports import Store
-from service.records import DRIFT, FAILURE, UNIFORM, Commit, Output, Pane, Partition, Pooled, Record, Reserved, Sample
-from service.reserve import Room, failed, merged, part_of
+from service.records import DRIFT, FAILURE, UNIFORM, Commit, Output, Pane, Partition, Pooled, Record, Sample
+from service.reserve import Room, failed, part_of
 from service.settings import PoolSettings
 from service.watched import WatchedMonitor
 from service.worker import Worker
@@ -198,17 +198,6 @@ def test_the_dearest_failures_stay_and_the_same_ones_whenever_they_are_told(stor
     assert held(store, FAILURE) == kept
 
 
-def test_readers_merge_what_two_workers_let_in() -> None:
-    first, second = Reserved(pooled(1), {UNIFORM: 1.0}, 5.0, 2), Reserved(pooled(2, label="b"), {UNIFORM: 3.0, DRIFT: 0.5}, 4.0, 3)
-    other = Reserved(pooled(3, time=START - 9, vector=(0.0, 1.0)), {DRIFT: 2.0}, 1.0)
-    found = merged([first, second, other], np.zeros(2, np.float32), 0.9)
-    assert [(each.row.id, dict(each.keys), each.at, each.count) for each in found] == [
-        ("s3", {DRIFT: 2.0}, 1.0, 1),
-        ("s2", {UNIFORM: 3.0, DRIFT: 0.5}, 5.0, 5),
-    ]
-    assert merged([], np.zeros(2, np.float32), 0.9) == ()
-
-
 class Refusing(SqliteStore):
     """Every third commit fails."""
 
@@ -227,11 +216,13 @@ def test_commits_that_fail_lose_no_row(store: SqliteStore, make_monitor: MakeMon
     with closing(Refusing(":memory:")) as failing:
         run(failing, records, make_monitor(**SMALL), batch=10)
         assert failing.commits > 15
-        centre = np.zeros(6, np.float32)
-        ours, theirs = (merged(each.reserve("chat"), centre, 0.999) for each in (store, failing))
-        assert _groups(ours) == _groups(theirs)
+        assert _groups(store) == _groups(failing)
 
 
-def _groups(rows: Sequence[Reserved]) -> Mapping[bytes, Mapping[str, float]]:
-    """Content → keys: which of the copies stands for the others may differ."""
-    return {each.row.embedding.tobytes(): dict(each.keys) for each in rows}
+def _groups(store: Store) -> Mapping[bytes, Mapping[str, float]]:
+    """Content → its largest keys: which of the copies stands for the others may differ."""
+    found = dict[bytes, dict[str, float]]()
+    for each in store.reserve("chat"):
+        keys = found.setdefault(each.row.embedding.tobytes(), {})
+        keys |= {part: max(key, keys.get(part, key)) for part, key in each.keys.items()}
+    return found
