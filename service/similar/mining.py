@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from service.report.material import Material
 from service.settings import EmbedderSettings, MonitorSettings
 from service.similar.pool import Kept, Narrowing, asked_about, kept_samples, narrowed
 from service.similar.queries import Query, of_cluster, of_given, of_sample, of_set
+from service.similar.risking import assessed
 
 Progress = Callable[[str, float], None]
 
@@ -160,8 +161,29 @@ class Mining:
                 f"monitor {found.monitor}: of {len(found.matches)} samples near {found.query.what} none is without a label and not asked "
                 "about yet; widen the narrowing or raise the limit",
             )
-        candidates = [_candidate(match, found.query, actor) for match in chosen]
-        return self._sends.send(found.monitor, opened_by, candidates, [match.row for match in chosen], now=now)
+        rows = [match.row for match in chosen]
+        candidates = self._candidates(found, chosen, actor, now)
+        return self._sends.send(found.monitor, opened_by, candidates, rows, now=now)
+
+    def _candidates(self, found: Matches, chosen: Sequence[Match], actor: str, now: float) -> list[Candidate]:
+        """With the risk that they would have had, had they been selected; no limit holds, as a person chose them."""
+        material = self._monitors.material(found.monitor, now=now)
+        if material.reference is None or material.reference.version != found.reference_version:
+            raise ConflictError(f"monitor {found.monitor}: another reference came into force meanwhile; search again")
+        rows, taken = [match.row for match in chosen], {match.row.id for match in chosen}
+        others = [each.row for each in kept_samples(self._store, self._data_sets, material.reference) if each.row.id not in taken]
+        told = assessed(self._store, material.reference, material.settings.classes, rows, others)
+        return [
+            replace(
+                _candidate(match, found.query, actor),
+                risk=float(told.risk[at]),
+                junk=float(told.parts.junk[at]),
+                contested=float(told.parts.contested[at]),
+                influence=float(told.parts.influence[at]),
+                nearest=told.cited[at],
+            )
+            for at, match in enumerate(chosen)
+        ]
 
     def _query(self, material: Material, reference: Reference, asked: Asked) -> Query:
         if asked.failure is not None:

@@ -179,6 +179,9 @@ def test_what_is_sent_has_no_label_and_was_not_asked_about(desk: Desk) -> None:
     (candidate,) = desk.site.store.get(AnnotationBatch, first.batch).items
     assert (candidate.id, candidate.purpose, candidate.failure, candidate.text) == ("new", Purpose.PROBE, "", "my money please")
     assert "asked for by ana" in candidate.reason
+    assert 0 < candidate.risk < 1
+    assert all(0 <= part <= 1 for part in (candidate.junk, candidate.contested, candidate.influence))
+    assert {name[0] for name in candidate.nearest} == {"r"}
     with pytest.raises(InputError, match="none is without a label"):
         desk.mining.send(replace(found, matches=found.matches[-1:]), actor="ana", now=NOW)
 
