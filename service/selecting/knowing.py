@@ -20,6 +20,9 @@ from service.selecting.names import Names
 MOST_ROWS = 5_000
 """Rows that must not regress, evenly spread: each candidate is held against all of them."""
 
+STEADY_ROWS = 800
+"""Golden rows below which the reference adds to them: with fewer much of what is ordinary looks new."""
+
 _TEXT = 500
 
 
@@ -85,7 +88,7 @@ class Material:
 def ground(gathered: Gathered, material: Material, *, named: Sequence[str | None] = ()) -> Ground:
     """The ground of a choice among the rows. `named`: further class names that are to have numbers."""
     failures, answers = material.failures, [label for _, label, _ in material.answered]
-    rows = _golden_rows(material.golden, material.classes) if material.golden else _reference_rows(material.reference)
+    rows = _rows(material)
     told = [*rows.labels, *rows.predicted, *failures.labels, *(label.label for label in answers)]
     names = Names(material.classes, [*told, *named, *(answer(row.output, None, material.classes) for row in gathered.rows)])
     pool = _pool(gathered, material.classes, names)
@@ -115,8 +118,26 @@ class _Rows:
     cited: Sequence[tuple[str, str]]
 
 
+def _rows(material: Material) -> _Rows:
+    """Golden's, with rows of the reference where they are few; without golden the reference's."""
+    if material.golden is None:
+        return _reference_rows(material.reference, MOST_ROWS)
+    own = _golden_rows(material.golden, material.classes)
+    if len(own.embeddings) >= STEADY_ROWS:
+        return own
+    more = _reference_rows(material.reference, STEADY_ROWS - len(own.embeddings))
+    silent = np.full((len(more.embeddings), len(material.classes)), np.nan, np.float32)
+    return _Rows(
+        np.concatenate([own.embeddings, more.embeddings]),
+        [*own.labels, *more.labels],
+        [*own.predicted, *more.predicted],
+        None if own.probabilities is None else np.concatenate([own.probabilities, silent]),
+        [*own.cited, *more.cited],
+    )
+
+
 def _golden_rows(golden: DataSet, classes: Sequence[str]) -> _Rows:
-    spread = _spread(len(golden.rows))
+    spread = _spread(len(golden.rows), MOST_ROWS)
     chosen = [golden.samples[i] for i in spread.tolist()]
     logits = golden.logits if golden.logits is not None and golden.logits.shape[1] == len(classes) else None
     return _Rows(
@@ -128,9 +149,9 @@ def _golden_rows(golden: DataSet, classes: Sequence[str]) -> _Rows:
     )
 
 
-def _reference_rows(reference: Reference) -> _Rows:
+def _reference_rows(reference: Reference, most: int) -> _Rows:
     rows = reference.rows
-    spread = _spread(len(rows))
+    spread = _spread(len(rows), most)
     at = spread.tolist()
     predicted = [rows.predicted[i] if rows.predicted else "" for i in at]
     cited = [(rows.ids[i], rows.texts[i]) for i in at]
@@ -175,8 +196,8 @@ def _known(numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
     return numbers if (numbers != UNKNOWN).any() else None
 
 
-def _spread(rows: int) -> NDArray[np.int64]:
-    return np.linspace(0, rows - 1, min(rows, MOST_ROWS)).astype(np.int64)
+def _spread(rows: int, most: int) -> NDArray[np.int64]:
+    return np.linspace(0, rows - 1, min(rows, most)).astype(np.int64)
 
 
 def cited(ground: Ground, ids: Sequence[str]) -> Mapping[str, str]:
