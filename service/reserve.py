@@ -165,13 +165,15 @@ class _Gate:
         hashed, found = hashes(self.monitor.settings.name, [each.sample.id for each in taken]), dict[int, dict[str, float]]()
         uniform, drift, keys = sampling_keys(hashed, _DRAWN, age=age)
         for part, ranks in ((UNIFORM, uniform), (DRIFT, drift + np.log(weight))):
-            for row in np.flatnonzero(ranks > self._floors[part]).tolist():
-                found.setdefault(row, {})[part] = float(ranks[row])
+            beating = np.flatnonzero(ranks > self._floors[part])
+            for row, key in zip(beating.tolist(), ranks[beating].tolist(), strict=True):
+                found.setdefault(row, {})[part] = key
         for tag, parts in self._parts.items():
             places, other = self._places[tag], len(parts) - 1
             own = [places.get(each.sample.segments.get(tag, OTHER), other) for each in taken]
-            for row in np.flatnonzero(keys > self._segment_floors[tag][own]).tolist():
-                found.setdefault(row, {})[parts[own[row]]] = float(keys[row])
+            beating = np.flatnonzero(keys > self._segment_floors[tag][own])
+            for row, key in zip(beating.tolist(), keys[beating].tolist(), strict=True):
+                found.setdefault(row, {})[parts[own[row]]] = key
         return found
 
     def distinct(self, rows: Sequence[Reserved]) -> tuple[Reserved, ...]:
@@ -195,10 +197,12 @@ class _Near:
         """Rows (n) with their directions (n, d): those that repeat one before as its twin, those that repeat each other as one."""
         before, known = len(self._known), [*self._known, *((each.row.id, each.row.segments, each.row.label) for each in rows)]
         units = np.concatenate([self._units, unit]) if before else unit
-        alike = (unit @ units.T >= limit) & np.tri(len(rows), len(units), before - 1, bool)
+        alike = unit @ units.T >= limit
+        np.fill_diagonal(alike[:, before:], False)
+        repeating = np.flatnonzero((alike & np.tri(len(rows), len(units), before - 1, bool)).any(1)).tolist() if alike.any() else []
         found = dict(enumerate(rows, start=before))
-        for row in np.flatnonzero(alike.any(1)).tolist():
-            own, earlier = before + row, np.flatnonzero(alike[row]).tolist()
+        for row in repeating:
+            own, earlier = before + row, np.flatnonzero(alike[row, : before + row]).tolist()
             leader = next((at for at in earlier if (at < before or at in found) and known[at][1:] == known[own][1:]), None)
             if leader is not None:
                 each = found.pop(own)
