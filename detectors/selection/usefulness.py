@@ -32,11 +32,12 @@ LOG_ODDS: Mapping[str, float] = {
     "nearer to rejected": -0.8,
     "rejected company": -2.5,
 }
-"""What each sign adds to the log odds that a row is useful, per unit: a logistic regression on the tuning seeds of the benchmark's
-five worlds, over all rounds and situations; rounded. See `usefulness` for the signs."""
+"""What each sign adds to the log odds that a row is useful, per unit; `usefulness` says what the signs are. Rounded, between two
+logistic regressions on seeds 0 to 2 of the benchmark's five worlds, over all rounds and situations. Learning them anew from the
+answers of a refresh cost gain in every form tried: a few dozen answers, chosen because they looked useful, say little about the rest."""
 
 _WEAK = 0.85
-"""Log odds that a weak label against, or for, the model's answer adds: as if 30 % of weak labels were wrong."""
+"""Log odds that a weak label against the model's answer adds, and one for it takes away: log(.7 / .3), as if 30 % of them were wrong."""
 
 _REACH, _FARTHER = 4.0, 5.0
 
