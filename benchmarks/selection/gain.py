@@ -147,7 +147,9 @@ def one_world(job: tuple[str, int]) -> Mapping[Key, Outcome]:
 def _bars(found: Found) -> list[Figure]:
     texts, images, dcd = tuple(TEXTS), tuple(IMAGES), (DCD, LABELS)
     ours, blind = (OURS, LABELS), (OURS_BLIND, LABELS)
-    gained, broken = (found.difference(ours, dcd, part, texts) for part in (_gain, _flips))
+    gained, broken, unaided_broken = (
+        found.difference(line, dcd, part, texts) for line, part in ((ours, _gain), (ours, _flips), (blind, _flips))
+    )
     unaided, alone = (found.difference((line, LABELS), dcd, _gain, texts) for line in (OURS_BLIND, UNTRAINED))
     figures = [
         _above("texts: gain over DCD", gained, TEXT_BAR),
@@ -158,6 +160,7 @@ def _bars(found: Found) -> list[Figure]:
             broken.mean <= FLIPS_BAR,
         ),
         _above("texts, without failure samples: gain over DCD that has ten", unaided, BLIND_BAR),
+        Figure("… its negative flips, points over DCD", f"{unaided_broken.mean:+.2f} ± {unaided_broken.half:.2f}"),
         Figure("… where there are none to train on either", str(alone)),
     ]
     figures += [
