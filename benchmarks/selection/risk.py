@@ -144,10 +144,8 @@ def run(progress: Progress) -> Sequence[Figure]:
         *_calibration("prior, random rows", [(one.random.risk, one.random.bad) for one in trials]),
         *_calibration("with outcomes of earlier rounds, our picks", [(one.ours.learnt, one.ours.bad) for one in trials]),
         *(figure for label, group in (("text", texts), ("images", images)) for figure in _effects(label, group)),
-        Figure(
-            "weights fitted anew on these runs: offset, junk, contested, influence",
-            _fitted([one.ours for one in trials] + [one.random for one in trials]),
-        ),
+        Figure("weights fitted anew to our picks: offset, junk, contested, influence", _fitted([one.ours for one in trials])),
+        Figure("weights fitted anew to random rows", _fitted([one.random for one in trials])),
     ]
 
 
