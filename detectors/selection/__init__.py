@@ -5,7 +5,7 @@
 - `random_choice`, `uncertainty`, `coreset`, `typiclust`, `dcd`: ways of others, to hold ours against
 - `whitening`, `coverage`, `evidence`: where classes lie apart, which rows stand for many, what answers say about the rows near them
 - `weak`: which rows of a pool with noisy labels to train on, and with which label
-- `usefulness`, `probe_expand`: how likely an answer will teach, from where a row lies; rounds that ask about new masses and cover failing ones
+- `usefulness`, `probe_expand`: how likely an answer will teach; rounds that ask about new masses and cover those that fail
 - `junk`, `contested`, `harm`: what speaks against asking, on a `ground` of what is known; `assessment` of rows before their labels are
   known and after, `gate` (which labels to believe), `risk` (calibrated)
 - `novel`: what is new and in company, without labels
