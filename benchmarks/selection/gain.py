@@ -1,4 +1,4 @@
-"""What a refresh gains by each way of choosing, and what it breaks, over five scenarios with seeds that nothing was tuned on."""
+"""What a refresh gains by each way of choosing, and what it breaks, over scenarios with seeds that nothing was tuned on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.figures import Figure, Progress
 from benchmarks.selection.badge import Badge
 from benchmarks.selection.flvmi import MutualInformation
 from benchmarks.selection.growing import GrowingFailures
-from benchmarks.selection.scenarios import IMAGES, SCENARIOS, TEXTS
+from benchmarks.selection.scenarios import IMAGES, SCENARIOS, TEXTS, UNSEEN
 from benchmarks.selection.sources import embed_all
 from benchmarks.selection.trials import ROUNDS, TOLD, Outcome, Situation, oracle, trial
 from benchmarks.trials import spread
@@ -36,7 +36,8 @@ IMAGE_BAR, HALF_WIDTH = -1.0, 3.0
 JUNK_BAR, BLIND_JUNK_BAR, REPEATED_BAR = 0.10, 0.20, 0.05
 
 _SPOILT = 0.3
-_KINDS = {"texts": tuple(TEXTS), "images": tuple(IMAGES)}
+_KINDS = {"texts": tuple(TEXTS), "images": tuple(IMAGES), **{name: (name,) for name in UNSEEN}}
+_NAMES = (*SCENARIOS, *UNSEEN)
 
 
 BLIND = Situation(failures=False)
@@ -93,11 +94,11 @@ class Found:
 
     outcomes: Mapping[str, Sequence[Mapping[Key, Outcome]]]
 
-    def of(self, key: Key, part: Callable[[Outcome], float], among: Sequence[str] = tuple(SCENARIOS)) -> NDArray[np.float64]:
+    def of(self, key: Key, part: Callable[[Outcome], float], among: Sequence[str]) -> NDArray[np.float64]:
         """(runs,) one figure of each."""
         return np.array([part(run[key]) for name in among for run in self.outcomes[name]], np.float64)
 
-    def difference(self, one: Key, other: Key, part: Callable[[Outcome], float], among: Sequence[str] = tuple(SCENARIOS)) -> Interval:
+    def difference(self, one: Key, other: Key, part: Callable[[Outcome], float], among: Sequence[str]) -> Interval:
         """Paired by scenario and seed."""
         return Interval.of(self.of(one, part, among) - self.of(other, part, among))
 
@@ -124,9 +125,9 @@ def run(progress: Progress) -> Sequence[Figure]:
     """SELECTION_RUNS seeds of each scenario of texts (12), and two and a half times as many of images."""
     embed_all(progress)
     runs = int(os.environ.get("SELECTION_RUNS", str(RUNS)))
-    jobs = [(name, SEED + at) for name in SCENARIOS for at in range(round(MORE * runs) if name in IMAGES else runs)]
+    jobs = [(name, SEED + at) for name in _NAMES for at in range(round(MORE * runs) if name in IMAGES else runs)]
     outcomes = spread(one_world, jobs, progress, unit="refreshes of every kind")
-    found = Found({name: [made for job, made in zip(jobs, outcomes, strict=True) if job[0] == name] for name in SCENARIOS})
+    found = Found({name: [made for job, made in zip(jobs, outcomes, strict=True) if job[0] == name] for name in _NAMES})
     return [*_bars(found), *_table(found)]
 
 

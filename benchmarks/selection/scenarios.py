@@ -1,4 +1,4 @@
-"""Five refreshes that are worth their labels: a model that fails on a slice of its traffic, and a pool in which that slice is the
+"""Refreshes that are worth their labels: a model that fails on a slice of its traffic, and a pool in which that slice is the
 smaller part."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.selection.annotator import answers
 from benchmarks.selection.head import Head, train
-from benchmarks.selection.sources import Rows, Source, clinc150, hwu64, new_garments, turned_garments
+from benchmarks.selection.sources import Rows, Source, clinc150, hwu64, new_garments, snips, turned_garments
 from detectors.selection import REJECTED
 
 TRAINED, SELECT, CALIBRATE, TEST, HELD_OUT = 3_000, 800, 3_000, 2_000, 1_000
@@ -108,11 +108,13 @@ IMAGES: Mapping[str, Scenario] = {
     "Fashion-MNIST, held out": Scenario(new_garments, 2),
 }
 SCENARIOS: Mapping[str, Scenario] = {**TEXTS, **IMAGES}
+UNSEEN: Mapping[str, Scenario] = {"SNIPS, absent": Scenario(snips, 2)}
+"""On a set that nothing was tuned on; without bars."""
 
 
 def world(name: str, seed: int) -> World:
     """A fresh draw of everything: the same for the same seed."""
-    scenario, rng = SCENARIOS[name], np.random.default_rng([seed, zlib.crc32(name.encode())])
+    scenario, rng = {**SCENARIOS, **UNSEEN}[name], np.random.default_rng([seed, zlib.crc32(name.encode())])
     source = scenario.source()
     slice_, ordinary, seen = _split(scenario, source, rng)
     ordinary, train_rows = ordinary[TRAINED:], ordinary[:TRAINED]

@@ -59,6 +59,15 @@ def hwu64() -> Source:
     return _texts(rows, np.array(labels, np.str_), np.empty((0, rows.shape[1]), np.float32))
 
 
+@cache
+def snips() -> Source:
+    """Requests of seven intents to a voice assistant; junk: sentences of Wikipedia, commit messages."""
+    path = public_sets() / "text/snips.parquet"
+    texts, labels = (column(path, name) for name in ("text", "label"))
+    rows = embedded("snips", requests().embedder, lambda: texts, _quiet).load()[0]
+    return _texts(rows, np.array(labels, np.str_), np.empty((0, rows.shape[1]), np.float32))
+
+
 def _texts(rows: Rows, labels: NDArray[np.str_], outside: Rows) -> Source:
     settings = requests().embedder
     sentences = embedded("wiki_sents", settings, _sentences, _quiet).load()[0]
@@ -142,6 +151,7 @@ def _quiet(_: str) -> None:
 SOURCES: dict[str, Callable[[], Source]] = {
     "clinc150": clinc150,
     "hwu64": hwu64,
+    "snips": snips,
     "turned garments": turned_garments,
     "new garments": new_garments,
 }
