@@ -206,7 +206,7 @@ def finish(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "
     if not asked and not cycle.earlier:
         raise ConflictError(f"refresh cycle {cycle.id}: nothing is labelled yet; approve its batch {batch.id}, or cancel the cycle")
     ended = advance(cycle, Step(CycleState.ANNOTATING, Reason.ROUNDS_ENDED, now, actor, note), rounds=len(cycle.batches))
-    if batch.state is BatchState.CLOSED:
+    if batch.state in ANSWERED:
         store.save(ended)
     elif asked:
         store.save(ended, annotation.close(batch, actor=actor, now=now, note=note))

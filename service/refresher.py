@@ -39,6 +39,7 @@ from service.transitions import as_one_change
 _CYCLES = 10_000
 _AGAIN = 128
 """Samples between two attempts to find candidates for a young drift."""
+_RETRY_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -64,6 +65,8 @@ class Refresher:
         self._monitors = monitors
         self.selection = Selection(store, references, data_sets, monitors)
         self._tried: dict[str, int] = {}
+        self._again: dict[str, float] = {}
+        """When a cycle that can't go on is looked at again."""
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
@@ -83,17 +86,18 @@ class Refresher:
             log.info("refresh opened", monitor=alarm.monitor, cycle=cycle.id, alarm=alarm.id, batch=cycle.batch)
 
     def open(self, monitor: str, opened_by: str, *, budget: int | None = None, now: float) -> RefreshCycle:
-        """Opens the cycle of an alarm's or request's id with its first candidates, at most `budget`; the same opener gives the same cycle
-        while it runs."""
-        attempts = [c for c in self._store.find(RefreshCycle, monitor=monitor, limit=_CYCLES) if c.opened_by == opened_by]
+        """Opens the cycle of an alarm's or request's id with its first candidates; the same opener gives the same cycle while it runs.
+
+        budget : with it the cycle is one batch of at most so many candidates.
+        """
+        attempts = self._attempts(monitor, opened_by)
         running = next((cycle for cycle in attempts if cycle.state not in refresh.ENDED), None)
         if running is not None:
             return running
         settings = self._monitors.effective(monitor)
-        attempt = max((cycle.attempt for cycle in attempts), default=0) + 1
         about = self.about(monitor, opened_by)
-        opening = refresh.Opening(monitor, about.reference_version, opened_by, attempt)
-        rounds = settings.selection.rounds
+        opening = _opening(about, opened_by, attempts)
+        rounds = _rounds(settings, budget)
         proposal = self.selection.propose(about, Round(opening.cycle, Turn(1, rounds), budget), now=now)
         return self._start(opening, proposal, settings, rounds=rounds, now=now)
 
@@ -123,6 +127,9 @@ class Refresher:
         plan = refresh.Plan(proposal.about.segment, proposal.about.since, rounds)
         return refresh.start(self._store, opening, proposal.items, settings, now=now, plan=plan)
 
+    def _attempts(self, monitor: str, opened_by: str) -> Sequence[RefreshCycle]:
+        return [cycle for cycle in self._store.find(RefreshCycle, monitor=monitor, limit=_CYCLES) if cycle.opened_by == opened_by]
+
     def _alarm(self, monitor: str, opened_by: str) -> Alarm | None:
         """The opener itself, or for a person's request the monitor's strongest open alarm."""
         try:
@@ -139,7 +146,8 @@ class Refresher:
         if same is not None and len(same.batches) < same.rounds:
             turn = Round(same.id, Turn(len(same.batches) + 1, same.rounds), budget)
         else:
-            turn = Round("", Turn(1, settings.selection.rounds), budget)
+            opening = _opening(about, about.alarm, self._attempts(about.monitor, about.alarm))
+            turn = Round(opening.cycle if about.alarm else "", Turn(1, _rounds(settings, budget)), budget)
         proposal = self.selection.propose(about, turn, now=now, progress=progress)
         return replace(proposal, bound=bound(self._store, self._data_sets, settings))
 
@@ -153,12 +161,13 @@ class Refresher:
     def step(self, *, now: float) -> int:
         """Sends the next batch of cycles whose last one is answered, or turns the answers into data sets and asks for training; returns
         how many cycles moved."""
-        waiting = self._store.find(RefreshCycle, states=[CycleState.ANNOTATING], limit=_CYCLES)
+        found = self._store.find(RefreshCycle, states=[CycleState.ANNOTATING], limit=_CYCLES)
+        waiting = [cycle for cycle in found if self._again.get(cycle.id, now) <= now]
         answered = [cycle for cycle in waiting if self._store.get(AnnotationBatch, cycle.batch).state in refresh.ANSWERED]
         return sum(self._go_on(cycle, now) for cycle in answered)
 
     def _go_on(self, cycle: RefreshCycle, now: float) -> bool:
-        """A cycle that can't go on does not hold up the others."""
+        """A cycle that can't go on does not hold up the others, and is left alone for a while: a choice takes seconds."""
         try:
             self._judge(cycle)
             if self._next_round(cycle, now):
@@ -167,7 +176,9 @@ class Refresher:
             refresh.request_training(self._store, cycle.id, sets, self._monitors.effective(cycle.monitor).refresh, now=now)
         except DriftgateError as error:
             log.warning("refresh can't go on", monitor=cycle.monitor, cycle=cycle.id, reason=str(error))
+            self._again[cycle.id] = now + _RETRY_SECONDS
             return False
+        self._again.pop(cycle.id, None)
         log.info("training requested", monitor=cycle.monitor, cycle=cycle.id)
         return True
 
@@ -206,6 +217,16 @@ class Refresher:
         labels = {key: given.label for key, given in history.answers.items() if given.label is not None and key not in left_out}
         drawn = {key for key, item in history.items.items() if is_challenge(item)}
         return self._sets.publish(settings, labels, drawn, embedder, now=now)
+
+
+def _opening(about: Slice, opened_by: str, attempts: Sequence[RefreshCycle]) -> refresh.Opening:
+    """Of the next attempt."""
+    return refresh.Opening(about.monitor, about.reference_version, opened_by, max((cycle.attempt for cycle in attempts), default=0) + 1)
+
+
+def _rounds(settings: MonitorSettings, budget: int | None) -> int:
+    """Whoever names a number gets one batch of it."""
+    return settings.selection.rounds if budget is None else 1
 
 
 def _nothing(proposal: Proposal) -> InputError:

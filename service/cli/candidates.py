@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 Alarm = Annotated[str, typer.Option("--alarm", help="For this alarm; by default the monitor's strongest open one.")]
-Budget = Annotated[int | None, typer.Option("--budget", min=1, max=10_000, help="At most so many candidates in this batch.")]
+Budget = Annotated[int | None, typer.Option("--budget", min=1, max=10_000, help="At most so many candidates, in one batch.")]
 Sending = Annotated[bool, typer.Option("--send/--dry-run", help="Open a refresh cycle with them; by default they are shown only.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write a sheet with samples and pictures, as .html or .md.")]
 Curve = Annotated[bool, typer.Option("--reliability", help="Show what earlier risks said against what became of the samples.")]
