@@ -27,12 +27,13 @@ from service.records import (
     RefreshCycle,
 )
 from service.reference import Progress, References
-from service.selecting.asking import Asked, asked, is_challenge
+from service.selecting.asking import Asked, asked, batches_of, is_challenge
 from service.selecting.bounds import bound
 from service.selecting.judging import untrainable
 from service.selecting.proposal import Proposal
 from service.selecting.selection import Round, Selection
 from service.selecting.slices import Slice
+from service.selecting.spending import Purse, purses
 from service.settings import MonitorSettings
 from service.transitions import as_one_change
 
@@ -102,9 +103,13 @@ class Refresher:
         return self._start(opening, proposal, settings, rounds=rounds, now=now)
 
     def send(self, monitor: str, opened_by: str, candidates: Sequence[Candidate], rows: Sequence[Pooled], *, now: float) -> RefreshCycle:
-        """Opens a cycle of one batch with candidates that a person chose; the same opener gives the same cycle."""
+        """Opens a cycle of one batch with candidates that a person chose; the same opener gives the same cycle. InputError where the
+        budgets do not pay for all of them."""
         settings = self._monitors.effective(monitor)
         opening = refresh.Opening(monitor, self._references.load(monitor).version, opened_by)
+        batches = batches_of(self._store, monitor)
+        if all(batch.cycle != opening.cycle for batch in batches):
+            _require_paid(purses(settings, batches, opening.cycle, now=now), monitor, len(candidates))
         self._sets.keep(candidates, {row.id: row for row in rows}, settings, self._monitors.embedder(monitor), now=now)
         return refresh.start(self._store, opening, candidates, settings, now=now)
 
@@ -227,6 +232,16 @@ def _opening(about: Slice, opened_by: str, attempts: Sequence[RefreshCycle]) -> 
 def _rounds(settings: MonitorSettings, budget: int | None) -> int:
     """Whoever names a number gets one batch of it."""
     return settings.selection.rounds if budget is None else 1
+
+
+def _require_paid(limits: Sequence[Purse], monitor: str, labels: int) -> None:
+    least = min(limits, key=lambda purse: purse.labels, default=None)
+    if least is not None and least.labels < labels:
+        raise InputError(
+            "no_budget",
+            f"monitor {monitor}: {labels:,} labels are asked for, and {least.name} leave {least.labels:,} ({least.spent:g} of "
+            f"{least.limit:g} are spent); ask for fewer, or raise {least.setting}",
+        )
 
 
 def _nothing(proposal: Proposal) -> InputError:

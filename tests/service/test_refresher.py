@@ -670,6 +670,19 @@ def test_candidates_that_a_person_chose_make_a_cycle_of_one_batch(make_bench: Ca
     assert {sample.id for sample in bench.data_sets.load("chat", "train").samples} == {row.id for row in rows}
 
 
+def test_what_a_person_chose_is_paid_from_the_same_budgets(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(selection={"period_labels": 6, "rounds": 1}, refresh={"automatic": False})
+    bench.drift()
+    rows = bench.store.pool("chat")[-7:]
+    candidates = [Candidate(row.id, "found by hand", 0.1, "all") for row in rows]
+    with pytest.raises(InputError, match=r"7 labels are asked for, and labels per 30 days leave 6 \(0 of 6 are spent\); ask for fewer, or"):
+        bench.refresher.send("chat", "similar-1", candidates, rows, now=4_000.0)
+    cycle = bench.refresher.send("chat", "similar-2", candidates[:6], rows[:6], now=4_000.0)
+    assert bench.refresher.send("chat", "similar-2", candidates[:6], rows[:6], now=4_001.0) == cycle  # sent, so paid, once
+    with pytest.raises(InputError, match=r"leave 0 \(6 of 6 are spent\)"):
+        bench.refresher.send("chat", "similar-3", candidates[6:], rows[6:], now=4_001.0)
+
+
 def test_outcomes_are_kept_and_an_audit_is_trained_on_only_if_its_label_shows_no_harm(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(selection={"audit_share": 0.5, "challenge": 4})
     bench.drift()
