@@ -12,6 +12,7 @@ import typer
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitor_of
 from service.cli.terminal import actor, bars, emit, example, show
 from service.cli.views import view
+from service.artefacts import replace_text
 from service.errors import InputError
 from service.records import AnnotationBatch, RefreshCycle, stable_id
 
@@ -77,7 +78,7 @@ def _write(proposal: Proposal, path: Path) -> None:
 
     text = sheet.html(proposal) if path.suffix.lower() == ".html" else sheet.markdown(proposal)
     try:
-        path.write_text(text, encoding="utf-8")
+        replace_text(path, text)
     except OSError as error:
         raise InputError("output", f"{path}: the sheet can't be written there ({error.strerror})") from error
 
