@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.datasets import DataSet, DataSets, Role, checksum
 from service.errors import InputError
 from service.ports import Embedder
-from service.records import Candidate, Pooled, Sample
+from service.records import Candidate, Partition, Pooled, Sample
 from service.settings import MonitorSettings
 
 
@@ -82,3 +84,13 @@ def sample_of(row: Pooled, settings: MonitorSettings) -> Sample:
     if payload is None:
         raise InputError("payload", f"sample {row.id}: its payload was not kept; set pool.keep_payloads: true to label and embed it anew")
     return Sample(row.monitor, row.id, row.time, payload, row.segments, row.output, row.label)
+
+
+def pooled_of(sample: Sample, embedding: NDArray[np.float32], reference_version: int) -> Pooled:
+    """A sample of a set as a row beside those of the stream; how new it is is not known."""
+    time = 0.0 if math.isnan(sample.time) else sample.time
+    return Pooled(
+        monitor=sample.monitor, id=sample.id, time=time, partition=Partition("datasets", sample.monitor), offset=0,
+        payload=sample.payload, segments=sample.segments, output=sample.output, label=sample.label,
+        embedding=embedding.astype(np.float16), novelty=math.nan, reference_version=reference_version,
+    )  # fmt: skip

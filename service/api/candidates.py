@@ -32,6 +32,7 @@ class SituationView(View):
     probabilities: bool
     failures: int = Field(description="Known failure samples.")
     answers: int = Field(description="Of earlier rounds.")
+    weak: int = Field(description="Rows of the pool with a noisy label.")
 
 
 class TurnView(View):
@@ -46,6 +47,7 @@ class CountsView(View):
 
     recent: int
     reserved: int
+    imported: int = Field(description="Of pools from files.")
     labelled: int
     asked: int
     held_back: int = Field(description="Too close to golden or challenge rows.")

@@ -1,9 +1,11 @@
-"""What there is to choose from: recent samples and the reserve, once each, without what is known, asked or held back for testing."""
+"""What there is to choose from: recent samples, the reserve and imported pools, once each, without what is known, asked or held back for
+testing."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ class Counts:
     """Of the slice, among the recent samples."""
     reserved: int = 0
     """Further ones that the reserve kept."""
+    imported: int = 0
+    """Further ones of pools from files."""
     labelled: int = 0
     """Left out because they brought a label."""
     asked: int = 0
@@ -46,13 +50,17 @@ class Gathered:
     """(n, d)."""
     copies: tuple[tuple[str, ...], ...]
     weights: NDArray[np.float32]
-    """(n,) samples of the traffic that each stands for, itself included."""
+    """(n,) samples that each stands for, itself included."""
     counts: Counts
+    weak: tuple[str, ...] = ()
+    """The noisy label that files give each row or most of its near-duplicates, '' for none; () where there are no files."""
 
     def take(self, kept: NDArray[np.int64]) -> Gathered:
         """Some of the rows."""
-        rows, copies = tuple(self.rows[i] for i in kept.tolist()), tuple(self.copies[i] for i in kept.tolist())
-        return Gathered(rows, self.embeddings[kept], copies, self.weights[kept], self.counts)
+        at = kept.tolist()
+        rows, copies = tuple(self.rows[i] for i in at), tuple(self.copies[i] for i in at)
+        weak = tuple(self.weak[i] for i in at) if self.weak else ()
+        return Gathered(rows, self.embeddings[kept], copies, self.weights[kept], self.counts, weak)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,15 +103,19 @@ def gather(
     *,
     asked: tuple[Collection[str], NDArray[np.float32]],
     held_back: NDArray[np.float32],
+    imported: Iterable[Pooled] = (),
 ) -> Gathered:
     """Rows of the slice, each with how many samples it stands for, as distinct ones.
 
     asked : ids that went to annotators, and (a, d) embeddings of theirs as far as they are kept.
     held_back : (h, d) rows that models are judged by.
+    imported : rows of files, whose labels are noisy ones.
     """
     ring = {row.id: (row, count) for row, count in recent}
     kept = {row.id: (row, count) for row, count in reserved if row.id not in ring}
-    found = [*kept.values(), *ring.values()]
+    given = {row.id: row for row in imported}
+    files = {name: (replace(row, label=None), 1) for name, row in given.items() if name not in ring and name not in kept}
+    found = [each for origin in (ring, kept, files) for each in sorted(origin.values(), key=lambda of: of[0].time)]
     open_rows = [(row, count) for row, count in found if row.label is None]
     free = [(row, count) for row, count in open_rows if row.id not in asked[0]]
     rows, counted = [row for row, _ in free], np.array([count for _, count in free], np.float32)
@@ -115,26 +127,34 @@ def gather(
     counts = Counts(
         recent=len(ring),
         reserved=len(kept),
+        imported=len(files),
         labelled=len(found) - len(open_rows),
         asked=len(open_rows) - len(free) + int(again.sum()),
         held_back=int(leaks.sum()),
         duplicates=len(usable) - len(merged.rows),
         distinct=len(merged.rows),
     )
-    return Gathered(merged.rows, merged.embeddings, merged.copies, merged.weights, counts)
+    return replace(merged, counts=counts, weak=_weak(merged, {name: row.label for name, row in given.items()}))
 
 
 def _merged(rows: Sequence[Pooled], vectors: NDArray[np.float32], counted: NDArray[np.float32], likeness: Likeness) -> Gathered:
-    """One of each group, the oldest; oldest first."""
-    order = np.argsort([row.time for row in rows], kind="stable")
-    if not len(order):
+    """One of each group, the first as they are given; the groups' rows oldest first."""
+    if not rows:
         return Gathered((), vectors, (), counted, Counts())
-    stands = likeness.stands(vectors[order])
-    leaders, group = np.unique(stands, return_inverse=True)
+    leaders, group = np.unique(likeness.stands(vectors), return_inverse=True)
     copies: list[list[str]] = [[] for _ in leaders]
-    for place, (row, of) in enumerate(zip(order.tolist(), group.tolist(), strict=True)):
-        if stands[place] != place:
-            copies[of].append(rows[row].id)
-    weights = np.bincount(group, counted[order]).astype(np.float32)
-    chosen = order[leaders]
-    return Gathered(tuple(rows[i] for i in chosen.tolist()), vectors[chosen], tuple(map(tuple, copies)), weights, Counts())
+    for place, of in enumerate(group.tolist()):
+        if place != leaders[of]:
+            copies[of].append(rows[place].id)
+    weights = np.bincount(group, counted).astype(np.float32)
+    merged = Gathered(tuple(rows[i] for i in leaders.tolist()), vectors[leaders], tuple(map(tuple, copies)), weights, Counts())
+    return merged.take(np.argsort([row.time for row in merged.rows], kind="stable"))
+
+
+def _weak(merged: Gathered, labels: Mapping[str, str | None]) -> tuple[str, ...]:
+    """What most of each group are said to be, by (id → label) of the files."""
+    if not any(labels.values()):
+        return ()
+    groups = [(row.id, *copies) for row, copies in zip(merged.rows, merged.copies, strict=True)]
+    said = [Counter(label for each in group if (label := labels.get(each))) for group in groups]
+    return tuple(each.most_common(1)[0][0] if each else "" for each in said)

@@ -37,6 +37,8 @@ class Situation:
     """Known failure samples."""
     answers: int = 0
     """Of earlier rounds."""
+    weak: int = 0
+    """Rows of the pool with a noisy label."""
 
     @property
     def words(self) -> str:
@@ -44,7 +46,8 @@ class Situation:
         given = "with the model's probabilities" if self.probabilities else "by embeddings alone"
         failing = f"with {self.failures:,} failure samples" if self.failures else "without failure samples"
         learnt = f", after {self.answers:,} answers" if self.answers else ""
-        return f"{self.kind}, {given}, {failing}{learnt}"
+        noisy = f", with {self.weak:,} noisy labels" if self.weak else ""
+        return f"{self.kind}, {given}, {failing}{noisy}{learnt}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +93,7 @@ def ground(gathered: Gathered, material: Material, *, named: Sequence[str | None
     failures, answers = material.failures, [label for _, label, _ in material.answered]
     rows = _rows(material)
     told = [*rows.labels, *rows.predicted, *failures.labels, *(label.label for label in answers)]
-    names = Names(material.classes, [*told, *named, *(answer(row.output, None, material.classes) for row in gathered.rows)])
+    names = Names(material.classes, [*told, *named, *gathered.weak, *(answer(row.output, None, material.classes) for row in gathered.rows)])
     pool = _pool(gathered, material.classes, names)
     known = Known(
         rows.embeddings,
@@ -103,7 +106,8 @@ def ground(gathered: Gathered, material: Material, *, named: Sequence[str | None
         answers=answers_in(names, answers) if answers else None,
         answered_predicted=names.numbers([item.predicted for item, _, _ in material.answered]) if answers else None,
     )
-    situation = Situation(material.kind, pool.probabilities is not None, len(failures.ids), len(answers))
+    weak = 0 if pool.weak is None else int((pool.weak != UNKNOWN).sum())
+    situation = Situation(material.kind, pool.probabilities is not None, len(failures.ids), len(answers), weak)
     return Ground(gathered, pool, known, names, tuple(rows.cited), failures.clusters, situation, material.notes)
 
 
@@ -168,7 +172,8 @@ def _pool(gathered: Gathered, classes: Sequence[str], names: Names) -> Pool:
         missing = np.full(len(classes), np.nan, np.float32)
         probabilities = np.stack([missing if score is None else score for score in scores])
     predicted = names.numbers([answer(output, None, classes) for output in outputs])
-    return Pool(gathered.embeddings, probabilities, _known(predicted), counts=gathered.weights)
+    weak = _known(names.numbers(gathered.weak)) if gathered.weak else None
+    return Pool(gathered.embeddings, probabilities, _known(predicted), weak, gathered.weights)
 
 
 def _scores(output: Output | None, classes: int) -> NDArray[np.float32] | None:

@@ -16,6 +16,7 @@ from service.records import AnnotationBatch, Candidate, Label, Pooled
 from service.reference import Reference, References
 from service.selecting.asking import Asked, asked, batches_of, found
 from service.selecting.gathering import Gathered, Likeness, embeddings_of, gather
+from service.selecting.imported import imported
 from service.selecting.knowing import Ground, Material, ground
 from service.selecting.slices import Slice
 from service.selecting.spending import Purse, purses
@@ -50,6 +51,7 @@ class Reading:
             self._likeness,
             asked=(self._asked.items.keys() | self._judged, self._asked_vectors),
             held_back=np.concatenate(held_back) if held_back else embeddings_of((), self._dimension),
+            imported=self._imported,
         )
 
     @property
@@ -108,9 +110,16 @@ class Reading:
         return [(each.row, each.count) for each in mine if each.row.id in usable]
 
     @cached_property
+    def _imported(self) -> Sequence[Pooled]:
+        """Rows of files have no part in the stream's time, as reserved ones."""
+        found = imported(self._data_sets, self.reference, {item.id for batch in self.batches for item in batch.items})
+        self.notes.extend(found.notes)
+        return [row for row in found.rows if self.about.could_hold(row, self.reference.segment_values)]
+
+    @cached_property
     def _judged(self) -> set[str]:
         """Samples whose truth came by itself."""
-        ids = [row.id for row in self._recent] + [row.id for row, _ in self._reserved]
+        ids = [row.id for row in (*self._recent, *(row for row, _ in self._reserved), *self._imported)]
         return set(self.store.known_truth(self.about.monitor, ids))
 
     @cached_property

@@ -45,7 +45,8 @@ def _composition(proposal: Proposal) -> str:
 
 def _left_out(proposal: Proposal) -> str:
     counts = proposal.counts
-    looked = f"looked at {counts.recent:,} recent and {counts.reserved:,} reserved samples"
+    files = f", and {counts.imported:,} of imported pools" if counts.imported else ""
+    looked = f"looked at {counts.recent:,} recent and {counts.reserved:,} reserved samples{files}"
     reasons = (
         ("labelled already", counts.labelled),
         ("asked before", counts.asked),

@@ -128,6 +128,7 @@ def _left_out(proposal: Proposal) -> Section:
     lines = (
         ("recent samples of the stream", counts.recent),
         ("further ones that the reserve kept", counts.reserved),
+        ("further ones of imported pools", counts.imported),
         ("labelled already", -counts.labelled),
         ("asked before, or near-duplicates of what was", -counts.asked),
         ("too close to golden or challenge rows", -counts.held_back),

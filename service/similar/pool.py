@@ -6,12 +6,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from service.datasets import DataSets
 from service.errors import InputError
+from service.labelled import pooled_of
 from service.ports import Store
-from service.records import AnnotationBatch, BatchState, Partition, Pooled, Sample, belongs
+from service.records import AnnotationBatch, BatchState, Pooled, belongs
 from service.reference import Reference
 from service.reference_rows import answer, sureness
 
@@ -114,13 +113,4 @@ def _imported(data_sets: DataSets, reference: Reference) -> Iterator[Kept]:
     for manifest in reversed(manifests[-_SETS:]):
         found = data_sets.load(reference.monitor, "pool", int(manifest["version"]))
         for sample, vector in zip(found.samples, found.embeddings, strict=True):
-            yield Kept(_pooled(sample, vector.astype(np.float16), reference.version), f"pool set {found.version}")
-
-
-def _pooled(sample: Sample, embedding: np.ndarray[tuple[int, ...], np.dtype[np.float16]], version: int) -> Pooled:
-    time = 0.0 if math.isnan(sample.time) else sample.time
-    return Pooled(
-        monitor=sample.monitor, id=sample.id, time=time, partition=Partition("datasets", sample.monitor), offset=0,
-        payload=sample.payload, segments=sample.segments, output=sample.output, label=sample.label, embedding=embedding,
-        novelty=math.nan, reference_version=version,
-    )  # fmt: skip
+            yield Kept(pooled_of(sample, vector, reference.version), f"pool set {found.version}")

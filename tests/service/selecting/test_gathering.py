@@ -38,6 +38,21 @@ def test_near_duplicates_are_one_row_that_stands_for_all_of_them() -> None:
     assert (found.counts.recent, found.counts.reserved, found.counts.duplicates, found.counts.distinct) == (3, 1, 2, 2)
 
 
+def test_a_recent_row_stands_for_older_ones_that_say_the_same_so_that_a_challenge_row_can_be_drawn_there() -> None:
+    found = gathered([row("recent", EYE[0], time=9.0)], [(row("kept", EYE[0], time=1.0), 3)], imported=[row("file", EYE[0], time=0.0)])
+    assert [each.id for each in found.rows] == ["recent"]
+    assert (set(found.copies[0]), found.weights.tolist()) == ({"kept", "file"}, [5])
+
+
+def test_rows_of_files_bring_labels_that_are_evidence_and_no_reason_to_leave_them_out() -> None:
+    files = [row("f1", EYE[1], label="refund"), row("f2", EYE[2]), row("s1", EYE[0], label="billing"), row("asked", EYE[4], label="x")]
+    found = gathered([row("s1", EYE[0], time=2.0)], imported=[*files, row("f3", EYE[1] * 2, label="refund")], asked=({"asked"}, NONE))
+    assert dict(zip([each.id for each in found.rows], found.weak, strict=True)) == {"s1": "billing", "f1": "refund", "f2": ""}
+    assert all(each.label is None for each in found.rows)
+    assert (found.counts.imported, found.counts.labelled, found.counts.asked) == (4, 0, 1)
+    assert found.take(np.array([0])).weak == found.weak[:1]
+
+
 def test_a_row_in_the_reserve_and_among_the_recent_is_one() -> None:
     same = row("a", EYE[0])
     found = gathered([same], [(same, 1)])

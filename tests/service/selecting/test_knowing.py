@@ -69,6 +69,14 @@ def test_probabilities_count_where_most_rows_have_them(outputs: list[Output | No
         assert np.isnan(found.pool.probabilities[outputs.index(None)]).all()
 
 
+def test_noisy_labels_of_files_are_told_apart_from_answers() -> None:
+    found = ground(replace(gathered([LIKELY, LOGITS, None]), weak=("refund", "", "novel")), material())
+    assert found.pool.weak is not None
+    assert found.pool.weak.tolist() == [1, -1, 2]
+    assert "with 2 noisy labels" in found.situation.words
+    assert ground(gathered([LIKELY]), material()).pool.weak is None
+
+
 def test_logits_become_probabilities_and_answers_follow_them() -> None:
     found = ground(gathered([LIKELY, LOGITS]), material())
     assert found.pool.probabilities is not None
