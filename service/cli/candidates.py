@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.artefacts import replace_text
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitor_of
 from service.cli.terminal import actor, bars, emit, example, show
 from service.cli.views import view
-from service.artefacts import replace_text
 from service.errors import InputError
 from service.records import AnnotationBatch, RefreshCycle, stable_id
 
