@@ -1,8 +1,8 @@
 """How good the risk of asking is: before labels against what became of the samples, after labels against what the labels are worth, and
 what filtering by either costs and saves.
 
-The weights that the risk starts from were fitted on seeds 0 and 1 of the same scenarios. That they are those of picks, and not of random rows
-as well, was decided when seeds 100 to 103 had shown the two to differ; the seeds measured are others still.
+The weights that the risk starts from were fitted on seeds 0 and 1 of the same scenarios. That they are those of picks, and not of random
+rows as well, was decided when seeds 100 to 103 had shown the two to differ; the seeds measured are others still.
 """
 
 from __future__ import annotations
