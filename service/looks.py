@@ -46,7 +46,7 @@ def golden_of(data_sets: DataSets, monitor: str) -> DataSet:
 
 
 def attempt(store: Store, golden: DataSet, data_sets: DataSets, part: Part, *, judged: Sequence[object], promise: Promise) -> Attempt:
-    """The rows of the part for a look at what is `judged` (checksums of models, and what else decides how it ends)."""
+    """The rows of the part for a look at what is `judged` (all that decides how it ends: models, their classes)."""
     monitor = str(golden.manifest["monitor"])
     subject = stable_id(part, promise.rate, promise.delta, golden.checksum, *judged)
     made = _made(store, monitor, part)

@@ -96,9 +96,8 @@ class Switches:
         settings = self._monitors.effective(wanted.monitor)
         progress("reading the models", 0.0)
         pair = pair_of(settings, wanted.old, wanted.new, wanted.classes)
-        models = [side.named()["checksum"] for side in (pair.old, pair.new)]
         golden = golden_of(self._data_sets, wanted.monitor)
-        tried = attempt(self._store, golden, self._data_sets, "calibrate", judged=models, promise=wanted.promise)
+        tried = attempt(self._store, golden, self._data_sets, "calibrate", judged=self._judged(pair), promise=wanted.promise)
         _check(wanted, tried.drawn)
         answers = answers_of(pair, tried.drawn.rows.samples, self._monitors.load, progress)
         record(self._store, tried, actor=actor, now=now)
@@ -120,6 +119,10 @@ class Switches:
         certificate = replace(certificate, artefact=checksum(output))
         write(certificate, output)
         return Built(found, tried.drawn.use, certificate)
+
+    def _judged(self, pair: Pair) -> list[object]:
+        """All that decides the answers: files with their weights and tokenizers, how they are read, and what the classes are called."""
+        return [told for side in (pair.old, pair.new) for told in (self._monitors.load(side.settings).fingerprint, side.classes)]
 
     def _certificate(self, wanted: Wanted, tried: Attempt, found: Calibration, now: float) -> Certificate:
         """All but what the answers say."""
@@ -157,12 +160,14 @@ class Switches:
         content = serialised(merged.model, {"classes": pair.new.classes, CERTIFICATE: certificate.document()})
         output.parent.mkdir(parents=True, exist_ok=True)
         tokenizer, own = pair.new.settings.tokenizer, output.with_name("tokenizer.json")
-        if pair.new.settings.input == "text" and tokenizer:
-            _put_tokenizer(tokenizer.read_bytes(), own)
+        tokens = tokenizer.read_bytes() if pair.new.settings.input == "text" and tokenizer else b""
+        _check_tokenizer(tokens, own)
         draft = output.with_name(f".{output.stem}.{os.getpid()}.onnx")
         try:
             draft.write_bytes(content)
             self._try(draft, pair, known, certificate.threshold)
+            if tokens:
+                own.write_bytes(tokens)
             with draft.open("rb") as stream:
                 os.fsync(stream.fileno())
             draft.replace(output)
@@ -218,9 +223,7 @@ def _of_answers(pair: Pair, answers: Answers, threshold: float) -> Mapping[str, 
     }
 
 
-def _put_tokenizer(content: bytes, target: Path) -> None:
+def _check_tokenizer(content: bytes, target: Path) -> None:
     """Two models may share a folder only if they share the tokenizer."""
-    if not target.is_file():
-        target.write_bytes(content)
-    elif target.read_bytes() != content:
+    if content and target.is_file() and target.read_bytes() != content:
         raise EmbedderError(f"{target} belongs to another model and would be overwritten; write the switch to a folder of its own")

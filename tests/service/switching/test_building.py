@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 
@@ -98,6 +99,30 @@ def test_every_attempt_uses_the_rows_up_and_a_repeat_is_none(site: Site, tmp_pat
     ):
         build(site, tmp_path / "d.onnx", delta=0.2)
     assert len(attempts_of(site)) == 2
+
+
+def test_another_order_of_classes_is_another_look(site: Site, tmp_path: Path) -> None:
+    site.golden()
+    first, *more = site.settings.classes
+    assert build(site, tmp_path / "a.onnx", new="bad.onnx", alpha=0.1).use == 1
+    swapped = build(site, tmp_path / "b.onnx", new="bad.onnx", alpha=0.1, classes=(more[0], first, *more[1:]))
+    assert (swapped.use, len(attempts_of(site))) == (2, 2)
+    same = build(site, tmp_path / "c.onnx", new="bad.onnx", alpha=0.1, classes=(more[0], first, *more[1:]))
+    assert (same.use, len(attempts_of(site))) == (2, 2)
+
+
+def test_other_weights_beside_the_file_are_another_look(site: Site, tmp_path: Path) -> None:
+    site.golden()
+    path = tmp_path / "new" / "model.onnx"
+    path.parent.mkdir()
+    uses = []
+    for source in ("bad.onnx", "old.onnx"):
+        model = onnx.load(site.folder / source)
+        path.with_name("model.onnx.data").unlink(missing_ok=True)
+        onnx.save(model, path, save_as_external_data=True, location="model.onnx.data", size_threshold=0)
+        site.loaded.clear()
+        uses.append(build(site, tmp_path / "out.onnx", new=path, alpha=0.1).use)
+    assert uses == [1, 2]
 
 
 def test_rows_that_came_since_are_taken_by_themselves_where_they_allow_more(site: Site, tmp_path: Path) -> None:
