@@ -84,8 +84,8 @@ def chunks(samples: Sequence[Pooled], capacity: Mapping[str, int], blobs: Blobs)
 
 def _weight(sample: Pooled) -> int:
     """About how many bytes it takes."""
-    output = sample.output or Output()
-    numbers = len(output.probabilities or ()) + len(output.logits or ())
+    output = sample.output
+    numbers = 0 if output is None else len(output.probabilities or ()) + len(output.logits or ())
     return 200 + sample.embedding.size * 2 + numbers * 9 + sum(map(len, sample.segments.values()))
 
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import redis
@@ -19,11 +20,13 @@ from detectors import Summary
 from service.adapters.redis_store import Gravity, connect, examine
 from service.adapters.redis_store.codec import named_partition, pack_pane, pane_field, partition_name, unpack_pane
 from service.adapters.redis_store.payloads import PACKED_BYTES, Kept, Opened, keep, keep_all, nothing
+from service.adapters.redis_store.reserve import packed
 from service.adapters.redis_store.server import Server, explained, script
 from service.errors import ArtefactError, ConfigurationError, ConflictError, DriftgateError, NotFoundError, RefusedError, UnavailableError
-from service.records import Pane, PaneKey, Partition, Payload
+from service.records import Pane, PaneKey, Partition, Payload, Reservation, Reserved
 from service.settings import RedisSettings
 from service.settings.parts import TlsSettings
+from tests.contract.stored import pooled
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 
@@ -103,6 +106,14 @@ def test_a_payload_that_found_no_room_is_gone(payload: Payload, stands_for: Payl
     kept = keep(Drawer(room=0), payload)
     assert Opened(Drawer()).fetch(kept) is None
     np.testing.assert_equal(nothing(kept), stands_for)
+
+
+def test_what_is_reserved_travels_as_one_argument_however_many_rows_it_has() -> None:
+    rows = tuple(Reserved(pooled(n), {"uniform": float(n)}, 0.0) for n in range(300))
+    document = packed(Reservation("chat", rows, {"uniform": 9}, 1.0), Drawer())
+    assert [name for name, value in document.items() if not isinstance(value, (str, float))] == ["rows", "quotas"]
+    found = msgspec.msgpack.decode(document["rows"], type=list[dict[str, msgspec.Raw]])
+    assert [msgspec.msgpack.decode(row["id"]) for row in found] == [each.row.id for each in rows]
 
 
 # --- scripts

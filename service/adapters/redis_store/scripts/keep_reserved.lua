@@ -1,9 +1,8 @@
 #!lua
 -- use: reserve
 -- Takes rows into a monitor's reserve; how many of them are there then.
-reserve(given)
 local there, counted = 0, {}
-for _, row in ipairs(given.rows) do
+for _, row in ipairs(reserve(given)) do
   if not counted[row.id] then there = there + redis.call('EXISTS', row_key(given.monitor, row.id)) end
   counted[row.id] = true
 end

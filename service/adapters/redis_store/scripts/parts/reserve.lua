@@ -23,9 +23,9 @@ end
 -- What is known of a row by now: of one that is there already, only what the newcomer knows better.
 local function learn(at, row)
   local held = redis.call('HGET', at, 'body')
-  if not held or struct.unpack('<I4', held) < struct.unpack('<I4', raw(row.body)) then redis.call('HSET', at, 'body', raw(row.body)) end
+  if not held or struct.unpack('<I4', held) < struct.unpack('<I4', row.body) then redis.call('HSET', at, 'body', row.body) end
   for _, field in ipairs({'output', 'label', 'payload'}) do
-    if row[field] then redis.call('HSET', at, field, raw(row[field])) end
+    if row[field] then redis.call('HSET', at, field, row[field]) end
   end
   redis.call('HSET', at, 'count', math.max(row.count, tonumber(redis.call('HGET', at, 'count') or 0)))
 end
@@ -57,11 +57,11 @@ local function leader_of(monitor, row)
   return redis.call('HGET', key('reserve', monitor, 'twins'), row.twin)
 end
 
--- Takes rows in and lets go of those with the smallest keys. Once is as good as twice.
+-- Takes rows in and lets go of those with the smallest keys; the rows that were given. Once is as good as twice.
 local function reserve(given)
-  local monitor = given.monitor
+  local monitor, rows = given.monitor, cmsgpack.unpack(raw(given.rows))
   age_reserve(monitor, given.half_life)
-  for _, row in ipairs(given.rows) do
+  for _, row in ipairs(rows) do
     local leader = leader_of(monitor, row)
     local sample = leader or row.id
     local at = row_key(monitor, sample)
@@ -83,4 +83,5 @@ local function reserve(given)
     end
   end
   for part, quota in pairs(given.quotas) do trim_part(monitor, part, quota) end
+  return rows
 end
