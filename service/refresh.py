@@ -105,9 +105,10 @@ def opened(opening: Opening, plan: Plan = Plan(), *, now: float, note: str = "")
     )
 
 
-def labelled(cycle: RefreshCycle, *, now: float) -> RefreshCycle:
-    """Its labels are in; training was asked for."""
-    return advance(cycle, Step(CycleState.TRAINING, Reason.LABELLED, now))
+def labelled(cycle: RefreshCycle, *, now: float, left_out: int = 0) -> RefreshCycle:
+    """Its labels are in; training was asked for, without those left out."""
+    note = f"{left_out:,} of them are not trained on: the label checks refuse them, or their risk is too high" if left_out else ""
+    return advance(cycle, Step(CycleState.TRAINING, Reason.LABELLED, now, note=note))
 
 
 def trained(cycle: RefreshCycle, *, model: str, now: float) -> RefreshCycle:
@@ -126,8 +127,13 @@ def verified(cycle: RefreshCycle, verification: Mapping[str, Any], *, now: float
     return advance(cycle, Step(state, reason, now, note=note), verification=verification)
 
 
-def request(cycle: RefreshCycle, labels: Sequence[Label], data_sets: Sequence[Mapping[str, Any]], *, destination: str) -> OutboxItem:
-    """One CloudEvent: references to data sets and label counts, no texts; a function of the cycle and the labels alone."""
+def request(
+    cycle: RefreshCycle, labels: Sequence[Label], data_sets: Sequence[Mapping[str, Any]], *, destination: str, left_out: int = 0
+) -> OutboxItem:
+    """One CloudEvent: references to data sets and label counts, no texts; a function of the cycle, the labels and what was made of them.
+
+    left_out : labels that none of the data sets has.
+    """
     answers = agreed(labels).values()
     counts = Counter(answer.label for answer in answers if answer.label is not None)
     content = {
@@ -139,6 +145,7 @@ def request(cycle: RefreshCycle, labels: Sequence[Label], data_sets: Sequence[Ma
         "batch": cycle.batch,
         "labels": dict(sorted(counts.items())),
         "unusable": sum(answer.unusable for answer in answers),
+        "left_out": left_out,
         "data_sets": [dict(data_set) for data_set in data_sets],
     }
     event = {
@@ -230,9 +237,9 @@ def approve(store: Store, batch_id: str, settings: AnnotationSettings, *, actor:
 
 
 def request_training(
-    store: Store, cycle_id: str, data_sets: Sequence[Mapping[str, Any]], settings: RefreshSettings, *, now: float
+    store: Store, cycle_id: str, data_sets: Sequence[Mapping[str, Any]], settings: RefreshSettings, *, now: float, left_out: int = 0
 ) -> RefreshCycle:
-    """Once its last batch is closed, asks for the new model; repeating it returns the cycle as it stands.
+    """Once its last batch is closed, asks for the new model; repeating it returns the cycle as it stands. left_out : labels not in them.
 
     Without a destination the cycle waits for somebody to train by hand. ConflictError while labels are still expected.
     """
@@ -246,8 +253,9 @@ def request_training(
             "close it to train with what there is"
         )
     labels = [label for name in cycle.batches for label in store.labels(cycle.monitor, batch=name)]
-    items = [request(cycle, labels, data_sets, destination=settings.destination)] if settings.destination else []
-    cycle = labelled(cycle, now=now)
+    destination = settings.destination
+    items = [request(cycle, labels, data_sets, destination=destination, left_out=left_out)] if destination else []
+    cycle = labelled(cycle, now=now, left_out=left_out)
     store.save(cycle, outbox=items)
     return cycle
 

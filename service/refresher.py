@@ -177,14 +177,15 @@ class Refresher:
             self._judge(cycle)
             if self._next_round(cycle, now):
                 return True
-            sets = self._publish(cycle, now)
-            refresh.request_training(self._store, cycle.id, sets, self._monitors.effective(cycle.monitor).refresh, now=now)
+            sets, left_out = self._publish(cycle, now)
+            settings = self._monitors.effective(cycle.monitor).refresh
+            refresh.request_training(self._store, cycle.id, sets, settings, now=now, left_out=left_out)
         except DriftgateError as error:
             log.warning("refresh can't go on", monitor=cycle.monitor, cycle=cycle.id, reason=str(error))
             self._again[cycle.id] = now + _RETRY_SECONDS
             return False
         self._again.pop(cycle.id, None)
-        log.info("training requested", monitor=cycle.monitor, cycle=cycle.id)
+        log.info("training requested", monitor=cycle.monitor, cycle=cycle.id, labels_left_out=left_out)
         return True
 
     def _about(self, cycle: RefreshCycle) -> Slice:
@@ -215,13 +216,15 @@ class Refresher:
         """What the cycle has asked so far, and the answers."""
         return asked(self._store, [self._store.get(AnnotationBatch, name) for name in cycle.batches])
 
-    def _publish(self, cycle: RefreshCycle, now: float) -> list[Mapping[str, Any]]:
+    def _publish(self, cycle: RefreshCycle, now: float) -> tuple[list[Mapping[str, Any]], int]:
+        """The data sets, and how many labels are not in them because training on them would do no good."""
         history = self._history(cycle)
         settings, embedder = self._monitors.effective(cycle.monitor), self._monitors.embedder(cycle.monitor)
-        left_out = untrainable(history.items.values(), settings.selection.risk_limit)
-        labels = {key: given.label for key, given in history.answers.items() if given.label is not None and key not in left_out}
+        left_out = untrainable(history.items.values(), settings.selection)
+        given = {key: answer.label for key, answer in history.answers.items() if answer.label is not None}
+        labels = {key: label for key, label in given.items() if key not in left_out}
         drawn = {key for key, item in history.items.items() if is_challenge(item)}
-        return self._sets.publish(settings, labels, drawn, embedder, now=now)
+        return self._sets.publish(settings, labels, drawn, embedder, now=now), len(given) - len(labels)
 
 
 def _opening(about: Slice, opened_by: str, attempts: Sequence[RefreshCycle]) -> refresh.Opening:

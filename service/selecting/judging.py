@@ -14,6 +14,7 @@ from service.selecting.asking import asked
 from service.selecting.gathering import Counts, Gathered
 from service.selecting.knowing import answers_in, ground
 from service.selecting.reading import Reading
+from service.settings import SelectionSettings
 
 
 def judge(read: Reading, batch: AnnotationBatch) -> AnnotationBatch:
@@ -35,9 +36,16 @@ def judge(read: Reading, batch: AnnotationBatch) -> AnnotationBatch:
     return replace(batch, items=tuple(replace(item, known_risk=by_id.get(item.id, item.known_risk)) for item in batch.items))
 
 
-def untrainable(items: Iterable[Candidate], limit: float) -> set[str]:
-    """Ids of candidates that were sent whatever their risk, and of which their label does not show that they do no harm."""
-    return {item.id for item in items if item.purpose is Purpose.AUDIT and not _safe(item, limit)}
+def untrainable(items: Iterable[Candidate], settings: SelectionSettings) -> set[str]:
+    """Ids of candidates whose labels the checks refuse, and of those sent whatever their risk whose label does not show that they do no
+    harm."""
+    return {
+        item.id for item in items if _refused(item, settings) or (item.purpose is Purpose.AUDIT and not _safe(item, settings.risk_limit))
+    }
+
+
+def _refused(item: Candidate, settings: SelectionSettings) -> bool:
+    return settings.label_checks and item.outcome is Outcome.REFUSED
 
 
 def _safe(item: Candidate, limit: float) -> bool:

@@ -123,15 +123,16 @@ def test_the_request_names_data_sets_and_counts_but_no_text() -> None:
         refresh.request_training(store, cycle.id, [], AUTOMATIC.refresh, now=70.0)
     answer(store, cycle)
     cited = [{"role": "train", "version": 4, "rows": 900}]
-    training = refresh.request_training(store, cycle.id, cited, AUTOMATIC.refresh, now=80.0)
+    training = refresh.request_training(store, cycle.id, cited, AUTOMATIC.refresh, now=80.0, left_out=1)
     assert training.state is CycleState.TRAINING
     assert refresh.request_training(store, cycle.id, [], AUTOMATIC.refresh, now=99.0) == training
     (item,) = [item for item in store.outbox() if item.kind == "refresh.requested"]
     assert (item.destination, item.payload["type"], item.payload["id"]) == ("jobs", "io.driftgate.refresh.requested", cycle.id)
     content = item.payload["data"]
-    assert (content["labels"], content["unusable"], content["data_sets"]) == ({"billing": 2}, 1, cited)
+    assert (content["labels"], content["unusable"], content["left_out"], content["data_sets"]) == ({"billing": 2}, 1, 1, cited)
+    assert training.history[-1].note.startswith("1 of them are not trained on")
     assert "secret text" not in json.dumps(item.payload)
-    again = refresh.request(cycle, store.labels("chat"), cited, destination="jobs")
+    again = refresh.request(cycle, store.labels("chat"), cited, destination="jobs", left_out=1)
     assert (again.id, again.payload) == (item.id, item.payload)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from detectors.selection.assessment import Verdict
 from service import annotation
 from service.adapters.sqlite import SqliteStore
 from service.controller import Controller
@@ -40,6 +41,7 @@ from service.records import (
 from service.reference import References
 from service.refresher import Refresher
 from service.risks import curve
+from service.selecting import judging
 from service.selecting.asking import is_challenge
 from service.selecting.selection import Round
 from service.settings import EmbedderSettings, MonitorSettings
@@ -454,6 +456,16 @@ def test_too_little_to_judge_by_leaves_the_cycle_waiting(bench: Bench, refitted:
     assert bench.promotion.verify(waiting.id, bench.model("new.onnx"), CLASSES, now=5_001.0).state is CycleState.PROMOTED
 
 
+def test_challenge_rows_of_a_former_drift_do_not_judge(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(selection={"challenge": 0})
+    bench.golden()
+    golden = bench.data_sets.load("chat", "golden")
+    bench.data_sets.add("chat", "challenge", golden.samples[:50], bench.models["old.onnx"], now=1.0)
+    waiting = bench.promotion.verify(bench.trained().id, bench.model("new.onnx"), CLASSES, now=5_000.0)
+    assert (waiting.verification or {})["verdict"] == "insufficient"
+    assert "challenge rows: none that this refresh drew" in waiting.history[-1].note
+
+
 def test_a_model_is_verified_after_training_was_asked_for(bench: Bench) -> None:
     bench.drift()
     with pytest.raises(ConflictError, match="annotating; a model is verified after training"):
@@ -720,3 +732,19 @@ def test_outcomes_are_kept_and_an_audit_is_trained_on_only_if_its_label_shows_no
     kept = {item.id for item in items.values() if item.outcome is Outcome.USABLE and (item.known_risk or 0) <= 0.8}
     assert {item.id for item in audits} & trained == {item.id for item in audits} & kept
     assert curve(bench.store.find(AnnotationBatch)).count == 32
+
+
+@pytest.mark.parametrize(("checked", "trained"), [(True, 0), (False, 32)])
+def test_labels_that_the_checks_refuse_are_left_out_and_counted(
+    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, checked: bool, trained: int
+) -> None:
+    monkeypatch.setattr(judging, "verdicts", lambda *given: np.full(len(given[1]), Verdict.REFUSED))
+    bench = make_bench(selection={"label_checks": checked})
+    bench.drift()
+    bench.answer()
+    bench.refresher.step(now=4_002.0)
+    assert bool(bench.data_sets.versions("chat", "train")) == bool(trained)
+    assert not trained or len(bench.data_sets.load("chat", "train").rows) == trained
+    assert len(bench.data_sets.load("chat", "challenge").rows) == 8
+    (request,) = [item for item in bench.store.outbox() if item.kind == "refresh.requested"]
+    assert request.payload["data"]["left_out"] == 32 - trained

@@ -21,6 +21,7 @@ from service.selecting.gathering import Counts, Gathered
 from service.selecting.judging import untrainable
 from service.selecting.knowing import Ground, Situation
 from service.selecting.names import Names
+from service.settings import SelectionSettings
 from tests.service.selecting.test_gathering import row
 
 ROWS = 12
@@ -123,7 +124,7 @@ def test_audits_of_small_rounds_add_up_to_the_share_of_all() -> None:
 def test_an_audit_is_trained_on_only_where_its_label_shows_no_harm() -> None:
     plain = Candidate("a", "", 0.9, "all")
     audits = [replace(plain, id="b", purpose=Purpose.AUDIT), replace(plain, id="c", purpose=Purpose.AUDIT, risk=0.2)]
-    assert untrainable([plain, *audits], 0.5) == {"b"}
+    assert untrainable([plain, *audits], SelectionSettings(risk_limit=0.5)) == {"b"}
 
 
 # --- challenge rows --------------------------------------------------------------------------------------------------
