@@ -65,7 +65,7 @@ class Installation:
         self.refresher = Refresher(store, self.references, self.data_sets, self)
         self.promotion = Promotion(store, self.references, self.data_sets, self, models=settings.directory / "models")
         self.failures = Failures(store, self.references, self.data_sets, self)
-        self.similar = Mining(store, self.data_sets, self.failures, self, self.refresher)
+        self.similar = Mining(store, self.references, self.data_sets, self.failures, self, sends=self.refresher)
         self._allotment = Allotment(store, lambda: self.settings)
         self._pool_rows = pool_rows
         self.look()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -44,14 +44,22 @@ class Reading:
     @cached_property
     def gathered(self) -> Gathered:
         """The distinct rows that may be asked about."""
+        return self._gather([(row, 1) for row in self._recent], self._reserved, self._imported)
+
+    def among_others(self, rows: Iterable[tuple[Pooled, int]]) -> Gathered:
+        """Rows from anywhere, as far as they may be asked about, among all others that may be; near-duplicates of theirs are theirs."""
+        others = zip(self.gathered.rows, map(int, self.gathered.weights.tolist()), strict=True)
+        return self._gather(rows, others)
+
+    def _gather(self, first: Iterable[tuple[Pooled, int]], more: Iterable[tuple[Pooled, int]], imported: Iterable[Pooled] = ()) -> Gathered:
         held_back = [each.embeddings for role in ("golden", "challenge") if (each := self._own(role)) is not None]
         return gather(
-            [(row, 1) for row in self._recent],
-            self._reserved,
+            first,
+            more,
             self._likeness,
             asked=(self._asked.items.keys() | self._judged, self._asked_vectors),
             held_back=np.concatenate(held_back) if held_back else embeddings_of((), self._dimension),
-            imported=self._imported,
+            imported=imported,
         )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -13,30 +13,33 @@ from numpy.typing import NDArray
 
 from detectors.coverage import Reach
 from detectors.mining import closeness, fused
-from detectors.selection.duplicates import merge_duplicates
-from detectors.selection.kernel import Scales, directions
+from service import refresh
 from service.datasets import DataSets
 from service.errors import ConflictError, InputError
 from service.failures.listing import Failures
 from service.ports import Embedder, Store
 from service.records import Candidate, Payload, Pooled, Purpose, RefreshCycle, Sample, stable_id
-from service.reference import Reference
+from service.reference import Reference, References
 from service.reference_rows import answer, sureness
 from service.report.material import Material
+from service.selecting.asking import MAX_TEXT, asked, batches_of
+from service.selecting.gathering import Likeness
+from service.selecting.reading import Reading
+from service.selecting.slices import Slice
 from service.settings import EmbedderSettings, MonitorSettings
-from service.similar.pool import Kept, Narrowing, asked_about, kept_samples, narrowed
+from service.similar.pool import Kept, Narrowing, kept_samples, narrowed
 from service.similar.queries import Query, of_cluster, of_given, of_sample, of_set
-from service.similar.risking import assessed
+from service.similar.sending import Assessed, judging, open_ones
 
 Progress = Callable[[str, float], None]
 
 MOST_MATCHES = 1_000
 """That an answer holds."""
 
-_SCALED_BY, _REACHED = 5_000, 10_000
-"""Reference rows that tell what a near-duplicate is, and that distances are ranked among."""
-_SHORTLIST, _TEXT = 5, 4_000
-"""Times as many rows as are wanted that extractors see; characters that go to annotators."""
+_REACHED = 10_000
+"""Reference rows that distances are ranked among."""
+_SHORTLIST = 5
+"""Times as many rows as are wanted that extractors see."""
 _BATCH, _COPIES = 64, 20
 
 
@@ -104,7 +107,7 @@ class Match:
     confidence: float
     """NaN where it is not known."""
     asked: bool
-    """Whether annotators have been asked about it."""
+    """Whether annotators have been asked about it, or about a near-duplicate that it stands for."""
     count: int = 1
     """Near-duplicates that it stands for, itself included."""
     copies: tuple[str, ...] = ()
@@ -129,8 +132,11 @@ class Matches:
 class Mining:
     """Safe to call from several threads."""
 
-    def __init__(self, store: Store, data_sets: DataSets, failures: Failures, monitors: Monitors, sends: Sends) -> None:
+    def __init__(
+        self, store: Store, references: References, data_sets: DataSets, failures: Failures, monitors: Monitors, *, sends: Sends
+    ) -> None:
         self._store = store
+        self._references = references
         self._data_sets = data_sets
         self._failures = failures
         self._monitors = monitors
@@ -151,39 +157,41 @@ class Mining:
         return Matches(monitor, material.reference.version, query, len(search.kept), search.searched, search.matches(order, asked.limit))
 
     def send(self, found: Matches, *, actor: str, now: float) -> RefreshCycle:
-        """Opens a refresh cycle with those that nobody has been asked about and that have no label yet; its batch leaves as the monitor
-        approves. Sending the same twice is harmless."""
-        chosen = [match for match in found.matches if not match.asked and match.label is None]
+        """Opens a cycle with those that nobody was asked about, that have no label yet and that are not too close to the rows which
+        models are judged by; its batch leaves as the monitor approves. Sending the same twice is harmless."""
         opened_by = stable_id("similar", found.monitor, found.reference_version, *sorted(match.row.id for match in found.matches))
-        if not chosen:
+        sent = refresh.Opening(found.monitor, found.reference_version, opened_by).cycle
+        read = self._reading(found)
+        if set(found.query.ids) & judging(read, self._data_sets) and not found.query.cluster:
             raise InputError(
-                "no_candidates",
-                f"monitor {found.monitor}: of {len(found.matches)} samples near {found.query.what} none is without a label and not asked "
-                "about yet; widen the narrowing or raise the limit",
+                "use",
+                f"monitor {found.monitor}: models are judged by {found.query.what}, so none may learn from what is chosen by it; "
+                "choose by a failure cluster, by other samples, or by --set golden, of which the part for choosing is taken",
             )
-        rows = [match.row for match in chosen]
-        candidates = self._candidates(found, chosen, actor, now)
+        if any(batch.cycle == sent for batch in read.batches):
+            return self._store.get(RefreshCycle, sent)
+        candidates, rows = self._candidates(found, read, actor)
         return self._sends.send(found.monitor, opened_by, candidates, rows, now=now)
 
-    def _candidates(self, found: Matches, chosen: Sequence[Match], actor: str, now: float) -> list[Candidate]:
-        """With the risk that they would have had, had they been selected; no limit holds, as a person chose them."""
-        material = self._monitors.material(found.monitor, now=now)
-        if material.reference is None or material.reference.version != found.reference_version:
-            raise ConflictError(f"monitor {found.monitor}: another reference came into force meanwhile; search again")
-        rows, taken = [match.row for match in chosen], {match.row.id for match in chosen}
-        others = [each.row for each in kept_samples(self._store, self._data_sets, material.reference) if each.row.id not in taken]
-        told = assessed(self._store, material.reference, material.settings.classes, rows, others)
-        return [
-            replace(
-                _candidate(match, found.query, actor),
-                risk=float(told.risk[at]),
-                junk=float(told.parts.junk[at]),
-                contested=float(told.parts.contested[at]),
-                influence=float(told.parts.influence[at]),
-                nearest=told.cited[at],
+    def _candidates(self, found: Matches, read: Reading, actor: str) -> tuple[list[Candidate], list[Pooled]]:
+        chosen = [match for match in found.matches if not match.asked and match.label is None]
+        told = open_ones(read, [(match.row, match.count) for match in chosen]) if chosen else {}
+        if not told:
+            raise InputError(
+                "no_candidates",
+                f"monitor {found.monitor}: of {len(found.matches)} samples near {found.query.what} none is without a label, not asked "
+                "about yet and unlike golden and challenge rows; widen the narrowing or raise the limit",
             )
-            for at, match in enumerate(chosen)
-        ]
+        chosen = [match for match in chosen if match.row.id in told]
+        return [_candidate(match, found.query, actor, told[match.row.id]) for match in chosen], [match.row for match in chosen]
+
+    def _reading(self, found: Matches) -> Reading:
+        """All that is kept and known, under the reference that was searched by."""
+        settings, about = self._monitors.effective(found.monitor), Slice(found.monitor, found.reference_version)
+        read = Reading(self._store, self._references, self._data_sets, settings, about)
+        if read.reference.version != found.reference_version:
+            raise ConflictError(f"monitor {found.monitor}: another reference came into force meanwhile; search again")
+        return read
 
     def _query(self, material: Material, reference: Reference, asked: Asked) -> Query:
         if asked.failure is not None:
@@ -206,8 +214,8 @@ class _Search:
         self.searched = 0
         self._classes = material.settings.classes
         self._truths = _truths(store, material.monitor, self.kept)
-        self._asked = asked_about(store, material.monitor)
-        self._centre = reference.rows.embeddings.mean(0)
+        self._asked = asked(store, batches_of(store, material.monitor)).items
+        self._likeness = Likeness.of(reference)
         self._cosine = np.zeros(len(self.kept), np.float32)
         self._near = np.zeros(len(self.kept), np.int64)
 
@@ -219,7 +227,7 @@ class _Search:
         if not len(at):
             return at
         rows = np.stack([self.kept[i].row.embedding for i in at.tolist()])
-        found = closeness(rows, self.query.embeddings, self._centre, progress=lambda done: progress("searching", done))
+        found = closeness(rows, self.query.embeddings, self._likeness.centre, progress=lambda done: progress("searching", done))
         self._cosine[at], self._near[at] = found
         return at[np.argsort(-found.cosine, kind="stable")]
 
@@ -228,19 +236,17 @@ class _Search:
         if not len(order):
             return ()
         own = self.reference.rows.embeddings
-        scales = Scales.fit(directions(own[_spread(len(own), _SCALED_BY)], self._centre))
-        groups = self._groups(order, limit, scales.duplicate)
+        groups = self._groups(order, limit)
         rows = np.stack([self.kept[leader].row.embedding for leader in groups]).astype(np.float32)
         far = _percentiles(rows, own[_spread(len(own), _REACHED)])
         return tuple(self._match(members, float(rank)) for members, rank in zip(groups.values(), far, strict=True))
 
-    def _groups(self, order: NDArray[np.int64], limit: int, duplicate: float) -> Mapping[int, list[int]]:
+    def _groups(self, order: NDArray[np.int64], limit: int) -> Mapping[int, list[int]]:
         """Of at most `limit` samples, each with its near-duplicates, itself first: looks as far down the order as it takes."""
         looked = min(len(order), 4 * limit)
         while True:
             part = order[:looked]
-            unit = directions(np.stack([self.kept[i].row.embedding for i in part.tolist()]).astype(np.float32), self._centre)
-            stands = merge_duplicates(unit, duplicate)
+            stands = self._likeness.stands(np.stack([self.kept[i].row.embedding for i in part.tolist()]).astype(np.float32))
             groups: dict[int, list[int]] = {}
             for member, leader in zip(part.tolist(), part[stands].tolist(), strict=True):
                 groups.setdefault(leader, []).append(member)
@@ -261,7 +267,7 @@ class _Search:
             label=self._truths.get(row.id, row.label),
             predicted=answer(row.output, None, self._classes),
             confidence=sureness(row.output),
-            asked=row.id in self._asked,
+            asked=any(self.kept[member].row.id in self._asked for member in members),
             count=sum(self.kept[member].count for member in members),
             copies=tuple(self.kept[member].row.id for member in members[1 : _COPIES + 1]),
         )
@@ -309,18 +315,23 @@ def _seen(view: Embedder, payloads: Sequence[Payload]) -> NDArray[np.float32]:
     return np.concatenate(parts).astype(np.float32)
 
 
-def _candidate(match: Match, query: Query, actor: str) -> Candidate:
+def _candidate(match: Match, query: Query, actor: str, told: Assessed) -> Candidate:
+    """No limit of the risk holds, as a person chose it."""
     row = match.row
     return Candidate(
         id=row.id,
         reason=f"near to {query.what}, asked for by {actor}",
-        risk=0.0,
+        risk=told.risk,
         segment="all",
-        text=row.payload[:_TEXT] if isinstance(row.payload, str) else "",
+        text=row.payload[:MAX_TEXT] if isinstance(row.payload, str) else "",
         predicted=match.predicted or None,
         weight=match.count,
         purpose=Purpose.EXPAND if query.cluster else Purpose.PROBE,
         value=match.similarity,
+        junk=told.junk,
+        contested=told.contested,
+        influence=told.influence,
+        nearest=told.nearest,
         failure=query.cluster,
         copies=match.copies,
         time=row.time,

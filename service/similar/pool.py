@@ -10,15 +10,15 @@ from service.datasets import DataSets
 from service.errors import InputError
 from service.labelled import pooled_of
 from service.ports import Store
-from service.records import AnnotationBatch, BatchState, Pooled, belongs
+from service.records import Pooled, belongs
 from service.reference import Reference
 from service.reference_rows import answer, sureness
 
 MOST_ROWS = 1_000_000
 """That are searched."""
 
-_SETS, _BATCHES = 5, 1_000
-"""Pool sets that are read, the newest, and annotation batches that tell what was asked about."""
+_SETS = 5
+"""Pool sets that are read, the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,6 @@ def kept_samples(store: Store, data_sets: DataSets, reference: Reference) -> Seq
 def narrowed(kept: Sequence[Kept], by: Narrowing, truths: Mapping[str, str], reference: Reference, classes: Sequence[str]) -> list[int]:
     """Which of them may answer. truths : what was right, of those that are known."""
     return [at for at, each in enumerate(kept) if _fits(each.row, by, truths, reference, classes)]
-
-
-def asked_about(store: Store, monitor: str) -> frozenset[str]:
-    """Samples that annotators have been, or will be, asked about."""
-    batches = store.find(AnnotationBatch, monitor=monitor, limit=_BATCHES)
-    return frozenset(item.id for batch in batches if batch.state is not BatchState.CANCELLED for item in batch.items)
 
 
 def _fits(row: Pooled, by: Narrowing, truths: Mapping[str, str], reference: Reference, classes: Sequence[str]) -> bool:

@@ -66,18 +66,21 @@ def of_cluster(cluster: FailureCluster) -> Query:
 
 
 def of_set(data_sets: DataSets, reference: Reference, named: str) -> Query:
-    """`ROLE` or `ROLE:VERSION`. InputError where the model in force did not embed it."""
-    found = _data_set(data_sets, reference.monitor, named)
+    """`ROLE` or `ROLE:VERSION`; of golden rows those for choosing by. InputError where the model in force did not embed it."""
+    whole = _data_set(data_sets, reference.monitor, named)
+    found = whole.part("select") if whole.manifest["role"] == "golden" else whole
     if found.manifest["fingerprint"] != reference.fingerprint:
         raise InputError(
             "fingerprint",
             f"monitor {reference.monitor}: the {named} set was embedded by another model than the reference in force; "
             f"add it again: driftgate dataset add --role {found.manifest['role']} --input FILE",
         )
+    if not found.rows:
+        raise InputError("set", f"monitor {reference.monitor}: the {named} set has no rows in its part select, which is there to choose by")
     at = _spread(len(found.rows))
     samples = [found.samples[i] for i in at]
     what = f"{found.manifest['role']} set version {found.version}"
-    apart = frozenset(sample.id for sample in found.samples)
+    apart = frozenset(sample.id for sample in whole.samples)
     return Query(what, tuple(s.id for s in samples), found.embeddings[at], tuple(s.payload for s in samples), apart)
 
 

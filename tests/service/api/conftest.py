@@ -218,7 +218,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
         service = Service(
             ingest=ingest, store=store, standing=standing, actions=actions, access=access, registry=registry,
             declaring=declarations, reporting=reporting, samples=Samples(gather, lambda _: embedder),
-            failures=failures, similar=Mining(store, DataSets(tmp_path), failures, installed, actions),
+            failures=failures, similar=Mining(store, references, DataSets(tmp_path), failures, installed, sends=actions),
             labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
             accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},

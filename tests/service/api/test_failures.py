@@ -43,7 +43,7 @@ def desk(site: Any, taught: tuple[MonitorSettings, Path], embedder: Embedder) ->
         texts = Site(settings, store, References(folder / "references"), DataSets(folder), embedder)
         installed = Installed(texts)
         failures = Failures(store, texts.references, texts.data_sets, installed)
-        similar = Mining(store, texts.data_sets, failures, installed, installed)
+        similar = Mining(store, texts.references, texts.data_sets, failures, installed, sends=installed)
         declaring = SimpleNamespace(declared={"chat": SimpleNamespace(settings=settings)})
         service = replace(site.service, store=store, failures=failures, similar=similar, declaring=declaring)
         yield Desk(TestClient(create_app(service), base_url="http://127.0.0.1:8080", raise_server_exceptions=False), texts)

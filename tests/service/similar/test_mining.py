@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from service.datasets import DataSets, Role
 from service.errors import ConflictError, InputError, NotFoundError
 from service.failures.known import gather
 from service.failures.listing import Failures
@@ -32,13 +34,20 @@ class Desk(Installed):
     @property
     def mining(self) -> Mining:
         failures = Failures(self.site.store, self.site.references, self.site.data_sets, self)
-        return Mining(self.site.store, self.site.data_sets, failures, self, self)
+        return Mining(self.site.store, self.site.references, self.site.data_sets, failures, self, sends=self)
 
     def find(self, asked: Asked) -> Matches:
         return self.mining.find("chat", asked, now=NOW)
 
     def ids(self, asked: Asked) -> list[str]:
         return [match.row.id for match in self.find(asked).matches]
+
+
+class Reembedded(DataSets):
+    """Data sets that another model embedded."""
+
+    def versions(self, monitor: str, role: Role | None = None) -> Sequence[Mapping[str, Any]]:
+        return [{**manifest, "fingerprint": "another"} for manifest in super().versions(monitor, role)]
 
 
 @pytest.fixture
@@ -97,8 +106,6 @@ def test_what_the_reserve_has_kept_is_found_when_the_recent_have_gone(desk: Desk
 
 
 def test_pools_that_were_imported_are_searched_too(desk: Desk, tmp_path: Path) -> None:
-    from service.datasets import DataSets
-
     desk.site = replace(desk.site, data_sets=DataSets(tmp_path))
     samples = [Sample("chat", f"p{i}", float("nan"), words) for i, words in enumerate(("my money for it", "a storm"))]
     desk.site.data_sets.add("chat", "pool", samples, desk.site.model, now=1.0)
@@ -184,6 +191,55 @@ def test_what_is_sent_has_no_label_and_was_not_asked_about(desk: Desk) -> None:
     assert {name[0] for name in candidate.nearest} == {"r"}
     with pytest.raises(InputError, match="none is without a label"):
         desk.mining.send(replace(found, matches=found.matches[-1:]), actor="ana", now=NOW)
+
+
+def test_rows_too_close_to_those_that_judge_are_not_sent(desk: Desk) -> None:
+    golden = desk.site.data_sets.load("chat", "golden")
+    verified, chosen_by = (golden.part(part).samples[0] for part in ("verify", "select"))
+    words = str(verified.payload)
+    desk.site.keep([answered("copy", words, "parcel"), answered("own", "alien money", "parcel")])
+    found = desk.find(text(words))
+    assert {match.row.id for match in found.matches} == {"copy", "own"}
+    cycle = desk.mining.send(found, actor="ana", now=NOW)
+    assert [item.id for item in desk.site.store.get(AnnotationBatch, cycle.batch).items] == ["own"]
+    with pytest.raises(InputError, match="none may learn from what is chosen by it"):
+        desk.mining.send(desk.find(Asked(sample=verified.id)), actor="ana", now=NOW)
+    desk.site.keep([answered("other", "alien storm", "parcel")])
+    assert desk.mining.send(desk.find(Asked(sample=chosen_by.id)), actor="ana", now=NOW).batch
+
+
+def test_a_golden_set_is_asked_by_the_part_that_is_there_for_it(desk: Desk) -> None:
+    desk.site.keep([answered("money", "alien money", "parcel")])
+    found = desk.find(Asked(data_set="golden"))
+    golden = desk.site.data_sets.load("chat", "golden")
+    assert set(found.query.ids) == {sample.id for sample in golden.part("select").samples}
+    assert found.query.apart == {sample.id for sample in golden.samples}
+
+
+def test_a_challenge_set_may_be_looked_around_but_not_learnt_by(desk: Desk, tmp_path: Path) -> None:
+    desk.site = replace(desk.site, data_sets=DataSets(tmp_path))
+    desk.site.data_sets.add("chat", "challenge", [Sample("chat", "c0", 1.0, "a storm", label="weather")], desk.site.model, now=1.0)
+    desk.site.keep([answered("near", "a storm and alien", "parcel")])
+    found = desk.find(Asked(data_set="challenge"))
+    assert [match.row.id for match in found.matches] == ["near"]
+    with pytest.raises(InputError, match="models are judged by challenge set version 1"):
+        desk.mining.send(found, actor="ana", now=NOW)
+
+
+def test_a_golden_set_of_another_model_says_nothing_of_what_is_too_close(desk: Desk) -> None:
+    desk.site.keep([answered("own", "alien money", "parcel")])
+    found = desk.find(text("my money"))
+    desk.site = replace(desk.site, data_sets=Reembedded(desk.site.data_sets._directory.parent))
+    with pytest.raises(ConflictError, match="the golden set was embedded by another model"):
+        desk.mining.send(found, actor="ana", now=NOW)
+
+
+def test_a_sample_whose_copy_was_asked_about_was_asked_about(desk: Desk) -> None:
+    desk.site.keep([answered("first", "my money please", "parcel"), answered("second", "my money please", "parcel")])
+    items = (Candidate("first", "drawn", 0.0, "all", purpose=Purpose.CHALLENGE),)
+    desk.site.store.save(AnnotationBatch("b1", "chat", "y", 1, BatchState.SENT, items, 1.0, version=1))
+    (match,) = desk.find(text("my money please")).matches
+    assert (match.row.id, match.copies, match.asked) == ("second", ("first",), True)
 
 
 def test_what_can_not_be_looked_for_says_why(desk: Desk, tmp_path: Path) -> None:
