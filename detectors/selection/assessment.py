@@ -88,7 +88,7 @@ def assess(pool: Pool, known: Known, *, rows: NDArray[np.int64] | None = None, p
     if not len(asked):
         nothing = np.empty(0, np.float32)
         return Parts(nothing, nothing, nothing, np.empty((0, 0), np.int64))
-    ground = Ground.of(known)
+    ground = Ground.of(known, pool.embeddings)
     unit = ground.white(pool.embeddings)
     near = nearest_rows(unit[asked], ground.unit, min(NEIGHBOURS, len(ground.unit)))
     progress(0.5)
@@ -120,7 +120,7 @@ def _only(pool: Pool, rows: NDArray[np.int64]) -> Pool:
 
 def expected_flips(pool: Pool, known: Known) -> NDArray[np.float32]:
     """(n,) share of the rows that must not regress that training on each row is expected to flip, over its three likeliest labels."""
-    ground = Ground.of(known)
+    ground = Ground.of(known, pool.embeddings)
     near = nearest_rows(ground.white(pool.embeddings), ground.unit, min(NEIGHBOURS, len(ground.unit)))
     return _over_labels(ground, pool, known, near, lambda flips: flips)
 
@@ -157,7 +157,7 @@ def known_risk(answered: Pool, labels: NDArray[np.int64], known: Known, *, junk:
     it before it was asked about. Fitted on the same streams as `Risk`, where it told wrong labels and junk from the rest with an area under
     the curve of .78 to .92. 1 for a rejection.
     """
-    ground = Ground.of(known)
+    ground = Ground.of(known, answered.embeddings)
     agreed, _ = _agreed(ground, answered, labels)
     harmful = known_flips(answered, labels, known) > HARM_LIMIT
     offset, alone, breaks, useless = _KNOWN
@@ -171,7 +171,7 @@ def verdicts(answered: Pool, labels: NDArray[np.int64], known: Known, *, harm_li
     Rejected by whoever answered; else refused by the label checks (see `gate`); else harmful, if training on it is expected to flip
     more than a share of the rows that must not regress; else usable. `known` is what was known beside these answers.
     """
-    ground = Ground.of(known)
+    ground = Ground.of(known, answered.embeddings)
     agreed, trusted = _agreed(ground, answered, labels)
     found = np.where(accepted(agreed, labels, trusted), Verdict.USABLE, Verdict.REFUSED).astype(np.int64)
     harmful = known_flips(answered, labels, known) > harm_limit

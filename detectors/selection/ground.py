@@ -51,11 +51,11 @@ class Ground:
     evidence: Evidence
 
     @classmethod
-    def of(cls, known: Known) -> Ground:
-        """ValueError where the reference has fewer than two rows, or only copies of one."""
+    def of(cls, known: Known, pool: NDArray[np.float32]) -> Ground:
+        """For rows (n, d) that are held against it. ValueError where the reference has fewer than two rows, or only copies of one."""
         rows = np.unique(np.linspace(0, len(known.reference) - 1, MOST).astype(np.int64))
         labels = _labels(known)
-        white = Whitening.fit(known.reference, labels)
+        white = Whitening.fit(known.reference, labels, pool=pool)
         unit = white(known.reference[rows])
         scales = Scales.fit(unit)
         return cls(white, scales, rows, unit, labels[rows], Evidence.of(known, white, scales))

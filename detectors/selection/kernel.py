@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+MOST = 5_000
+"""Rows of a kind that are held against others; of more, as many are taken evenly."""
+
 _QUERIES = 1_000
 _BLOCK = 512
 _SAME = 1e-6
@@ -82,3 +85,8 @@ def _nearest_other(queries: NDArray[np.float32], unit: NDArray[np.float32]) -> N
 def blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """In pieces that a matrix product of theirs with all rows has room for."""
     return (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
+
+
+def evenly(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """At most 5,000 of the rows, evenly spaced in their order."""
+    return rows if len(rows) <= MOST else rows[np.linspace(0, len(rows) - 1, MOST).astype(np.int64)]

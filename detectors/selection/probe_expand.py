@@ -13,8 +13,8 @@ from detectors.selection.base import ONCE, UNKNOWN, Known, Pick, Pool, Turn, Why
 from detectors.selection.coverage import FacilityLocation
 from detectors.selection.duplicates import merge_duplicates
 from detectors.selection.evidence import Evidence, closeness
-from detectors.selection.kernel import Scales
-from detectors.selection.usefulness import Places, evenly, usefulness
+from detectors.selection.kernel import Scales, evenly
+from detectors.selection.usefulness import Places, usefulness
 from detectors.selection.whitening import Whitening
 
 CONSIDERED, CANDIDATES = 10_000, 4_000
@@ -24,7 +24,9 @@ LEAST = 0.02
 """Probability to be useful from which a row is worth asking about."""
 
 PENDING = 0.9
-"""Share of a candidate's merit that a pick of the same choice takes from it where it surely is nearer to that than to all that is known."""
+"""Share of a candidate's merit that picks of the same choice take from it where it surely is nearer to one of them than to all that is
+known, if there are several rounds, so that the answer can speak. Not all of it: a mass that is asked about is worth more questions still
+than what is ordinary."""
 
 _NONE = -2
 """In place of the class of a failing mass, which may be UNKNOWN."""
@@ -40,9 +42,10 @@ class ProbeAndExpand:
     3. *Probability* P(x) that a row is useful, from where it lies (`usefulness`).
     4. *Choice*: the row with the largest P(x) Σ P(y) max(0, K(x, y) - C(y)) is taken again and again, where C is the coverage by what was
        asked about or is a failure sample. So a mass is asked about once for each part of it that is not covered yet, a
-       scattered outlier, which covers only itself, last of all. The first P(x), that of the candidate, shrinks with each pick
-       that is nearer to it than anything known: what that is, its answer will tell, and move P for the next round. That
-       keeps a dense mass of junk from taking half of the first round.
+       scattered outlier, which covers only itself, last of all. The first P(x), that of the candidate, shrinks to a tenth once a pick is
+       nearer to it than anything known: what that is, its answer will tell, and move P for the next round. That keeps a dense
+       mass of junk from taking half of the first round. In an only round nothing is waited for: masses then get questions by how
+       many useful rows they are likely to have.
 
     A pick is an *expand* where the nearest failing row with a believed label is nearer than anything known, and a *probe* otherwise: there
     is no fixed share of either. A pick's value is its gain above, its mass Σ P(y) K(x, y), about how many useful rows lie near.
@@ -77,17 +80,17 @@ class ProbeAndExpand:
         *,
         budget: int,
         rng: np.random.Generator,  # noqa: ARG002 - nothing is left to chance
-        turn: Turn = ONCE,  # noqa: ARG002 - what is known says how far along it is
+        turn: Turn = ONCE,
         progress: Callable[[float], None] = lambda _: None,
     ) -> tuple[Pick, ...]:
         """As `Selector` says; ValueError also for a reference of fewer than 2 rows, or of rows that are all alike."""
         check(pool, known, budget)
-        white = Whitening.fit(known.reference, known.predicted if known.labels is None else known.labels)
+        white = Whitening.fit(known.reference, known.predicted if known.labels is None else known.labels, pool=pool.embeddings)
         if not len(pool):
             return ()
         progress(0.1)
         field = _Field.of(pool, known, white, progress)
-        picks = field.choose(budget)
+        picks = field.choose(budget, pending=PENDING if turn.of > 1 else 0.0)
         progress(1.0)
         return tuple(picks)
 
@@ -129,7 +132,7 @@ class _Field:
         progress(0.8)
         return field
 
-    def choose(self, budget: int) -> list[Pick]:
+    def choose(self, budget: int, *, pending: float) -> list[Pick]:
         """Rows in the order of their value."""
         useful = usefulness(self.places, self.evidence, self.scales)
         some = np.argsort(-useful, kind="stable")[:CANDIDATES]
@@ -138,11 +141,12 @@ class _Field:
         label, known = self._failing(some)
         steps = FacilityLocation(unit, chance, scales=self.scales, merit=chance)
         steps.cover(self.evidence.asked)
-        picks = list[Pick]()
+        picks, waits = list[Pick](), np.zeros(len(some), np.float32)
         while len(picks) < budget and (step := steps.step()) is not None:
             at, gain = step
             mass = float(self.scales.kernel(unit[at : at + 1], unit)[0] @ chance)
-            steps.discount(1 - np.float32(PENDING) * self._awaits(unit, at, known))
+            before, waits = waits, np.maximum(waits, self._awaits(unit, at, known))
+            steps.discount((1 - pending * waits) / (1 - pending * before))
             picks.append(self._pick(int(self.rows[some[at]]), int(label[at]), value=gain, mass=mass))
         return picks
 

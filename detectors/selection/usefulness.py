@@ -12,10 +12,7 @@ from scipy.special import expit
 from detectors.selection.base import UNKNOWN, Pool
 from detectors.selection.coverage import company
 from detectors.selection.evidence import Evidence, closeness
-from detectors.selection.kernel import Scales
-
-MOST = 5_000
-"""Rows of a kind that are held against others; of more, as many are taken evenly."""
+from detectors.selection.kernel import Scales, evenly
 
 LOG_ODDS: Mapping[str, float] = {
     "": -2.0,
@@ -114,11 +111,6 @@ def usefulness(places: Places, evidence: Evidence, scales: Scales) -> NDArray[np
         signs["rejected company"] = np.log1p(company(places.unit, evidence.rejected, scales))
     odds = sum((LOG_ODDS[name] * sign for name, sign in signs.items()), _WEAK * places.against)
     return np.asarray(expit(odds), np.float32)
-
-
-def evenly(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """At most 5,000 of the rows, evenly spaced in their order."""
-    return rows if len(rows) <= MOST else rows[np.linspace(0, len(rows) - 1, MOST).astype(np.int64)]
 
 
 def _signs(

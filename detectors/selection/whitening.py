@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.selection.kernel import directions
+from detectors.selection.kernel import directions, evenly
 
 SHRINK = 0.6
 """Share of the within-class covariance that is taken to be the same in all directions."""
 
 _PAIRS = 1_000
-_DIMENSION = 128
+_DIMENSION, _BEYOND = 128, 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +23,9 @@ class Whitening:
     S = (1 - .6) W + .6 tr(W) / d I, where W is the covariance of rows around the mean of their class. In S^(-1/2) (x - centre) a
     difference that rows of one class have anyway counts less than one that only rows of different classes have. Where fewer than
     two rows share a class, W is half the covariance of the differences between nearest neighbours, which are mostly of one class.
-    Of more than 128 dimensions those are kept in which the reference, whitened, spreads most: kernels cost less, and agree.
+    Of more than 128 dimensions those are kept in which the reference, whitened, spreads most: kernels cost less, and agree. At most 32 of
+    them give way to directions in which rows of the pool spread beyond that: what is new would be cut off with the rest of its
+    directions, and its rows would look as if each lay alone.
 
     Attributes
     ----------
@@ -35,8 +37,11 @@ class Whitening:
     factor: NDArray[np.float32]
 
     @classmethod
-    def fit(cls, rows: NDArray[np.float32], classes: NDArray[np.int64] | None = None) -> Whitening:
-        """From (m, d) rows, m ≥ 2 and not all alike, and their classes (m,), negative where not known. Costs O(m d²).
+    def fit(
+        cls, rows: NDArray[np.float32], classes: NDArray[np.int64] | None = None, *, pool: NDArray[np.float32] | None = None
+    ) -> Whitening:
+        """From (m, d) rows, m ≥ 2 and not all alike, and their classes (m,), negative where not known; `pool`: (n, d) rows that are held
+        against them. Costs O((m + 5,000) d²).
 
         Examples
         --------
@@ -51,6 +56,7 @@ class Whitening:
         ----------
         Fisher, "The use of multiple measurements in taxonomic problems", 1936.
         Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004 (shrinkage).
+        Marchenko and Pastur, "Distribution of eigenvalues for some sets of random matrices", 1967 (what chance spreads to).
         """
         if rows.ndim != 2 or len(rows) < 2:
             raise ValueError(f"reference: at least 2 rows to learn what is alike from, found {len(rows)}; give more golden rows")
@@ -63,7 +69,8 @@ class Whitening:
         level = max(float(np.trace(inner)) / dimension, float(np.mean(moved**2)) * 1e-3)
         values, vectors = np.linalg.eigh((1 - SHRINK) * inner + SHRINK * level * np.eye(dimension))
         root = (vectors / np.sqrt(values)) @ vectors.T
-        return cls(centre.astype(np.float32), np.asarray(root @ _spread(moved @ root), np.float32))
+        others = (evenly(rows[:0] if pool is None else pool) - centre) @ root
+        return cls(centre.astype(np.float32), np.asarray(root @ _spread(moved @ root, others), np.float32))
 
     def __call__(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, d) → (n, k) unit rows; a row at the centre stays 0."""
@@ -95,9 +102,21 @@ def _between_neighbours(moved: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(apart.T @ apart / (2 * len(rows)))
 
 
-def _spread(white: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(d, k) directions in which whitened rows spread most; all of them up to 128."""
+def _spread(white: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(d, k) directions in which whitened rows spread most; all of them up to 128.
+
+    For those with least spread stand directions beyond these in which others (n, d) spread more than noise in all of d - 128
+    directions, with the least spread kept, would by chance: by (1 + √((d - 128) / n))² times.
+    """
     dimension = white.shape[1]
     if dimension <= _DIMENSION:
         return np.eye(dimension)
-    return np.asarray(np.linalg.eigh(white.T @ white)[1][:, -_DIMENSION:])
+    values, vectors = np.linalg.eigh(white.T @ white / len(white))
+    kept, rest = vectors[:, -_DIMENSION:], vectors[:, :-_DIMENSION]
+    if not len(others):
+        return np.asarray(kept)
+    outside = others @ rest
+    spread, turned = np.linalg.eigh(outside.T @ outside / len(others))
+    chance = values[-_DIMENSION] * (1 + np.sqrt(rest.shape[1] / len(others))) ** 2
+    beyond = rest @ turned[:, spread > chance][:, -_BEYOND:]
+    return np.concatenate([kept[:, beyond.shape[1] :], beyond], axis=1)

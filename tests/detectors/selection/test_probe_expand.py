@@ -93,6 +93,47 @@ def test_most_questions_are_about_what_fails_and_none_of_it_is_left_out(failures
     assert np.mean(junk) < 0.25
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """A ninth topic among the traffic, and junk without company, where next to nothing is known."""
+
+    pool: Pool
+    reference: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    kind: NDArray[np.str_]
+
+
+def beginning(dimension: int, new: int = 300) -> Beginning:
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((9, dimension))
+
+    def draw(topics: NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.asarray(means[topics] + 0.3 * rng.standard_normal((len(topics), dimension)), np.float32)
+
+    labels = rng.integers(0, 8, 400)
+    scattered = rng.standard_normal((40, dimension)).astype(np.float32)
+    pool = Pool(np.concatenate([draw(rng.integers(0, 8, 400)), draw(np.full(new, 8)), scattered]))
+    return Beginning(pool, draw(labels), labels, np.repeat(["known", "new", "scattered"], [400, new, 40]))
+
+
+@pytest.mark.parametrize("dimension", [16, 64, pytest.param(384, marks=pytest.mark.long)])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_new_mass_far_from_all_that_is_known_is_asked_about_first_whatever_is_known(dimension: int, labelled: bool) -> None:
+    case = beginning(dimension)
+    known = Known(case.reference, case.labels, case.labels) if labelled else Known(case.reference)
+    once = ProbeAndExpand().pick(case.pool, known, budget=20, rng=np.random.default_rng(0))
+    kinds = case.kind[[pick.row for pick in once]]
+    assert (kinds == "new").sum() >= (17 if dimension < 384 else 9), "what covers all of it; then its edges and those of the known"
+    assert not (kinds[:10] == "scattered").any()
+    first = ProbeAndExpand().pick(case.pool, known, budget=6, rng=np.random.default_rng(0), turn=Turn(1, 5))
+    assert case.kind[first[0].row] == "new"
+    rows = [pick.row for pick in first]
+    answers = np.where(case.kind[rows] == "new", 8, 0)
+    told = replace(known, answered=case.pool.embeddings[rows], answers=answers)
+    then = ProbeAndExpand().pick(case.pool, told, budget=6, rng=np.random.default_rng(0), turn=Turn(2, 5))
+    assert (case.kind[[pick.row for pick in then]] == "new").sum() >= 5
+
+
 def test_a_dense_mass_of_junk_is_asked_about_a_few_times_and_left_alone_once_it_is_rejected() -> None:
     first, later = [], []
     for seed in range(4):

@@ -53,6 +53,23 @@ def test_wide_rows_are_brought_down_to_128_dimensions_that_hardly_change_cosines
     assert unit.dtype == np.float32
 
 
+def test_what_is_new_in_a_wide_pool_is_not_cut_off() -> None:
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((6, 300))
+    classes = rng.integers(0, 5, 400)
+    reference = (means[classes] + 0.5 * rng.standard_normal((400, 300))).astype(np.float32)
+    new = (means[np.full(40, 5)] + 0.5 * rng.standard_normal((40, 300))).astype(np.float32)
+    pool = np.concatenate([reference[:300], new])
+
+    def alike(white: Whitening) -> float:
+        return float(np.median(white(new) @ white(new).T))
+
+    seen = Whitening.fit(reference, classes, pool=pool)
+    assert seen.factor.shape == (300, 128)
+    assert alike(seen) > alike(Whitening.fit(reference, classes)) + 0.05
+    assert np.array_equal(Whitening.fit(reference, classes, pool=reference[:300]).factor, Whitening.fit(reference, classes).factor)
+
+
 @settings(max_examples=20, deadline=None)
 @given(scale=st.floats(1e-3, 1e3), shift=st.floats(-100, 100))
 def test_neither_scale_nor_offset_of_the_embedder_matters(scale: float, shift: float) -> None:

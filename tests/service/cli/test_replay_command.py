@@ -25,7 +25,7 @@ def test_report_has_the_stable_shape(watching: Desk, truth: dict[str, str]) -> N
     assert first["exemplars"]
     new = [truth[candidate["id"]] == "new" for candidate in report["candidates"]]
     assert len(new) == 40
-    assert new[0], "the most valuable come first; a mass that is new is looked into before anything else"
+    assert sum(new[:20]) >= 18, "a mass that is new is asked about before anything else"
     assert set(report["candidates"][0]) == {"id", "reason", "risk", "segment"}
     assert "candidates for annotation" in result.stdout
 
