@@ -16,7 +16,7 @@ from service import refresh
 from service.datasets import DataSet, DataSets
 from service.errors import ConflictError, InputError, NotFoundError
 from service.golden import join_select
-from service.labelled import LabelledSets, sample_of, whole
+from service.labelled import sample_of, whole
 from service.looks import record
 from service.ports import Embedder, Store
 from service.records import (
@@ -58,7 +58,6 @@ class Promotion:
         self._store = store
         self._references = references
         self._data_sets = data_sets
-        self._sets = LabelledSets(data_sets)
         self._monitors = monitors
         self._models = models
 
@@ -75,10 +74,10 @@ class Promotion:
         if not settings.classes:
             raise InputError("classes", f"monitor {cycle.monitor}: declare `classes`, the model's class names in the order of its logits")
         new = self._monitors.load(settings.embedder.with_model(model))
-        drawn = self._sets.newest(cycle.monitor, "challenge")
-        judged = (old.fingerprint, new.fingerprint, drawn.checksum if drawn else "")
-        look = next_look(self._store, self._data_sets, cycle.monitor, settings.refresh, *judged)
         classes = classes or settings.classes
+        drawn = challenge.of_cycle(self._store, self._data_sets, cycle)
+        judged = (old.fingerprint, settings.classes, new.fingerprint, tuple(classes), drawn.checksum if drawn else "")
+        look = next_look(self._store, self._data_sets, cycle.monitor, settings.refresh, *judged)
         progress("golden rows", 0.0)
         on_golden = _answers(look.drawn.rows, old, settings.classes, new, classes)
         progress("challenge rows", 0.0)
@@ -93,11 +92,10 @@ class Promotion:
     def _weighted(self, cycle: RefreshCycle, rows: DataSet | None, answers: Answers, confidence: float) -> Mapping[str, Any] | None:
         """What the challenge rows say of the slice that the cycle drew them from."""
         history = asked(self._store, [self._store.get(AnnotationBatch, name) for name in cycle.batches])
-        unusable = {sample for sample, answer in history.answers.items() if answer.unusable}
         truth = np.array(answers.labels, object)
         right = (np.array(answers.old, object) == truth, np.array(answers.new, object) == truth)
         ids = [sample.id for sample in rows.samples] if rows is not None else []
-        return challenge.weighted(challenge.Design.of(history.items.values(), unusable), ids, right, confidence=confidence)
+        return challenge.weighted(challenge.Design.of(history.items.values(), history.answers), ids, right, confidence=confidence)
 
     def _promote(
         self, cycle: RefreshCycle, found: dict[str, object], model: Path, classes: tuple[str, ...], now: float, progress: Progress
@@ -121,7 +119,7 @@ class Promotion:
 
     def _join(self, cycle: RefreshCycle, version: int) -> None:
         """Challenge rows have judged their model: from now on candidates are chosen by them, in golden's *select* part."""
-        drawn = self._sets.newest(cycle.monitor, "challenge")
+        drawn = challenge.of_cycle(self._store, self._data_sets, cycle)
         if drawn is None:
             return
         model, classes = self._references.model(cycle.monitor, version)

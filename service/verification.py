@@ -76,7 +76,7 @@ def promise(settings: RefreshSettings) -> Promise:
     return Promise(settings.max_negative_flips, 1 - settings.confidence, len(VERDICTS))
 
 
-def next_look(store: Store, data_sets: DataSets, monitor: str, settings: RefreshSettings, *judged: str) -> Attempt:
+def next_look(store: Store, data_sets: DataSets, monitor: str, settings: RefreshSettings, *judged: object) -> Attempt:
     """The golden rows that judge next, one of each group of near-duplicates. `judged`: what decides the verdict beside them."""
     golden = data_sets.load(monitor, "golden")
     return attempt(store, golden, data_sets, "verify", judged=judged, promise=promise(settings))
@@ -146,7 +146,10 @@ def _missing(golden: Comparison | None, challenge: Comparison | None, gate: Gate
             f"at look {gate.look}; add labelled rows to the golden set"
         )
     if challenge is None:
-        missing.append("challenge rows: none; label some of the drifted traffic, drawn at random, as a challenge set")
+        missing.append(
+            "challenge rows: none that this refresh drew or that were added since it opened (an earlier drift's say nothing of this one); "
+            "label some of the drifted traffic, drawn at random, and add them with `driftgate dataset add --role challenge`"
+        )
     return missing
 
 

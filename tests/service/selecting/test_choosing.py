@@ -15,7 +15,6 @@ from detectors.selection.base import Known, Pick, Pool, Turn, Why
 from detectors.selection.risk import Risk
 from service.records import Candidate, Output, Purpose
 from service.selecting import choosing
-from service.selecting.challenge import Design, drawn, weighted
 from service.selecting.choosing import Choice, Chosen, Limits, audits_due
 from service.selecting.gathering import Counts, Gathered
 from service.selecting.judging import untrainable
@@ -125,29 +124,3 @@ def test_an_audit_is_trained_on_only_where_its_label_shows_no_harm() -> None:
     plain = Candidate("a", "", 0.9, "all")
     audits = [replace(plain, id="b", purpose=Purpose.AUDIT), replace(plain, id="c", purpose=Purpose.AUDIT, risk=0.2)]
     assert untrainable([plain, *audits], SelectionSettings(risk_limit=0.5)) == {"b"}
-
-
-# --- challenge rows --------------------------------------------------------------------------------------------------
-
-
-def test_challenge_rows_are_blind_and_carry_their_chance() -> None:
-    rows = [row(f"s{i}", np.ones(6, np.float32), novelty=i / 40, output=Output("billing")) for i in range(40)]
-    found = drawn(rows, 10, "all", np.random.default_rng(0))
-    assert len(found) == 10
-    assert all(item.predicted is None and item.risk == 0.0 and item.purpose is Purpose.CHALLENGE for item in found)
-    chances = [item.inclusion or 0.0 for item in found]
-    assert 0 < chances[0] < chances[-1]
-    assert drawn(rows, 100, "all", np.random.default_rng(0))[0].inclusion == 1.0
-    assert drawn([], 5, "all", np.random.default_rng(0)) == drawn(rows, 0, "all", np.random.default_rng(0)) == ()
-
-
-def test_accuracies_are_those_of_what_the_rows_were_drawn_from() -> None:
-    items = [Candidate(f"s{i}", "", 0.0, "all", purpose=Purpose.CHALLENGE, inclusion=0.8 if i < 8 else 0.1) for i in range(10)]
-    design = Design.of([*items, Candidate("other", "", 0.1, "all")], {"s7"})
-    ids = [item.id for item in items if item.id != "s7"]
-    old, new = np.array([i >= 7 for i in range(9)]), np.ones(9, bool)
-    found = weighted(design, ids, (old, new), confidence=0.9) or {}
-    assert found["old_accuracy"] == pytest.approx(20 / (7 / 0.8 + 20))
-    assert (found["new_accuracy"], found["rejected"]) == (pytest.approx(1.0), 1)
-    assert found["gain"]["low"] < found["gain"]["estimate"] < found["gain"]["high"]
-    assert weighted(design, [*ids, "by hand"], (np.ones(10, bool), np.ones(10, bool)), confidence=0.9) is None
