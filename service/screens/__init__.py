@@ -25,6 +25,7 @@ from service.records import (
     Regime,
     Step,
 )
+from service.screens.candidates import candidate_table
 from service.screens.drawing import (
     NONE,
     columns,
@@ -159,21 +160,6 @@ def _step(step: Step) -> Text:
 
 def _note(step: Step) -> str:
     return f" – {excerpt(step.note, 200)}" if step.note else ""
-
-
-# --- candidates ---------------------------------------------------------------------------------------------------
-
-
-def candidate_table(candidates: Sequence[Candidate], *, limit: int = 20) -> RenderableType:
-    """Why each sample is proposed, its risk of being unusable or harmful, and how many near-duplicates it stands for (×)."""
-    if not candidates:
-        return Text("no candidates")
-    table = columns("sample", "risk", "×", "why, and what it says", right=("risk", "×"))
-    for item in candidates[:limit]:
-        predicted = f" (the model says {excerpt(item.predicted, 60)})" if item.predicted else ""
-        why = Text.assemble((f"{excerpt(item.reason)}{predicted}", "dim"), f"\n{excerpt(item.text)}" if item.text else "")
-        table.add_row(Text(excerpt(item.id, 40)), percent(item.risk), count(item.weight), why)
-    return cut(table, limit, len(candidates))
 
 
 # --- refresh ------------------------------------------------------------------------------------------------------

@@ -25,11 +25,11 @@ from service.records import (
 from service.screens import (
     alarm_explanation,
     alarm_list,
-    candidate_table,
     cycle_timeline,
     status_screen,
     verification_table,
 )
+from service.screens.candidates import candidate_table
 from service.screens.evidence import cluster_table
 
 NOON = 1_767_268_800.0
@@ -165,7 +165,7 @@ def test_an_explanation_tells_how_far_what_moved_and_which_samples_show_it() -> 
         "▼ refund, money 10.0 % 5.0 % -5.0 –",
         "= hours 2.0 % 2.0 % +0.0 –",
         "99.5 % chat-7 my Lumo hub won't pair",
-        "chat-9 12.0 % 4 novel and dense (the model says app_crash)",
+        "12.0 % 4 novel and dense (the model says app_crash)",
         "acknowledged: a person took it [ana] – looking into it",
     ):
         assert fact in text
@@ -199,7 +199,7 @@ def test_wide_letters_and_long_names_stay_within_the_terminal() -> None:
     alarm = replace(ALARM, segment=LONG, exemplars=(Exemplar(LONG, wide, 1.0),), clusters=(ClusterChange(wide, 0.0, 1.0),))
     shown(alarm_explanation(alarm, candidates=[Candidate(LONG, wide, 1.0, LONG, wide, wide, 1_000_000)]))
     shown(alarm_list([alarm], now=NOON))
-    shown(candidate_table([Candidate(LONG, "far", 0.5, LONG, wide)]))
+    shown(candidate_table([Candidate(LONG, "far", 0.5, LONG, wide)], limit=10))
 
 
 def test_clusters_beyond_the_limit_are_counted() -> None:
@@ -209,9 +209,11 @@ def test_clusters_beyond_the_limit_are_counted() -> None:
 # --- candidates ---------------------------------------------------------------------------------------------------
 
 
-def test_candidates_without_text_or_prediction_are_shown_by_their_id() -> None:
-    assert words(candidate_table([Candidate("img-1", "novel", 0.3, "all")])).endswith("img-1 30.0 % 1 novel")
-    assert words(candidate_table([])) == "no candidates"
+def test_candidates_without_text_or_prediction_are_shown_by_their_id_with_what_their_risk_is_made_of() -> None:
+    said = words(candidate_table([Candidate("img-1", "novel", 0.3, "all", junk=0.2, influence=0.05)], limit=10))
+    assert said.endswith("30.0 % 1 novel 20/0/5")
+    assert "img-1 probe" in said
+    assert words(candidate_table([], limit=10)) == "no candidates"
 
 
 def test_candidates_beyond_the_limit_are_counted() -> None:
