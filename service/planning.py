@@ -8,6 +8,7 @@ one of them breaks; `steady` ones also if half of what is allowed does.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,7 +19,8 @@ from service.errors import InputError
 from service.golden import representatives, unmet
 from service.looks import met
 from service.ports import Store
-from service.records import WHOLE
+from service.records import WHOLE, CycleState, RefreshCycle
+from service.selecting import challenge
 from service.settings import MonitorSettings
 from service.verification import VERDICTS
 
@@ -27,6 +29,9 @@ SELECT_LEAST, SELECT_STEADY = 100, 800
 
 UNKNOWN_FLIPS = 0.5
 """Share of challenge rows that only one of the models gets right, while no verification has told it: a slice that fails."""
+
+_OPEN = (CycleState.ANNOTATING, CycleState.TRAINING, CycleState.VERIFYING)
+_CYCLES = 100
 
 _SURELY = 1.645
 """Standard deviations that random draws are to be on the safe side."""
@@ -40,7 +45,7 @@ class Asked:
     delta: float
     margin: float = 0.1
     segments: tuple[str, ...] = ()
-    """Of which the same is to be said for itself: `tag=value`."""
+    """Of which there are to be as many rows by themselves: `tag=value`. No verification and no switch judges a segment."""
 
     def __post_init__(self) -> None:
         for name, value in (("alpha", self.alpha), ("delta", self.delta), ("margin", self.margin)):
@@ -93,7 +98,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """What there is: representatives by part, those of them that no look has met, and the challenge rows."""
+    """What there is: representatives by part, those of them that no look has met, and the challenge rows of cycles under way."""
 
     parts: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     fresh: Mapping[str, Sequence[Row]] = field(default_factory=dict)
@@ -118,11 +123,20 @@ def plan(store: Store, data_sets: DataSets, settings: MonitorSettings, asked: As
         needs=needs,
         golden_labels=max(need.labels for need in own),
         golden_least=max(need.labels_least for need in own),
-        challenge_labels=max(need.labels for need in needs if need.purpose == "challenge"),
+        challenge_labels=_challenge_labels(needs),
         price=settings.annotation.price,
         steps=tuple(_steps(settings.name, rows, needs)),
         flips=flips,
     )
+
+
+def _challenge_labels(needs: Sequence[Need]) -> int:
+    """Segments of one tag have no rows in common, so what they lack adds up; rows of different tags may be the same."""
+    by_tag: Counter[str] = Counter()
+    for need in needs:
+        if need.purpose == "challenge":
+            by_tag[need.segment.partition("=")[0]] += need.labels
+    return max(by_tag.values())
 
 
 def _check_segments(asked: Asked, settings: MonitorSettings) -> None:
@@ -135,13 +149,21 @@ def _check_segments(asked: Asked, settings: MonitorSettings) -> None:
 
 
 def _rows(store: Store, data_sets: DataSets, monitor: str) -> Rows:
-    challenge = data_sets.load(monitor, "challenge").rows if data_sets.versions(monitor, "challenge") else ()
+    under_way = _challenge(store, data_sets, monitor)
     if not data_sets.versions(monitor, "golden"):
-        return Rows(challenge=challenge)
+        return Rows(challenge=under_way)
     golden = representatives(data_sets.load(monitor, "golden"))
     parts: dict[str, Sequence[Row]] = {part: golden.part(part).rows for part in PARTS}
     fresh = {part: _unmet(parts[part], part, store, data_sets, monitor) for part in PARTS}
-    return Rows(parts, {str(part): rows for part, rows in fresh.items()}, challenge)
+    return Rows(parts, {str(part): rows for part, rows in fresh.items()}, under_way)
+
+
+def _challenge(store: Store, data_sets: DataSets, monitor: str) -> Sequence[Row]:
+    """Those of an open cycle. A challenge set is of one drift: the next cycle needs its own."""
+    for cycle in store.find(RefreshCycle, monitor=monitor, states=list(_OPEN), limit=_CYCLES):
+        if found := challenge.of_cycle(store, data_sets, cycle):
+            return found.rows
+    return ()
 
 
 def _unmet(rows: Sequence[Row], part: Part, store: Store, data_sets: DataSets, monitor: str) -> Sequence[Row]:
@@ -198,11 +220,15 @@ def _steps(monitor: str, rows: Rows, needs: Sequence[Need]) -> Iterator[str]:
     elif labels:
         yield f"draw {labels:,} fresh samples at random from traffic, and have them labelled blind"
         yield f"`driftgate dataset refill --monitor {monitor} --input FILE`: they go into calibrate and verify, by turns of their hash"
+    if rows.parts and any(need.purpose == "select" and need.missing for need in needs):
+        yield "select promises nothing and is not billed: challenge rows join it after each promotion; few of them choose less well"
     if any(need.have < need.least for need in promising):
         yield "until then new models can be compared, but nothing is promised about what they break"
     elif labels:
         yield "until then only a model passes of which next to none of the rows breaks"
     if any(need.used for need in needs):
         yield "rows that a look has met allow ever less: fresh ones for each cycle are the normal way"
+    if any(need.segment != WHOLE for need in needs):
+        yield "rows of a segment are for figures of your own: `verify` and `switch build` promise of all traffic, not of a segment"
     if any(need.labels for need in needs if need.purpose == "challenge"):
         yield "challenge rows are drawn from what drifts when a cycle opens (selection.challenge says how many)"

@@ -27,7 +27,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a command are its parameter
         float | None, typer.Option("--delta", help="How likely more may break; by default 1 - the monitor's confidence.")
     ] = None,
     margin: Annotated[float, typer.Option("--margin", help="Difference in challenge accuracy that is to be seen.")] = 0.1,
-    segments: Annotated[str, typer.Option("--segments", metavar="TAG=VALUE,…", help="Segments of which the same is to be said.")] = "",
+    segments: Annotated[str, typer.Option("--segments", metavar="TAG=VALUE,…", help="Segments to have enough rows of.")] = "",
     config: Config = CONFIG,
     monitor: MonitorName = None,
     as_json: AsJson = False,

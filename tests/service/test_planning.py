@@ -15,7 +15,7 @@ from service.datasets import DataSets
 from service.errors import InputError
 from service.looks import attempt, record
 from service.planning import Asked, Need, Plan, _drawn, plan
-from service.records import Sample
+from service.records import CycleState, RefreshCycle, Sample
 from service.settings import MonitorSettings
 from service.verification import promise
 
@@ -59,7 +59,8 @@ def test_without_golden_rows_it_says_how_to_start(store: SqliteStore, tmp_path: 
 def test_only_what_is_missing_and_unmet_is_asked_for(store: SqliteStore, tmp_path: Path) -> None:
     sets = DataSets(tmp_path)
     golden = sets.add("chat", "golden", [*rows(900), *_copies(rows(900))], EMBEDDER, now=1.0)
-    sets.add("chat", "challenge", rows(120, 3), EMBEDDER, now=1.0)
+    store.save(RefreshCycle("c", "chat", 1, "alarm", 1, CycleState.TRAINING, 1.0, version=1))
+    sets.add("chat", "challenge", rows(120, 3), EMBEDDER, now=2.0)
     asked = Asked(0.01, 0.1, margin=0.2)
     own = needs(plan(store, sets, SETTINGS, asked))
     assert 890 < sum(own[part].have for part in ("select", "calibrate", "verify")) <= 900
@@ -73,6 +74,29 @@ def test_only_what_is_missing_and_unmet_is_asked_for(store: SqliteStore, tmp_pat
     assert (own["verify"].have, own["verify"].used, own["calibrate"].used) == (0, before, 0)
     assert found.golden_labels == own["verify"].labels > 2 * own["verify"].steady
     assert any("`driftgate dataset refill" in step for step in found.steps)
+
+
+@pytest.mark.parametrize(("state", "opened", "have"), [("training", 1.0, 120), ("training", 3.0, 0), ("promoted", 1.0, 0)])
+def test_challenge_rows_of_a_former_cycle_are_none(store: SqliteStore, tmp_path: Path, state: str, opened: float, have: int) -> None:
+    sets = DataSets(tmp_path)
+    sets.add("chat", "challenge", rows(120, 3), EMBEDDER, now=2.0)
+    store.save(RefreshCycle("c", "chat", 1, "alarm", 1, CycleState(state), opened, version=1))
+    need = needs(plan(store, sets, SETTINGS, Asked(0.01, 0.1)))["challenge"]
+    assert (need.have, need.missing) == (have, need.steady - have)
+
+
+def test_challenge_rows_of_segments_that_exclude_each_other_add_up(store: SqliteStore, tmp_path: Path) -> None:
+    found = plan(store, DataSets(tmp_path), SETTINGS, Asked(0.01, 0.1, segments=("locale=de", "locale=en")))
+    assert found.challenge_labels == 2 * needs(found, "locale=de")["challenge"].labels
+    assert any("promise of all traffic, not of a segment" in step for step in found.steps)
+
+
+def test_rows_that_select_lacks_are_explained(store: SqliteStore, tmp_path: Path) -> None:
+    sets = DataSets(tmp_path)
+    sets.add("chat", "golden", rows(60), EMBEDDER, now=1.0)
+    found = plan(store, sets, SETTINGS, Asked(0.01, 0.1))
+    assert needs(found)["select"].missing > 0
+    assert any(step.startswith("select promises nothing and is not billed") for step in found.steps)
 
 
 def _copies(samples: Sequence[Sample]) -> list[Sample]:
