@@ -165,7 +165,7 @@ def test_an_explanation_tells_how_far_what_moved_and_which_samples_show_it() -> 
         "▼ refund, money 10.0 % 5.0 % -5.0 –",
         "= hours 2.0 % 2.0 % +0.0 –",
         "99.5 % chat-7 my Lumo hub won't pair",
-        "12.0 % 4 novel and dense (the model says app_crash)",
+        "12.0 % 4 novel and dense (the model says 0/0/0 app_crash)",
         "acknowledged: a person took it [ana] – looking into it",
     ):
         assert fact in text
