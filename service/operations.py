@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from service import annotation, refresh
 from service.alarms import VERDICT
 from service.annotation import TakenBack, take_back
-from service.errors import BacklogFullError, ConflictError, NotFoundError
+from service.errors import ConflictError, NotFoundError
 from service.outbox import replayed
 from service.ports import Store
 from service.records import Alarm, AlarmState, AnnotationBatch, Event, Label, OutboxItem, RefreshCycle, Verdict, stable_id
@@ -18,7 +17,6 @@ from service.selecting.proposal import Proposal
 from service.settings import MonitorSettings
 
 _OUTBOX = 100_000
-_AGAIN_SECONDS = 5.0
 
 
 class Monitors(Protocol):
@@ -39,7 +37,6 @@ class Operations:
         self._refresher = refresher
         self._monitors = monitors
         self._decide = decide
-        self._proposing = threading.Lock()
 
     def acknowledge(self, alarm_id: str, *, actor: str, note: str, now: float) -> Alarm:
         """Somebody takes care of the alarm."""
@@ -70,15 +67,10 @@ class Operations:
         return refresh.finish(self._store, cycle_id, actor=actor, now=now, note=note)
 
     def propose(self, monitor: str, *, alarm: str = "", budget: int | None = None, now: float) -> Proposal:
-        """What would go to annotators now; one at a time, as each looks at everything that is kept."""
-        if not self._proposing.acquire(blocking=False):
-            raise BacklogFullError("other candidates are being chosen; ask again in a few seconds", retry_after=_AGAIN_SECONDS)
-        try:
-            if alarm and self._store.get(Alarm, alarm).monitor != monitor:
-                raise NotFoundError(f"monitor {monitor}: no alarm {alarm!r:.80}; `GET /v1/alarms?monitor={monitor}` lists its alarms")
-            return self._refresher.preview(self._refresher.about(monitor, alarm), budget=budget, now=now)
-        finally:
-            self._proposing.release()
+        """What would go to annotators now."""
+        if alarm and self._store.get(Alarm, alarm).monitor != monitor:
+            raise NotFoundError(f"monitor {monitor}: no alarm {alarm!r:.80}; `GET /v1/alarms?monitor={monitor}` lists its alarms")
+        return self._refresher.preview(self._refresher.about(monitor, alarm), budget=budget, now=now)
 
     def approve_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         """Sends a proposed batch to annotators."""

@@ -115,4 +115,6 @@ def propose_candidates(
     budget: Annotated[int | None, Query(ge=1, le=10_000, description="At most so many candidates.")] = None,
 ) -> ProposalView:
     """What a refresh cycle would ask next: nothing is sent, and asking again gives the same while nothing new has come."""
-    return view(service.actions.propose(service.known(monitor), alarm=alarm, budget=budget, now=service.clock()))
+    known = service.known(monitor)
+    with service.alone():
+        return view(service.actions.propose(known, alarm=alarm, budget=budget, now=service.clock()))

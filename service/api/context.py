@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, cast
 
@@ -13,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from service.access import Access
 from service.actions import Actions
 from service.declarations import Declared
-from service.errors import NotFoundError
+from service.errors import BacklogFullError, NotFoundError
 from service.explaining.samples import Samples
 from service.failures.listing import Failures
 from service.health import Condition, Heartbeats
@@ -25,6 +27,8 @@ from service.settings import BudgetSettings, MonitorSettings
 from service.similar.mining import Mining
 from service.standing import Standing
 from service.truth.deliveries import Labels
+
+_AGAIN_SECONDS = 5.0
 
 
 class Declaring(Protocol):
@@ -38,6 +42,25 @@ class Declaring(Protocol):
 
     def withdraw(self, monitor: str, *, version: int, actor: str) -> None:
         """Ends it."""
+
+
+class OneAtATime:
+    """For what reads everything that is kept: a few of these at once would multiply the memory that one takes."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """BacklogFullError while somebody else is inside."""
+        if not self._turn.acquire(blocking=False):
+            raise BacklogFullError(
+                "another request that reads everything kept is being answered; ask again in a few seconds", retry_after=_AGAIN_SECONDS
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
 
 
 def _none() -> Mapping[str, str]:
@@ -83,6 +106,7 @@ class Service(Probes):
     """A monitor's, newest first."""
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     clock: Callable[[], float] = time.time
+    alone: OneAtATime = field(default_factory=OneAtATime)
 
     def known(self, monitor: str) -> str:
         """The monitor's name; NotFoundError tells those there are."""

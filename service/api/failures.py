@@ -18,7 +18,7 @@ from service.failures.marks import Word
 from service.failures.written import document, mark_document
 from service.records import MarkState, Rejected, Sample
 
-router = APIRouter(tags=["failures"], responses={status: {"model": Problem} for status in (400, 404)})
+router = APIRouter(tags=["failures"], responses={status: {"model": Problem} for status in (400, 404, 429)})
 
 SampleId = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 
@@ -110,8 +110,12 @@ class FailuresView(View):
 def list_failures(
     monitor: str, service: Served, samples: Annotated[int, Query(ge=0, le=1_000, description="Of each cluster, the dearest.")] = 3
 ) -> FailuresView:
-    """Failure clusters, those that cost most first, each with the evidence for its likely cause."""
-    return FailuresView.model_validate(document(service.failures.listing(service.known(monitor)), samples=samples))
+    """Failure clusters, those that cost most first, each with the evidence for its likely cause. It reads everything that is kept: 429
+    while another such request does."""
+    known = service.known(monitor)
+    with service.alone():
+        listing = service.failures.listing(known)
+    return FailuresView.model_validate(document(listing, samples=samples))
 
 
 @router.post("/v1/monitors/{monitor}/failures", status_code=201)

@@ -26,10 +26,12 @@ def get_refresh(id: str, service: Served) -> CycleView:
     return CycleView.model_validate(service.store.get(RefreshCycle, id))
 
 
-@router.post("/v1/monitors/{monitor}/refresh", status_code=201, responses={409: {"model": Problem}})
+@router.post("/v1/monitors/{monitor}/refresh", status_code=201, responses={status: {"model": Problem} for status in (409, 429)})
 def open_refresh(monitor: str, act: Act, service: Served) -> CycleView:
     """Opens a cycle without waiting for an alarm."""
-    cycle = service.actions.open_refresh(service.known(monitor), actor=act.actor, note=act.note, now=service.clock())
+    known = service.known(monitor)
+    with service.alone():
+        cycle = service.actions.open_refresh(known, actor=act.actor, note=act.note, now=service.clock())
     return CycleView.model_validate(cycle)
 
 

@@ -18,7 +18,7 @@ from service.similar.mining import MOST_MATCHES, Asked
 from service.similar.pool import Narrowing
 from service.similar.written import document
 
-router = APIRouter(tags=["failures"], responses={status: {"model": Problem} for status in (400, 404, 409)})
+router = APIRouter(tags=["failures"], responses={status: {"model": Problem} for status in (400, 404, 409, 429)})
 
 Short = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 
@@ -88,10 +88,12 @@ class MatchesView(View):
 @router.post("/v1/monitors/{monitor}/similar")
 def find_similar(monitor: str, form: SimilarForm, service: Served) -> MatchesView:
     """The kept samples nearest to a sample, a failure cluster or a set, near-duplicates told once: recent ones, the reserve and pool sets.
-    With `send` they go to annotators, as the monitor approves."""
+    With `send` they go to annotators, as the monitor approves. It reads everything that is kept: 429 while another such request does."""
     known, now = service.known(monitor), service.clock()
-    found = service.similar.find(known, _asked(form, known, service, now), now=now)
-    cycle = service.similar.send(found, actor=form.actor, now=now) if form.send else None
+    asked = _asked(form, known, service, now)
+    with service.alone():
+        found = service.similar.find(known, asked, now=now)
+        cycle = service.similar.send(found, actor=form.actor, now=now) if form.send else None
     shown = None if cycle is None else CycleView.model_validate(cycle)
     return MatchesView.model_validate({**document(found), "cycle": shown})
 

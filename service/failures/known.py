@@ -59,12 +59,13 @@ def gather(store: Store, settings: MonitorSettings, *, now: float) -> int:
     returns how many are known. Repeating it changes nothing."""
     failures = known_failures(store, settings)
     keep(store, settings, failures, now=now)
-    kept = {each.row.id: each.row for each in store.reserve(settings.name, part=PART)}
-    marks, truths = standing(store, settings.name), store.known_truth(settings.name, kept)
-    cleared = [key for key, row in kept.items() if key not in marks and not _was_wrong(row, truths.get(key), settings.classes)]
-    if cleared:
-        store.drop_reserved(settings.name, cleared, part=PART)
+    _drop_cleared(store, settings, [each.row for each in store.reserve(settings.name, part=PART)])
     return len(failures)
+
+
+def let_go(store: Store, settings: MonitorSettings, sample: str) -> None:
+    """Of a sample whose mark was taken back, where no label says that the model failed on it."""
+    _drop_cleared(store, settings, [each.row for each in store.reserve(settings.name, part=PART) if each.row.id == sample])
 
 
 def keep(store: Store, settings: MonitorSettings, failures: Sequence[Failure], *, now: float) -> None:
@@ -86,6 +87,13 @@ def loss_of(output: Output | None, label: str | None, confidence: float, classes
     else:
         return UNKNOWN_NATS
     return min(max(-math.log(max(right, 1e-9)), LEAST_NATS), MOST_NATS)
+
+
+def _drop_cleared(store: Store, settings: MonitorSettings, kept: Sequence[Pooled]) -> None:
+    marks, truths = standing(store, settings.name), store.known_truth(settings.name, [row.id for row in kept])
+    cleared = [row.id for row in kept if row.id not in marks and not _was_wrong(row, truths.get(row.id), settings.classes)]
+    if cleared:
+        store.drop_reserved(settings.name, cleared, part=PART)
 
 
 def unknown_to(failures: Collection[Failure], marks: Mapping[str, FailureMark]) -> Iterator[FailureMark]:

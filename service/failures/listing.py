@@ -16,7 +16,7 @@ from service.failures import marks
 from service.failures.causes import Evidence, evidence, places
 from service.failures.clusters import FailureCluster, clustered
 from service.failures.facts import Labelled, facts
-from service.failures.known import Failure, gather, keep, known_failures, loss_of, unknown_to
+from service.failures.known import Failure, gather, keep, known_failures, let_go, loss_of, unknown_to
 from service.failures.marks import Word
 from service.ports import Embedder, Store
 from service.records import Alarm, AlarmState, FailureMark, Output, Partition, Pooled, Sample
@@ -97,7 +97,7 @@ class Failures:
     def unmark(self, monitor: str, sample: str, word: Word) -> FailureMark:
         """Takes a mark back; what labels say of the sample stays."""
         taken_back = marks.unmark(self._store, monitor, sample, word)
-        self.gather(monitor, now=word.time)
+        let_go(self._store, self._monitors.effective(monitor), sample)
         return taken_back
 
     def _kept(self, settings: MonitorSettings, sample: str) -> Pooled:

@@ -13,6 +13,8 @@ from service.records import FailureMark, MarkState, Step, stable_id
 MOST_MARKS = 10_000
 """Of one monitor that stand at a time."""
 
+_MOST_STEPS = 100
+"""Of a mark's history, the newest."""
 _SHOWN_CLASSES = 20
 
 
@@ -59,7 +61,7 @@ def mark(store: Store, monitor: str, sample: str, label: str | None, word: Word)
         reason, label = Reason.CORRECTED, label or before.label
     step = Step(MarkState.MARKED, reason, word.time, word.actor, word.note)
     start = before or FailureMark(key, monitor, sample, MarkState.MARKED, None, word.time)
-    marked = replace(start, state=MarkState.MARKED, label=label, history=(*start.history, step), version=start.version + 1)
+    marked = replace(start, state=MarkState.MARKED, label=label, history=_with(start, step), version=start.version + 1)
     store.save(marked)
     return marked
 
@@ -74,7 +76,7 @@ def unmark(store: Store, monitor: str, sample: str, word: Word) -> FailureMark:
     if before.state is MarkState.UNMARKED:
         return before
     step = Step(MarkState.UNMARKED, Reason.UNMARKED, word.time, word.actor, word.note)
-    taken_back = replace(before, state=MarkState.UNMARKED, history=(*before.history, step), version=before.version + 1)
+    taken_back = replace(before, state=MarkState.UNMARKED, history=_with(before, step), version=before.version + 1)
     store.save(taken_back)
     return taken_back
 
@@ -89,6 +91,10 @@ def require_class(monitor: str, label: str | None, classes: tuple[str, ...]) -> 
             f"monitor {monitor}: {label!r:.80} is no class of the monitor; allowed: {allowed}{more}. "
             "Of a class that the model does not have yet, leave the label out and say it in the note",
         )
+
+
+def _with(mark: FailureMark, step: Step) -> tuple[Step, ...]:
+    return (*mark.history, step)[-_MOST_STEPS:]
 
 
 def _found(store: Store, key: str) -> FailureMark | None:

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from service.adapters.sqlite import SqliteStore
 from service.api import create_app
+from service.api.context import Service
 from service.datasets import DataSets
 from service.failures.listing import Failures
 from service.ports import Embedder
@@ -31,6 +32,7 @@ ANA = {"actor": "ana", "note": "a customer complained"}
 class Desk:
     client: TestClient
     texts: Site
+    service: Service
 
     def post(self, path: str, body: Any) -> Any:
         return self.client.post(f"/v1/monitors/chat/{path}", json=body)
@@ -46,7 +48,7 @@ def desk(site: Any, taught: tuple[MonitorSettings, Path], embedder: Embedder) ->
         similar = Mining(store, texts.references, texts.data_sets, failures, installed, sends=installed)
         declaring = SimpleNamespace(declared={"chat": SimpleNamespace(settings=settings)})
         service = replace(site.service, store=store, failures=failures, similar=similar, declaring=declaring)
-        yield Desk(TestClient(create_app(service), base_url="http://127.0.0.1:8080", raise_server_exceptions=False), texts)
+        yield Desk(TestClient(create_app(service), base_url="http://127.0.0.1:8080", raise_server_exceptions=False), texts, service)
 
 
 def test_a_sample_is_marked_listed_and_taken_back(desk: Desk) -> None:
@@ -135,3 +137,16 @@ def test_what_can_not_be_searched_says_what_to_do(desk: Desk, body: Any, status:
     answer = desk.post("similar", body)
     assert answer.status_code == status
     assert says in answer.text
+
+
+def test_what_reads_everything_kept_is_answered_one_at_a_time(desk: Desk) -> None:
+    desk.texts.keep([answered("s0", "my money please", "parcel")])
+    with desk.service.alone():
+        refused = [
+            desk.post("similar", {"sample": "s0"}),
+            desk.client.get("/v1/monitors/chat/failures"),
+            desk.client.get("/v1/monitors/chat/candidates"),
+            desk.post("refresh", ANA),
+        ]
+    assert [(answer.status_code, answer.headers["Retry-After"]) for answer in refused] == [(429, "5")] * 4
+    assert desk.post("similar", {"sample": "s0"}).status_code == 200

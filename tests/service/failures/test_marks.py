@@ -100,3 +100,22 @@ def test_marks_are_bounded(failing: Failing, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_mark_whose_sample_has_gone_is_counted(failing: Failing) -> None:
     marks.mark(failing.site.store, "chat", "gone", None, ANA)
     assert failing.failures.listing("chat").unkept == 1
+
+
+def test_of_a_history_the_newest_steps_are_kept(failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marks, "_MOST_STEPS", 3)
+    words = [Word("ana", f"word {i}", 2_000.0 + i) for i in range(6)]
+    for word in words[:5]:
+        marks.mark(failing.site.store, "chat", "m1", None, word)
+    taken_back = marks.unmark(failing.site.store, "chat", "m1", words[5])
+    assert [step.note for step in taken_back.history] == ["word 3", "word 4", "word 5"]
+    assert taken_back.version == 6
+
+
+def test_to_take_a_mark_back_only_the_kept_failures_are_read(failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing.site.keep([answered("m1", "my money", "parcel"), answered("m2", "my money please", "parcel")])
+    for name in ("m1", "m2"):
+        failing.failures.mark("chat", name, None, ANA)
+    monkeypatch.setattr(type(failing.site.store), "pool", lambda *_, **__: pytest.fail("all recent samples were read"))
+    failing.failures.unmark("chat", "m1", ANA)
+    assert [each.row.id for each in failing.site.store.reserve("chat", part=PART)] == ["m2"]
