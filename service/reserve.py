@@ -161,8 +161,9 @@ class _Gate:
 
     def keys(self, taken: Sequence[Taken], weight: NDArray[np.float64]) -> dict[int, dict[str, float]]:
         """Place in the batch → part → key, of all that beat what is there. weight : (n,) in the drift part."""
-        age = np.fmin([each.sample.time for each in taken], [each.time for each in taken]) * (LOG_2 / self.room.half_life)
-        hashed, found = hashes(self.monitor.settings.name, [each.sample.id for each in taken]), dict[int, dict[str, float]]()
+        samples, found = [each.sample for each in taken], dict[int, dict[str, float]]()
+        age = np.fmin([each.time for each in samples], [each.time for each in taken]) * (LOG_2 / self.room.half_life)
+        hashed = hashes(self.monitor.settings.name, [each.id for each in samples])
         uniform, drift, keys = sampling_keys(hashed, _DRAWN, age=age)
         for part, ranks in ((UNIFORM, uniform), (DRIFT, drift + np.log(weight))):
             beating = np.flatnonzero(ranks > self._floors[part])
@@ -170,7 +171,7 @@ class _Gate:
                 found.setdefault(row, {})[part] = key
         for tag, parts in self._parts.items():
             places, other = self._places[tag], len(parts) - 1
-            own = [places.get(each.sample.segments.get(tag, OTHER), other) for each in taken]
+            own = [places.get(each.segments.get(tag, OTHER), other) for each in samples]
             beating = np.flatnonzero(keys > self._segment_floors[tag][own])
             for row, key in zip(beating.tolist(), keys[beating].tolist(), strict=True):
                 found.setdefault(row, {})[parts[own[row]]] = key
@@ -181,7 +182,7 @@ class _Gate:
         reference = self.monitor.reference
         if reference is None or not rows:
             return tuple(rows)
-        unit = directions(np.stack([each.row.embedding for each in rows]).astype(np.float32), reference.summarizer.centre)
+        unit = directions(np.array([each.row.embedding for each in rows], np.float32), reference.summarizer.centre)
         return self._near.distinct(rows, unit, reference.duplicate)
 
 
@@ -221,6 +222,8 @@ def _weights(monitor: WatchedMonitor, taken: Sequence[Taken], replies: Replies, 
     """In the drift part: about one over the share of the reference that is as new, more where a label contradicts the model."""
     rows = len(monitor.rules.summarizer.novelty_ranks.sorted) if monitor.rules else 1
     weight = np.minimum(1 / (1 - described.novelty.astype(np.float64) + 1 / rows), _MOST_NOVEL)
+    if replies.confidence is None:  # nothing was answered
+        return weight
     labels = [(row, each.sample.label) for row, each in enumerate(taken) if each.sample.label is not None]
     weight[[row for row, label in labels if replies.predicted[row] not in ("", label)]] *= _CONTRADICTED
     return weight
