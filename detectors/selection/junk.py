@@ -13,8 +13,9 @@ from detectors.selection.kernel import Scales, blocks
 _MOST = 4_000
 """Rows of the pool that company is counted among: more are drawn from evenly."""
 
-_OFFSET, _DEPTH, _ALONE = -3.85, 3.3, 0.5
-"""Of the prior, fitted on pools of text and images with and without dense junk; see `junk`."""
+_OFFSET, _DEPTH, _MASS = -4.1, 3.7, 0.3
+"""Of the prior, fitted on pools of text and images with dense junk, of which each mass weighs as much as a failing class does, since which
+mass is junk was made up there and not measured; see `junk`."""
 
 _DEEPEST = 2.0
 
@@ -59,12 +60,12 @@ def pool_company(unit: NDArray[np.float32], pool: NDArray[np.float32], *, scales
 def junk(around: Surroundings) -> NDArray[np.float32]:
     """(n,) probability that each row is no use to anybody who answers it.
 
-    Without answers nearby, with the depth s outside the reference, at most 2, and the company m,
+    Without answers nearby, with the depth s outside the reference, at most 2, the company m and the share of being alone a = e^(-m),
 
-        logit prior = -3.85 + 3.3 s + ½ e^(-m) / (1 + e^(2 - 2 s)),
+        prior = a p + (1 - a) min(p, .3),   logit p = -4.1 + 3.7 s:
 
-    so far out is what counts, and being alone there a little more. Whether a dense mass outside is a new topic or spam only answers can
-    tell: with J rejected and U usable ones around, by the kernel,
+    far out *and* alone is what is junk. Whether a dense mass outside is a new topic or spam only answers can tell; one mass in three to
+    six was junk in measurements. With J rejected and U usable ones around, by the kernel,
 
         junk = (2 prior + J) / (2 + J + U),
 
@@ -72,12 +73,12 @@ def junk(around: Surroundings) -> NDArray[np.float32]:
 
     Examples
     --------
-    >>> far = Surroundings(*(np.float32(column) for column in ([1, 1, 1], [20, 20, 20], [0, 3, 0], [0, 0, 3])))
+    >>> far = Surroundings(*(np.float32(column) for column in ([2, 2, 2, 2], [0, 20, 20, 20], [0, 0, 3, 0], [0, 0, 0, 3])))
     >>> junk(far).round(2)
-    array([0.37, 0.75, 0.15], dtype=float32)
+    array([0.96, 0.3 , 0.72, 0.12], dtype=float32)
     """
-    depth = np.clip(around.depth, 0, _DEEPEST)
-    alone = np.exp(-around.company) * expit(2 * depth - 2)
-    prior = expit(_OFFSET + _DEPTH * depth + _ALONE * alone)
+    alone = np.exp(-np.maximum(around.company, 0))
+    far = expit(_OFFSET + _DEPTH * np.clip(around.depth, 0, _DEEPEST))
+    prior = alone * far + (1 - alone) * np.minimum(far, _MASS)
     heard = around.rejected + around.usable
     return np.asarray((_HELD * prior + around.rejected) / (_HELD + heard), np.float32)

@@ -22,7 +22,12 @@ def told(depth: float, company: float = 5, rejected: float = 0, usable: float = 
 
 
 def test_far_out_and_alone_is_worst() -> None:
-    assert told(0) < 0.05 < told(1) < told(2, company=10) < told(2, company=0)
+    assert told(0) < 0.05 < told(2, company=10) < told(1, company=0) < told(2, company=0)
+
+
+def test_what_is_far_out_but_dense_may_be_a_new_topic() -> None:
+    assert told(2, company=20) < 0.35
+    assert told(2, company=20, rejected=3) > 0.6
 
 
 @given(depth=st.floats(-1, 4, width=32), company=AMOUNT, rejected=AMOUNT, usable=AMOUNT)
