@@ -107,7 +107,8 @@ def opened(opening: Opening, plan: Plan = Plan(), *, now: float, note: str = "")
 
 def labelled(cycle: RefreshCycle, *, now: float, left_out: int = 0) -> RefreshCycle:
     """Its labels are in; training was asked for, without those left out."""
-    note = f"{left_out:,} of them are not trained on: the label checks refuse them, or their risk is too high" if left_out else ""
+    why = "the label checks refuse them, their risk is too high, or they repeat what models are judged by"
+    note = f"{left_out:,} of them are not trained on: {why}" if left_out else ""
     return advance(cycle, Step(CycleState.TRAINING, Reason.LABELLED, now, note=note))
 
 

@@ -220,10 +220,10 @@ class Refresher:
         """The data sets, and how many labels are not in them because training on them would do no good."""
         history = self._history(cycle)
         settings, embedder = self._monitors.effective(cycle.monitor), self._monitors.embedder(cycle.monitor)
-        left_out = untrainable(history.items.values(), settings.selection)
         given = {key: answer.label for key, answer in history.answers.items() if answer.label is not None}
-        labels = {key: label for key, label in given.items() if key not in left_out}
         drawn = {key for key, item in history.items.items() if is_challenge(item)}
+        left_out = untrainable(history.items.values(), settings.selection) | self.selection.too_close(self._about(cycle), given, drawn)
+        labels = {key: label for key, label in given.items() if key not in left_out}
         return self._sets.publish(settings, labels, drawn, embedder, now=now), len(given) - len(labels)
 
 

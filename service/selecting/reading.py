@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,8 @@ from service.selecting.knowing import Ground, Material, ground
 from service.selecting.slices import Slice
 from service.selecting.spending import Purse, purses
 from service.settings import MonitorSettings
+
+_JUDGES: tuple[Role, ...] = ("golden", "challenge")
 
 _KINDS = {"text": "text", "image": "image", "tensor": "vector", "none": "vector"}
 
@@ -103,6 +105,17 @@ class Reading:
         near = self._likeness.near(embeddings_of([rows[item.id] for item in drawn], self._dimension), train.embeddings)
         return tuple(item for item, known in zip(drawn, near.tolist(), strict=True) if not known)
 
+    def too_close(self, ids: Collection[str], drawn: Collection[str]) -> set[str]:
+        """Of samples that were asked about, those that say the same as what the new model is judged by: golden rows, which may have come
+        since, and the challenge rows drawn for it, else those of the set."""
+        asked = [key for key in ids if key in self.vectors and key not in drawn]
+        sets = [self._own(role) for role in _JUDGES if role == "golden" or not drawn]
+        nothing = embeddings_of((), self._dimension)
+        own = [self.vectors[key][None] for key in drawn if key in self.vectors]
+        judges = np.concatenate([nothing, *own, *(each.embeddings for each in sets if each is not None)])
+        near = self._likeness.near(np.concatenate([nothing, *(self.vectors[key][None] for key in asked)]), judges)
+        return {key for key, close in zip(asked, near.tolist(), strict=True) if close}
+
     # --- what is read -------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -119,7 +132,9 @@ class Reading:
 
     @cached_property
     def _imported(self) -> Sequence[Pooled]:
-        """Rows of files have no part in the stream's time, as reserved ones."""
+        """Rows of files have no part in the stream's time: they are chosen from in a cycle about failures, not in one about an alarm."""
+        if self.about.since > 0:
+            return ()
         found = imported(self._data_sets, self.reference, {item.id for batch in self.batches for item in batch.items})
         self.notes.extend(found.notes)
         return [row for row in found.rows if self.about.could_hold(row, self.reference.segment_values)]

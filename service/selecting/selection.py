@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -92,6 +92,11 @@ class Selection:
         """The answered batch with what became of its candidates, by what is known without its answers; the same object where that is known
         already."""
         return judge(Reading(self._store, self._references, self._data_sets, self._monitors.effective(about.monitor), about), batch)
+
+    def too_close(self, about: Slice, ids: Collection[str], drawn: Collection[str]) -> set[str]:
+        """Of samples that a cycle asked about, those that its new model must not learn from; `drawn`: its challenge rows."""
+        read = Reading(self._store, self._references, self._data_sets, self._monitors.effective(about.monitor), about)
+        return read.too_close(ids, drawn)
 
     def _challenge(self, read: Reading, wanted: Wanted, turn: Round) -> tuple[Candidate, ...]:
         return challenge.drawn(read.frame, wanted.challenge, read.about.segment, turn.rng("challenge"))

@@ -748,3 +748,19 @@ def test_labels_that_the_checks_refuse_are_left_out_and_counted(
     assert len(bench.data_sets.load("chat", "challenge").rows) == 8
     (request,) = [item for item in bench.store.outbox() if item.kind == "refresh.requested"]
     assert request.payload["data"]["left_out"] == 32 - trained
+
+
+def test_what_golden_rows_say_by_now_is_not_trained_on(bench: Bench) -> None:
+    bench.drift()
+    batch = bench.batch()
+    bench.answer()
+    asked = [item.id for item in batch.items if not is_challenge(item)]
+    vectors = bench.vectors(asked[:5]) * np.float32(1.0001)
+    golden = [
+        Sample("chat", f"g{i}", 1.0, row, label=label) for i, (row, label) in enumerate(zip(vectors, bench.truth(vectors), strict=True))
+    ]
+    bench.data_sets.add("chat", "golden", golden, bench.world.embedder, now=1.0)
+    bench.refresher.step(now=4_002.0)
+    assert not {sample.id for sample in bench.data_sets.load("chat", "train").samples} & set(asked[:5])
+    (request,) = [item for item in bench.store.outbox() if item.kind == "refresh.requested"]
+    assert request.payload["data"]["left_out"] >= 5
