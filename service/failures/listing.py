@@ -203,7 +203,9 @@ class Failures:
         try:
             return self._references.load(monitor)
         except NotFoundError as error:
-            raise NotFoundError(f"monitor {monitor}: without a reference nothing says which failures are alike; {error}") from error
+            raise NotFoundError(
+                f"monitor {monitor}: without a reference nothing says which failures are alike; `driftgate reference build` makes one"
+            ) from error
 
     def _with_evidence(self, clusters: Sequence[FailureCluster], reference: Reference, progress: Progress) -> Listing:
         """Told once, whoever asks at the same time."""

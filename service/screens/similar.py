@@ -15,6 +15,9 @@ def similar_screen(document: Mapping[str, Any]) -> RenderableType:
     """`document` as `POST /v1/monitors/{monitor}/similar` gives it."""
     searched, kept, what = count(document["searched"]), count(document["kept"]), excerpt(document["near_to"], 100)
     title = Text(f"near to {what}: {searched} of {kept} kept samples searched", "bold")
+    if not document["kept"]:
+        of = f"under reference version {document['reference_version']}"
+        return Group(title, Text(f"nothing is kept {of} yet: samples come with `driftgate serve`, or with `driftgate pool import`"))
     if not document["matches"]:
         return Group(title, Text("none: widen --segment, --since, --label, --predicted or --confidence"))
     right = ("similarity", "far", "sure", "×")

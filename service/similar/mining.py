@@ -15,7 +15,7 @@ from detectors.coverage import Reach
 from detectors.mining import closeness, fused
 from service import refresh
 from service.datasets import DataSets
-from service.errors import ConflictError, InputError
+from service.errors import ConflictError, InputError, NotFoundError
 from service.failures.listing import Failures
 from service.ports import Embedder, Store
 from service.records import Candidate, Payload, Pooled, Purpose, RefreshCycle, Sample, stable_id
@@ -146,7 +146,7 @@ class Mining:
         """The samples nearest to what is asked for, near-duplicates told once."""
         material = self._monitors.material(monitor, now=now)
         if material.reference is None:
-            raise ConflictError(f"monitor {monitor}: without a reference nothing says what is alike; `driftgate reference build` makes one")
+            raise NotFoundError(f"monitor {monitor}: without a reference nothing says what is alike; `driftgate reference build` makes one")
         query = self._query(material, material.reference, asked)
         search = _Search(self._store, self._data_sets, material, material.reference, query)
         order = search.order(asked.narrowing, progress)

@@ -255,5 +255,5 @@ def test_what_can_not_be_looked_for_says_why(desk: Desk, tmp_path: Path) -> None
     with pytest.raises(InputError, match="send it with --input FILE"):
         desk.find(Asked(sample="bare"))
     desk.site = replace(desk.site, references=References(tmp_path))
-    with pytest.raises(ConflictError, match="`driftgate reference build` makes one"):
+    with pytest.raises(NotFoundError, match="`driftgate reference build` makes one"):
         desk.find(text("my money"))
