@@ -51,6 +51,7 @@ class Reason(StrEnum):
     CANCELLED = "a person cancelled it"
     NEXT_ROUND = "the next batch was chosen by what the one before taught"
     ROUNDS_ENDED = "a person ended the rounds"
+    NO_FURTHER_ROUND = "no further batch is sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +205,13 @@ def next_round(
     cycle = advance(cycle, step, earlier=cycle.batches, batch=batch.id)
     store.save(cycle, batch, outbox=items)
     return cycle
+
+
+def end_rounds(store: Store, cycle: RefreshCycle, *, why: str, now: float) -> RefreshCycle:
+    """Before all of them are sent, as nothing is left to spend or to ask about."""
+    ended = advance(cycle, Step(CycleState.ANNOTATING, Reason.NO_FURTHER_ROUND, now, note=why), rounds=len(cycle.batches))
+    store.save(ended)
+    return ended
 
 
 def finish(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "") -> RefreshCycle:

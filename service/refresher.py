@@ -154,7 +154,8 @@ class Refresher:
             opening = _opening(about, about.alarm, self._attempts(about.monitor, about.alarm))
             turn = Round(opening.cycle if about.alarm else "", Turn(1, _rounds(settings, budget)), budget)
         proposal = self.selection.propose(about, turn, now=now, progress=progress)
-        return replace(proposal, bound=bound(self._store, self._data_sets, settings))
+        notes = proposal.notes if proposal.candidates else (*proposal.notes, str(_nothing(proposal)))
+        return replace(proposal, bound=bound(self._store, self._data_sets, settings), notes=notes)
 
     def candidates(self, alarm: Alarm, *, now: float = 0.0) -> tuple[Candidate, ...]:
         """What the first batch of a cycle opened for the alarm now would ask, its challenge rows last."""
@@ -181,7 +182,8 @@ class Refresher:
             settings = self._monitors.effective(cycle.monitor).refresh
             refresh.request_training(self._store, cycle.id, sets, settings, now=now, left_out=left_out)
         except DriftgateError as error:
-            log.warning("refresh can't go on", monitor=cycle.monitor, cycle=cycle.id, reason=str(error))
+            told = log.info if isinstance(error, ConflictError) else log.warning  # of a conflict: another process took the step
+            told("refresh can't go on", monitor=cycle.monitor, cycle=cycle.id, reason=str(error))
             self._again[cycle.id] = now + _RETRY_SECONDS
             return False
         self._again.pop(cycle.id, None)
@@ -201,11 +203,14 @@ class Refresher:
     def _next_round(self, cycle: RefreshCycle, now: float) -> bool:
         """Whether there was one: rounds end when all are sent, when nothing is left to spend, or when no more is worth asking about."""
         number, settings = len(cycle.batches) + 1, self._monitors.effective(cycle.monitor)
-        if number > cycle.rounds or self._references.load(cycle.monitor).version != cycle.reference_version:
+        if number > cycle.rounds:
+            return False
+        if self._references.load(cycle.monitor).version != cycle.reference_version:
+            refresh.end_rounds(self._store, cycle, why="another reference came into force", now=now)
             return False
         proposal = self.selection.propose(self._about(cycle), Round(cycle.id, Turn(number, cycle.rounds)), now=now)
         if not proposal.candidates:
-            log.info("no further round", monitor=cycle.monitor, cycle=cycle.id, reason=str(_nothing(proposal)))
+            refresh.end_rounds(self._store, cycle, why=str(_nothing(proposal)), now=now)
             return False
         self._sets.keep(proposal.items, proposal.rows, settings, self._monitors.embedder(cycle.monitor), now=now)
         refresh.next_round(self._store, cycle, proposal.items, settings.annotation, now=now)
@@ -253,7 +258,8 @@ def _nothing(proposal: Proposal) -> InputError:
     monitor = proposal.about.monitor
     if empty is not None:
         return InputError(
-            "no_budget", f"monitor {monitor}: {empty.name} are spent ({empty.spent:g} of {empty.limit:g}); raise {empty.setting}"
+            "no_budget",
+            f"monitor {monitor}: the limit of {empty.name} is reached ({empty.spent:g} of {empty.limit:g} spent); raise {empty.setting}",
         )
     risky = f" ({proposal.risky:,} are, but too risky: selection.risk_limit)" if proposal.risky else ""
     return InputError(

@@ -667,6 +667,24 @@ def test_rounds_end_when_the_money_is_spent(make_bench: Callable[..., Bench]) ->
     cycle = bench.cycle()
     assert cycle.state is CycleState.TRAINING
     assert sum(len(bench.store.get(AnnotationBatch, name).items) for name in cycle.batches) == 24
+    if cycle.rounds < 3:
+        assert "limit of money per cycle is reached" in cycle.history[-2].note
+
+
+def test_why_no_further_batch_was_sent_is_in_the_history_and_why_none_would_be_beside_what_is_shown(
+    make_bench: Callable[..., Bench],
+) -> None:
+    bench = make_bench(selection={"rounds": 3, "challenge": 0, "period_labels": 12})
+    alarm = bench.drift()
+    for _ in range(2):
+        bench.answer()
+        bench.refresher.step(now=4_002.0)
+    cycle = bench.cycle()
+    assert (cycle.state, cycle.rounds, len(cycle.batches)) == (CycleState.TRAINING, 2, 2)
+    assert [step.reason for step in cycle.history[-2:]] == ["no further batch is sent", "the labels are in"]
+    assert "limit of labels per 30 days is reached (12 of 12 spent); raise selection.period_labels" in cycle.history[-2].note
+    shown = bench.refresher.preview(bench.refresher.about("chat", alarm.id), now=4_003.0)
+    assert "limit of labels per 30 days is reached" in shown.notes[-1]
 
 
 def test_a_period_without_budget_opens_nothing_and_says_why(make_bench: Callable[..., Bench]) -> None:
@@ -674,7 +692,7 @@ def test_a_period_without_budget_opens_nothing_and_says_why(make_bench: Callable
     alarm = bench.drift()
     bench.refresher.open("chat", alarm.id, now=4_000.0)
     assert len(bench.batch().items) == 20
-    with pytest.raises(InputError, match=r"labels per 30 days are spent \(20 of 20\); raise selection\.period_labels"):
+    with pytest.raises(InputError, match=r"limit of labels per 30 days is reached \(20 of 20 spent\); raise selection\.period_labels"):
         bench.refresher.open("chat", "another", now=4_001.0)
     assert len(bench.refresher.open("chat", "another", now=4_001.0 + 31 * 86_400).batches) == 1
 
