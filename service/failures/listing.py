@@ -83,7 +83,7 @@ class Failures:
         """Keeps that the model fails on a sample: one that is kept, or the one given. Repeating it changes nothing."""
         settings = self._monitors.effective(monitor)
         label = label or (given.label if given is not None else None)
-        marks.require_class(monitor, label, settings.classes)
+        marks.require_class(monitor, label, settings.labels)
         row = self._given(settings, given) if given is not None else self._kept(settings, sample)
         said = answer(row.output, None, settings.classes)
         if label is not None and label == said:

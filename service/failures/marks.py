@@ -89,7 +89,7 @@ def require_class(monitor: str, label: str | None, classes: tuple[str, ...]) -> 
         raise InputError(
             "label",
             f"monitor {monitor}: {label!r:.80} is no class of the monitor; allowed: {allowed}{more}. "
-            "Of a class that the model does not have yet, leave the label out and say it in the note",
+            "A class that the model is still to learn is declared in truth.new_classes",
         )
 
 

@@ -25,8 +25,8 @@ _SHAPING: dict[str, Any] = {
 _LEARNING = frozenset({"order", "seed", "accept_supported"})
 """Of detection: what references are made with."""
 
-_KEEPING = frozenset({"keep_answers", "keep_labels"})
-"""Of truth: how much is kept, which nothing is decided by."""
+_KEEPING = frozenset({"keep_answers", "keep_labels", "new_classes"})
+"""Of truth: what is taken and kept, which nothing is decided by."""
 
 _CLOCKS_APART = 300.0
 """Seconds."""
@@ -271,6 +271,11 @@ class MonitorSettings(Section):
         if limits and not self.annotation.price:
             raise ValueError(f"selection.{limits[0]}: a limit in money needs `annotation.price`, the price per label, above 0")
         return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every class that a label may name; () where none are declared: then any."""
+        return (*self.classes, *self.truth.new_classes) if self.classes else ()
 
     @property
     def shaping(self) -> Mapping[str, Any]:

@@ -23,6 +23,12 @@ class TruthSettings(Section):
         "its sample. About 25 bytes each.",
     )
     keep_labels: int = Field(100_000, ge=1_000, le=2_000_000, description="Labelled answers that are kept, the newest of a monitor.")
+    new_classes: tuple[str, ...] = Field(
+        (),
+        max_length=1_000,
+        description="Classes that the model is still to learn: labels and marks may name them beside the model's own, and what it answered "
+        "is wrong then. Others are refused, as they may be misspelt.",
+    )
     against: Literal["reference", "first"] = Field(
         "first",
         description="What errors are compared with: those of the first labels of production, or (`reference`) those of the reference's "

@@ -143,13 +143,13 @@ class _Delivery:
 
     def inside(self, label: Given) -> bool:
         """Whether it names classes of the monitor, where those are declared."""
-        classes = self._settings.classes
-        foreign = [name for name in (label.label, label.predicted) if classes and name is not None and name not in classes]
+        classes, labels = self._settings.classes, self._settings.labels
+        named = ((label.label, labels), (label.predicted, classes))
+        foreign = [name for name, allowed in named if allowed and name is not None and name not in allowed]
         if foreign:
-            allowed = ", ".join(classes[:_SHOWN_CLASSES]) + (
-                f" and {len(classes) - _SHOWN_CLASSES} more" if classes[_SHOWN_CLASSES:] else ""
-            )
-            self.settle([_Outcome(label, Fate.OUTSIDE, f"{foreign[0]!r:.80} is no class of the monitor; allowed: {allowed}")])
+            allowed = ", ".join(labels[:_SHOWN_CLASSES]) + (f" and {len(labels) - _SHOWN_CLASSES} more" if labels[_SHOWN_CLASSES:] else "")
+            mend = "one that the model is still to learn is declared in truth.new_classes"
+            self.settle([_Outcome(label, Fate.OUTSIDE, f"{foreign[0]!r:.80} is no class of the monitor; allowed: {allowed}; {mend}")])
         return not foreign
 
     def settle(self, outcomes: Iterable[_Outcome]) -> None:

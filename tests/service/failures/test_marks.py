@@ -74,7 +74,7 @@ def test_a_sample_that_is_not_kept_comes_along(failing: Failing) -> None:
 
 def test_what_can_not_be_marked_is_refused_before_anything_is_kept(failing: Failing) -> None:
     failing.site.keep([answered("m1", "my money", "parcel")])
-    with pytest.raises(InputError, match=r"'refnd' is no class of the monitor; allowed: refund, parcel, weather\. Of a class"):
+    with pytest.raises(InputError, match=r"'refnd' is no class of the monitor; allowed: refund, parcel, weather\. A class"):
         failing.failures.mark("chat", "m1", "refnd", ANA)
     with pytest.raises(InputError, match="'parcel' is what the model answered"):
         failing.failures.mark("chat", "m1", "parcel", ANA)

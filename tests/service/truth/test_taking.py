@@ -101,7 +101,15 @@ def test_what_is_no_class_is_named_with_the_allowed_ones_and_the_rest_is_taken(s
     keep(["s0", "s1"])
     receipt = took(store, given, ("s1", "refund"))
     assert counts(receipt) == {"outside": 1, "taken": 1}
-    assert receipt.named[0].message == "'refnud' is no class of the monitor; allowed: refund, cancel, invoice"
+    assert receipt.named[0].message.startswith("'refnud' is no class of the monitor; allowed: refund, cancel, invoice; ")
+
+
+def test_a_class_that_is_still_to_be_learnt_is_declared(store: SqliteStore, keep: Keep) -> None:
+    keep(["s0", "s1"])
+    settings = SETTINGS.model_copy(update={"truth": SETTINGS.truth.model_copy(update={"new_classes": ("parcel",)})})
+    receipt = take(store, settings, [Given("s0", "parcel"), Given("s1", "refund", predicted="parcel")], now=NOW)
+    assert counts(receipt) == {"taken": 1, "outside": 1}
+    assert [judged.right for judged in store.judgements("chat")] == [False]
 
 
 def test_without_declared_classes_any_label_is_one(store: SqliteStore, keep: Keep) -> None:
