@@ -73,11 +73,12 @@ def contents_of(data_sets: DataSets, monitor: str, part: Part, looks: Iterable[L
     return found
 
 
-def draw(golden: DataSet, part: Part, met: Sequence[Contents], promise: Promise) -> Drawn:
-    """The part's rows for the next look, all of them or the fresh ones: whichever allow more."""
+def draw(golden: DataSet, part: Part, met: Sequence[Contents], promise: Promise, told: Contents = frozenset()) -> Drawn:
+    """The part's rows for the next look, all of them or the fresh ones: whichever allow more; `told` ones never again."""
     groups = duplicate_groups(golden.embeddings)
     here = np.array([row.part == part for row in golden.rows], bool)
     digests = [row.digest for row in golden.rows]
+    here &= False if told is None else ~np.isin(groups, groups[[digest in told for digest in digests]])
     own = {digest for digest, inside in zip(digests, here.tolist(), strict=True) if inside}
     looks = 1 + sum(each is None or not own.isdisjoint(each) for each in met)
     whole = Drawn(_only(golden, _first(groups, here)), looks, fresh=False)

@@ -1,11 +1,12 @@
 """Looks at golden rows, recorded before they are taken: whoever learns how one ended has used the rows.
 
+Where more of how it ended was told than the look is counted for, its rows are not looked at again.
 The same models judged on the same golden set end the same again, which tells nobody anything new, and is no further look.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from service.datasets import DataSet, DataSets, Part
@@ -16,6 +17,10 @@ from service.records import Event, stable_id
 
 LOOKED = "golden.looked"
 """The event that says that rows were looked at."""
+
+
+TOLD = "golden.told"
+"""The event that says that more was told of a look than how it ended."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +56,8 @@ def attempt(store: Store, golden: DataSet, data_sets: DataSets, part: Part, *, j
     subject = stable_id(part, promise.rate, promise.delta, golden.checksum, *judged)
     made = _made(store, monitor, part)
     number = next((i for i, event in enumerate(made) if event.subject == subject), len(made))
-    drawn = draw(golden, part, contents_of(data_sets, monitor, part, map(_look, made[:number])), promise)
+    before = contents_of(data_sets, monitor, part, map(_look, made[:number]))
+    drawn = draw(golden, part, before, promise, _together(before[place] for place in _told(store, monitor, part, number)))
     return Attempt(part, golden, drawn, subject, number + 1, known=number < len(made))
 
 
@@ -75,6 +81,25 @@ def record(store: Store, attempt: Attempt, *, actor: str, now: float) -> None:
     event = Event(stable_id(LOOKED, monitor, attempt.part, attempt.number), monitor, LOOKED, now, actor, attempt.subject, body)
     if store.record_event(event).subject != attempt.subject:
         raise ConflictError(f"monitor {monitor}: somebody else looked at the same golden rows meanwhile, which used them; run it again")
+
+
+def tell(store: Store, attempt: Attempt, *, actor: str, now: float) -> None:
+    """Before more is told of a look that was recorded than how it ended."""
+    monitor = str(attempt.golden.manifest["monitor"])
+    looks = len(_made(store, monitor, attempt.part))
+    body = {"part": attempt.part, "look": attempt.number, "looks": looks}
+    store.record_event(Event(stable_id(TOLD, monitor, attempt.part, attempt.number), monitor, TOLD, now, actor, attempt.subject, body))
+
+
+def _told(store: Store, monitor: str, part: Part, looks: int) -> list[int]:
+    """Places of the looks of which more had been told when so many had been taken: a look that is repeated draws what it drew."""
+    events = (event for event in store.events(monitor) if event.kind == TOLD and event.body["part"] == part)
+    return [int(event.body["look"]) - 1 for event in events if int(event.body["looks"]) <= looks]
+
+
+def _together(contents: Iterable[Contents]) -> Contents:
+    listed = list(contents)
+    return None if None in listed else frozenset[str]().union(*(each for each in listed if each))
 
 
 def _made(store: Store, monitor: str, part: Part) -> list[Event]:

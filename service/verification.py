@@ -3,8 +3,9 @@
 The new model is promoted if the share of golden rows that only the old model gets right is surely at most `max_negative_flips`,
 and if it gets no fewer challenge rows right. "Surely": the one-sided Clopper-Pearson bound at confidence 1 - δ(k), where k counts
 the looks that these golden rows have had, δ(k) = δ / (k (k + 1) 3^(k-1)) and δ = 1 - `confidence`. A look has three outcomes, so
-this is a union over all that earlier looks can have told whoever trained the next model; it makes fresh rows per cycle the
-normal way. Of a group of near-duplicates one row counts: copies of it say no more. With no flip at all n rows suffice when
+this is a union over all verdicts that whoever trained the next model can have learnt; it makes fresh rows per cycle the
+normal way. The verdict is what is counted, not the flips that are listed with it: a next model that is made by them needs fresh rows.
+Of a group of near-duplicates one row counts: copies of it say no more. With no flip at all n rows suffice when
 n ≥ log δ(k) / log(1 - max_negative_flips): 299 for 1 % at confidence .9, k = 1.
 The bound holds for traffic like the golden rows, and for rows that neither selection nor training has seen.
 """

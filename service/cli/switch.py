@@ -40,6 +40,9 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     drifted: Annotated[
         list[Path] | None, typer.Option("--drifted", help="Labelled samples of the drifted traffic, to say what is gained.")
     ] = None,
+    by_class: Annotated[
+        bool, typer.Option("--by-class", help="Tell flips by class and by threshold. No calibration takes these rows again.")
+    ] = False,
     config: Config = CONFIG,
     monitor: MonitorName = None,
     as_json: AsJson = False,
@@ -54,11 +57,11 @@ def build(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
         name = monitor_of(installation.settings, monitor)
         rows = tuple(samples_of(installation, name, drifted)) if drifted else ()
         before = None if old == ACTIVE else Path(old)
-        wanted = Wanted(name, new, before, tuple(class_names(classes)), alpha, delta, days, rows)
+        wanted = Wanted(name, new, before, tuple(class_names(classes)), alpha, delta, days, rows, by_class)
         switches = Switches(installation.store, installation.data_sets, installation)
         built = switches.build(wanted, output, actor=actor(), now=time.time(), progress=progress)
     if as_json:
-        emit(_document(built))
+        emit(_document(built, by_class=by_class))
     elif built.certificate:
         show(certificate_screen(built.certificate.document()), f"\nwrote {output}, its certificate beside it")
     else:
@@ -102,13 +105,13 @@ def check(artefact: Artefact, config: Config = CONFIG, monitor: MonitorName = No
     raise typer.Exit(0 if valid else 1)
 
 
-def _document(built: Built) -> dict[str, Any]:
+def _document(built: Built, *, by_class: bool) -> dict[str, Any]:
     calibration = {name: value for name, value in asdict(built.calibration).items() if name != "trail"}
     trail = [{"threshold": threshold, "flips": flips} for threshold, flips in built.calibration.trail]
     certificate = built.certificate.document() if built.certificate else None
     return {
         "written": certificate is not None,
         "use": built.use,
-        "calibration": {**calibration, "trail": trail},
+        "calibration": {**calibration, **({"trail": trail} if by_class else {})},
         "certificate": certificate,
     }

@@ -50,9 +50,14 @@ def _lines(certificate: Figures) -> Iterator[str]:
     )
     yield f"the new model is served where it is surer than of the old answer by more than {certificate['threshold']:g}"
     allowed = f"{certificate['flips']} flips of {certificate['flips_allowed']} allowed, so at most {certificate['bound']:.2%}"
-    yield f"{rows}: {allowed}; {certificate['changed']:,} answered otherwise than before"
+    changed = "" if certificate["changed"] is None else f"; {certificate['changed']:,} answered otherwise than before"
+    yield f"{rows}: {allowed}{changed}"
     spent = f"δ asked {certificate['delta']:g}, in force {certificate['delta_in_force']:.2g}, spent so far {certificate['delta_spent']:.2g}"
     yield f"{spent} (use {golden['use']} of these rows)"
+    if certificate["flips_by_class"]:
+        yield "flips by class were told, so no calibration takes these rows again"
+    else:
+        yield "using these rows again counts on one thing: that the next model is made knowing the threshold alone, not the number of flips"
     yield f"{certificate['fresh_rows']:,} rows that no calibration has met would restore δ {certificate['delta'] / 2:g}"
     if certificate["expected"]:
         found = certificate["expected"]

@@ -17,8 +17,8 @@ from service.alarms import of_drift
 from service.artefacts import checksum
 from service.datasets import DataSets
 from service.errors import EmbedderError, InputError
-from service.golden import Drawn, Promise
-from service.looks import Attempt, attempt, golden_of, record
+from service.golden import Promise
+from service.looks import Attempt, attempt, golden_of, record, tell
 from service.ports import Embedder, Store
 from service.records import Alarm, AlarmState, Sample
 from service.settings import EmbedderSettings, MonitorSettings
@@ -62,6 +62,8 @@ class Wanted:
     days: int = 90
     drifted: tuple[Sample, ...] = ()
     """Labelled rows of the drifted traffic, to say what would be gained."""
+    by_class: bool = False
+    """Tell where it flips and what was tried, after which no calibration takes these rows again."""
 
     def __post_init__(self) -> None:
         for name, value, most in (("alpha", self.alpha, 0.5), ("delta", self.delta, 0.5)):
@@ -98,9 +100,11 @@ class Switches:
         pair = pair_of(settings, wanted.old, wanted.new, wanted.classes)
         golden = golden_of(self._data_sets, wanted.monitor)
         tried = attempt(self._store, golden, self._data_sets, "calibrate", judged=self._judged(pair), promise=wanted.promise)
-        _check(wanted, tried.drawn)
+        _check(wanted, tried)
         answers = answers_of(pair, tried.drawn.rows.samples, self._monitors.load, progress)
         record(self._store, tried, actor=actor, now=now)
+        if wanted.by_class:
+            tell(self._store, tried, actor=actor, now=now)
         error = wanted.promise.error(tried.drawn.use)
         found = calibrate(answers.margin, answers.old_right, answers.new_right, alpha=wanted.alpha, error=error)
         if found.threshold is None:
@@ -110,7 +114,8 @@ class Switches:
             pair.old.graph, pair.new.graph, names=pair.names, places=pair.places, classes=len(pair.new.classes), threshold=found.threshold
         )
         told = {
-            **_of_answers(pair, answers, found.threshold),
+            **_of_models(pair, answers),
+            **(_by_class(pair, answers, found.threshold) if wanted.by_class else {}),
             "shared_embedder": merged.shared_embedder,
             "expected": self._expected(wanted, pair, found.threshold, progress),
         }
@@ -190,36 +195,43 @@ class Switches:
             )
 
 
-def _check(wanted: Wanted, drawn: Drawn) -> None:
+def _check(wanted: Wanted, tried: Attempt) -> None:
     """InputError where the rows are too few to show the rate at all, before anything of them is used."""
+    drawn = tried.drawn
     rows, error = len(drawn.rows.rows), wanted.promise.error(drawn.use)
     needed = least_rows(wanted.alpha, error=error)
     if rows >= needed:
         return
+    told = " left of which flips by class were not told" if not rows and tried.golden.part("calibrate").rows else ""
     used = f" at their use {drawn.use}, which may err by {error:.2g} only" if drawn.use > 1 else ""
-    fresh = fresh_rows(max(rows, 1), wanted.alpha, wanted.delta)
+    fresh = f", or {fresh_rows(max(rows, 1), wanted.alpha, wanted.delta)} that no calibration has met" if drawn.use > 1 else ""
     raise InputError(
         "golden_too_small",
-        f"monitor {wanted.monitor}: golden's calibrate part has {rows} rows (one of each group of near-duplicates){used}; to show at most "
-        f"{wanted.alpha:.2%} of broken answers it takes {needed}, or {fresh} that no calibration has met; "
-        "`driftgate plan` says what that costs",
+        f"monitor {wanted.monitor}: golden's calibrate part has {rows} rows{told} (one of each group of near-duplicates){used}; "
+        f"to show at most {wanted.alpha:.2%} of broken answers it takes {needed}{fresh}; `driftgate plan` says what that costs",
     )
 
 
-def _of_answers(pair: Pair, answers: Answers, threshold: float) -> Mapping[str, Any]:
-    """What a certificate says of the rows: by class of the old model, and which classes were not there."""
-    served, classes = answers.served(threshold), pair.new.classes
-    known = answers.labels >= 0
+def _of_models(pair: Pair, answers: Answers) -> Mapping[str, Any]:
+    """What a certificate says of the models, and which of the old one's classes no row has: the labels alone tell that."""
+    there = set(answers.labels.tolist())
+    return {
+        "models": {"old": pair.old.named(), "new": pair.new.named()},
+        "classes": pair.new.classes,
+        "old_classes": len(pair.old.classes),
+        "uncovered": tuple(name for name, place in zip(pair.old.classes, pair.places, strict=True) if place not in there),
+    }
+
+
+def _by_class(pair: Pair, answers: Answers, threshold: float) -> Mapping[str, Any]:
+    """Where it flips, by class of the old model, and how many rows it answers otherwise."""
+    served, known = answers.served(threshold), answers.labels >= 0
     flipped = (answers.old_right & (served != answers.labels))[known]
-    rows, flips = flips_by_class(answers.labels[known], flipped, len(classes))
-    by_class = {name: Flips(int(rows[place]), int(flips[place])) for name, place in zip(pair.old.classes, pair.places, strict=True)}
+    rows, flips = flips_by_class(answers.labels[known], flipped, len(pair.new.classes))
+    places = zip(pair.old.classes, pair.places, strict=True)
     return {
         "changed": int((served != answers.old).sum()),
-        "models": {"old": pair.old.named(), "new": pair.new.named()},
-        "classes": classes,
-        "old_classes": len(pair.old.classes),
-        "flips_by_class": by_class,
-        "uncovered": tuple(name for name, found in by_class.items() if not found.rows),
+        "flips_by_class": {name: Flips(int(rows[place]), int(flips[place])) for name, place in places},
     }
 
 

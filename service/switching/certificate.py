@@ -74,7 +74,7 @@ class Certificate:
     delta_in_force: float
     """What this calibration may err."""
     delta_spent: float
-    """With all earlier ones on these rows."""
+    """Summed over all looks at these rows; those that were drawn fresh begin anew, whatever the rest of their part has spent."""
     threshold: float
     flips: int
     flips_allowed: int
@@ -91,9 +91,10 @@ class Certificate:
     classes: tuple[str, ...] = ()
     """The new model's, in the order of the switch's logits; the first of them need not be the old one's."""
     old_classes: int = 0
-    changed: int = 0
-    """Rows that are answered otherwise than by the old model."""
+    changed: int | None = None
+    """Rows that are answered otherwise than by the old model; with `flips_by_class`, only where these were asked for."""
     flips_by_class: Mapping[str, Flips] = field(default_factory=dict)
+    """No calibration takes rows again of which this was told."""
     uncovered: tuple[str, ...] = ()
     """Classes of the old model that the rows do not contain: of these nothing is known."""
     shared_embedder: bool = False
