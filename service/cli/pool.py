@@ -22,6 +22,8 @@ group = typer.Typer(no_args_is_help=True)
 
 _NEW = 0.95
 """Novelty percentile from which a row of a file is told as new."""
+_TOLD = ("version", "rows", "unlabelled", "created")
+"""Of a pool set's manifest."""
 
 
 @group.callback()
@@ -31,19 +33,21 @@ def pool() -> None:
 
 @group.command("show", epilog=example("driftgate pool show --monitor support-chat"))
 def show_pool(config: Config = CONFIG, monitor: MonitorName = None, as_json: AsJson = False) -> None:
-    """Show what is kept of a monitor's stream: recent samples, and the reserve by its parts."""
+    """Show what there is to choose from: recent samples, the reserve by its parts, and pool sets from files."""
     from service.pools import pool_figures  # noqa: PLC0415 - loads what reserves samples
     from service.screens.pool import pool_screen  # noqa: PLC0415 - as above
 
     with installed(config) as installation:
         name = monitor_of(installation.settings, monitor)
         figures = pool_figures(installation.store, name, installation.effective(name).pool)
+        recent = len(installation.store.pool(name))
+        sets = [{key: each[key] for key in _TOLD} for each in installation.data_sets.versions(name, "pool")]
     if as_json:
         from service.api.pool import view  # noqa: PLC0415 - loads the web framework
 
-        emit(view(figures).model_dump(mode="json"))
+        emit({**view(figures).model_dump(mode="json"), "recent": recent, "sets": sets})
     else:
-        show(pool_screen(asdict(figures)))
+        show(pool_screen({**asdict(figures), "recent": recent, "sets": sets}))
 
 
 @group.command("import", epilog=example("driftgate pool import --monitor support-chat --input unlabelled.jsonl"))

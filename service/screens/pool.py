@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,11 +10,24 @@ from rich.text import Text
 
 from service.screens.drawing import columns, count, excerpt, moment, percent
 
+_SHOWN = 10
+"""Pool sets that are named, the newest."""
+
 
 def pool_screen(figures: Mapping[str, Any]) -> RenderableType:
-    """The recent samples in a line, the reserve as a table of its parts. figures : as those of a pool, by name."""
+    """The recent samples in a line, the reserve as a table of its parts, the pool sets. figures : as those of a pool, by name."""
+    return Group(_kept(figures), Text(_sets(figures["sets"])))
+
+
+def _sets(sets: Sequence[Mapping[str, Any]]) -> str:
+    told = (f"{each['version']} of {count(each['rows'])} rows" for each in sets[-_SHOWN:])
+    more = f" and {count(len(sets) - _SHOWN)} older ones" if len(sets) > _SHOWN else ""
+    return f"pool sets: {', '.join(told)}{more}" if sets else "pool sets: none; `driftgate pool import` adds files"
+
+
+def _kept(figures: Mapping[str, Any]) -> RenderableType:
     since = f"every sample since {moment(figures['recent_begins'])}" if figures["recent_begins"] else "every sample so far"
-    recent = Text(f"recent: {since}, {count(figures['recent_room'])} at most")
+    recent = Text(f"recent: {count(figures['recent'])} samples, {since}, {count(figures['recent_room'])} at most")
     if not figures["reserve_room"]:
         return Group(recent, Text("reserve: none is kept (pool.reserve_rows: 0)"))
     rows, samples, room = (count(figures[name]) for name in ("rows", "samples", "reserve_room"))

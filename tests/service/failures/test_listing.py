@@ -149,9 +149,7 @@ def test_the_document_is_plain_and_shows_what_people_said(failing: Failing) -> N
 def test_nothing_failed_and_nothing_to_say_it_by(failing: Failing, tmp_path: Path) -> None:
     assert failing.failures.listing("chat").clusters == ()
     failing.site = replace(failing.site, references=References(tmp_path))
-    with pytest.raises(
-        NotFoundError, match="^monitor chat: without a reference nothing says which failures are alike; `driftgate reference"
-    ):
+    with pytest.raises(NotFoundError, match=r"^monitor chat: without a reference nothing says which failures are alike; `driftgate ref"):
         failing.failures.listing("chat")
 
 
