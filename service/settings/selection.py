@@ -26,7 +26,7 @@ class SelectionSettings(Section):
         "on; 0: there is a challenge set already.",
     )
     risk_limit: float = Field(
-        0.8, gt=0, le=1, description="Largest probability of turning out unusable or harmful that a candidate may have; 1: no limit."
+        0.5, gt=0, le=1, description="Largest probability of turning out unusable or harmful that a candidate may have; 1: no limit."
     )
     audit_share: float = Field(
         0.05, ge=0, le=0.5, description="Share of the candidates drawn without regard to `risk_limit`, to hold risks against outcomes."

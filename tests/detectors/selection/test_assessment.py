@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from detectors.selection.assessment import Verdict, assess, known_risk, verdicts
 from detectors.selection.base import REJECTED, UNKNOWN, Known, Pool
+from detectors.selection.risk import Risk
 
 CLASSES, DIMENSION = 5, 12
 
@@ -49,6 +50,20 @@ def test_strange_rows_are_junk_in_every_situation(known: Known, rows: NDArray[np
     assert parts.matrix.shape == (120, 3)
     assert ((parts.matrix >= 0) & (parts.matrix <= 1)).all()
     assert parts.junk[90:].mean() > 2 * parts.junk[:60].mean()
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_dense_mass_outside_is_not_taken_for_junk_nor_kept_back_before_anybody_has_answered(labelled: bool) -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((9, 16))
+    labels = rng.integers(0, 8, 400)
+    kinds = np.concatenate([rng.integers(0, 8, 300), np.full(200, 8)])
+    reference, mixed = (np.asarray(centres[which] + 0.3 * rng.standard_normal((len(which), 16)), np.float32) for which in (labels, kinds))
+    scattered = 1.5 * rng.standard_normal((40, 16)).astype(np.float32)
+    parts = assess(Pool(np.concatenate([mixed, scattered])), Known(reference, labels if labelled else None))
+    assert np.quantile(parts.junk[300:500], 0.95) < 0.5 < np.median(parts.junk[500:])
+    assert np.median(parts.junk[300:500]) < 0.35
+    assert (Risk().of(parts)[300:500] > 0.5).mean() < 0.05
 
 
 def test_rejections_and_answers_teach_junk(known: Known, rows: NDArray[np.float32]) -> None:
