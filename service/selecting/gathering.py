@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from detectors.selection.duplicates import merge_duplicates
 from detectors.selection.kernel import Scales, blocks, directions
+from service.datasets import payload_digest
 from service.records import Pooled
 from service.reference import Reference
 
@@ -102,34 +103,37 @@ def gather(
     likeness: Likeness,
     *,
     asked: tuple[Collection[str], NDArray[np.float32]],
-    held_back: NDArray[np.float32],
+    held_back: tuple[Collection[str], NDArray[np.float32]],
     imported: Iterable[Pooled] = (),
 ) -> Gathered:
     """Rows of the slice, each with how many samples it stands for, as distinct ones.
 
+    What a reserved row stands for may be among the recent samples too: of a group that has both, the larger of the two numbers counts.
+
     asked : ids that went to annotators, and (a, d) embeddings of theirs as far as they are kept.
-    held_back : (h, d) rows that models are judged by.
+    held_back : digests of contents, and (h, d) embeddings, that models are judged by.
     imported : rows of files, whose labels are noisy ones.
     """
     ring = {row.id: (row, count) for row, count in recent}
-    kept = {row.id: (row, count) for row, count in reserved if row.id not in ring}
+    reserve = {row.id: (row, count) for row, count in reserved}
+    kept = {name: each for name, each in reserve.items() if name not in ring}
     given = {row.id: row for row in imported}
     files = {name: (replace(row, label=None), 1) for name, row in given.items() if name not in ring and name not in kept}
     found = [each for origin in (ring, kept, files) for each in sorted(origin.values(), key=lambda of: of[0].time)]
-    open_rows = [(row, count) for row, count in found if row.label is None]
-    free = [(row, count) for row, count in open_rows if row.id not in asked[0]]
-    rows, counted = [row for row, _ in free], np.array([count for _, count in free], np.float32)
+    open_rows = [row for row, _ in found if row.label is None]
+    rows = [row for row in open_rows if row.id not in asked[0]]
+    counted = np.array([[source[row.id][1] if row.id in source else 0 for source in (ring | files, reserve | files)] for row in rows])
     vectors = embeddings_of(rows, len(likeness.centre))
     again = likeness.near(vectors, asked[1])
-    leaks = likeness.near(vectors, held_back) & ~again
+    leaks = (likeness.near(vectors, held_back[1]) | _repeating(rows, held_back[0])) & ~again
     usable = np.flatnonzero(~again & ~leaks)
-    merged = _merged([rows[i] for i in usable.tolist()], vectors[usable], counted[usable], likeness)
+    merged = _merged([rows[i] for i in usable.tolist()], vectors[usable], counted.reshape(-1, 2)[usable], likeness)
     counts = Counts(
         recent=len(ring),
         reserved=len(kept),
         imported=len(files),
         labelled=len(found) - len(open_rows),
-        asked=len(open_rows) - len(free) + int(again.sum()),
+        asked=len(open_rows) - len(rows) + int(again.sum()),
         held_back=int(leaks.sum()),
         duplicates=len(usable) - len(merged.rows),
         distinct=len(merged.rows),
@@ -137,16 +141,23 @@ def gather(
     return replace(merged, counts=counts, weak=_weak(merged, {name: row.label for name, row in given.items()}))
 
 
-def _merged(rows: Sequence[Pooled], vectors: NDArray[np.float32], counted: NDArray[np.float32], likeness: Likeness) -> Gathered:
-    """One of each group, the first as they are given; the groups' rows oldest first."""
+def _repeating(rows: Sequence[Pooled], contents: Collection[str]) -> NDArray[np.bool_]:
+    """Which rows have one of these contents."""
+    if not contents:
+        return np.zeros(len(rows), np.bool_)
+    return np.array([row.payload is not None and payload_digest(row.payload) in contents for row in rows], np.bool_)
+
+
+def _merged(rows: Sequence[Pooled], vectors: NDArray[np.float32], counted: NDArray[np.int64], likeness: Likeness) -> Gathered:
+    """One of each group, the first as they are given; the groups' rows oldest first. counted : (n, 2) two views of what each stands for."""
     if not rows:
-        return Gathered((), vectors, (), counted, Counts())
+        return Gathered((), vectors, (), np.zeros(0, np.float32), Counts())
     leaders, group = np.unique(likeness.stands(vectors), return_inverse=True)
     copies: list[list[str]] = [[] for _ in leaders]
     for place, of in enumerate(group.tolist()):
         if place != leaders[of]:
             copies[of].append(rows[place].id)
-    weights = np.bincount(group, counted).astype(np.float32)
+    weights = np.max([np.bincount(group, view) for view in counted.T], axis=0).astype(np.float32)
     merged = Gathered(tuple(rows[i] for i in leaders.tolist()), vectors[leaders], tuple(map(tuple, copies)), weights, Counts())
     return merged.take(np.argsort([row.time for row in merged.rows], kind="stable"))
 

@@ -54,13 +54,12 @@ class Reading:
         return self._gather(rows, others)
 
     def _gather(self, first: Iterable[tuple[Pooled, int]], more: Iterable[tuple[Pooled, int]], imported: Iterable[Pooled] = ()) -> Gathered:
-        held_back = [each.embeddings for role in ("golden", "challenge") if (each := self._own(role)) is not None]
         return gather(
             first,
             more,
             self._likeness,
             asked=(self._asked.items.keys() | self._judged, self._asked_vectors),
-            held_back=np.concatenate(held_back) if held_back else embeddings_of((), self._dimension),
+            held_back=self._held_back,
             imported=imported,
         )
 
@@ -146,6 +145,16 @@ class Reading:
         return set(self.store.known_truth(self.about.monitor, ids))
 
     @cached_property
+    def _held_back(self) -> tuple[Collection[str], NDArray[np.float32]]:
+        """Golden and challenge rows; of those that another model has embedded all that can be held against is the contents."""
+        sets = [self._own(role) for role in _JUDGES]
+        others = [
+            role for role, own in zip(_JUDGES, sets, strict=True) if own is None and self._data_sets.versions(self.about.monitor, role)
+        ]
+        contents = {row.digest for role in others for row in self._data_sets.load(self.about.monitor, role).rows}
+        return contents, np.concatenate([embeddings_of((), self._dimension), *(own.embeddings for own in sets if own is not None)])
+
+    @cached_property
     def _asked(self) -> Asked:
         return asked(self.store, self.batches)
 
@@ -179,7 +188,8 @@ class Reading:
             return None
         if manifests[-1]["fingerprint"] != self.reference.fingerprint:
             add = f"driftgate dataset add --monitor {self.about.monitor} --role {role}"
-            self._note(f"the {role} set was embedded by another model and is not held against: add it again, {add}")
+            held = "what is close to its rows is not held back, only what is the same: add it again" if role in _JUDGES else "add it again"
+            self._note(f"the {role} set was embedded by another model and is not compared with; {held}, {add}")
             return None
         return self._data_sets.load(self.about.monitor, role)
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from service.datasets import payload_digest
 from service.records import Candidate, Label, Partition, Pooled, Purpose
 from service.selecting.asking import Asked
 from service.selecting.gathering import Gathered, Likeness, gather
@@ -26,7 +27,7 @@ def row(id: str, vector: NDArray[np.float32], **changes: Any) -> Pooled:
 
 
 def gathered(recent: list[Pooled], reserved: list[tuple[Pooled, int]] | None = None, **options: Any) -> Gathered:
-    told = {"asked": ((), NONE), "held_back": NONE, **options}
+    told = {"asked": ((), NONE), "held_back": ((), NONE), **options}
     return gather([(each, 1) for each in recent], reserved or [], LIKENESS, **told)
 
 
@@ -34,14 +35,14 @@ def test_near_duplicates_are_one_row_that_stands_for_all_of_them() -> None:
     found = gathered([row("b", EYE[0] * 3, time=2.0), row("a", EYE[0], time=1.0), row("c", EYE[1])], [(row("d", EYE[0]), 7)])
     assert [each.id for each in found.rows] == ["a", "c"]
     assert set(found.copies[0]) == {"b", "d"}
-    assert found.weights.tolist() == [9, 1]
+    assert found.weights.tolist() == [7, 1]
     assert (found.counts.recent, found.counts.reserved, found.counts.duplicates, found.counts.distinct) == (3, 1, 2, 2)
 
 
 def test_a_recent_row_stands_for_older_ones_that_say_the_same_so_that_a_challenge_row_can_be_drawn_there() -> None:
     found = gathered([row("recent", EYE[0], time=9.0)], [(row("kept", EYE[0], time=1.0), 3)], imported=[row("file", EYE[0], time=0.0)])
     assert [each.id for each in found.rows] == ["recent"]
-    assert (set(found.copies[0]), found.weights.tolist()) == ({"kept", "file"}, [5])
+    assert (set(found.copies[0]), found.weights.tolist()) == ({"kept", "file"}, [4])
 
 
 def test_rows_of_files_bring_labels_that_are_evidence_and_no_reason_to_leave_them_out() -> None:
@@ -67,9 +68,23 @@ def test_what_is_labelled_asked_or_near_to_it_is_left_out() -> None:
 
 
 def test_what_models_are_judged_by_is_kept_out() -> None:
-    found = gathered([row("leak", EYE[0] * 2), row("free", EYE[3])], held_back=EYE[:1])
+    found = gathered([row("leak", EYE[0] * 2), row("free", EYE[3])], held_back=((), EYE[:1]))
     assert [each.id for each in found.rows] == ["free"]
     assert found.counts.held_back == 1
+
+
+def test_what_is_the_same_as_rows_that_another_model_embedded_is_kept_out_too() -> None:
+    same = row("same", EYE[0], payload="a golden text")
+    found = gathered([same, row("bare", EYE[1], payload=None), row("free", EYE[3])], held_back=({payload_digest("a golden text")}, NONE))
+    assert [each.id for each in found.rows] == ["bare", "free"]
+    assert found.counts.held_back == 1
+
+
+def test_a_sample_that_the_ring_and_the_reserve_both_count_counts_once() -> None:
+    both, twin = row("both", EYE[0], time=8.0), row("twin", EYE[0], time=9.0)
+    assert gathered([both, twin], [(both, 2)]).weights.tolist() == [2]
+    assert gathered([both], [(both, 5)]).weights.tolist() == [5]
+    assert gathered([twin], [(both, 1)]).weights.tolist() == [1]
 
 
 def test_nothing_at_all_is_gathered_from_nothing() -> None:
