@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import groupby
+from operator import attrgetter
 from queue import Empty, SimpleQueue
 
 import structlog
@@ -73,8 +75,8 @@ class Worker:
         self._take_up()
         records = self._source.poll(self._batch, timeout)
         by_partition: dict[Partition, list[Record]] = {}
-        for record in records:
-            by_partition.setdefault(record.partition, []).append(record)
+        for partition, run in groupby(records, key=attrgetter("partition")):  # else each would be hashed
+            by_partition.setdefault(partition, []).extend(run)
         named = _monitors_of(records)
         unknown = named - self._monitors.keys()
         if unknown and self.awaits(unknown):
