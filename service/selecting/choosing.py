@@ -58,26 +58,28 @@ class Choice:
         """At most the budget; fewer, or none, where no more are worth asking about or all others are too risky.
 
         Audits are drawn from what the method would have chosen without a limit, each as likely as the others, so that what they turn
-        out to be says how good the risks are, low and high ones alike.
+        out to be says how good the risks are, low and high ones alike. Where none of that is too risky, the rest of it is what is chosen.
         """
         if not len(ground.pool) or limits.budget < 1:
             return Chosen(())
         parts = assess(ground.pool, ground.known)
         risks = self.risk.of(parts)
-        audits = self._audits(ground, limits, rng)
+        free = self._picks(ground, limits.budget, rng) if limits.audits else ()
+        audits = [free[i] for i in sorted(rng.permutation(len(free))[: limits.audits].tolist())]
         safe = risks <= limits.risk
-        safe[[pick.row for pick in audits]] = False
-        kept = np.flatnonzero(safe)
-        picks = self._picks(ground.take(kept), limits.budget - len(audits), rng)
-        chosen = [replace(pick, row=int(kept[pick.row]), copies=tuple(int(kept[i]) for i in pick.copies)) for pick in picks]
+        if free and safe[[pick.row for pick in free]].all():
+            chosen: Sequence[Pick] = [pick for pick in free if pick not in audits]
+        else:
+            safe[[pick.row for pick in audits]] = False
+            chosen = self._among(np.flatnonzero(safe), ground, limits.budget - len(audits), rng)
         told = _Told(ground, parts, risks, self.segment)
         candidates = (*(told.candidate(pick) for pick in chosen), *(told.audit(pick) for pick in audits))
         return Chosen(candidates, int((risks > limits.risk).sum()))
 
-    def _audits(self, ground: Ground, limits: Limits, rng: np.random.Generator) -> Sequence[Pick]:
-        picks = self._picks(ground, limits.budget, rng) if limits.audits else ()
-        drawn = rng.permutation(len(picks))[: limits.audits]
-        return [picks[i] for i in sorted(drawn.tolist())]
+    def _among(self, kept: NDArray[np.int64], ground: Ground, budget: int, rng: np.random.Generator) -> Sequence[Pick]:
+        """From these rows alone."""
+        picks = self._picks(ground.take(kept), budget, rng)
+        return [replace(pick, row=int(kept[pick.row]), copies=tuple(int(kept[i]) for i in pick.copies)) for pick in picks]
 
     def _picks(self, ground: Ground, budget: int, rng: np.random.Generator) -> Sequence[Pick]:
         if budget < 1 or not len(ground.pool):

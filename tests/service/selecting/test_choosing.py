@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,6 +110,22 @@ def test_audits_are_of_every_risk_and_told_apart(ground: Ground) -> None:
     assert len(seen) == 80
     assert {round(item.risk, 1) for item in seen} == {0.1, 0.9}
     assert {item.id for item in seen} == {f"s{i}" for i in range(6)}
+
+
+def test_a_choice_without_a_risky_row_is_made_once(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    budgets, pick = [], InOrder.pick
+
+    def counted(self: InOrder, pool: Pool, known: Known, *, budget: int, **options: Any) -> tuple[Pick, ...]:
+        budgets.append(budget)
+        return pick(self, pool, known, budget=budget, **options)
+
+    monkeypatch.setattr(InOrder, "pick", counted)
+    found = choose(ground, Limits(6, 0.95, 2))
+    assert budgets == [6]
+    assert {item.id for item in found.candidates} == {f"s{i}" for i in range(6)}
+    assert sum(item.purpose is Purpose.AUDIT for item in found.candidates) == 2
+    choose(ground, Limits(6, 0.5, 2))
+    assert budgets == [6, 6, 4]
 
 
 def test_audits_of_small_rounds_add_up_to_the_share_of_all() -> None:
