@@ -13,7 +13,7 @@ from service.cli.reference import Moment, seconds
 from service.cli.terminal import actor, bars, emit, example, show
 from service.cli.views import view
 from service.errors import InputError
-from service.records import Sample
+from service.records import AnnotationBatch, Sample
 from service.screens.similar import similar_screen
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def similar(  # noqa: PLR0913, PLR0917 - the options of a command are its parame
         asked = Asked(sample, _given(installation, name, text, given), failure, named, narrowing, limit, tuple(extractors or ()))
         found = installation.similar.find(name, asked, now=now, progress=progress)
         cycle = installation.similar.send(found, actor=actor(), now=now) if send else None
-    _show({**document(found), **({} if cycle is None else {"cycle": view(cycle)})}, as_json=as_json)
+        sent = None if cycle is None else installation.store.get(AnnotationBatch, cycle.batch)
+    _show({**document(found), **({} if cycle is None else {"cycle": view(cycle)})}, sent, as_json=as_json)
 
 
 def _given(installation: Installation, monitor: str, text: str | None, path: Path | None) -> Sample | None:
@@ -93,10 +94,13 @@ def _range(written: str | None) -> tuple[float, float] | None:
         raise InputError("confidence", f"--confidence {written!r:.40}: LOW:HIGH, between 0 and 1, like 0.5:0.9") from error
 
 
-def _show(found: dict[str, Any], *, as_json: bool) -> None:
+def _show(found: dict[str, Any], sent: AnnotationBatch | None, *, as_json: bool) -> None:
     if as_json:
         emit(found)
         return
     show(similar_screen(found))
-    if cycle := found.get("cycle"):
-        show(f"refresh cycle {cycle['id']} is {cycle['state']}: `driftgate refresh list` shows its batch {cycle['batch']}")
+    if sent is not None:
+        left = len(found["matches"]) - len(sent.items)
+        why = f"; {left:,} have a label, were asked about, or are too close to what models are judged by" if left else ""
+        show(f"refresh cycle {sent.cycle} asks about {len(sent.items):,} of them{why}")
+        show(f"its batch {sent.id} is {sent.state.value}: `driftgate refresh list`")

@@ -88,8 +88,8 @@ def require_class(monitor: str, label: str | None, classes: tuple[str, ...]) -> 
         allowed = ", ".join(classes[:_SHOWN_CLASSES])
         raise InputError(
             "label",
-            f"monitor {monitor}: {label!r:.80} is no class of the monitor; allowed: {allowed}{more}. "
-            "A class that the model is still to learn is declared in truth.new_classes",
+            f"monitor {monitor}: {label!r:.80} is no class of the monitor; allowed: {allowed}{more}. A class that the model is still to "
+            "learn is declared in truth.new_classes; until then leave the label out and say it in the note",
         )
 
 

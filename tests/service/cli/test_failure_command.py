@@ -38,6 +38,8 @@ def test_failures_are_marked_listed_searched_from_and_taken_back(alarmed: Desk, 
     again = alarmed.json("similar", "--sample", marked[0], "--limit", 5)
     assert [match["asked"] for match in again["matches"]] == [True] * 5
     assert "about]" in alarmed.run("similar", "--sample", marked[0], "--limit", 5).stdout
+    told = " ".join(alarmed.run("similar", "--sample", marked[0], "--limit", 9, "--send").stdout.split())
+    assert "asks about 4 of them; 5 have a label, were asked about, or are too close" in told
     assert "is unmarked: a person took it back" in " ".join(alarmed.run("failure", "unmark", marked[0]).stdout.split())
     assert alarmed.json("failure", "list")["clusters"][0]["marked"] < len(marked)
 
