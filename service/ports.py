@@ -228,7 +228,8 @@ class Store(Progress, Protocol):
 
     def keep_reserved(self, reservation: Reservation) -> int:
         """Takes rows in, as a commit does; returns how many of them are there then. One that is there keeps the larger keys, and learns
-        what is known of it by now (its label, its payload, its embedding under a later reference). Once is as good as twice."""
+        what is known of it by now (its label, its payload, its embedding under a later reference). Once is as good as twice, but for a
+        twin: it leaves no id, so each time it comes it counts once more for the row that stands for it."""
 
     def drop_reserved(self, monitor: str, samples: Collection[str], *, part: str | None = None) -> int:
         """Takes samples out of a part of the reserve, or out of all; returns how many were in it."""

@@ -81,7 +81,7 @@ def _string(content: bytes) -> msgspec.Raw:
 
 
 def keep(server: Server, reservation: Reservation, blobs: Blobs) -> int:
-    """Takes rows in; how many of them are there then."""
+    """Takes rows in; how many of them are there then. Once is as good as twice, but for the counts of twins: see the port."""
     return int(server.run("keep_reserved", packed(reservation, blobs)))
 
 

@@ -19,7 +19,8 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 def add(connection: Connection, monitor: int, reservation: Reservation, *, payload_bytes: int) -> int:
-    """Takes rows in and lets go of those with the smallest keys; how many of them are there then. Once is as good as twice."""
+    """Takes rows in and lets go of those with the smallest keys; how many of them are there then. Once is as good as twice, but
+    for the counts of twins: see the port."""
     _age(connection, monitor, reservation.half_life)
     _take_in(connection, monitor, reservation.rows)
     for part, quota in reservation.quotas.items():

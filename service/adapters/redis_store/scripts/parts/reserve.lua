@@ -57,7 +57,7 @@ local function leader_of(monitor, row)
   return redis.call('HGET', key('reserve', monitor, 'twins'), row.twin)
 end
 
--- Takes rows in and lets go of those with the smallest keys; the rows that were given. Once is as good as twice.
+-- Takes rows in and lets go of those with the smallest keys; the rows that were given. Once is as good as twice, but for the counts of twins.
 local function reserve(given)
   local monitor, rows = given.monitor, cmsgpack.unpack(raw(given.rows))
   age_reserve(monitor, given.half_life)
