@@ -1,4 +1,5 @@
-"""What a choice from a large pool costs, beside one exact nearest-neighbour pass of the same pool over golden."""
+"""What a choice from a large pool costs, beside one exact nearest-neighbour pass of the same pool over golden: the method alone, and
+all that the service does from gathered rows to candidates (risks of the whole pool, audits, reasons)."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from functools import partial
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,13 @@ from benchmarks.figures import Figure, Progress
 from detectors.neighbours import nearest_rows
 from detectors.selection import REJECTED, Known, Pool, Selector, Turn
 from detectors.selection.dcd import FailureDistance
+from detectors.selection.risk import Risk
+from service.records import Partition, Pooled
+from service.selecting.choosing import Choice, Limits, audits_due
+from service.selecting.gathering import Counts, Gathered
+from service.selecting.knowing import Ground, Situation
+from service.selecting.names import Names
+from service.settings import SelectionSettings
 
 POOL, GOLDEN, DIMENSION, CLASSES = 20_000, 5_000, 384, 150
 LABELS, ROUNDS, FAILURES = 100, 5, 10
@@ -50,15 +59,23 @@ class Cost:
     """How often the choice told how far it was."""
 
 
+Chooses: TypeAlias = Callable[[Made, int, Callable[[float], None]], NDArray[np.int64]]
+"""All rounds of a choice: the rows that were asked about."""
+
+
 def run(progress: Progress) -> Sequence[Figure]:
     """Each choice in a process of its own, three times; the median."""
     figures = []
     for name, made, rounds in (("probe and expand", _ours, ROUNDS), ("probe and expand", _ours, 1), ("DCD", FailureDistance, 1)):
         for failures in (True, False) if made is _ours else (True,):
             progress(f"{name}, rounds: {rounds}")
-            costs = [_apart(partial(measure, made, rounds, failures=failures)) for _ in range(_TIMES)]
+            costs = [_apart(partial(measure, partial(choose, made), rounds, failures=failures)) for _ in range(_TIMES)]
             what = f"{name}, {rounds} × {LABELS // rounds} labels{'' if failures else ', no failure samples'}"
             figures += _figures(what, costs, judged=made is _ours)
+    for rounds in (ROUNDS, 1):
+        progress(f"the service, rounds: {rounds}")
+        costs = [_apart(partial(measure, serve, rounds, failures=True)) for _ in range(_TIMES)]
+        figures += _figures(f"the service's choice, {rounds} × {LABELS // rounds} labels", costs, judged=True)
     return figures
 
 
@@ -89,11 +106,11 @@ def _figures(what: str, costs: Sequence[Cost], *, judged: bool) -> list[Figure]:
     ]
 
 
-def measure(made: Callable[[], Selector], rounds: int, *, failures: bool) -> Cost:
+def measure(choice: Chooses, rounds: int, *, failures: bool) -> Cost:
     """All rounds of a choice; then passes, whose memory does not count."""
     given, told = make(failures=failures), list[float]()
     began = time.process_time()
-    choose(given, made(), rounds, told.append)
+    choice(given, rounds, told.append)
     seconds, peak = time.process_time() - began, peak_bytes()
     passes = []
     for _ in range(_TIMES):
@@ -103,14 +120,44 @@ def measure(made: Callable[[], Selector], rounds: int, *, failures: bool) -> Cos
     return Cost(seconds, float(np.median(passes)), peak, len(told))
 
 
-def choose(given: Made, selector: Selector, rounds: int, progress: Callable[[float], None]) -> NDArray[np.int64]:
+def choose(made: Callable[[], Selector], given: Made, rounds: int, progress: Callable[[float], None]) -> NDArray[np.int64]:
     """Rows that were asked about. The pool stays whole: a selector leaves out what was answered."""
+    selector = made()
     asked, rng = np.empty(0, np.int64), np.random.default_rng(0)
     for number in range(1, rounds + 1):
         known = _answered(given, asked)
         picks = selector.pick(given.pool, known, budget=LABELS // rounds, rng=rng, turn=Turn(number, rounds), progress=progress)
         asked = np.concatenate([asked, np.array([pick.row for pick in picks], np.int64)])
     return asked
+
+
+def serve(given: Made, rounds: int, progress: Callable[[float], None]) -> NDArray[np.int64]:
+    """The same by the service's own choice, with its limit of risk and its audits; rows that were asked about are gathered no more."""
+    settings, rng = SelectionSettings(), np.random.default_rng(0)
+    asked, audited = np.empty(0, np.int64), 0
+    for number in range(1, rounds + 1):
+        budget = LABELS // rounds
+        limits = Limits(budget, settings.risk_limit, audits_due(settings.audit_share, budget, before=len(asked), audited=audited))
+        choice = Choice(_ours(), Risk(), Turn(number, rounds), "all", progress)
+        found = choice.choose(_ground(given, asked), limits, rng)
+        audited += limits.audits
+        asked = np.concatenate([asked, np.array([int(item.id) for item in found.candidates], np.int64)])
+    return asked
+
+
+def _ground(given: Made, asked: NDArray[np.int64]) -> Ground:
+    """What is known after those rows were answered, over the rows that are left."""
+    rows = tuple(
+        Pooled("m", str(i), float(i), Partition("log", "0"), i, "", {}, None, None, vector.astype(np.float16), 0.5, 1)
+        for i, vector in enumerate(given.pool.embeddings)
+    )
+    gathered = Gathered(rows, given.pool.embeddings, ((),) * len(rows), np.ones(len(rows), np.float32), Counts())
+    known = _answered(given, asked)
+    cited = tuple((str(i), "") for i in range(len(known.reference)))
+    situation = Situation("vector", given.pool.probabilities is not None, FAILURES, len(asked))
+    names = Names([str(i) for i in range(CLASSES)], ())
+    ground = Ground(gathered, given.pool, known, names, cited, ("",) * FAILURES, situation)
+    return ground.take(np.setdiff1d(np.arange(len(rows)), asked))
 
 
 def _answered(given: Made, asked: NDArray[np.int64]) -> Known:
