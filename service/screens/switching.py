@@ -59,6 +59,8 @@ def _lines(certificate: Figures) -> Iterator[str]:
     else:
         yield "using these rows again counts on one thing: that the next model is made knowing the threshold alone, not the number of flips"
     yield f"{certificate['fresh_rows']:,} rows that no calibration has met would restore δ {certificate['delta'] / 2:g}"
+    if certificate["alarms"]:
+        yield f"alarms of drift that were open then: {len(certificate['alarms'])}; of what drifted nothing is promised"
     if certificate["expected"]:
         found = certificate["expected"]
         share = f", {found['gain'] / found['ungated']:.0%} of it" if found["ungated"] > 0 else ""

@@ -182,7 +182,9 @@ def conditions(certificate: Certificate, artefact: Path, now: InForce, store: St
     changed = "golden's calibrate part has other rows"
     yield _condition("golden", certificate.golden.checksum, _calibrate_part(data_sets, now.monitor), changed)
     found = store.find(Alarm, monitor=now.monitor, states=[AlarmState.OPEN, AlarmState.ACKNOWLEDGED], limit=_ALARMS)
-    yield _traffic([alarm for alarm in of_drift(found) if alarm.id not in certificate.alarms])
+    alarms = of_drift(found)
+    since = [alarm for alarm in alarms if alarm.id not in certificate.alarms]
+    yield _traffic(since, len(alarms) - len(since))
     late = now.date > certificate.expires
     yield Condition("date", not late, f"expired on {certificate.expires}" if late else f"until {certificate.expires}")
 
@@ -205,8 +207,9 @@ def _calibrate_part(data_sets: DataSets, monitor: str) -> str:
     return data_sets.load(monitor, "golden").part("calibrate").checksum
 
 
-def _traffic(alarms: list[Alarm]) -> Condition:
+def _traffic(alarms: list[Alarm], before: int) -> Condition:
     if not alarms:
-        return Condition("traffic", True, "no alarm has opened since")
+        still = f"; {before} that were open then still are: of what drifted nothing is promised" if before else ""
+        return Condition("traffic", True, f"no alarm has opened since{still}")
     listed = ", ".join(alarm.id for alarm in alarms[:3])
     return Condition("traffic", False, f"alarms opened since ({listed}): traffic is no longer what golden was drawn from")

@@ -258,6 +258,8 @@ def test_alarms_that_were_open_are_no_news(site: Site, tmp_path: Path, make_alar
     assert certificate
     assert certificate.alarms == ("known",)
     now = InForce("chat", 1, site.embedder("chat").fingerprint, None, "2026-03-02")
+    held = {each.name: each.says for each in conditions(certificate, path, now, site.store, site.data_sets)}
+    assert held["traffic"] == "no alarm has opened since; 1 that were open then still are: of what drifted nothing is promised"
     site.store.save(make_alarm("later"))
     ended = [each for each in conditions(certificate, path, now, site.store, site.data_sets) if not each.holds]
     assert [(each.name, each.says) for each in ended] == [
