@@ -14,8 +14,8 @@ _MOST = 4_000
 """Rows of the pool that company is counted among: more are drawn from evenly."""
 
 _OFFSET, _DEPTH, _MASS = -4.1, 3.7, 0.3
-"""Of the prior, fitted on pools of text and images with dense junk, of which each mass weighs as much as a failing class does, since which
-mass is junk was made up there and not measured; see `junk`."""
+"""Of the prior; see `junk`. The first two were fitted on pools of text and images with scattered and dense junk, given the third. That is a
+choice: without it those pools are told a little better, but which masses are junk was made up there, two in each."""
 
 _DEEPEST = 2.0
 
@@ -64,8 +64,8 @@ def junk(around: Surroundings) -> NDArray[np.float32]:
 
         prior = a p + (1 - a) min(p, .3),   logit p = -4.1 + 3.7 s:
 
-    far out *and* alone is what is junk. Whether a dense mass outside is a new topic or spam only answers can tell; one mass in three to
-    six was junk in measurements. With J rejected and U usable ones around, by the kernel,
+    far out *and* alone is what is junk. Whether a dense mass outside is a new topic or spam only answers can tell; .3 is chosen, so that
+    no new topic is held back before there are any. With J rejected and U usable ones around, by the kernel,
 
         junk = (2 prior + J) / (2 + J + U),
 
