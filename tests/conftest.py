@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.servers.fixtures", "tests.service.text_site"]
+pytest_plugins = ["tests.servers.fixtures", "tests.service.text_site", "tests.service.refresh_bench"]
 
 IN_CI = os.environ.get("CI") == "true"
 
