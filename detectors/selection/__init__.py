@@ -8,7 +8,6 @@
 - `usefulness`, `probe_expand`: how likely an answer will teach; rounds that ask about new masses and cover those that fail
 - `junk`, `contested`, `harm`: what speaks against asking, on a `ground` of what is known; `assessment` of rows before their labels are
   known and after, `gate` (which labels to believe), `risk` (calibrated)
-- `novel`: what is new and in company, without labels
 """
 
 from detectors.selection.base import ONCE, REJECTED, UNKNOWN, Known, Pick, Pool, Selector, Turn, Why
