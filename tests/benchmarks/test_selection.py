@@ -144,7 +144,7 @@ def test_a_head_goes_on_from_another_and_learns_a_new_class() -> None:
     assert (new.answers(world.test.rows) == fresh.answers(world.test.rows)).mean() > 0.98
 
 
-@pytest.mark.parametrize("way", [Badge(), MutualInformation(), GrowingFailures()], ids=repr)
+@pytest.mark.parametrize("way", [Badge(), MutualInformation(), GrowingFailures()], ids=lambda way: type(way).__name__)
 def test_rivals_pick_distinct_rows(way: Selector) -> None:
     assert trial("starved", 0, way, 30).asked == 30
 
