@@ -89,9 +89,11 @@ def test_a_sample_is_no_answer_to_itself_and_copies_are_told_once(desk: Desk) ->
         [answered(f"same{i}", "my money please", "parcel") for i in range(30)] + [answered("else", "charged for it and", "parcel")]
     )
     found = desk.find(Asked(sample="same3", limit=2))
-    assert [(match.row.id, match.count) for match in found.matches] == [("same29", 29), ("else", 1)]
-    assert len(found.matches[0].copies) == 20
-    assert "same3" not in found.matches[0].copies
+    same, other = found.matches
+    assert (same.row.id[:4], same.count) == ("same", 29)  # which of them stands for all is rounding's
+    assert (other.row.id, other.count) == ("else", 1)
+    assert len(same.copies) == 20
+    assert "same3" not in {same.row.id, *same.copies}
 
 
 def test_what_the_reserve_has_kept_is_found_when_the_recent_have_gone(desk: Desk) -> None:
