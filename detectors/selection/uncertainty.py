@@ -21,7 +21,7 @@ class Uncertainty:
         margin:  u = 1 - (p1 - p2)
         entropy: u = -Σ p log p / log C
 
-    Junk is uncertain, too: two thirds of the picks were junk on requests mixed with sentences and log lines, and nothing keeps
+    Junk is uncertain, too: three quarters of the picks were junk on requests mixed with sentences and log lines, and nothing keeps
     near-duplicates apart. Rows of which the model said nothing come last.
 
     Parameters
