@@ -19,6 +19,8 @@ from service.operations import Operations
 from service.records import Alarm, AlarmState, BatchState, Candidate, CycleState, Event, Family, Label, OutboxItem, RefreshCycle, Verdict
 from service.settings import MonitorSettings
 
+pytestmark = pytest.mark.long
+
 if TYPE_CHECKING:
     from tests.service.conftest import World
 

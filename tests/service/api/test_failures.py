@@ -25,6 +25,8 @@ from service.similar.mining import Mining
 from tests.service.failures.conftest import answered
 from tests.service.text_site import Installed, Site
 
+pytestmark = pytest.mark.long
+
 ANA = {"actor": "ana", "note": "a customer complained"}
 
 

@@ -20,6 +20,8 @@ from service.api import listen, server_for
 from service.errors import ConfigurationError
 from service.logs import configure
 
+pytestmark = pytest.mark.long
+
 TOKEN = "correct-horse-battery"
 
 

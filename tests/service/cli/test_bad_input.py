@@ -13,6 +13,8 @@ from detectors.model import rows_needed
 from service.reference import References
 from tests.service.cli.conftest import DIMENSION, draw
 
+pytestmark = pytest.mark.long
+
 if TYPE_CHECKING:
     from tests.service.cli.conftest import Desk
 

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from service.cli.application import app
 
+pytestmark = pytest.mark.long
+
 ROOT = typer.main.get_command(app)
 
 

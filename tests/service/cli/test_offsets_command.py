@@ -14,6 +14,8 @@ from service.records import Commit, DeadLetter, Partition, Rejected, Sample
 from service.settings import load
 from tests.service.cli.conftest import MONITOR, Desk
 
+pytestmark = pytest.mark.long
+
 LOG = Partition("http", "1")
 
 

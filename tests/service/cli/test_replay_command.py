@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
+pytestmark = pytest.mark.long
+
 if TYPE_CHECKING:
     from tests.service.cli.conftest import Desk
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+pytestmark = pytest.mark.long
+
 if TYPE_CHECKING:
     from tests.service.cli.conftest import Desk
 

@@ -22,6 +22,8 @@ from service.observe import Silent
 from service.records import WHOLE, Alarm, AlarmState, ClusterChange, Family, Measured, Pane, Partition, Pooled, Severity
 from service.streams import MonitorStreams
 
+pytestmark = pytest.mark.long
+
 if TYPE_CHECKING:
     from tests.service.conftest import World
 
