@@ -29,6 +29,7 @@ from scipy.sparse.csgraph import connected_components
 
 from detectors.bounds import proportion_interval
 from detectors.clustering import squared_distances
+from detectors.evenly import evenly
 from detectors.neighbours import Neighbours, nearest_rows
 from detectors.ranks import Percentiles
 
@@ -355,5 +356,5 @@ def _without_copies(near: Neighbours, copy: float) -> NDArray[np.float32]:
 
 def _spread(rows: NDArray[np.float32]) -> float:
     """Root mean squared distance from the mean, of rows evenly spread."""
-    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST_OWN)).astype(np.int64)]
+    some = rows[evenly(len(rows), _MOST_OWN)]
     return float(np.sqrt(some.var(0, dtype=np.float64).sum()))

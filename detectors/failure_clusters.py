@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import squareform
 
+from detectors.evenly import evenly
 from detectors.selection.base import UNKNOWN
 from detectors.selection.duplicates import merge_duplicates
 from detectors.selection.kernel import Scales, blocks, directions
@@ -96,7 +97,7 @@ def _require(
 def _within_classes(unit: NDArray[np.float32], classes: NDArray[np.int64], otherwise: float) -> tuple[float, float]:
     """Quarter and median of the cosine of two rows of one class, among at most 1,000 rows that have one."""
     known = np.flatnonzero(classes != UNKNOWN)
-    known = known[np.linspace(0, len(known) - 1, min(len(known), _PAIRED)).astype(np.int64)]
+    known = known[evenly(len(known), _PAIRED)]
     alike = classes[known][:, None] == classes[known]
     np.fill_diagonal(alike, val=False)
     if not alike.any():

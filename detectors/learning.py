@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.dependence import Dependence
+from detectors.evenly import evenly
 from detectors.spectrum import Spectrum
 from detectors.summarizer import Described, Summarizer
 from detectors.timeofday import DAY, Clock, Products, Profile, choose
@@ -84,7 +85,7 @@ def split(n: int, order: Order, times: NDArray[np.float64] | None, rng: np.rando
         return mixed[: n // 2][:_MOST_FIT], mixed[n // 2 :][:_MOST_CALIBRATION]
     turn = np.arange(n) * 8 // n if times is None else ((times - times[0]) / DAY + 0.5).astype(np.int64)
     fit, calibration = np.flatnonzero(turn % 2 == 0), np.flatnonzero(turn % 2)
-    spread = np.linspace(0, len(fit) - 1, min(len(fit), _MOST_FIT)).astype(np.int64)
+    spread = evenly(len(fit), _MOST_FIT)
     if len(calibration) > _MOST_CALIBRATION:
         run = _MOST_CALIBRATION // _RUNS
         starts = np.linspace(0, len(calibration) - run, _RUNS).astype(np.int64)

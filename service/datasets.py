@@ -316,17 +316,28 @@ def _read(folder: Path) -> DataSet:
     return DataSet(manifest, rows, embeddings, logits)
 
 
-def _encode(row: Row) -> dict[str, Any]:
-    sample, payload = row.sample, row.sample.payload
+def payload_field(payload: Payload) -> dict[str, Any]:
+    """The field of a sample's JSON that holds its payload."""
     if isinstance(payload, str):
-        content: dict[str, Any] = {"text": payload}
-    elif isinstance(payload, bytes):
-        content = {"image": base64.b64encode(payload).decode()}
-    else:
-        content = {"vector": payload.tolist()}
+        return {"text": payload}
+    if isinstance(payload, bytes):
+        return {"image": base64.b64encode(payload).decode()}
+    return {"vector": payload.tolist()}
+
+
+def _encode(row: Row) -> dict[str, Any]:
+    sample = row.sample
     time = None if math.isnan(sample.time) else sample.time
     output = {} if sample.output is None else {"output": _encode_output(sample.output)}
-    return {"id": sample.id, "time": time, **content, "segments": dict(sample.segments), "label": sample.label, "part": row.part, **output}
+    return {
+        "id": sample.id,
+        "time": time,
+        **payload_field(sample.payload),
+        "segments": dict(sample.segments),
+        "label": sample.label,
+        "part": row.part,
+        **output,
+    }
 
 
 def _encode_output(output: Output) -> dict[str, Any]:

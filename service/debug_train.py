@@ -5,7 +5,6 @@ What is drawn is never close to what models are judged by, golden and challenge.
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.evenly import evenly
 from detectors.selection import UNKNOWN, Known, Pool
 from detectors.selection.kernel import Scales, directions
 from detectors.selection.weak import Drawn, draw
-from service.datasets import DataSet, DataSets
+from service.datasets import DataSet, DataSets, payload_field
 from service.errors import ArtefactError, InputError, NotFoundError
 from service.failures.rows import FailureRows
 from service.ports import Embedder
@@ -259,7 +259,7 @@ class _Held:
 
     @classmethod
     def of(cls, embeddings: NDArray[np.float32], labels: Sequence[str | None], predicted: Sequence[str], *, golden: bool) -> _Held:
-        at = np.linspace(0, len(embeddings) - 1, min(len(embeddings), _HELD)).astype(np.int64).tolist()
+        at = evenly(len(embeddings), _HELD).tolist()
         told = [predicted[i] for i in at] if predicted else []
         return cls(np.asarray(embeddings[at], np.float32), [labels[i] for i in at], told, golden)
 
@@ -295,14 +295,8 @@ def _wrong(drawn: Drawn, weak: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def document(row: DrawnRow) -> dict[str, Any]:
     """A line of JSON that `dataset add` takes as a sample; what it does not know of stands beside."""
-    sample, payload = row.sample, row.sample.payload
-    if isinstance(payload, str):
-        content: dict[str, Any] = {"text": payload}
-    elif isinstance(payload, bytes):
-        content = {"image": base64.b64encode(payload).decode()}
-    else:
-        content = {"vector": payload.tolist()}
+    sample = row.sample
     time = {} if math.isnan(sample.time) else {"time": datetime.fromtimestamp(sample.time, UTC).isoformat().replace("+00:00", "Z")}
     segments = {"segments": dict(sample.segments)} if sample.segments else {}
     believed = {"label": row.label, "weak_label": sample.label, "right": round(row.right, 4), "failing": round(row.failing, 4)}
-    return {"id": sample.id, **time, **content, **segments, **believed, "why": row.reason}
+    return {"id": sample.id, **time, **payload_field(sample.payload), **segments, **believed, "why": row.reason}

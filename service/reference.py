@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.accuracy import AccuracyCalibration
+from detectors.evenly import evenly
 from detectors.model import ScanModel, Slice, fit_model, rows_needed
 from detectors.selection.kernel import Scales, directions
 from detectors.stream import StreamScan
@@ -98,7 +99,7 @@ class Reference:
         """Every stream that can be tested: the whole, and each segment with rows enough of its own."""
         found = {WHOLE: self.model.whole()}
         for segment, at in self._members.items():
-            spread = at[np.linspace(0, len(at) - 1, min(len(at), _MOST_SLICE_ROWS)).astype(np.int64)]
+            spread = at[evenly(len(at), _MOST_SLICE_ROWS)]
             if len(at) >= SLICE_ROWS and self.model.held_out[spread].sum() >= self.model.least_held_out:
                 found[segment] = self._slice(spread)
         return found
@@ -190,7 +191,7 @@ class Reference:
 
 def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """So many of the rows at most, evenly spread."""
-    return rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64)]
+    return rows[evenly(len(rows), most)]
 
 
 class InForce(Protocol):

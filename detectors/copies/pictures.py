@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from detectors.copies.duplicates import Copies, Twins
 from detectors.copies.forgery import Judge
+from detectors.evenly import evenly
 
 SIDE = 28
 """Pixels of the thumbnails."""
@@ -169,7 +170,7 @@ def _smooth(images: Thumbnails) -> Thumbnails:
 
 def _principal(images: Thumbnails) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The mean image (784,) and the directions (784, d) in which images differ most."""
-    rows = images[np.linspace(0, len(images) - 1, min(len(images), _FITTED)).astype(np.int64)].reshape(-1, SIDE * SIDE)
+    rows = images[evenly(len(images), _FITTED)].reshape(-1, SIDE * SIDE)
     mean = rows.mean(0)
     _, directions = np.linalg.eigh(np.cov((rows - mean).T) + np.eye(SIDE * SIDE) * 1e-9)
     return mean, directions[:, -_COMPONENTS:].astype(np.float32)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.evenly import evenly
+
 MOST = 5_000
 """Rows of a kind that are held against others; of more, as many are taken evenly."""
 
@@ -87,6 +89,6 @@ def blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     return (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
 
 
-def evenly(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def thinned(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """At most 5,000 of the rows, evenly spaced in their order."""
-    return rows if len(rows) <= MOST else rows[np.linspace(0, len(rows) - 1, MOST).astype(np.int64)]
+    return rows if len(rows) <= MOST else rows[evenly(len(rows), MOST)]

@@ -13,7 +13,7 @@ from detectors.selection.base import ONCE, UNKNOWN, Known, Pick, Pool, Turn, Why
 from detectors.selection.coverage import FacilityLocation
 from detectors.selection.duplicates import merge_duplicates
 from detectors.selection.evidence import Evidence, closeness
-from detectors.selection.kernel import Scales, evenly
+from detectors.selection.kernel import Scales, thinned
 from detectors.selection.usefulness import Places, usefulness
 from detectors.selection.whitening import Whitening
 
@@ -115,7 +115,7 @@ class _Field:
 
     @classmethod
     def of(cls, pool: Pool, known: Known, white: Whitening, progress: Callable[[float], None]) -> _Field:
-        reference, right, unit = white(evenly(known.reference)), white(evenly(known.right)), white(pool.embeddings)
+        reference, right, unit = white(thinned(known.reference)), white(thinned(known.right)), white(pool.embeddings)
         scales = Scales.fit(reference)
         evidence = Evidence.of(known, white, scales)
         places = Places.of(unit, closeness(unit, right), pool)

@@ -12,7 +12,7 @@ from scipy.special import expit
 from detectors.selection.base import UNKNOWN, Pool
 from detectors.selection.coverage import company
 from detectors.selection.evidence import Evidence, closeness
-from detectors.selection.kernel import Scales, evenly
+from detectors.selection.kernel import Scales, thinned
 
 LOG_ODDS: Mapping[str, float] = {
     "": -2.0,
@@ -73,7 +73,7 @@ class Places:
 
     def shared(self, reference: NDArray[np.float32], scales: Scales, *, pooled: int) -> Places:
         """With the share, of distinct rows that are what matters of a pool of so many; reference (m, k)."""
-        here, there = evenly(self.unit), evenly(reference)
+        here, there = thinned(self.unit), thinned(reference)
         found = company(self.unit, here, scales) * (len(self.unit) / max(len(here), 1))
         expected = company(self.unit, there, scales) * (pooled / len(there))
         share = np.clip(np.log((found + 0.5) / (expected + 0.5)), -3, 3)

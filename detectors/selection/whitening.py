@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.selection.kernel import directions, evenly
+from detectors.selection.kernel import directions, thinned
 
 SHRINK = 0.6
 """Share of the within-class covariance that is taken to be the same in all directions."""
@@ -69,7 +69,7 @@ class Whitening:
         level = max(float(np.trace(inner)) / dimension, float(np.mean(moved**2)) * 1e-3)
         values, vectors = np.linalg.eigh((1 - SHRINK) * inner + SHRINK * level * np.eye(dimension))
         root = (vectors / np.sqrt(values)) @ vectors.T
-        others = (evenly(rows[:0] if pool is None else pool) - centre) @ root
+        others = (thinned(rows[:0] if pool is None else pool) - centre) @ root
         return cls(centre.astype(np.float32), np.asarray(root @ _spread(moved @ root, others), np.float32))
 
     def __call__(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.evenly import evenly
 from service.checking.findings import EXAMPLES, Check
 from service.checking.likeness import Likeness
 from service.checking.sets import Rows
@@ -128,7 +129,7 @@ def _blank_images(rows: Rows) -> list[int]:
 
 def _drawn(rows: Rows) -> list[Payload]:
     most = _IMAGES if rows.content == "image" else _DRAWN
-    at = np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64)
+    at = evenly(len(rows), most)
     return [rows.samples[i].payload for i in at]
 
 

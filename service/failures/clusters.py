@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.evenly import evenly
 from detectors.failure_clusters import MOST_ROWS, failure_clusters
 from detectors.selection.base import UNKNOWN
 from detectors.terms import class_terms
@@ -61,17 +62,12 @@ def clustered(failures: Sequence[Failure], reference: Reference) -> tuple[Failur
     dearest = sorted(range(len(failures)), key=lambda at: -failures[at].loss)[:MOST_ROWS]
     kept = [failures[at] for at in sorted(dearest)]
     rows = np.stack([each.row.embedding for each in kept]).astype(np.float32)
-    scale = _spread(len(reference.rows))
+    scale = evenly(len(reference.rows), _SCALED_BY)
     classes = _codes([reference.rows.labels[at] for at in scale.tolist()])
     found = failure_clusters(rows, _codes([each.label for each in kept]), np.asarray(reference.rows.embeddings[scale]), classes=classes)
     groups = [_distinct(kept, found.stands, np.flatnonzero(found.cluster == number)) for number in range(int(found.cluster.max()) + 1)]
     named = [_cluster(group, name) for group, name in zip(groups, _names(groups, reference), strict=True)]
     return tuple(sorted(named, key=lambda cluster: (-cluster.weight, cluster.id)))
-
-
-def _spread(rows: int) -> NDArray[np.int64]:
-    """Reference rows, evenly spread, that tell how far apart rows usually lie."""
-    return np.linspace(0, rows - 1, min(rows, _SCALED_BY)).astype(np.int64)
 
 
 def _codes(labels: Sequence[str | None]) -> NDArray[np.int64]:

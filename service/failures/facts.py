@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.coverage import Reach
+from detectors.evenly import evenly
 from detectors.label_errors import label_errors
 from detectors.neighbours import nearest_rows
 from service.datasets import DataSet
@@ -92,7 +93,7 @@ def facts(
     """Everything about them; costs a look at up to 10,000 labelled rows for each, and a look for wrong labels among 3,000."""
     rows = np.stack([each.row.embedding for each in failures]).astype(np.float32)
     known = np.flatnonzero(labelled.labels != "")
-    near = _spread(known, _MOST_NEAR)
+    near = known[evenly(len(known), _MOST_NEAR)]
     remote = _remote(rows, labelled.embeddings[near])
     progress(0.2)
     wrong, instead = _doubted(failures, rows, labelled, known, progress)
@@ -106,10 +107,6 @@ def facts(
         instead=instead,
         torn=_torn(failures, rows, labelled.embeddings[near], labelled.labels[near]),
     )
-
-
-def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    return rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64)]
 
 
 def _remote(rows: NDArray[np.float32], among: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -126,7 +123,8 @@ def _doubted(
     wrong, instead = np.full(len(failures), np.nan), [""] * len(failures)
     at = np.array([i for i, each in enumerate(failures) if each.label is not None], np.int64)
     asked = {name for each in failures for name in (each.label, each.answer) if name}
-    beside = _spread(known[np.isin(labelled.labels[known], sorted(asked))], _MOST_TRUSTED)
+    alike = known[np.isin(labelled.labels[known], sorted(asked))]
+    beside = alike[evenly(len(alike), _MOST_TRUSTED)]
     names, codes = np.unique([*labelled.labels[beside], *(str(failures[i].label) for i in at)], return_inverse=True)
     try:
         found = label_errors(

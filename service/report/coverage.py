@@ -12,6 +12,7 @@ from scipy import special
 
 from detectors.bounds import difference_interval
 from detectors.coverage import Coverage
+from detectors.evenly import evenly
 from service.records import Measured
 from service.report.gaps import ACT, BESIDE, SHOWN, WATCH, Gaps, contents, gap_table, gaps, names_of, share_of
 from service.report.material import Material, Side
@@ -178,6 +179,6 @@ def _region_names(material: Material, regions: NDArray[np.int64]) -> Mapping[int
         return {}
     drawn = material.drawn("train")
     near = [drawn[np.square(rows[drawn] - centres[region]).sum(1).argsort(kind="stable")[:_CENTRAL]] for region in regions]
-    beside = drawn[np.linspace(0, len(drawn) - 1, min(len(drawn), BESIDE)).astype(np.int64)]
+    beside = drawn[evenly(len(drawn), BESIDE)]
     names = names_of([contents(material, "train", each) for each in near], contents(material, "train", beside))
     return dict(zip(regions.tolist(), names, strict=True))

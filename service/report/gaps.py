@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.coverage import Coverage, clumps
+from detectors.evenly import evenly
 from detectors.performance import share
 from detectors.terms import class_terms
 from service.datasets import DataSet
@@ -175,7 +176,7 @@ def _otherwise(place: Sequence[Content]) -> str:
 
 def _names(material: Material, side: Side, places: Sequence[NDArray[np.int64]], rest: NDArray[np.int64]) -> list[str]:
     """By the words that tell each place from what is covered."""
-    beside = rest[np.linspace(0, len(rest) - 1, min(len(rest), BESIDE)).astype(np.int64)]
+    beside = rest[evenly(len(rest), BESIDE)]
     return names_of([contents(material, side, place) for place in places], contents(material, side, beside))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.clustering import kmeans, nearest
 from detectors.coverage import Coverage, coverage
+from detectors.evenly import evenly
 from service.checking import Likeness
 from service.datasets import DataSet, DataSets, Role
 from service.errors import ArtefactError, NotFoundError
@@ -79,7 +80,7 @@ class Material:
         version = None if self.reference is None else self.reference.version
         known = [row for row in self.store.pool(self.monitor) if version is None or row.reference_version == version]
         kept = [row for row in known if row.embedding.shape == known[-1].embedding.shape]
-        spread = np.linspace(0, len(kept) - 1, min(len(kept), _MOST_PRODUCTION)).astype(np.int64)
+        spread = evenly(len(kept), _MOST_PRODUCTION)
         return [kept[at] for at in spread]
 
     @cached_property

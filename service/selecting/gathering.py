@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.evenly import evenly
 from detectors.selection.duplicates import merge_duplicates
 from detectors.selection.kernel import Scales, blocks, directions
 from service.datasets import payload_digest
@@ -75,7 +76,7 @@ class Likeness:
     def of(cls, reference: Reference) -> Likeness:
         """As close as the reference's own rows are almost never."""
         rows = reference.rows.embeddings
-        spread = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_SCALED)).astype(np.int64)
+        spread = evenly(len(rows), _MOST_SCALED)
         centre = reference.summarizer.centre
         return cls(centre, Scales.fit(directions(np.asarray(rows[spread], np.float32), centre)).duplicate)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from detectors.evenly import evenly
 from service.datasets import DataSet, DataSets
 from service.labelled import pooled_of
 from service.records import Output, Pooled
@@ -36,7 +35,7 @@ def imported(data_sets: DataSets, reference: Reference, asked: Collection[str]) 
             notes.append(f"pool set {pool.version} was embedded by another model and is not chosen from; {again}")
             continue
         new = [at for at, sample in enumerate(pool.samples) if sample.id not in found]
-        spread = np.linspace(0, len(new) - 1, min(len(new), MOST_ROWS - len(found))).astype(np.int64)
+        spread = evenly(len(new), MOST_ROWS - len(found))
         if len(spread) < len(new):
             notes.append(f"of {len(new):,} rows of pool set {pool.version}, {len(spread):,} evenly spread ones are looked at")
         found |= {row.id: row for row in (_row(pool, new[i], reference.version) for i in spread.tolist())}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.evenly import evenly
 from detectors.selection.base import REJECTED, UNKNOWN, Known, Pool
 from service.datasets import DataSet
 from service.failures.rows import FailureRows
@@ -141,7 +142,7 @@ def _rows(material: Material) -> _Rows:
 
 
 def _golden_rows(golden: DataSet, classes: Sequence[str]) -> _Rows:
-    spread = _spread(len(golden.rows), MOST_ROWS)
+    spread = evenly(len(golden.rows), MOST_ROWS)
     chosen = [golden.samples[i] for i in spread.tolist()]
     logits = golden.logits if golden.logits is not None and golden.logits.shape[1] == len(classes) else None
     return _Rows(
@@ -155,7 +156,7 @@ def _golden_rows(golden: DataSet, classes: Sequence[str]) -> _Rows:
 
 def _reference_rows(reference: Reference, most: int) -> _Rows:
     rows = reference.rows
-    spread = _spread(len(rows), most)
+    spread = evenly(len(rows), most)
     at = spread.tolist()
     predicted = [rows.predicted[i] if rows.predicted else "" for i in at]
     cited = [(rows.ids[i], rows.texts[i]) for i in at]
@@ -199,10 +200,6 @@ def answers_in(names: Names, answers: Sequence[Label]) -> NDArray[np.int64]:
 def _known(numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """None where nothing is known."""
     return numbers if (numbers != UNKNOWN).any() else None
-
-
-def _spread(rows: int, most: int) -> NDArray[np.int64]:
-    return np.linspace(0, rows - 1, min(rows, most)).astype(np.int64)
 
 
 def cited(ground: Ground, ids: Sequence[str]) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.coverage import Reach
+from detectors.evenly import evenly
 from detectors.mining import closeness, fused
 from service import refresh
 from service.datasets import DataSets
@@ -238,7 +239,7 @@ class _Search:
         own = self.reference.rows.embeddings
         groups = self._groups(order, limit)
         rows = np.stack([self.kept[leader].row.embedding for leader in groups]).astype(np.float32)
-        far = _percentiles(rows, own[_spread(len(own), _REACHED)])
+        far = _percentiles(rows, own[evenly(len(own), _REACHED)])
         return tuple(self._match(members, float(rank)) for members, rank in zip(groups.values(), far, strict=True))
 
     def _groups(self, order: NDArray[np.int64], limit: int) -> Mapping[int, list[int]]:
@@ -276,10 +277,6 @@ class _Search:
 def _truths(store: Store, monitor: str, kept: Sequence[Kept]) -> Mapping[str, str]:
     known = store.known_truth(monitor, [each.row.id for each in kept])
     return {sample: judged.truth for sample, judged in known.items() if judged is not None}
-
-
-def _spread(rows: int, most: int) -> NDArray[np.int64]:
-    return np.linspace(0, rows - 1, min(rows, most)).astype(np.int64)
 
 
 def _percentiles(rows: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:

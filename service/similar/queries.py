@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.evenly import evenly
 from service.datasets import ROLES, DataSet, DataSets, Role
 from service.errors import InputError
 from service.explaining.finding import Found, find
@@ -57,7 +58,7 @@ def of_given(sample: Sample, embedder: Embedder) -> Query:
 
 def of_cluster(cluster: FailureCluster) -> Query:
     """All of its failures."""
-    at = _spread(len(cluster.failures))
+    at = evenly(len(cluster.failures), MOST_QUERIES).tolist()
     rows = [cluster.failures[i].row for i in at]
     vectors = np.stack([row.embedding for row in rows]).astype(np.float32)
     ids, payloads = tuple(row.id for row in rows), tuple(row.payload for row in rows)
@@ -77,7 +78,7 @@ def of_set(data_sets: DataSets, reference: Reference, named: str) -> Query:
         )
     if not found.rows:
         raise InputError("set", f"monitor {reference.monitor}: the {named} set has no rows in its part select, which is there to choose by")
-    at = _spread(len(found.rows))
+    at = evenly(len(found.rows), MOST_QUERIES).tolist()
     samples = [found.samples[i] for i in at]
     what = f"{found.manifest['role']} set version {found.version}"
     apart = frozenset(sample.id for sample in whole.samples)
@@ -99,8 +100,3 @@ def _embedded(found: Found, embedder: Embedder) -> NDArray[np.float32]:
         )
     embedder.check(found.sample.payload)
     return np.asarray(embedder.embed([found.sample.payload]).embedding[0], np.float32)
-
-
-def _spread(rows: int) -> Sequence[int]:
-    spread: list[int] = np.linspace(0, rows - 1, min(rows, MOST_QUERIES)).astype(np.int64).tolist()
-    return spread
