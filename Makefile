@@ -32,8 +32,8 @@ $(UV):
 	@$(PYTHON) -m venv .tools/uv-$(UV_VERSION)
 	@.tools/uv-$(UV_VERSION)/bin/python -m pip install --cache-dir .cache/pip --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-install: $(UV)   ## the locked environment with every extra and the development tools
-	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --all-extras
+install: $(UV)   ## the locked environment with the development tools and every extra but train
+	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --all-extras --no-extra train
 
 servers:         ## the real programs that tests use: Redis, Java and Chromium from Debian, Kafka below .cache
 	@tests/servers/install

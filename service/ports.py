@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.records import (
+    AnnotationBatch,
     Answer,
     Assignment,
     Commit,
     DeadLetter,
     Decision,
+    Delivery,
     Entity,
     Event,
     Judgement,
@@ -368,3 +370,10 @@ class Destination(Protocol):
         """Returns when the other side has taken it; DeliveryError says whether trying again can help and when."""
 
     def close(self) -> None: ...
+
+
+class Annotator(Destination, Protocol):
+    """A destination of annotation batches that can be asked for the answers, too: some tools tell them once at most."""
+
+    def answers(self, batches: Sequence[AnnotationBatch], *, now: float) -> Sequence[Delivery]:
+        """The labels that it holds of these, each batch's as one delivery whose id follows from them; DeliveryError as for `deliver`."""

@@ -33,7 +33,7 @@ from service.transitions import advance, as_one_change
 
 REQUESTED = "io.driftgate.refresh.requested"
 
-ENDED = frozenset({CycleState.PROMOTED, CycleState.REJECTED, CycleState.CANCELLED})
+ENDED = frozenset({CycleState.PROMOTED, CycleState.REJECTED, CycleState.CANCELLED, CycleState.REVERTED})
 
 ANSWERED = frozenset({BatchState.CLOSED, BatchState.CANCELLED})
 """A batch of which no more is expected; one is cancelled before it was sent when a person ends the rounds."""

@@ -21,10 +21,22 @@ WAYS: Mapping[StrEnum, frozenset[StrEnum]] = {
     BatchState.CANCELLED: frozenset(),
     CycleState.ANNOTATING: frozenset({CycleState.ANNOTATING, CycleState.TRAINING, CycleState.CANCELLED}),
     CycleState.TRAINING: frozenset({CycleState.VERIFYING, CycleState.CANCELLED}),
-    CycleState.VERIFYING: frozenset({CycleState.VERIFYING, CycleState.PROMOTED, CycleState.REJECTED, CycleState.CANCELLED}),
-    CycleState.PROMOTED: frozenset(),
+    CycleState.VERIFYING: frozenset(
+        {
+            CycleState.VERIFYING,
+            CycleState.TRAINING,
+            CycleState.VERIFIED,
+            CycleState.PROMOTED,
+            CycleState.REJECTED,
+            CycleState.CANCELLED,
+        }
+    ),
+    CycleState.VERIFIED: frozenset({CycleState.DEPLOYING, CycleState.REJECTED, CycleState.CANCELLED}),
+    CycleState.DEPLOYING: frozenset({CycleState.PROMOTED, CycleState.REVERTED, CycleState.CANCELLED}),
+    CycleState.PROMOTED: frozenset({CycleState.REVERTED}),
     CycleState.REJECTED: frozenset(),
     CycleState.CANCELLED: frozenset(),
+    CycleState.REVERTED: frozenset(),
 }
 
 

@@ -45,8 +45,21 @@ from service.records.partitions import (
     belongs,
     segment_of,
 )
-from service.records.refresh import AnnotationBatch, BatchState, Candidate, CycleState, Label, Outcome, Purpose, RefreshCycle
+from service.records.refresh import (
+    AnnotationBatch,
+    Artefact,
+    BatchState,
+    Candidate,
+    CycleState,
+    Delivery,
+    DeliveryState,
+    Label,
+    Outcome,
+    Purpose,
+    RefreshCycle,
+)
 from service.records.samples import KEPT_BYTES, Item, Original, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
+from service.records.schemes import LabelScheme, SchemeClass
 from service.records.truth import Answer, AnswerBlock, Judgement, Truths, Untold
 
 __all__ = [
@@ -63,6 +76,7 @@ __all__ = [
     "AnnotationBatch",
     "Answer",
     "AnswerBlock",
+    "Artefact",
     "Assignment",
     "Backfill",
     "BackfillState",
@@ -77,6 +91,8 @@ __all__ = [
     "Decision",
     "Declaration",
     "DeclarationState",
+    "Delivery",
+    "DeliveryState",
     "Entity",
     "Event",
     "Exemplar",
@@ -87,6 +103,7 @@ __all__ = [
     "Item",
     "Judgement",
     "Label",
+    "LabelScheme",
     "MarkState",
     "Measured",
     "Onset",
@@ -111,6 +128,7 @@ __all__ = [
     "ReservedPart",
     "Response",
     "Sample",
+    "SchemeClass",
     "Severity",
     "Step",
     "Stretch",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -21,6 +21,12 @@ class Purpose(StrEnum):
     """Drawn without regard to its risk, so that risks can be held against outcomes."""
     CHALLENGE = "challenge"
     """Drawn at random from the slice that drifts, to verify the new model with; never trained on."""
+    GOLD = "gold"
+    """Its answer is known: it tells how good the answers of an annotator are."""
+    TOP_UP = "top_up"
+    """Drawn at random from all traffic, for the golden set."""
+    REVIEW = "review"
+    """A row of a data set whose label is in doubt."""
 
 
 class Outcome(StrEnum):
@@ -66,6 +72,20 @@ class Candidate:
     outcome: Outcome | None = None
     known_risk: float | None = None
     """The risk of training on it, now that its label is known."""
+    answers: int = 1
+    """How many annotators are to answer it, each for themselves."""
+    again: str = ""
+    """The batch whose answer to it is in doubt: this asks for a second opinion."""
+    priority: float = 0.0
+    """What it would cost to go on failing on it (size of its failure × loss); larger goes first."""
+
+    @property
+    def blind(self) -> bool:
+        """Whether annotators see nothing that could colour their answer: no prediction, no score, no reason."""
+        return self.purpose in _BLIND or self.answers > 1 or bool(self.again)
+
+
+_BLIND = frozenset({Purpose.PROBE, Purpose.CHALLENGE, Purpose.GOLD, Purpose.TOP_UP, Purpose.REVIEW})
 
 
 class BatchState(StrEnum):
@@ -93,11 +113,20 @@ class AnnotationBatch:
     version: int = 0
     round: int = 1
     """Which of its cycle's batches it is."""
+    scheme: int = 0
+    """Version of the label scheme by which it is answered."""
+    deadline: float = 0.0
+    """When it closes with what has come back; 0: never by itself."""
+    manifest: str = ""
+    """Checksum of what was sent."""
+    priority: int = 0
+    """0 to 10, as the annotators' tool orders batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """An annotator's answer: a class, or None with `unusable` (junk, unreadable, none of the classes)."""
+    """An annotator's answer: a class, or None with `unusable` (junk, unreadable, none of the classes). A class that the scheme has not
+    is a proposal of whoever answered."""
 
     monitor: str
     batch: str
@@ -108,13 +137,70 @@ class Label:
     unusable: bool = False
 
 
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    TAKEN = "taken"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Labels of one batch as they came in: kept before they are acknowledged, worked from later. The id is the sender's, or follows from
+    what came, so that a repetition is known."""
+
+    id: str
+    monitor: str
+    batch: str
+    labels: tuple[Label, ...]
+    created: float
+    source: str = ""
+    """How they came: `webhook`, a destination's name, a file's."""
+    state: DeliveryState = DeliveryState.PENDING
+    changed: int = 0
+    """Labels that were new, or said something else than before."""
+    unknown: tuple[str, ...] = ()
+    """Ids that are not in the batch."""
+    error: str = ""
+    """Why it was refused."""
+    version: int = 0
+
+
 class CycleState(StrEnum):
     ANNOTATING = "annotating"
+    """Candidates are out, or wait for a person to send them."""
     TRAINING = "training"
+    """The data sets are there and a new model was asked for."""
     VERIFYING = "verifying"
+    """A model came back, and is held against the one in force."""
+    VERIFIED = "verified"
+    """It is proven better and waits for a person's word."""
+    DEPLOYING = "deploying"
+    """Its promotion was announced; production has not answered with it yet."""
     PROMOTED = "promoted"
+    """It serves, and the reference is rebased on it."""
     REJECTED = "rejected"
     CANCELLED = "cancelled"
+    REVERTED = "reverted"
+    """The model before is asked back, with its reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A model that came back for a cycle, kept below the installation's directory."""
+
+    path: str
+    """Of the ONNX file, from the directory."""
+    checksum: str
+    """SHA-256 of the file with its external weights."""
+    classes: tuple[str, ...]
+    """In the order of its logits."""
+    version: str
+    """What production will call it: the `model_version` of outputs that it makes."""
+    created: float
+    uri: str = ""
+    """Where whoever trained it keeps it; what the promotion names."""
+    run: Mapping[str, Any] = field(default_factory=dict)
+    """How it was made: hyper-parameters, seeds, manifest of the data, code version, lock file, platform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +226,18 @@ class RefreshCycle:
     segment: str = ""
     """Of which stream, and below from when on, its samples are; fixed before anything is chosen. '' where only the opener knows."""
     since: float = 0.0
+    model: Artefact | None = None
+    """What the trainer gave."""
+    served: Artefact | None = None
+    """What is verified and would be served: the model itself, or a switch between the one in force and it."""
+
+    @property
+    def entered(self) -> float:
+        """When it came into its present state."""
+        steps = [
+            step.time for step, before in zip(self.history, (None, *self.history), strict=False) if not before or before.state != step.state
+        ]
+        return steps[-1] if steps else self.created
 
     @property
     def batches(self) -> tuple[str, ...]:

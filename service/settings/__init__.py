@@ -6,16 +6,15 @@ Relative paths are taken from the folder of the file.
 
 from __future__ import annotations
 
+from service.settings.annotation import AnnotationSettings
 from service.settings.destinations import Destination, FolderDestination, WebhookDestination, read_secret
 from service.settings.installation import TOKEN, Settings, load, parse
 from service.settings.monitors import (
-    AnnotationSettings,
     DetectionSettings,
     EmbedderSettings,
     KserveSettings,
     MonitorSettings,
     PoolSettings,
-    RefreshSettings,
     SegmentSettings,
     TopicSettings,
 )
@@ -32,6 +31,7 @@ from service.settings.parts import (
     ServerSettings,
     TlsSettings,
 )
+from service.settings.refresh import RefreshSettings
 from service.settings.section import Name, Section, Tag
 from service.settings.selection import PERIOD_DAYS, SelectionSettings
 from service.settings.truth import TruthSettings

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from service.settings.annotation import AnnotationSettings
 from service.settings.json_path import JsonPath
+from service.settings.refresh import RefreshSettings
 from service.settings.section import Name, Section, Tag, Topic
 from service.settings.selection import SelectionSettings, with_challenge_apart
 from service.settings.truth import TruthSettings
@@ -162,32 +164,6 @@ class KserveSettings(Section):
     classes_output: str | None = Field(
         None, description="V2: the output tensor with logits or probabilities; the first floating-point one by default."
     )
-
-
-class AnnotationSettings(Section):
-    """What may be sent to annotators, and where."""
-
-    budget: int = Field(100, ge=1, le=10_000, description="Candidates per cycle, in as many batches as `selection.rounds`.")
-    price: float | None = Field(None, ge=0, description="Price per label, for the estimate.")
-    quota: float = Field(1.0, gt=0, le=1, description="Share of a batch's candidates whose answers close it.")
-    destination: Name | None = Field(None, description="A destination's name; without one batches wait as proposed.")
-    approval: Literal["automatic", "operator"] = Field("automatic", description="`operator`: a batch waits until a person approves it.")
-
-
-class RefreshSettings(Section):
-    """When a cycle opens by itself and what the new model must prove."""
-
-    automatic: bool = Field(True, description="Open a cycle when an alarm opens on the whole stream and none is running.")
-    after_samples: int = Field(
-        500,
-        ge=0,
-        description="Samples that a stream takes after an alarm before candidates are selected: a young drift shows little of itself.",
-    )
-    destination: Name | None = Field(None, description="Where the refresh request goes.")
-    max_negative_flips: float = Field(
-        0.01, gt=0, lt=0.5, description="Largest share of golden samples that the old model gets right and the new one wrong (upper bound)."
-    )
-    confidence: float = Field(0.9, gt=0.5, lt=1, description="Of the bound on negative flips.")
 
 
 class PoolSettings(Section):

@@ -12,7 +12,7 @@ from service.adapters.redis_store.codec import pack
 from service.adapters.redis_store.server import Server
 from service.errors import absent
 from service.ports import E
-from service.records import Alarm, AnnotationBatch, Declaration, Entity, FailureMark, Label, OutboxItem, RefreshCycle
+from service.records import Alarm, AnnotationBatch, Declaration, Delivery, Entity, FailureMark, Label, LabelScheme, OutboxItem, RefreshCycle
 
 _NAMES: dict[type, str] = {
     Alarm: "alarm",
@@ -20,6 +20,8 @@ _NAMES: dict[type, str] = {
     RefreshCycle: "refresh cycle",
     Declaration: "declaration",
     FailureMark: "failure mark",
+    LabelScheme: "label scheme",
+    Delivery: "delivery",
 }
 
 KEEP_DELIVERED = 30 * 86_400

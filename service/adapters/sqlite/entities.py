@@ -11,7 +11,7 @@ from service.adapters.sqlite import outbox, rows
 from service.adapters.sqlite.database import single
 from service.errors import ConflictError, absent
 from service.ports import E
-from service.records import Alarm, AnnotationBatch, Declaration, Entity, FailureMark, OutboxItem, RefreshCycle
+from service.records import Alarm, AnnotationBatch, Declaration, Delivery, Entity, FailureMark, LabelScheme, OutboxItem, RefreshCycle
 
 _NAMES: dict[type, str] = {
     Alarm: "alarm",
@@ -19,6 +19,8 @@ _NAMES: dict[type, str] = {
     RefreshCycle: "refresh cycle",
     Declaration: "declaration",
     FailureMark: "failure mark",
+    LabelScheme: "label scheme",
+    Delivery: "delivery",
 }
 
 
