@@ -57,6 +57,8 @@ from service.records.refresh import (
     Outcome,
     Purpose,
     RefreshCycle,
+    RefreshSlot,
+    Trigger,
 )
 from service.records.samples import KEPT_BYTES, Item, Original, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
 from service.records.schemes import LabelScheme, SchemeClass
@@ -120,6 +122,7 @@ __all__ = [
     "Purpose",
     "Record",
     "RefreshCycle",
+    "RefreshSlot",
     "Regime",
     "Rejected",
     "Request",
@@ -133,6 +136,7 @@ __all__ = [
     "Step",
     "Stretch",
     "Term",
+    "Trigger",
     "Truths",
     "Untold",
     "Verdict",

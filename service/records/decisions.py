@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 from service.records.alarms import Alarm
 from service.records.declarations import Declaration
 from service.records.failures import FailureMark
-from service.records.refresh import AnnotationBatch, Delivery, RefreshCycle
+from service.records.refresh import AnnotationBatch, Delivery, RefreshCycle, RefreshSlot
 from service.records.schemes import LabelScheme
 
-Entity: TypeAlias = Alarm | AnnotationBatch | RefreshCycle | Declaration | FailureMark | LabelScheme | Delivery
+Entity: TypeAlias = Alarm | AnnotationBatch | RefreshCycle | Declaration | FailureMark | LabelScheme | Delivery | RefreshSlot
 """What has an id, a version that every change raises, and a history."""
 
 
@@ -45,6 +45,8 @@ class OutboxItem:
     attempts: int = 0
     due: float = 0.0
     error: str = ""
+    receipt: str = ""
+    """What the other side has given for it already, kept before the delivery goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,11 @@ class Label:
     annotator: str = ""
     unusable: bool = False
 
+    @property
+    def withdrawn(self) -> bool:
+        """Whether whoever answered took the answer back: its label is ''. Stores keep that, and show no label."""
+        return self.label == ""
+
 
 class DeliveryState(StrEnum):
     PENDING = "pending"
@@ -163,6 +168,18 @@ class Delivery:
     error: str = ""
     """Why it was refused."""
     version: int = 0
+    checksum: str = ""
+    """Of the labels, which go after a while."""
+    count: int = 0
+    """How many labels they are."""
+    conflicting: int = 0
+    """Labels by which an annotator says something else than the same one said before; the newest counts."""
+    unresolved: tuple[str, ...] = ()
+    """Answers that are no class of the scheme, nor an alias of one."""
+    proposed: tuple[str, ...] = ()
+    """Names of new classes that were proposed."""
+    late: int = 0
+    """Labels that were worked on after the batch had ended; they are kept all the same."""
 
 
 class CycleState(StrEnum):
@@ -182,6 +199,32 @@ class CycleState(StrEnum):
     CANCELLED = "cancelled"
     REVERTED = "reverted"
     """The model before is asked back, with its reference."""
+
+
+class Trigger(StrEnum):
+    """What opened a cycle."""
+
+    ALARM = "alarm"
+    PERSON = "person"
+    CADENCE = "cadence"
+    """The last cycle is `refresh.every_days` ago."""
+    AGE = "age"
+    """The model in force is older than `refresh.max_model_days`."""
+    FRESHNESS = "freshness"
+    """The test set covers less of the traffic than `refresh.min_freshness`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshSlot:
+    """A monitor's newest cycle. Whoever opens the next one writes its id over that of one that has ended, which only one can."""
+
+    id: str
+    """The monitor's name."""
+    monitor: str
+    cycle: str
+    created: float
+    state: str = "taken"
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +271,14 @@ class RefreshCycle:
     since: float = 0.0
     model: Artefact | None = None
     """What the trainer gave."""
+    job: str = ""
+    """The receipt of its request for training, where there is one: the UID of a Kubernetes Job."""
     served: Artefact | None = None
     """What is verified and would be served: the model itself, or a switch between the one in force and it."""
+    trigger: Trigger | None = None
+    """None of cycles of former versions."""
+    requested: Mapping[str, Any] | None = None
+    """What its request for training says, fixed when it was made: every repetition says the same."""
 
     @property
     def entered(self) -> float:

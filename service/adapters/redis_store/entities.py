@@ -12,7 +12,19 @@ from service.adapters.redis_store.codec import pack
 from service.adapters.redis_store.server import Server
 from service.errors import absent
 from service.ports import E
-from service.records import Alarm, AnnotationBatch, Declaration, Delivery, Entity, FailureMark, Label, LabelScheme, OutboxItem, RefreshCycle
+from service.records import (
+    Alarm,
+    AnnotationBatch,
+    Declaration,
+    Delivery,
+    Entity,
+    FailureMark,
+    Label,
+    LabelScheme,
+    OutboxItem,
+    RefreshCycle,
+    RefreshSlot,
+)
 
 _NAMES: dict[type, str] = {
     Alarm: "alarm",
@@ -22,6 +34,7 @@ _NAMES: dict[type, str] = {
     FailureMark: "failure mark",
     LabelScheme: "label scheme",
     Delivery: "delivery",
+    RefreshSlot: "refresh slot",
 }
 
 KEEP_DELIVERED = 30 * 86_400
@@ -128,7 +141,7 @@ def labels(server: Server, monitor: str, batch: str | None) -> Sequence[Label]:
     """In order of time."""
     found = server.run("labels", {"monitor": monitor} | ({} if batch is None else {"batch": batch}))
     read = [label for name, flat in found for label in _labels(monitor, name.decode(), flat)]
-    return sorted(read, key=lambda label: (label.time, label.batch, label.sample, label.annotator))
+    return sorted((label for label in read if not label.withdrawn), key=lambda label: (label.time, label.batch, label.sample, label.annotator))
 
 
 def _labels(monitor: str, batch: str, flat: Sequence[bytes]) -> Iterator[Label]:

@@ -11,7 +11,18 @@ from service.adapters.sqlite import outbox, rows
 from service.adapters.sqlite.database import single
 from service.errors import ConflictError, absent
 from service.ports import E
-from service.records import Alarm, AnnotationBatch, Declaration, Delivery, Entity, FailureMark, LabelScheme, OutboxItem, RefreshCycle
+from service.records import (
+    Alarm,
+    AnnotationBatch,
+    Declaration,
+    Delivery,
+    Entity,
+    FailureMark,
+    LabelScheme,
+    OutboxItem,
+    RefreshCycle,
+    RefreshSlot,
+)
 
 _NAMES: dict[type, str] = {
     Alarm: "alarm",
@@ -21,6 +32,7 @@ _NAMES: dict[type, str] = {
     FailureMark: "failure mark",
     LabelScheme: "label scheme",
     Delivery: "delivery",
+    RefreshSlot: "refresh slot",
 }
 
 
