@@ -21,10 +21,10 @@ export UV_SYSTEM_CERTS ?= 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers run test unit check format chaos e2e bench clean
+.PHONY: help install servers servers-cluster run test unit check format chaos e2e bench clean
 
 help:            ## what there is
-	@grep -hE '^[a-z0-9]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## */  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */  make \1\t/' | expand -t 24
 
 $(UV):
 	$(if $(PYTHON),,$(error No Python 3.11 or newer found. Install one, or name it: make PYTHON=/path/to/python3))
@@ -37,6 +37,9 @@ install: $(UV)   ## the locked environment with the development tools and every 
 
 servers:         ## the real programs that tests use: Redis, Java and Chromium from Debian, Kafka below .cache
 	@tests/servers/install
+
+servers-cluster: ## a real Kubernetes API for tests: etcd from Debian, kube-apiserver built below .cache (minutes, once)
+	@tests/servers/install-cluster
 
 # --inexact: what `make test` installed stays, so that the two can alternate without reinstalling.
 run: $(UV)       ## the demo: the whole loop in one process (ARGS=--exit ends by itself)

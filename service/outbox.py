@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -49,11 +49,21 @@ def replayed(item: OutboxItem, now: float) -> OutboxItem:
 class Outbox:
     """Delivers what the store holds to the configured destinations."""
 
-    def __init__(self, store: Store, destinations: Mapping[str, Destination], observer: Observer, *, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        store: Store,
+        destinations: Mapping[str, Destination],
+        observer: Observer,
+        *,
+        rng: np.random.Generator,
+        received: Callable[[OutboxItem], object] = lambda _: None,
+    ) -> None:
         self._store = store
         self._destinations = destinations
         self._observer = observer
         self._rng = rng
+        self._received = received
+        """Told of an item with its receipt, before the delivery goes on."""
         self._failing: OutboxItem | None = None
         """Its attempt raised what nobody foresaw: the next step counts that as a failure, lest it block what is due after it."""
 
@@ -64,7 +74,8 @@ class Outbox:
             return 1
         for item in self._store.due(now, 1):
             self._failing = item
-            self._note(item, self._attempt(item, now), now)
+            failure = self._attempt(item, now)
+            self._note(self._failing, failure, now)
             return 1
         return 0
 
@@ -80,7 +91,12 @@ class Outbox:
         if destination is None:
             return DeliveryError(f"destination {item.destination!r} is not configured; declare it and replay the item", retryable=False)
         try:
-            destination.deliver(item, now=now)
+            receipt = destination.deliver(item, now=now)
+            if receipt is not None:
+                self._failing = kept = replace(item, receipt=receipt)
+                self._store.settle(kept)
+                self._received(kept)
+                destination.deliver(kept, now=now)
         except DeliveryError as error:
             return error
         return None

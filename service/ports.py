@@ -366,8 +366,9 @@ class DeadLetterTopic(Protocol):
 class Destination(Protocol):
     """Somewhere that outbox items go: a signed webhook, a folder."""
 
-    def deliver(self, item: OutboxItem, *, now: float) -> None:
-        """Returns when the other side has taken it; DeliveryError says whether trying again can help and when."""
+    def deliver(self, item: OutboxItem, *, now: float) -> str | None:
+        """Returns when the other side has taken it; DeliveryError says whether trying again can help and when. A string is a receipt: once
+        it is kept, `deliver` is called again with the item that carries it, as often as it takes, and must not begin anew."""
 
     def close(self) -> None: ...
 

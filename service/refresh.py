@@ -269,6 +269,15 @@ def request_training(
     return cycle
 
 
+def received(store: Store, item: OutboxItem) -> None:
+    """Keeps, with the cycle, the receipt of its request for training."""
+    if item.kind != "refresh.requested":
+        return
+    cycle = store.get(RefreshCycle, str(item.payload["id"]))
+    if cycle.job != item.receipt:
+        store.save(replace(cycle, job=item.receipt, version=cycle.version + 1))
+
+
 def conclude(store: Store, cycle_id: str, verification: Mapping[str, Any], *, model: str, now: float) -> RefreshCycle:
     """Writes what verification found of the new model; a cycle still in training takes the model first."""
     before = store.get(RefreshCycle, cycle_id)

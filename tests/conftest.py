@@ -46,7 +46,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     missing = [name for mark in item.iter_markers("server") for name in mark.args if not present(name)]
     if missing:
         give_up = pytest.fail if IN_CI else pytest.skip
-        give_up(f"needs {', '.join(missing)}: `make servers` installs it")
+        target = "servers-cluster" if missing == ["kube-apiserver"] else "servers"
+        give_up(f"needs {', '.join(missing)}: `make {target}` installs it")
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,13 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from service.adapters.blobs import BlobDirectory
 from service.adapters.folder import FolderDestination as Folder
 from service.adapters.kafka import Cluster, Decode, KafkaDeadLetters, KafkaSink, KafkaSource, KafkaTopics, Start, starts
+from service.adapters.kubernetes_job import Cluster as KubernetesCluster
+from service.adapters.kubernetes_job import KubernetesJobDestination as KubernetesJob
 from service.adapters.log_source import LogSource
 from service.adapters.pane_segments import PaneSegments
 from service.adapters.redis_store import RedisStore, Server, connect
@@ -23,7 +26,7 @@ from service.errors import ConfigurationError, NotFoundError, UnavailableError
 from service.letters import Posted
 from service.ports import Blobs, DeadLetterTopic, Destination, Progress, Sink, Source, Store, Topics
 from service.records import Declaration, Partition
-from service.settings import FolderDestination, MonitorSettings, Settings, WebhookDestination, read_secret
+from service.settings import FolderDestination, KubernetesJobDestination, MonitorSettings, Settings, WebhookDestination, read_secret
 from service.signatures import Secret
 
 STORE, LOG = "driftgate.sqlite", "ingest.sqlite"
@@ -180,11 +183,14 @@ def open_log(settings: Settings) -> SqliteLog:
     return SqliteLog(settings.directory / LOG, backlog_bytes=limits.backlog_bytes, retention_bytes=limits.retention_bytes)
 
 
+Declared: TypeAlias = WebhookDestination | FolderDestination | KubernetesJobDestination
+
+
 class Destinations(Mapping[str, Destination]):
     """Where outbox items go, by name, as the configuration says now."""
 
     def __init__(self, settings: Settings) -> None:
-        self._declared: dict[str, WebhookDestination | FolderDestination] = {}
+        self._declared: dict[str, Declared] = {}
         self._open: dict[str, Destination] = {}
         self.follow(settings)
 
@@ -209,7 +215,10 @@ class Destinations(Mapping[str, Destination]):
         return len(self._open)
 
 
-def _destination(settings: WebhookDestination | FolderDestination) -> Destination:
+def _destination(settings: Declared) -> Destination:
+    if isinstance(settings, KubernetesJobDestination):
+        cluster = KubernetesCluster(settings.server, settings.token_file, settings.ca_file, settings.namespace)
+        return KubernetesJob(settings.template, cluster)
     if isinstance(settings, FolderDestination):
         return Folder(settings.path)
     secret = Secret.parse(read_secret(settings))

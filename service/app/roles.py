@@ -19,6 +19,7 @@ import numpy as np
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from service import refresh
 from service.access import Access
 from service.api import Probes, Service, create_app, create_probes, create_waiting, listen, server_for
 from service.app.configuration import Configuration, accepted
@@ -117,7 +118,7 @@ class Assembly:
         deciding = Deciding(store, leading, make, beat=self._beat("controller"), lost=self.metrics.lead_lost)
         destinations = Destinations(self.settings)
         self._configuration.followers.insert(0, destinations.follow)
-        outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng())
+        outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng(), received=partial(refresh.received, store))
         silence, telling = Silence(store, lambda: installation.names, self.metrics), Telling(store, lambda: installation.names)
         gathering = Gathering(store, installation.failures, lambda: installation.names, installation.version)
         schedule = Schedule(self._reporting, lambda: installation.names, lambda: installation.settings.report.every_hours)

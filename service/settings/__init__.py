@@ -7,7 +7,7 @@ Relative paths are taken from the folder of the file.
 from __future__ import annotations
 
 from service.settings.annotation import AnnotationSettings
-from service.settings.destinations import Destination, FolderDestination, WebhookDestination, read_secret
+from service.settings.destinations import Destination, FolderDestination, KubernetesJobDestination, WebhookDestination, read_secret
 from service.settings.installation import TOKEN, Settings, load, parse
 from service.settings.monitors import (
     DetectionSettings,
@@ -48,6 +48,7 @@ __all__ = [
     "FolderDestination",
     "KafkaSettings",
     "KserveSettings",
+    "KubernetesJobDestination",
     "LogSettings",
     "MonitorSettings",
     "Name",

@@ -11,6 +11,9 @@ from pydantic import Field, model_validator
 from service.errors import ConfigurationError
 from service.settings.section import Name, Section
 
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a pod finds its token, the cluster's certificate and its namespace."""
+
 
 class WebhookDestination(Section):
     """Signed Standard Webhooks over HTTP."""
@@ -52,4 +55,16 @@ class FolderDestination(Section):
     path: Path = Field(description="Made where it is missing.")
 
 
-Destination = Annotated[WebhookDestination | FolderDestination, Field(discriminator="type")]
+class KubernetesJobDestination(Section):
+    """A Kubernetes Job for each refresh request, from a template, named after the cycle."""
+
+    type: Literal["kubernetes_job"]
+    name: Name
+    template: Path = Field(description="YAML of a `batch/v1` Job; name, suspension and DRIFTGATE_* variables are filled in.")
+    server: str = Field("https://kubernetes.default.svc", pattern=r"^https://", description="The API server.")
+    namespace: str = Field("", pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$", description="The pod's own where it is empty.")
+    token_file: Path = Field(SERVICE_ACCOUNT / "token", description="Who we are to the API server; read at each delivery.")
+    ca_file: Path = Field(SERVICE_ACCOUNT / "ca.crt", description="By whom its certificate is signed.")
+
+
+Destination = Annotated[WebhookDestination | FolderDestination | KubernetesJobDestination, Field(discriminator="type")]

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     report: ReportSettings = ReportSettings()
     ingest_token: SecretStr | None = Field(None, exclude=True, description="Set by DRIFTGATE__INGEST_TOKEN only.")
     webhook_secret: SecretStr | None = Field(None, exclude=True, description="Of `POST /v1/annotations`; DRIFTGATE__WEBHOOK_SECRET only.")
+    link_secret: SecretStr | None = Field(None, exclude=True, description="Of signed links; DRIFTGATE__LINK_SECRET only.")
     kafka_password: SecretStr | None = Field(None, exclude=True, description="Of `kafka.sasl`; DRIFTGATE__KAFKA_PASSWORD only.")
     redis_password: SecretStr | None = Field(None, exclude=True, description="Of Redis; DRIFTGATE__REDIS_PASSWORD only.")
     destinations: tuple[Destination, ...] = ()

@@ -18,6 +18,18 @@ class ServerSettings(Section):
     ingest_token_file: Path | None = Field(
         None, description="File with the token for ingest and queries; required off loopback (or DRIFTGATE__INGEST_TOKEN)."
     )
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="Address under which others reach this server; signed links to samples and data sets begin with it. Null: no links.",
+    )
+    link_days: float = Field(30.0, gt=0, le=3_650, description="Days that links outlive a batch's deadline; without one, its making.")
+    link_secret_file: Path | None = Field(
+        None, description="File with the secret that signs links; else DRIFTGATE__LINK_SECRET, else one made in the directory."
+    )
+    webhook_secret_file: Path | None = Field(
+        None, description="File with the secrets of `POST /v1/annotations`, read anew when it changes; else DRIFTGATE__WEBHOOK_SECRET."
+    )
     max_body_bytes: int = Field(16_000_000, ge=1_000, description="Larger requests are refused.")
     max_items: int = Field(10_000, ge=1, description="Samples in one request.")
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 
 from tests.servers.kafka_server import jars
+from tests.servers.kubernetes_server import kube_apiserver
 
 
 def present(name: str) -> bool:
-    """`kafka` is a folder of jars and a Java to run them; everything else a program on the path."""
+    """`kafka` is a folder of jars and a Java to run them, `kube-apiserver` a program that was built; everything else is on the path."""
+    if name == "kube-apiserver":
+        return kube_apiserver() is not None and shutil.which("etcd") is not None
     return shutil.which("java") is not None and jars() is not None if name == "kafka" else shutil.which(name) is not None

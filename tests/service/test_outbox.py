@@ -38,10 +38,11 @@ class Receiver:
         self.failures = list(failures)
         self.taken: list[str] = []
 
-    def deliver(self, item: OutboxItem, *, now: float) -> None:  # noqa: ARG002 - the port's signature
+    def deliver(self, item: OutboxItem, *, now: float) -> str | None:  # noqa: ARG002 - the port's signature
         if self.failures:
             raise self.failures.pop(0)
         self.taken.append(item.id)
+        return None
 
     def close(self) -> None:
         """Nothing is open."""
@@ -195,3 +196,31 @@ def test_a_crash_between_delivery_and_record_delivers_again(store: SqliteStore, 
     outbox.step(1.0)
 
     assert hook.taken == ["o1", "o1"]
+
+
+class Stepwise(Receiver):
+    """Gives a receipt first, and goes on with it only once it is kept."""
+
+    def __init__(self, store: SqliteStore, *failures: DeliveryError) -> None:
+        super().__init__(*failures)
+        self._store = store
+        self.begun = 0
+
+    def deliver(self, item: OutboxItem, *, now: float) -> str | None:
+        if not item.receipt:
+            self.begun += 1
+            return "uid-1"
+        (kept,) = self._store.outbox()
+        assert kept.receipt == item.receipt, "it went on before the receipt was kept"
+        return super().deliver(item, now=now)
+
+
+def test_a_receipt_is_kept_before_the_delivery_goes_on_and_it_never_begins_anew(store: SqliteStore) -> None:
+    store.save(outbox=[item()])
+    receiver, told = Stepwise(store, DOWN), list[OutboxItem]()
+    outbox = Outbox(store, {"hook": receiver}, Silent(), rng=rng(), received=told.append)
+    outbox.step(100.0)
+    (kept,) = store.outbox()
+    assert (kept.state, kept.receipt, receiver.taken, [each.receipt for each in told]) == ("pending", "uid-1", [], ["uid-1"])
+    outbox.step(kept.due)
+    assert (store.outbox()[0].state, receiver.begun, receiver.taken) == ("delivered", 1, ["o1"])
