@@ -41,6 +41,8 @@ MAX_ROWS = 200_000
 MAX_GOLDEN_ROWS = 20_000
 """Grouping near-duplicates compares every pair."""
 
+ROWS = "rows.jsonl"
+
 _BATCH = 256
 
 
@@ -173,6 +175,10 @@ class DataSets:
         folders = [self._folder(monitor, each) for each in ROLES if role in (None, each)]
         return [read_manifest(folder / f"v{number}", verify=False) for folder in folders for number in versions(folder)]
 
+    def folder(self, monitor: str, role: Role, version: int) -> Path:
+        """Where a version lies, for whoever reads a few of its rows, or sends its files as they are."""
+        return self._folder(monitor, role) / f"v{version}"
+
     def _folder(self, monitor: str, role: Role) -> Path:
         return self._directory / monitor / role
 
@@ -293,7 +299,7 @@ def _manifest(rows: Sequence[Row], embedder: Embedder) -> dict[str, Any]:
 
 
 def _write(draft: Path, rows: Sequence[Row], embedded: Embedded) -> None:
-    with (draft / "rows.jsonl").open("w", encoding="utf-8") as file:
+    with (draft / ROWS).open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(_encode(row), ensure_ascii=False, allow_nan=False) + "\n")
     np.save(draft / "embeddings.npy", embedded.embedding, allow_pickle=False)
@@ -304,8 +310,8 @@ def _write(draft: Path, rows: Sequence[Row], embedded: Embedded) -> None:
 def _read(folder: Path) -> DataSet:
     manifest = read_manifest(folder)
     monitor = str(manifest["monitor"])
-    with (folder / "rows.jsonl").open(encoding="utf-8") as file:
-        rows = tuple(_decode(json.loads(line), monitor) for line in file)
+    with (folder / ROWS).open(encoding="utf-8") as file:
+        rows = tuple(row_of(line, monitor) for line in file)
     embeddings = np.load(folder / "embeddings.npy", allow_pickle=False)
     logits = np.load(folder / "logits.npy", allow_pickle=False) if "logits.npy" in manifest["files"] else None
     others = {len(embeddings), manifest["rows"]} | ({len(logits)} if logits is not None else set())
@@ -314,6 +320,11 @@ def _read(folder: Path) -> DataSet:
             f"{folder}: {len(rows)} rows and embeddings {embeddings.shape} do not belong together; restore it from a backup"
         )
     return DataSet(manifest, rows, embeddings, logits)
+
+
+def row_of(line: str | bytes, monitor: str) -> Row:
+    """A line of a version's rows."""
+    return _decode(json.loads(line), monitor)
 
 
 def payload_field(payload: Payload) -> dict[str, Any]:

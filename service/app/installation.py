@@ -20,10 +20,12 @@ from service.deciding import decide_here
 from service.declarations import Declarations, Declared
 from service.decoding.options import SampleOptions
 from service.errors import ArtefactError, ConfigurationError, RefusedError, UnavailableError
+from service.exhibits import Exhibits
 from service.explaining.samples import Samples
 from service.failures.listing import Failures
 from service.health import Condition
 from service.leading import Leading
+from service.links import Links
 from service.observe import Observer, Silent
 from service.once import Once
 from service.ports import Embedder
@@ -58,6 +60,8 @@ class Installation:
         self.observer = observer
         self.references = References(settings.directory / "references", declarations)
         self.data_sets = DataSets(settings.directory)
+        self.links = Links.of(settings)
+        self.exhibits = Exhibits(self.data_sets)
         self.standing = Standing(store, self.references, self.effective)
         self.reports = Kept(settings.directory, keep=settings.report.keep)
         self.load = Once(load_embedder, keep=1)

@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     def require_destinations(self, monitor: MonitorSettings) -> None:
         """ValueError where the monitor names a destination that is not declared."""
         known = {d.name for d in self.destinations}
-        for name in (*monitor.notify, monitor.annotation.destination, monitor.refresh.destination):
+        for name in (*monitor.notify, monitor.annotation.destination, *monitor.refresh.destinations):
             if name is not None and name not in known:
                 raise ValueError(
                     f"monitor {monitor.name}: destination {name!r} is not declared; known: {', '.join(sorted(known)) or 'none'}"
