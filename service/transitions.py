@@ -32,8 +32,8 @@ WAYS: Mapping[StrEnum, frozenset[StrEnum]] = {
         }
     ),
     CycleState.VERIFIED: frozenset({CycleState.DEPLOYING, CycleState.REJECTED, CycleState.CANCELLED}),
-    CycleState.DEPLOYING: frozenset({CycleState.PROMOTED, CycleState.REVERTED, CycleState.CANCELLED}),
-    CycleState.PROMOTED: frozenset({CycleState.REVERTED}),
+    CycleState.DEPLOYING: frozenset({CycleState.DEPLOYING, CycleState.PROMOTED, CycleState.REVERTED, CycleState.CANCELLED}),
+    CycleState.PROMOTED: frozenset({CycleState.PROMOTED, CycleState.REVERTED}),
     CycleState.REJECTED: frozenset(),
     CycleState.CANCELLED: frozenset(),
     CycleState.REVERTED: frozenset(),
