@@ -77,7 +77,11 @@ class Candidate:
     again: str = ""
     """The batch whose answer to it is in doubt: this asks for a second opinion."""
     priority: float = 0.0
-    """What it would cost to go on failing on it (size of its failure × loss); larger goes first."""
+    """What it would cost to go on failing on it (size of its failure × loss), 0 to 1 within its batch; larger goes first."""
+    digest: str = ""
+    """Of its payload."""
+    truth: str = ""
+    """Gold: the answer that is known."""
 
     @property
     def blind(self) -> bool:
@@ -121,6 +125,10 @@ class AnnotationBatch:
     """Checksum of what was sent."""
     priority: int = 0
     """0 to 10, as the annotators' tool orders batches."""
+    gold: tuple[Candidate, ...] = ()
+    """Rows of the golden set whose answers are known, which go out among the items; their ids are the golden rows'."""
+    destination: str = ""
+    """Where it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
