@@ -239,7 +239,8 @@ class Store(Progress, Protocol):
     def add_labels(self, labels: Sequence[Label]) -> int:
         """Idempotent by (batch, sample, annotator): the newest answer wins; returns how many were new or changed."""
 
-    def labels(self, monitor: str, *, batch: str | None = None) -> Sequence[Label]: ...
+    def labels(self, monitor: str, *, batch: str | None = None) -> Sequence[Label]:
+        """In order of time; answers that were taken back are left out."""
 
     # truth that comes late
     def answers(self, monitor: str, samples: Collection[str]) -> Mapping[str, Answer]:

@@ -1,4 +1,4 @@
-"""Labels back from annotators."""
+"""Labels back from annotators: kept at once, worked off from the inbox."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from service.api.context import Body, Served, Service
-from service.api.schemas import AnnotationForm, Problem, Taken
-from service.records import AnnotationBatch, Label
+from service.api.context import Body, Limit, Served, Service
+from service.api.delivery_views import Deliveries, DeliveryView, Received
+from service.api.schemas import AnnotationForm, Problem
+from service.records import AnnotationBatch, Delivery, DeliveryState, Label
 from service.signatures import verify
 
 router = APIRouter(tags=["annotation"])
@@ -56,13 +57,30 @@ def _authenticate(request: Request, body: bytes, service: Service) -> None:
 
 @router.post(
     PATH,
-    responses={status: {"model": Problem} for status in (403, 404, 409, 413, 415)},
+    status_code=202,
+    responses={status: {"model": Problem} for status in (403, 404, 409, 413, 415, 429)},
     openapi_extra=_SIGNED,
 )
-def send_annotations(form: Annotated[AnnotationForm, Depends(_form)], service: Served) -> Taken:
-    """Takes labels for an annotation batch, signed where a secret is set; repeating a delivery changes nothing."""
+def send_annotations(form: Annotated[AnnotationForm, Depends(_form)], request: Request, service: Served) -> Received:
+    """Keeps labels of an annotation batch, signed where a secret is set, and answers at once; a delivery that comes twice counts once."""
     monitor = service.store.get(AnnotationBatch, form.data.batch).monitor
-    return Taken.model_validate(service.actions.take_labels(_labels(form, monitor), now=service.clock()))
+    sent = request.headers.get("webhook-id", "")
+    return Received.model_validate(service.inbox.receive(_labels(form, monitor), id=sent, source="webhook", now=service.clock()))
+
+
+@router.get(PATH)
+def list_deliveries(service: Served, monitor: str | None = None, state: DeliveryState | None = None, limit: Limit = 100) -> Deliveries:
+    """What came in of labels, and what it did, newest first."""
+    if monitor is not None:
+        service.known(monitor)
+    found = service.store.find(Delivery, monitor=monitor, states=[state] if state else [], limit=limit)
+    return Deliveries.model_validate({"deliveries": found}, from_attributes=True)
+
+
+@router.get(f"{PATH}/{{delivery}}", responses={404: {"model": Problem}})
+def get_delivery(delivery: str, service: Served) -> DeliveryView:
+    """What became of one delivery of labels."""
+    return DeliveryView.model_validate(service.store.get(Delivery, delivery))
 
 
 def _labels(form: AnnotationForm, monitor: str) -> list[Label]:

@@ -19,6 +19,7 @@ from service.errors import BacklogFullError, NotFoundError
 from service.explaining.samples import Samples
 from service.failures.listing import Failures
 from service.health import Condition, Heartbeats
+from service.inbox import Inbox
 from service.ingest import Ingest
 from service.ports import Store
 from service.records import Backfill
@@ -100,6 +101,7 @@ class Service(Probes):
     failures: Failures
     similar: Mining
     labels: Labels
+    inbox: Inbox
     accept: Callable[[str, Mapping[str, Any]], MonitorSettings]
     """A monitor's settings from a document that came by API; ConfigurationError names what is wrong with it."""
     backfills: Callable[[str], Sequence[Backfill]] = lambda _: ()

@@ -228,14 +228,6 @@ class BatchLine(View):
     round: int = Field(description="Which of its cycle's batches it is.")
 
 
-class Taken(View):
-    """What a delivery of labels did."""
-
-    batch: BatchLine
-    changed: int = Field(description="Labels that were new or said something else than before.")
-    unknown: tuple[str, ...] = Field(description="Ids that are not in the batch; their labels were dropped.")
-
-
 class BatchView(BatchLine):
     """A batch with its candidates."""
 

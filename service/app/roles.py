@@ -34,6 +34,7 @@ from service.failures.gathering import Gathering
 from service.following import Following
 from service.gauges import FeedFigures, ProcessFigures
 from service.health import Condition, Heartbeats, Prompt
+from service.inbox import Inbox
 from service.ingest import Check, Ingest
 from service.leading import Leading
 from service.metrics import Metrics, StoreFigures
@@ -139,6 +140,7 @@ class Assembly:
         self._add("controller", lambda: deciding.step(now=time.time()))
         self._add("budget", led(lambda now: installation.allot(now=now)))
         self._add("refresh", led(lambda now: installation.refresher.step(now=now)))
+        self._add("inbox", led(self._inbox().step))
         self._add("outbox", led(outbox.step))
         self._add("silence", led(silence.step))
         self._add("truth", led(telling.step))
@@ -167,13 +169,13 @@ class Assembly:
         installation, limits = self.installation, self.settings.server
         ingest = Ingest(sink, installation.settings.monitors, check, observer=self.metrics, max_items=limits.max_items)
         self._listeners.append(lambda declared: ingest.declare([known.settings for known in declared.values()]))
-        decide = partial(await_decision, installation.store)
         return Service(
             **self._probed(access),
             ingest=ingest,
             store=installation.store,
             standing=installation.standing,
-            actions=Operations(installation.store, installation.refresher, installation, decide),
+            actions=self._operations(),
+            inbox=self._inbox(),
             declaring=installation.declarations,
             accept=lambda monitor, document: accepted(installation.settings, monitor, document),
             backfills=lambda monitor: Backfills(installation.settings.directory).of(monitor, now=time.time()),
@@ -210,6 +212,13 @@ class Assembly:
         for listener in self._listeners:
             listener(declared)
         return 0
+
+    def _operations(self) -> Operations:
+        installation = self.installation
+        return Operations(installation.store, installation.refresher, installation, partial(await_decision, installation.store))
+
+    def _inbox(self) -> Inbox:
+        return Inbox(self.installation.store, self._operations().take_labels)
 
     def _add(self, name: str, step: Callable[[], int], *, recover: Callable[[], None] = lambda: None) -> None:
         self._loops.append(Loop(name, step, self.heartbeats, self.stop, recover=recover))

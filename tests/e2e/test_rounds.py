@@ -59,7 +59,7 @@ def test_rounds_survive_kill_9_and_end_when_the_money_of_the_period_is_spent(idl
     lines = [json.loads(line) for line in files(idle)[0].read_text(encoding="utf-8").splitlines()]
     labels = [{"id": line["driftgate_id"], "label": "late"} for line in lines]
     body = {"type": "annotation.returned", "timestamp": "2026-11-21T21:00:00Z", "data": {"batch": lines[0]["batch"], "labels": labels}}
-    assert idle.client.post("/v1/annotations", json=body).status_code == 200
+    assert idle.client.post("/v1/annotations", json=body).status_code == 202
     idle.kill()
 
     idle.start()

@@ -348,8 +348,8 @@ def test_alarms_and_batches_leave_signed_and_labels_come_back_signed(idle: Site,
     assert deliver(idle, body.replace("late", "early"), signed).status_code in (401, 403)
     assert deliver(idle, body, stale).status_code in (401, 403)
     assert idle.get("/v1/refresh")["cycles"][0]["state"] == "annotating"
-    assert deliver(idle, body, signed).status_code == 200
-    assert deliver(idle, body, signed).status_code == 200
+    assert deliver(idle, body, signed).status_code == 202
+    assert deliver(idle, body, signed).status_code == 202
 
     requested = idle.until(lambda: of("io.driftgate.refresh.requested") or of("refresh.requested"))
     assert batch["cycle"] in json.dumps(requested)

@@ -28,7 +28,7 @@ def read(connection: Connection, monitor: str, batch: str | None) -> Sequence[La
     """In order of time."""
     found = connection.execute(
         """SELECT monitor, batch, sample, label, time, annotator, unusable FROM labels
-           WHERE monitor = :monitor AND (:batch IS NULL OR batch = :batch) ORDER BY time, batch, sample, annotator""",
+           WHERE monitor = :monitor AND (:batch IS NULL OR batch = :batch) AND label IS NOT '' ORDER BY time, batch, sample, annotator""",
         {"monitor": monitor, "batch": batch},
     )
     return [

@@ -27,6 +27,7 @@ from service.errors import ConflictError, NotFoundError
 from service.explaining.samples import Samples
 from service.failures.listing import Failures
 from service.health import Heartbeats
+from service.inbox import Inbox
 from service.ingest import Ingest
 from service.metrics import Metrics, StoreFigures
 from service.outbox import replayed
@@ -219,7 +220,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             ingest=ingest, store=store, standing=standing, actions=actions, access=access, registry=registry,
             declaring=declarations, reporting=reporting, samples=Samples(gather, lambda _: embedder),
             failures=failures, similar=Mining(store, references, DataSets(tmp_path), failures, installed, sends=actions),
-            labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
+            inbox=Inbox(store, actions.take_labels), labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
             accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},
         )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from service.access import Access
+from service.records import AnnotationBatch
 from service.signatures import Secret
 
 TOKEN = "correct-horse-battery"
@@ -105,9 +106,12 @@ def test_signed_labels_need_no_token(make_site: Any, webhook_secret: str) -> Non
     body = delivery(batch)
     first = site.client.post("/v1/annotations", content=body, headers=signed(webhook_secret, body, now=now))
     again = site.client.post("/v1/annotations", content=body, headers=signed(webhook_secret, body, now=now + 5))
-    assert (first.status_code, first.json()["changed"], first.json()["unknown"]) == (200, 2, ["m-9"])
-    assert (first.json()["batch"]["state"], first.json()["batch"]["returned"]) == ("closed", 2)
-    assert (again.status_code, again.json()["changed"]) == (200, 0)
+    for answer in (first, again):
+        assert (answer.status_code, answer.json()) == (202, {"delivery": "msg_1", "state": "pending"})
+    assert site.service.inbox.step(now) == 1
+    told = site.client.get("/v1/annotations/msg_1", headers={"authorization": f"Bearer {TOKEN}"}).json()
+    assert (told["state"], told["count"], told["changed"], told["unknown"]) == ("taken", 3, 2, ["m-9"])
+    assert (site.store.get(AnnotationBatch, batch).state, site.store.get(AnnotationBatch, batch).returned) == ("closed", 2)
     assert {(label.sample, label.label, label.unusable) for label in site.store.labels("support", batch=batch)} == {
         ("m-1", "refund", False),
         ("m-2", None, True),
@@ -157,7 +161,7 @@ def test_off_loopback_unsigned_labels_are_refused_with_the_remedy(guarded: Any) 
 
 
 def test_on_loopback_labels_need_no_signature(site: Any) -> None:
-    assert site.client.post("/v1/annotations", content=delivery(asked(site)), headers=JSON).json()["changed"] == 2
+    assert site.client.post("/v1/annotations", content=delivery(asked(site)), headers=JSON).json()["state"] == "pending"
 
 
 @pytest.mark.parametrize(
