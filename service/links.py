@@ -45,7 +45,7 @@ class Kind(StrEnum):
     """A candidate of a batch: (batch, sample)."""
     BATCH = "batch"
     """The whole list of a batch: (batch,)."""
-    DATA_SETS = "data-sets"
+    TRAINING = "training"
     """What a cycle's new model learns from: (cycle, `train=3`, `challenge=2`)."""
 
 
@@ -84,6 +84,10 @@ class Links:
         """Whether there are any: whoever would send a link sends the thing itself otherwise."""
         return self._address is not None
 
+    def address(self, path: str) -> str | None:
+        """Of something that asks for a token; None where `server.public_url` is not set."""
+        return None if self._address is None else f"{self._address}{path}"
+
     def expiry(self, moment: float) -> int:
         """Until when a link is good that is needed at least until `moment`: a batch's deadline, or when it was made."""
         return int(moment + self._days * DAY)
@@ -98,7 +102,7 @@ class Links:
     def data_sets(self, cycle: str, cited: Iterable[Mapping[str, Any]], *, expires: int) -> str | None:
         """To the train and challenge sets that a refresh request cites, in exactly these versions."""
         named = (f"{each['role']}={each['version']}" for each in cited if each["role"] in ("train", "challenge"))
-        return self.url(Kind.DATA_SETS, cycle, *sorted(named), expires=expires)
+        return self.url(Kind.TRAINING, cycle, *sorted(named), expires=expires)
 
     def opened(self, token: str, *, now: float) -> Link:
         """InputError: `link` where nobody here has signed it, `link_ended` where it was good once."""
@@ -110,6 +114,9 @@ class Links:
         if now > found.expires:
             raise InputError("link_ended", "this link has ended; ask whoever sent it for a new one")
         return Link(found.kind, found.subject, found.expires)
+
+
+NO_LINKS = Links((), None)
 
 
 def _secrets(settings: Settings) -> list[str]:
@@ -135,7 +142,7 @@ def _checked(text: str, origin: str) -> list[str]:
     found = text.split()
     if not found or min(map(len, found)) < LEAST_CHARACTERS:
         raise ConfigurationError(
-            f"{origin}: a link secret has at least {LEAST_CHARACTERS} characters; `openssl rand -hex 32` makes one. While it is changed there "
+            f"{origin}: a link secret has at least {LEAST_CHARACTERS} characters; `openssl rand -hex 32` makes one. While it changes there "
             "are two, with a space between them: the first signs, both open"
         )
     return found

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -22,18 +20,20 @@ from service.records import (
     Candidate,
     CycleState,
     Family,
-    Label,
     OutboxItem,
     RefreshCycle,
+    RefreshSlot,
     Step,
+    Trigger,
     stable_id,
 )
+from service.refresh_events import PLAIN, Terms, event, requested
 from service.settings import AnnotationSettings, MonitorSettings, RefreshSettings
 from service.transitions import advance, as_one_change
 
-REQUESTED = "io.driftgate.refresh.requested"
-
 ENDED = frozenset({CycleState.PROMOTED, CycleState.REJECTED, CycleState.CANCELLED, CycleState.REVERTED})
+
+OPEN = frozenset(CycleState) - ENDED
 
 ANSWERED = frozenset({BatchState.CLOSED, BatchState.CANCELLED})
 """A batch of which no more is expected; one is cancelled before it was sent when a person ends the rounds."""
@@ -62,6 +62,7 @@ class Opening:
     reference_version: int
     opened_by: str
     attempt: int = 1
+    trigger: Trigger = Trigger.PERSON
 
     @property
     def cycle(self) -> str:
@@ -77,12 +78,19 @@ class Plan:
     rounds: int = 1
 
 
-def wanted(alarm: Alarm, settings: RefreshSettings, cycles: Sequence[RefreshCycle]) -> bool:
-    """Whether the alarm opens a cycle by itself: allowed, unresolved, of drift on the whole stream, its first, no other under way. One of
-    changed answers does not: labels come already, and nothing of the inputs says which samples to ask about."""
+def wanted(alarm: Alarm, settings: RefreshSettings, cycles: Sequence[RefreshCycle], *, now: float) -> bool:
+    """Whether the alarm opens a cycle by itself: allowed, unresolved, of drift on the whole stream, its first, no other under way or just
+    over. One of changed answers does not: labels come already, and nothing of the inputs says which samples to ask about."""
     idle = all(cycle.state in ENDED and cycle.opened_by != alarm.id for cycle in cycles)
     drifted = alarm.segment == WHOLE and alarm.family not in {Family.FEED, Family.CONCEPT}
-    return settings.automatic and idle and drifted and alarm.state is not AlarmState.RESOLVED
+    rested = now >= rests_until(settings, cycles)
+    return settings.automatic and idle and rested and drifted and alarm.state is not AlarmState.RESOLVED
+
+
+def rests_until(settings: RefreshSettings, cycles: Iterable[RefreshCycle]) -> float:
+    """Until when nothing but a person opens the monitor's next cycle; 0 before the first has ended."""
+    last = max((cycle.entered for cycle in cycles if cycle.state in ENDED), default=None)
+    return 0.0 if last is None else last + 3_600 * settings.cool_down_hours
 
 
 # --- pure steps ---------------------------------------------------------------------------------------------------
@@ -103,6 +111,7 @@ def opened(opening: Opening, plan: Plan = Plan(), *, now: float, note: str = "")
         rounds=plan.rounds,
         segment=plan.segment,
         since=plan.since,
+        trigger=opening.trigger,
     )
 
 
@@ -129,40 +138,6 @@ def verified(cycle: RefreshCycle, verification: Mapping[str, Any], *, now: float
     return advance(cycle, Step(state, reason, now, note=note), verification=verification)
 
 
-def request(
-    cycle: RefreshCycle, labels: Sequence[Label], data_sets: Sequence[Mapping[str, Any]], *, destination: str, left_out: int = 0
-) -> OutboxItem:
-    """One CloudEvent: references to data sets and label counts, no texts; a function of the cycle, the labels and what was made of them.
-
-    left_out : labels that none of the data sets has.
-    """
-    answers = agreed(labels).values()
-    counts = Counter(answer.label for answer in answers if answer.label is not None)
-    content = {
-        "cycle": cycle.id,
-        "monitor": cycle.monitor,
-        "reference_version": cycle.reference_version,
-        "opened_by": cycle.opened_by,
-        "attempt": cycle.attempt,
-        "batch": cycle.batch,
-        "labels": dict(sorted(counts.items())),
-        "unusable": sum(answer.unusable for answer in answers),
-        "left_out": left_out,
-        "data_sets": [dict(data_set) for data_set in data_sets],
-    }
-    event = {
-        "specversion": "1.0",
-        "id": cycle.id,
-        "type": REQUESTED,
-        "source": f"/driftgate/monitors/{cycle.monitor}",
-        "subject": cycle.id,
-        "time": datetime.fromtimestamp(cycle.created, UTC).isoformat().replace("+00:00", "Z"),
-        "datacontenttype": "application/json",
-        "data": content,
-    }
-    return OutboxItem(stable_id(REQUESTED, cycle.id), "refresh.requested", destination, event, created=cycle.created, due=cycle.created)
-
-
 # --- steps that are written ---------------------------------------------------------------------------------------
 
 
@@ -175,7 +150,8 @@ def start(
     now: float,
     plan: Plan = Plan(),
 ) -> RefreshCycle:
-    """Opens the cycle with its first batch in one transaction; a cycle that is there already is returned as it stands.
+    """Opens the cycle with its first batch in one transaction; a cycle that is there already is returned as it stands. ConflictError while
+    another one of the monitor is open.
 
     Where the monitor approves by itself and has a destination the batch leaves at once; else it waits as proposed.
     """
@@ -189,11 +165,28 @@ def start(
             f"monitor {opening.monitor}: no recent sample is both new and in the company of others, so there is nothing to label; "
             "try again when more traffic has come",
         )
+    slot = taken(store, opening.monitor, by=opening.cycle, now=now)
     cycle = opened(opening, plan, now=now)
     batch, items = _asked(annotation.propose(cycle, candidates, now=now), settings.annotation, now)
     cycle = replace(cycle, batch=batch.id)
-    store.save(cycle, batch, outbox=items)
+    store.save(cycle, batch, slot, outbox=items)
     return cycle
+
+
+def taken(store: Store, monitor: str, *, by: str, now: float) -> RefreshSlot:
+    """The monitor's slot as the cycle `by` takes it, to be saved with it: of two that open at once one is refused. ConflictError while
+    another cycle is open."""
+    try:
+        slot = store.get(RefreshSlot, monitor)
+    except NotFoundError:
+        slot = RefreshSlot(monitor, monitor, "", now, version=0)
+    running = next(iter(store.find(RefreshCycle, monitor=monitor, states=OPEN)), None)
+    if running is not None:
+        raise ConflictError(
+            f"monitor {monitor}: refresh cycle {running.id} is {running.state}, and only one is open at a time; `driftgate refresh status` "
+            "says what it waits for, `driftgate refresh cancel` ends it"
+        )
+    return replace(slot, cycle=by, created=now, version=slot.version + 1)
 
 
 def next_round(
@@ -246,26 +239,32 @@ def approve(store: Store, batch_id: str, settings: AnnotationSettings, *, actor:
 
 
 def request_training(
-    store: Store, cycle_id: str, data_sets: Sequence[Mapping[str, Any]], settings: RefreshSettings, *, now: float, left_out: int = 0
+    store: Store,
+    cycle_id: str,
+    data_sets: Sequence[Mapping[str, Any]],
+    settings: RefreshSettings,
+    *,
+    now: float,
+    terms: Terms = PLAIN,
 ) -> RefreshCycle:
-    """Once its last batch is closed, asks for the new model; repeating it returns the cycle as it stands. left_out : labels not in them.
+    """Once its last batch is closed, asks for the new model; repeating it returns the cycle as it stands.
 
     Without a destination the cycle waits for somebody to train by hand. ConflictError while labels are still expected.
     """
     cycle = store.get(RefreshCycle, cycle_id)
     if cycle.state is not CycleState.ANNOTATING:
         return cycle
-    batch = store.get(AnnotationBatch, cycle.batch)
+    batches = [store.get(AnnotationBatch, name) for name in cycle.batches]
+    batch = batches[-1]
     if batch.state not in ANSWERED:
         raise ConflictError(
             f"refresh cycle {cycle.id}: annotation batch {batch.id} is {batch.state}, {batch.returned} of {len(batch.items)} answered; "
             "close it to train with what there is"
         )
     labels = [label for name in cycle.batches for label in store.labels(cycle.monitor, batch=name)]
-    destination = settings.destination
-    items = [request(cycle, labels, data_sets, destination=destination, left_out=left_out)] if destination else []
-    cycle = labelled(cycle, now=now, left_out=left_out)
-    store.save(cycle, outbox=items)
+    content = requested(cycle, batches, agreed(labels).values(), data_sets, terms)
+    cycle = replace(labelled(cycle, now=now, left_out=terms.left_out), requested=content)
+    store.save(cycle, outbox=event(cycle, "refresh.requested", content, settings.destinations, now=now))
     return cycle
 
 

@@ -13,8 +13,8 @@ from service import refresh
 from service.alarms import of_drift
 from service.datasets import DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
-from service.failures.rows import failure_rows
 from service.labelled import LabelledSets
+from service.links import NO_LINKS, Links
 from service.ports import Embedder, Store
 from service.records import (
     Alarm,
@@ -25,8 +25,10 @@ from service.records import (
     Family,
     Pooled,
     RefreshCycle,
+    Trigger,
 )
 from service.reference import Progress, References
+from service.refresh_events import Terms
 from service.selecting.asking import Asked, asked, batches_of, is_challenge
 from service.selecting.bounds import bound
 from service.selecting.judging import untrainable
@@ -41,6 +43,8 @@ _CYCLES = 10_000
 _AGAIN = 128
 """Samples between two attempts to find candidates for a young drift."""
 _RETRY_SECONDS = 60.0
+_TOLD = (Trigger.ALARM, Trigger.PERSON)
+"""What opens a cycle that is about something: an alarm's traffic, or what a person sees."""
 
 log = structlog.get_logger()
 
@@ -58,12 +62,13 @@ class Monitors(Protocol):
 class Refresher:
     """Everything is idempotent: a step that was taken already is found in the store and not taken again."""
 
-    def __init__(self, store: Store, references: References, data_sets: DataSets, monitors: Monitors) -> None:
+    def __init__(self, store: Store, references: References, data_sets: DataSets, monitors: Monitors, *, links: Links = NO_LINKS) -> None:
         self._store = store
         self._references = references
         self._data_sets = data_sets
         self._sets = LabelledSets(data_sets)
         self._monitors = monitors
+        self._links = links
         self.selection = Selection(store, references, data_sets, monitors)
         self._tried: dict[str, int] = {}
         self._again: dict[str, float] = {}
@@ -77,17 +82,20 @@ class Refresher:
         if samples < self._tried.get(alarm.id, settings.refresh.after_samples - _AGAIN) + _AGAIN:
             return
         self._tried[alarm.id] = samples
-        if not refresh.wanted(alarm, settings.refresh, self._store.find(RefreshCycle, monitor=alarm.monitor, limit=_CYCLES)):
+        if not refresh.wanted(alarm, settings.refresh, self._store.find(RefreshCycle, monitor=alarm.monitor, limit=_CYCLES), now=now):
             return
         try:
-            cycle = self.open(alarm.monitor, alarm.id, now=now)
-        except InputError as error:
+            cycle = self.open(alarm.monitor, alarm.id, trigger=Trigger.ALARM, now=now)
+        except (InputError, ConflictError) as error:
             log.info("refresh not opened yet", monitor=alarm.monitor, alarm=alarm.id, reason=str(error))
         else:
             log.info("refresh opened", monitor=alarm.monitor, cycle=cycle.id, alarm=alarm.id, batch=cycle.batch)
 
-    def open(self, monitor: str, opened_by: str, *, budget: int | None = None, now: float) -> RefreshCycle:
+    def open(
+        self, monitor: str, opened_by: str, *, trigger: Trigger = Trigger.PERSON, budget: int | None = None, now: float
+    ) -> RefreshCycle:
         """Opens the cycle of an alarm's or request's id with its first candidates; the same opener gives the same cycle while it runs.
+        ConflictError while another one is open.
 
         budget : with it the cycle is one batch of at most so many candidates.
         """
@@ -95,9 +103,10 @@ class Refresher:
         running = next((cycle for cycle in attempts if cycle.state not in refresh.ENDED), None)
         if running is not None:
             return running
+        refresh.taken(self._store, monitor, by="", now=now)  # asked before a choice that takes seconds, and again when it is saved
         settings = self._monitors.effective(monitor)
-        about = self.about(monitor, opened_by)
-        opening = _opening(about, opened_by, attempts)
+        about = self.about(monitor, opened_by, trigger)
+        opening = _opening(about, opened_by, attempts, trigger)
         rounds = _rounds(settings, budget)
         proposal = self.selection.propose(about, Round(opening.cycle, Turn(1, rounds), budget), now=now)
         return self._start(opening, proposal, settings, rounds=rounds, now=now)
@@ -113,17 +122,11 @@ class Refresher:
         self._sets.keep(candidates, {row.id: row for row in rows}, settings, self._monitors.embedder(monitor), now=now)
         return refresh.start(self._store, opening, candidates, settings, now=now)
 
-    def about(self, monitor: str, opened_by: str = "") -> Slice:
-        """What a cycle of this opener is about, by the reference in force: the traffic of an alarm, or what is known to fail."""
+    def about(self, monitor: str, opened_by: str = "", trigger: Trigger = Trigger.PERSON) -> Slice:
+        """What a cycle of this opener is about, by the reference in force: the traffic of an alarm, or the recent traffic as a whole."""
         version = self._references.load(monitor).version
-        alarm = self._alarm(monitor, opened_by)
-        if alarm is not None:
-            return replace(Slice.of(alarm), reference_version=version)
-        if not len(failure_rows(self._store, self._references.load(monitor), self._monitors.effective(monitor))):
-            raise ConflictError(
-                f"monitor {monitor}: no open alarm, so there is no drifted traffic to select candidates from, and no failure samples either"
-            )
-        return Slice(monitor, version)
+        alarm = self._alarm(monitor, opened_by) if trigger in _TOLD else None
+        return Slice(monitor, version) if alarm is None else replace(Slice.of(alarm), reference_version=version)
 
     def _start(self, opening: refresh.Opening, proposal: Proposal, settings: MonitorSettings, *, rounds: int, now: float) -> RefreshCycle:
         if not proposal.candidates:
@@ -151,7 +154,7 @@ class Refresher:
         if same is not None and len(same.batches) < same.rounds:
             turn = Round(same.id, Turn(len(same.batches) + 1, same.rounds), budget)
         else:
-            opening = _opening(about, about.alarm, self._attempts(about.monitor, about.alarm))
+            opening = _opening(about, about.alarm, self._attempts(about.monitor, about.alarm), Trigger.PERSON)
             turn = Round(opening.cycle if about.alarm else "", Turn(1, _rounds(settings, budget)), budget)
         proposal = self.selection.propose(about, turn, now=now, progress=progress)
         notes = proposal.notes if proposal.candidates else (*proposal.notes, str(_nothing(proposal)))
@@ -179,8 +182,7 @@ class Refresher:
             if self._next_round(cycle, now):
                 return True
             sets, left_out = self._publish(cycle, now)
-            settings = self._monitors.effective(cycle.monitor).refresh
-            refresh.request_training(self._store, cycle.id, sets, settings, now=now, left_out=left_out)
+            self._request(cycle, sets, left_out, now)
         except DriftgateError as error:
             told = log.info if isinstance(error, ConflictError) else log.warning  # of a conflict: another process took the step
             told("refresh can't go on", monitor=cycle.monitor, cycle=cycle.id, reason=str(error))
@@ -189,6 +191,28 @@ class Refresher:
         self._again.pop(cycle.id, None)
         log.info("training requested", monitor=cycle.monitor, cycle=cycle.id, labels_left_out=left_out)
         return True
+
+    def _request(self, cycle: RefreshCycle, sets: Sequence[Mapping[str, Any]], left_out: int, now: float) -> None:
+        """With all that whoever trains needs to know."""
+        settings = self._monitors.effective(cycle.monitor)
+        until = self._links.expiry(now)
+        terms = Terms(
+            model=self._model(cycle.monitor, settings),
+            data_url=self._links.data_sets(cycle.id, sets, expires=until),
+            data_until=until if self._links else None,
+            give_back=self._links.address(f"/v1/refresh/{cycle.id}/model"),
+            deadline=now + 3_600 * settings.refresh.limits.training,
+            left_out=left_out,
+        )
+        refresh.request_training(self._store, cycle.id, sets, settings.refresh, now=now, terms=terms)
+
+    def _model(self, monitor: str, settings: MonitorSettings) -> Mapping[str, Any]:
+        """The one in force, as a cycle brought it, else as it is configured."""
+        promoted = self._store.find(RefreshCycle, monitor=monitor, states=[CycleState.PROMOTED], limit=_CYCLES)
+        path = str(settings.embedder.model or "")
+        kept = next((made for cycle in promoted if (made := cycle.served or cycle.model) and path.endswith(made.path)), None)
+        named = {"path": path, "fingerprint": self._monitors.embedder(monitor).fingerprint, "classes": list(settings.classes)}
+        return named if kept is None else {**named, "uri": kept.uri, "checksum": kept.checksum, "version": kept.version}
 
     def _about(self, cycle: RefreshCycle) -> Slice:
         return Slice(cycle.monitor, cycle.reference_version, cycle.segment, cycle.since)
@@ -232,9 +256,10 @@ class Refresher:
         return self._sets.publish(settings, labels, drawn, embedder, now=now), len(given) - len(labels)
 
 
-def _opening(about: Slice, opened_by: str, attempts: Sequence[RefreshCycle]) -> refresh.Opening:
+def _opening(about: Slice, opened_by: str, attempts: Sequence[RefreshCycle], trigger: Trigger) -> refresh.Opening:
     """Of the next attempt."""
-    return refresh.Opening(about.monitor, about.reference_version, opened_by, max((cycle.attempt for cycle in attempts), default=0) + 1)
+    number = max((cycle.attempt for cycle in attempts), default=0) + 1
+    return refresh.Opening(about.monitor, about.reference_version, opened_by, number, trigger)
 
 
 def _rounds(settings: MonitorSettings, budget: int | None) -> int:

@@ -27,8 +27,8 @@ class RefreshSettings(Section):
 
     automatic: bool = Field(
         True,
-        description="Open cycles by themselves, one at a time: when an alarm opens on the whole stream, or one of the times below has come. "
-        "Else people are told that a refresh is due.",
+        description="Open cycles by themselves, one at a time: when an alarm opens on the whole stream, or one of the times below has "
+        "come. Else people are told that a refresh is due.",
     )
     after_samples: int = Field(
         500,
@@ -36,7 +36,9 @@ class RefreshSettings(Section):
         description="Samples that a stream takes after an alarm before candidates are selected: a young drift shows little of itself.",
     )
     every_days: _Days | None = Field(None, description="Open a cycle when the last one is so many days ago; unset: never for that.")
-    max_model_days: _Days | None = Field(None, description="Open a cycle when the model in force is so many days old; unset: never for that.")
+    max_model_days: _Days | None = Field(
+        None, description="Open a cycle when the model in force is so many days old; unset: never for that."
+    )
     min_freshness: float | None = Field(
         None,
         gt=0,
@@ -57,10 +59,31 @@ class RefreshSettings(Section):
     destination: Name | Annotated[tuple[Name, ...], Field(max_length=8)] | None = Field(
         None, description="Where the refresh request goes, and what becomes of the model; a name, or a list of them."
     )
-    max_negative_flips: float = Field(
-        0.01, gt=0, lt=0.5, description="Largest share of golden samples that the old model gets right and the new one wrong (upper bound)."
+    margin: float = Field(
+        0.01, gt=0, lt=0.5, description="A new model is promoted only if its accuracy on golden rows surely falls by less than this."
     )
-    confidence: float = Field(0.9, gt=0.5, lt=1, description="Of the bound on negative flips.")
+    segment_margin: float = Field(
+        0.03, gt=0, lt=0.5, description="The same of each segment of golden rows (`segments.tags`) that has rows enough to tell."
+    )
+    expected_flips: float = Field(
+        0.02,
+        gt=0,
+        le=0.5,
+        description="Share of golden rows on which only one of the two models is right: what the rows needed are planned with.",
+    )
+    gap: float = Field(
+        0.05, ge=0, lt=1, description="By how much the gap in accuracy between the best and the worst segment of a tag may widen."
+    )
+    max_negative_flips: float | None = Field(
+        None,
+        gt=0,
+        lt=0.5,
+        description="Largest share of golden samples that may surely be right before and wrong now (upper bound); unset: it is told, and "
+        "not held against the model.",
+    )
+    confidence: float = Field(
+        0.9, gt=0.5, lt=1, description="Of what is surely shown, over all looks at the same golden rows: the first spends half of the error."
+    )
     serve: Literal["plain", "switch"] = Field(
         "plain",
         description="What is verified and served: the new model itself, or a switch between the one in force and it, calibrated on golden's "

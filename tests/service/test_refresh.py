@@ -1,6 +1,7 @@
 """The refresh cycle: one id per trigger, every step written with what leaves because of it, no step out of order."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,9 +20,11 @@ from service.records import (
     Label,
     Measured,
     RefreshCycle,
+    RefreshSlot,
     Severity,
 )
 from service.refresh import Opening, Reason
+from service.refresh_events import Terms, event
 from service.settings import MonitorSettings, RefreshSettings
 
 OPENING = Opening("chat", 2, "alarm-7")
@@ -123,7 +126,7 @@ def test_the_request_names_data_sets_and_counts_but_no_text() -> None:
         refresh.request_training(store, cycle.id, [], AUTOMATIC.refresh, now=70.0)
     answer(store, cycle)
     cited = [{"role": "train", "version": 4, "rows": 900}]
-    training = refresh.request_training(store, cycle.id, cited, AUTOMATIC.refresh, now=80.0, left_out=1)
+    training = refresh.request_training(store, cycle.id, cited, AUTOMATIC.refresh, now=80.0, terms=Terms(left_out=1))
     assert training.state is CycleState.TRAINING
     assert refresh.request_training(store, cycle.id, [], AUTOMATIC.refresh, now=99.0) == training
     (item,) = [item for item in store.outbox() if item.kind == "refresh.requested"]
@@ -132,7 +135,7 @@ def test_the_request_names_data_sets_and_counts_but_no_text() -> None:
     assert (content["labels"], content["unusable"], content["left_out"], content["data_sets"]) == ({"billing": 2}, 1, 1, cited)
     assert training.history[-1].note.startswith("1 of them are not trained on")
     assert "secret text" not in json.dumps(item.payload)
-    again = refresh.request(cycle, store.labels("chat"), cited, destination="jobs", left_out=1)
+    (again,) = event(training, "refresh.requested", training.requested or {}, ["jobs"], now=80.0)
     assert (again.id, again.payload) == (item.id, item.payload)
 
 
@@ -183,9 +186,32 @@ def test_cancelling_ends_the_batch_too() -> None:
 def test_an_alarm_opens_a_cycle_on_the_whole_stream_when_none_runs() -> None:
     allowed = RefreshSettings.model_validate({})
     running = refresh.opened(OPENING, now=1.0)
-    assert refresh.wanted(alarm(), allowed, [])
-    assert not refresh.wanted(alarm(), allowed, [running])
-    assert not refresh.wanted(alarm(segment="locale=de"), allowed, [])
-    assert not refresh.wanted(alarm(family=Family.CONCEPT), allowed, [])
-    assert not refresh.wanted(alarm(state=AlarmState.RESOLVED), allowed, [])
-    assert not refresh.wanted(alarm(), RefreshSettings.model_validate({"automatic": False}), [])
+    assert refresh.wanted(alarm(), allowed, [], now=2.0)
+    assert not refresh.wanted(alarm(), allowed, [running], now=2.0)
+    assert not refresh.wanted(alarm(segment="locale=de"), allowed, [], now=2.0)
+    assert not refresh.wanted(alarm(family=Family.CONCEPT), allowed, [], now=2.0)
+    assert not refresh.wanted(alarm(state=AlarmState.RESOLVED), allowed, [], now=2.0)
+    assert not refresh.wanted(alarm(), RefreshSettings.model_validate({"automatic": False}), [], now=2.0)
+
+
+def test_after_a_cycle_alarms_wait_for_a_while_and_people_do_not() -> None:
+    store, cycle = started()
+    over = refresh.cancel(store, cycle.id, actor="ana", now=1_000.0)
+    resting = RefreshSettings.model_validate({"cool_down_hours": 2})
+    other = replace(alarm(), id="another")
+    assert not refresh.wanted(other, resting, [over], now=8_199.0)
+    assert refresh.wanted(other, resting, [over], now=8_200.0)
+    assert refresh.start(store, replace(OPENING, opened_by="ana"), CANDIDATES, AUTOMATIC, now=1_001.0).state is CycleState.ANNOTATING
+
+
+def test_one_cycle_is_open_at_a_time_whoever_is_faster() -> None:
+    store, cycle = started()
+    other = replace(OPENING, opened_by="request")
+    with pytest.raises(ConflictError, match=f"refresh cycle {cycle.id} is annotating, and only one is open at a time"):
+        refresh.start(store, other, CANDIDATES, AUTOMATIC, now=2.0)
+    refresh.cancel(store, cycle.id, actor="ana", now=3.0)
+    slower = refresh.taken(store, "chat", by="slower", now=4.0)
+    refresh.start(store, other, CANDIDATES, AUTOMATIC, now=4.0)
+    with pytest.raises(ConflictError, match="refresh slot chat: version 2 is stored"):
+        store.save(slower)
+    assert store.get(RefreshSlot, "chat").cycle == other.cycle

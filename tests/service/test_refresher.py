@@ -16,6 +16,7 @@ from service import annotation
 from service.adapters.sqlite import SqliteStore
 from service.errors import ConflictError, InputError
 from service.records import (
+    WHOLE,
     AnnotationBatch,
     BatchState,
     Candidate,
@@ -25,6 +26,7 @@ from service.records import (
     Purpose,
     RefreshCycle,
     Sample,
+    Trigger,
 )
 from service.risks import curve
 from service.selecting import judging
@@ -91,13 +93,27 @@ def test_a_cancelled_cycle_is_not_opened_again_by_itself(bench: Bench) -> None:
     assert bench.refresher.open("chat", alarm.id, now=3_400.0) == again
 
 
-def test_a_request_is_for_the_strongest_alarm_and_needs_one(bench: Bench) -> None:
-    with pytest.raises(ConflictError, match="no open alarm"):
+def test_a_request_is_for_the_strongest_alarm_else_for_the_traffic_as_a_whole(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(refresh={"automatic": False})
+    assert bench.refresher.about("chat", "request") == Slice("chat", 1)
+    with pytest.raises(InputError, match="nothing to label"):
         bench.refresher.open("chat", "request", now=1.0)
     alarm = bench.drift()
     opened = bench.refresher.open("chat", "request", now=3_000.0)
-    assert opened.opened_by == "request"
+    assert (opened.opened_by, opened.trigger) == ("request", Trigger.PERSON)
     assert {item.segment for item in bench.store.get(AnnotationBatch, opened.batch).items} == {alarm.segment}
+    with pytest.raises(ConflictError, match="only one is open at a time"):
+        bench.refresher.open("chat", "another", now=3_001.0)
+
+
+def test_a_cycle_that_no_drift_opened_is_about_the_traffic_as_a_whole(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(refresh={"automatic": False})
+    bench.drift()
+    opened = bench.refresher.open("chat", "cadence-1", trigger=Trigger.CADENCE, now=3_000.0)
+    assert (opened.trigger, opened.segment, opened.since) == (Trigger.CADENCE, WHOLE, 0.0)
+    bench.answer()
+    bench.refresher.step(now=4_002.0)
+    assert bench.cycle().state is CycleState.TRAINING
 
 
 def test_without_payloads_nothing_is_opened_and_the_reason_is_said(make_bench: Callable[..., Bench]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from service import refresh
 from service.errors import InputError
 from service.records import (
     AnnotationBatch,
@@ -127,6 +128,8 @@ def test_a_period_without_budget_opens_nothing_and_says_why(make_bench: Callable
     alarm = bench.drift()
     bench.refresher.open("chat", alarm.id, now=4_000.0)
     assert len(bench.batch().items) == 20
+    bench.answer()
+    refresh.cancel(bench.store, bench.cycle().id, actor="ana", now=4_000.5)
     with pytest.raises(InputError, match=r"limit of labels per 30 days is reached \(20 of 20 spent\); raise selection\.period_labels"):
         bench.refresher.open("chat", "another", now=4_001.0)
     assert len(bench.refresher.open("chat", "another", now=4_001.0 + 31 * 86_400).batches) == 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from service import refresh
 from service.datasets import DataSets, Role
 from service.errors import ConflictError, InputError, NotFoundError
 from service.failures.known import gather
@@ -207,6 +208,7 @@ def test_rows_too_close_to_those_that_judge_are_not_sent(desk: Desk) -> None:
     with pytest.raises(InputError, match="none may learn from what is chosen by it"):
         desk.mining.send(desk.find(Asked(sample=verified.id)), actor="ana", now=NOW)
     desk.site.keep([answered("other", "alien storm", "parcel")])
+    refresh.cancel(desk.site.store, cycle.id, actor="ana", now=NOW)
     assert desk.mining.send(desk.find(Asked(sample=chosen_by.id)), actor="ana", now=NOW).batch
 
 

@@ -1,0 +1,1 @@
+"""What opens refresh cycles, where they stand, and who is told."""
