@@ -79,9 +79,10 @@ class RefusedError(UnavailableError):
 
 
 class DeliveryError(DriftgateError):
-    """The other side did not take what was sent."""
+    """The other side did not take what was sent; `gone`: and asks to be sent nothing any more."""
 
-    def __init__(self, message: str, *, retryable: bool, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retryable: bool, retry_after: float | None = None, gone: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
+        self.gone = gone

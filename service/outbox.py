@@ -64,8 +64,15 @@ class Outbox:
         self._rng = rng
         self._received = received
         """Told of an item with its receipt, before the delivery goes on."""
+        self._gone: dict[str, tuple[Destination, str]] = {}
         self._failing: OutboxItem | None = None
         """Its attempt raised what nobody foresaw: the next step counts that as a failure, lest it block what is due after it."""
+
+    @property
+    def disabled(self) -> Mapping[str, str]:
+        """Destinations that want nothing any more, and what they said; until a person replays an item, or configures another."""
+        gone = dict(self._gone)
+        return {name: why for name, (destination, why) in gone.items() if self._destinations.get(name) is destination}
 
     def step(self, now: float) -> int:
         """Tries the item that is longest due, one at a time so that `now` is true for each; returns 0 if none is."""
@@ -90,16 +97,31 @@ class Outbox:
         destination = self._destinations.get(item.destination)
         if destination is None:
             return DeliveryError(f"destination {item.destination!r} is not configured; declare it and replay the item", retryable=False)
+        why = self.disabled.get(item.destination)
+        if why and not _replayed(item):
+            return DeliveryError(f"destination {item.destination!r} is disabled ({why}); mend it and replay the item", retryable=False)
         try:
-            receipt = destination.deliver(item, now=now)
-            if receipt is not None:
-                self._failing = kept = replace(item, receipt=receipt)
-                self._store.settle(kept)
-                self._received(kept)
-                destination.deliver(kept, now=now)
+            self._deliver(destination, item, now)
         except DeliveryError as error:
+            if error.gone:
+                self._gone[item.destination] = destination, str(error)
+                _log.error("destination disabled", destination=item.destination, reason=str(error))
             return error
+        self._gone.pop(item.destination, None)
         return None
+
+    def _deliver(self, destination: Destination, item: OutboxItem, now: float) -> None:
+        receipt = destination.deliver(item, now=now)
+        if receipt is not None:
+            self._failing = kept = replace(item, receipt=receipt)
+            self._store.settle(kept)
+            self._received(kept)
+            destination.deliver(kept, now=now)
+
+
+def _replayed(item: OutboxItem) -> bool:
+    """Whether a person wants it tried: it failed before, and its attempts count anew."""
+    return item.attempts == 0 and bool(item.error)
 
 
 def _report(item: OutboxItem) -> None:

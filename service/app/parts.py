@@ -1,4 +1,4 @@
-"""Which store, log and destinations a configuration stands for: the concrete classes behind the ports."""
+"""Which store and log a configuration stands for: the concrete classes behind the ports."""
 
 from __future__ import annotations
 
@@ -8,26 +8,20 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 from service.adapters.blobs import BlobDirectory
-from service.adapters.folder import FolderDestination as Folder
 from service.adapters.kafka import Cluster, Decode, KafkaDeadLetters, KafkaSink, KafkaSource, KafkaTopics, Start, starts
-from service.adapters.kubernetes_job import Cluster as KubernetesCluster
-from service.adapters.kubernetes_job import KubernetesJobDestination as KubernetesJob
 from service.adapters.log_source import LogSource
 from service.adapters.pane_segments import PaneSegments
 from service.adapters.redis_store import RedisStore, Server, connect
 from service.adapters.sqlite import Retention, SqliteLog, SqliteStore
-from service.adapters.webhook import WebhookDestination as Webhook
 from service.decoding.envelope import decode
 from service.decoding.kafka_records import KafkaDecoder
 from service.errors import ConfigurationError, NotFoundError, UnavailableError
 from service.letters import Posted
-from service.ports import Blobs, DeadLetterTopic, Destination, Progress, Sink, Source, Store, Topics
+from service.ports import Blobs, DeadLetterTopic, Progress, Sink, Source, Store, Topics
 from service.records import Declaration, Partition
-from service.settings import FolderDestination, KubernetesJobDestination, MonitorSettings, Settings, WebhookDestination, read_secret
-from service.signatures import Secret
+from service.settings import MonitorSettings, Settings
 
 STORE, LOG = "driftgate.sqlite", "ingest.sqlite"
 
@@ -181,45 +175,3 @@ def open_log(settings: Settings) -> SqliteLog:
     """The durable log behind HTTP ingest."""
     limits = settings.log
     return SqliteLog(settings.directory / LOG, backlog_bytes=limits.backlog_bytes, retention_bytes=limits.retention_bytes)
-
-
-Declared: TypeAlias = WebhookDestination | FolderDestination | KubernetesJobDestination
-
-
-class Destinations(Mapping[str, Destination]):
-    """Where outbox items go, by name, as the configuration says now."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._declared: dict[str, Declared] = {}
-        self._open: dict[str, Destination] = {}
-        self.follow(settings)
-
-    def follow(self, settings: Settings) -> None:
-        """Takes up what was declared or changed, and lets go of what was not."""
-        declared = {destination.name: destination for destination in settings.destinations}
-        changed = {name: made for name, made in declared.items() if made != self._declared.get(name)}
-        opened = {name: _destination(made) for name, made in changed.items()}  # all or none: a secret may be missing
-        left = [self._open[name] for name in self._open if name not in declared or name in opened]
-        self._open = {name: opened.get(name) or self._open[name] for name in declared}
-        self._declared = declared
-        for destination in left:
-            destination.close()
-
-    def __getitem__(self, name: str) -> Destination:
-        return self._open[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._open)
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-
-def _destination(settings: Declared) -> Destination:
-    if isinstance(settings, KubernetesJobDestination):
-        cluster = KubernetesCluster(settings.server, settings.token_file, settings.ca_file, settings.namespace)
-        return KubernetesJob(settings.template, cluster)
-    if isinstance(settings, FolderDestination):
-        return Folder(settings.path)
-    secret = Secret.parse(read_secret(settings))
-    return Webhook(settings.url, secret, timeout=settings.timeout, allow_private=settings.allow_private)

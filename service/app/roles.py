@@ -23,8 +23,9 @@ from service import refresh
 from service.access import Access
 from service.api import Probes, Service, create_app, create_probes, create_waiting, listen, server_for
 from service.app.configuration import Configuration, accepted
+from service.app.destinations import Destinations
 from service.app.installation import CONTROLLER, install
-from service.app.parts import Destinations, Logs, open_logs
+from service.app.parts import Logs, open_logs
 from service.app.process import Serving, alone, answering
 from service.backfill import Backfills
 from service.deciding import Deciding, await_decision
@@ -117,7 +118,7 @@ class Assembly:
         leading = Leading(store, CONTROLLER, self._holder(), self.settings.roles.lease_seconds)
         make = partial(installation.controller_for, fence=leading.right)
         deciding = Deciding(store, leading, make, beat=self._beat("controller"), lost=self.metrics.lead_lost)
-        destinations = Destinations(self.settings)
+        destinations = Destinations(self.settings, installation.links, installation.exhibits)
         self._configuration.followers.insert(0, destinations.follow)
         outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng(), received=partial(refresh.received, store))
         silence, telling = Silence(store, lambda: installation.names, self.metrics), Telling(store, lambda: installation.names)
@@ -150,6 +151,7 @@ class Assembly:
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
         self._notes.append(lambda: {"leader": "yes" if leading.fence() is not None else "no, standing by"})
         self._notes.append(lambda: {f"decisions of {name}": why for name, why in deciding.problems.items()})
+        self._notes.append(lambda: {f"destination {name}": why for name, why in outbox.disabled.items()})
 
     def figures(self, backlog: Callable[[], tuple[int, int]]) -> None:
         """Shows what the store holds among the metrics."""

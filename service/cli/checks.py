@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import tempfile
 from collections import Counter
@@ -15,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from detectors.model import rows_needed
 from service.access import Access
+from service.cli.leaving import examine_leaving
 from service.cli.server import examine_server
 from service.errors import DriftgateError
 from service.feed import NOT_KEYED
 from service.reference import effective_tolerance
-from service.settings import FolderDestination, MonitorSettings, Settings, WebhookDestination, load, read_secret
-from service.signatures import Secret
+from service.settings import MonitorSettings, Settings, load
 from service.verification import Gate, next_look
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def examine(config: Path) -> list[Finding]:
     findings = [Finding(Level.OK, "configuration", f"{config}, {len(settings.monitors)} monitors"), _directory(settings)]
     if findings[-1].level is Level.OK:
         findings += _installation(settings, config)
-    findings += [_destination(destination) for destination in settings.destinations]
+    findings += [Finding(Level(level), subject, says, remedy) for subject, (level, says, remedy) in examine_leaving(settings)]
     return [*findings, _access(settings), *(Finding(Level(level), "server", *rest) for level, *rest in examine_server(settings))]
 
 
@@ -235,21 +234,7 @@ def _golden(installation: Installation, monitor: MonitorSettings) -> Finding:
     return Finding(Level.OK, subject, f"golden set: {rows} rows to verify with, {needed} needed")
 
 
-# --- what leaves, who may come in ---------------------------------------------------------------------------------
-
-
-def _destination(destination: WebhookDestination | FolderDestination) -> Finding:
-    subject = f"destination {destination.name}"
-    if isinstance(destination, FolderDestination):
-        there = next(path for path in (destination.path, *destination.path.parents) if path.exists())
-        if there.is_dir() and os.access(there, os.W_OK):
-            return Finding(Level.OK, subject, f"folder {destination.path}")
-        return Finding(Level.FAIL, subject, f"{there} can't be written", "make it a writable folder, or choose another")
-    try:
-        Secret.parse(read_secret(destination))
-    except DriftgateError as error:
-        return Finding(Level.FAIL, subject, str(error))
-    return Finding(Level.OK, subject, f"webhook with a secret from {destination.secret_env or destination.secret_file}")
+# --- who may come in -------------------------------------------------------------------------------------------------
 
 
 def _access(settings: Settings) -> Finding:

@@ -7,7 +7,15 @@ Relative paths are taken from the folder of the file.
 from __future__ import annotations
 
 from service.settings.annotation import AnnotationSettings
-from service.settings.destinations import Destination, FolderDestination, KubernetesJobDestination, WebhookDestination, read_secret
+from service.settings.destinations import (
+    Destination,
+    FolderDestination,
+    KafkaDestination,
+    KubernetesJobDestination,
+    WebhookDestination,
+    read_secrets,
+    read_token,
+)
 from service.settings.installation import TOKEN, Settings, load, parse
 from service.settings.monitors import (
     DetectionSettings,
@@ -46,6 +54,7 @@ __all__ = [
     "DetectionSettings",
     "EmbedderSettings",
     "FolderDestination",
+    "KafkaDestination",
     "KafkaSettings",
     "KserveSettings",
     "KubernetesJobDestination",
@@ -71,5 +80,6 @@ __all__ = [
     "WebhookDestination",
     "load",
     "parse",
-    "read_secret",
+    "read_secrets",
+    "read_token",
 ]

@@ -9,50 +9,90 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from service.errors import ConfigurationError
-from service.settings.section import Name, Section
+from service.settings.section import Name, Section, Topic
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its token, the cluster's certificate and its namespace."""
 
 
 class WebhookDestination(Section):
-    """Signed Standard Webhooks over HTTP."""
+    """Deliveries over HTTP, signed as Standard Webhooks."""
 
     type: Literal["webhook"]
     name: Name
     url: str = Field(pattern=r"^https?://", description="Where deliveries are posted.")
-    secret_file: Path | None = Field(None, description="File with the secret, `whsec_…`.")
+    format: Literal["standard", "cloudevents", "cloudevents-binary", "github"] = Field(
+        "standard",
+        description="Standard Webhooks; CloudEvents 1.0, structured or binary (Argo Events, Knative); GitHub's repository dispatch.",
+    )
+    payload: Literal["link", "inline"] = Field(
+        "link", description="Of annotation batches: signed links to the samples, where `server.public_url` is set, or the samples."
+    )
+    secret_file: Path | None = Field(None, description="File with the secret, `whsec_…`; several while it is changed, each signs.")
     secret_env: str | None = Field(None, description="Environment variable with the secret.")
+    token_file: Path | None = Field(None, description="File with a bearer token, where the receiver asks for one.")
+    token_env: str | None = Field(None, description="Environment variable with it.")
     timeout: float = Field(20.0, gt=0, le=60, description="Seconds that a delivery may take.")
     allow_private: bool = Field(False, description="Allow addresses inside the network (loopback, private ranges).")
 
     @model_validator(mode="after")
-    def _one_secret(self) -> Self:
-        if (self.secret_file is None) == (self.secret_env is None):
-            raise ValueError("give either secret_file or secret_env: every webhook is signed")
+    def _known_to_the_receiver(self) -> Self:
+        if self.secret_file is not None and self.secret_env is not None:
+            raise ValueError("give either secret_file or secret_env")
+        if self.token_file is not None and self.token_env is not None:
+            raise ValueError("give either token_file or token_env")
+        if self.format == "standard" and self.secret_file is None and self.secret_env is None:
+            raise ValueError("give either secret_file or secret_env: every standard webhook is signed")
+        if self.format == "github" and self.token_file is None and self.token_env is None:
+            raise ValueError("give either token_file or token_env: GitHub asks for a token that may write to the repository's contents")
         return self
 
 
-def read_secret(destination: WebhookDestination) -> str:
-    """The destination's secret, from its file or environment variable."""
-    if destination.secret_env is not None:
-        value = os.environ.get(destination.secret_env, "")
-        origin = f"environment variable {destination.secret_env}"
-    else:
-        path = destination.secret_file or Path()
-        origin = f"file {path}"
-        value = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if not value.strip():
+def read_secrets(destination: WebhookDestination) -> list[str]:
+    """The destination's secrets, as they stand in its file or environment variable now; several while they are changed."""
+    if destination.secret_file is None and destination.secret_env is None:
+        return []
+    found, origin = _value(destination.secret_file, destination.secret_env)
+    if not found:
         raise ConfigurationError(f"destination {destination.name}: no secret in {origin}; it holds `whsec_` and 24 to 64 bytes in base64")
-    return value.strip()
+    return found
+
+
+def read_token(destination: WebhookDestination) -> str | None:
+    """Its bearer token, None where it has none."""
+    if destination.token_file is None and destination.token_env is None:
+        return None
+    found, origin = _value(destination.token_file, destination.token_env)
+    if len(found) != 1 or not found[0].isascii():
+        raise ConfigurationError(f"destination {destination.name}: no token in {origin}; it holds one, in ASCII without spaces")
+    return found[0]
+
+
+def _value(path: Path | None, variable: str | None) -> tuple[list[str], str]:
+    """(what stands there, word by word; where that is)."""
+    if variable is not None:
+        return os.environ.get(variable, "").split(), f"environment variable {variable}"
+    try:
+        return (path or Path()).read_text(encoding="utf-8").split(), f"file {path}"
+    except (OSError, UnicodeDecodeError):
+        return [], f"file {path}"
 
 
 class FolderDestination(Section):
-    """JSONL files in a folder."""
+    """Files in a folder."""
 
     type: Literal["folder"]
     name: Name
     path: Path = Field(description="Made where it is missing.")
+    format: Literal["jsonl", "parquet"] = Field("jsonl", description="Of annotation batches; parquet needs driftgate[parquet].")
+
+
+class KafkaDestination(Section):
+    """Events in a Kafka topic of the configured brokers, as CloudEvents in binary mode, keyed by their cycle."""
+
+    type: Literal["kafka"]
+    name: Name
+    topic: Topic = Field(description="Exists already; no monitor reads it.")
 
 
 class KubernetesJobDestination(Section):
@@ -67,4 +107,4 @@ class KubernetesJobDestination(Section):
     ca_file: Path = Field(SERVICE_ACCOUNT / "ca.crt", description="By whom its certificate is signed.")
 
 
-Destination = Annotated[WebhookDestination | FolderDestination | KubernetesJobDestination, Field(discriminator="type")]
+Destination = Annotated[WebhookDestination | FolderDestination | KafkaDestination | KubernetesJobDestination, Field(discriminator="type")]

@@ -1,9 +1,10 @@
-"""Kafka: samples read with a consumer group, HTTP ingest and dead letters written, and what people ask of topics."""
+"""Kafka: samples read with a consumer group, HTTP ingest, dead letters and events written, and what people ask of topics."""
 
 from __future__ import annotations
 
 from service.adapters.kafka.connection import Cluster
 from service.adapters.kafka.dead_letters import KafkaDeadLetters
+from service.adapters.kafka.events import KafkaEvents
 from service.adapters.kafka.range_source import RangeSource, stretches_between
 from service.adapters.kafka.reading import Decode
 from service.adapters.kafka.sink import KafkaSink
@@ -15,6 +16,7 @@ __all__ = [
     "Cluster",
     "Decode",
     "KafkaDeadLetters",
+    "KafkaEvents",
     "KafkaSink",
     "KafkaSource",
     "KafkaTopics",

@@ -17,16 +17,27 @@ from pytest_httpserver import HTTPServer
 from service.adapters.webhook import WebhookDestination
 from service.errors import DeliveryError
 from service.records import OutboxItem
+from service.settings import WebhookDestination as Declared
 from service.signatures import Secret, verify
 
-SECRET = Secret.parse("whsec_" + base64.b64encode(bytes(range(32))).decode())
+TEXT = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+SECRET = Secret.parse(TEXT)
 ITEM = OutboxItem("0123456789abcdef0123", "alarm.opened", "hook", {"alarm": "a1", "text": "grüße"}, created=1_700_000_000.5)
 NOW = 1_700_000_100.0
 
 
+@pytest.fixture(autouse=True)
+def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK_SECRET", TEXT)
+
+
+def webhook(url: str, **options: Any) -> WebhookDestination:
+    return WebhookDestination(Declared(type="webhook", name="hook", url=url, **{"secret_env": "HOOK_SECRET", **options}))
+
+
 @pytest.fixture
 def hook(httpserver: HTTPServer) -> Iterator[WebhookDestination]:
-    with closing(WebhookDestination(httpserver.url_for("/in?key=s3cret"), SECRET, allow_private=True)) as destination:
+    with closing(webhook(httpserver.url_for("/in?key=s3cret"), allow_private=True)) as destination:
         yield destination
 
 
@@ -45,7 +56,7 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
         family = {True: socket.AF_INET6, False: socket.AF_INET}
         return [(family[":" in a], socket.SOCK_STREAM, 6, "", (a, port)) for a in addresses]
 
-    monkeypatch.setattr("service.adapters.webhook.socket.getaddrinfo", resolve)
+    monkeypatch.setattr("service.adapters.webhook.public_transport.socket.getaddrinfo", resolve)
     return asked
 
 
@@ -120,7 +131,7 @@ def test_retry_after_is_understood_in_both_forms(
 def test_a_receiver_that_does_not_answer_is_tried_again() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        with closing(WebhookDestination(url, SECRET, timeout=0.05, allow_private=True)) as destination:
+        with closing(webhook(url, timeout=0.05, allow_private=True)) as destination:
             error = failure(destination)
     assert error.retryable
     assert "no answer in time" in str(error)
@@ -130,7 +141,7 @@ def test_a_receiver_that_is_not_there_is_tried_again() -> None:
     with closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
-        with closing(WebhookDestination(url, SECRET, allow_private=True)) as destination:
+        with closing(webhook(url, allow_private=True)) as destination:
             assert failure(destination).retryable
 
 
@@ -139,7 +150,7 @@ def test_a_receiver_that_is_not_there_is_tried_again() -> None:
     ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.7", "192.168.1.1", "172.16.0.1", "100.64.0.1", "2130706433", "0"],
 )
 def test_addresses_inside_the_network_are_refused_before_any_connection(httpserver: HTTPServer, host: str) -> None:
-    with closing(WebhookDestination(f"http://{host}:{httpserver.port}/in", SECRET)) as destination:
+    with closing(webhook(f"http://{host}:{httpserver.port}/in")) as destination:
         error = failure(destination)
     assert not error.retryable
     assert "allow_private" in str(error)
@@ -151,7 +162,7 @@ def test_addresses_inside_the_network_are_refused_before_any_connection(httpserv
 )
 def test_a_name_that_leads_inside_by_a_detour_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     resolve_to(monkeypatch, "93.184.215.14", address)
-    with closing(WebhookDestination("https://hooks.example.org/in", SECRET)) as destination:
+    with closing(webhook("https://hooks.example.org/in")) as destination:
         assert not failure(destination).retryable
 
 
@@ -159,8 +170,8 @@ def test_a_name_that_does_not_resolve_is_tried_again(monkeypatch: pytest.MonkeyP
     def resolve(*_: Any, **__: Any) -> list[Any]:
         raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr("service.adapters.webhook.socket.getaddrinfo", resolve)
-    with closing(WebhookDestination("https://hooks.example.org/in", SECRET)) as destination:
+    monkeypatch.setattr("service.adapters.webhook.public_transport.socket.getaddrinfo", resolve)
+    with closing(webhook("https://hooks.example.org/in")) as destination:
         assert failure(destination).retryable
 
 
@@ -175,7 +186,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest
         return httpx2.Response(200)
 
     monkeypatch.setattr(httpx2.HTTPTransport, "handle_request", connect)
-    with closing(WebhookDestination("https://hooks.example.org:8443/in", SECRET)) as destination:
+    with closing(webhook("https://hooks.example.org:8443/in")) as destination:
         destination.deliver(ITEM, now=NOW)
 
     assert asked == ["hooks.example.org"]

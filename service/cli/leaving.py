@@ -1,0 +1,88 @@
+"""Whether what must leave can: each destination as it is declared, and the links that are sent to annotators."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from service.access import is_loopback
+from service.cli.server import Said
+from service.errors import DriftgateError
+from service.links import Links
+from service.settings import (
+    Destination,
+    FolderDestination,
+    KafkaDestination,
+    KubernetesJobDestination,
+    Settings,
+    WebhookDestination,
+    read_secrets,
+    read_token,
+)
+from service.signatures import Secret
+
+
+def examine_leaving(settings: Settings) -> Iterator[tuple[str, Said]]:
+    """(what, how it is) of every destination, and of links."""
+    for destination in settings.destinations:
+        yield f"destination {destination.name}", _destination(destination, settings)
+    asked = {monitor.annotation.destination for monitor in settings.monitors}
+    linked = (each for each in settings.destinations if isinstance(each, WebhookDestination) and each.payload == "link")
+    if any(destination.name in asked for destination in linked):
+        yield "links", _links(settings)
+
+
+def _destination(declared: Destination, settings: Settings) -> Said:
+    match declared:
+        case FolderDestination():
+            return _folder(declared)
+        case WebhookDestination():
+            return _webhook(declared)
+        case KafkaDestination() if settings.kafka is None:
+            return "fail", "type kafka, and no section kafka", "configure the brokers"
+        case KafkaDestination():
+            return "ok", f"topic {declared.topic}", ""
+        case KubernetesJobDestination():
+            if not declared.template.is_file():
+                return "fail", f"no file {declared.template}", "write the template of the Job there"
+            return "ok", f"Kubernetes Job from {declared.template}", ""
+
+
+def _folder(declared: FolderDestination) -> Said:
+    if declared.format == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        return "fail", "format parquet, and pyarrow is not installed", "install driftgate[parquet]"
+    there = next(path for path in (declared.path, *declared.path.parents) if path.exists())
+    if there.is_dir() and os.access(there, os.W_OK):
+        return "ok", f"folder {declared.path}", ""
+    return "fail", f"{there} can't be written", "make it a writable folder, or choose another"
+
+
+def _webhook(declared: WebhookDestination) -> Said:
+    try:
+        secrets, token = [Secret.parse(text) for text in read_secrets(declared)], read_token(declared)
+    except DriftgateError as error:
+        return "fail", str(error), ""
+    known = [f"{len(secrets)} secrets" if len(secrets) > 1 else "a secret"] if secrets else []
+    origin = declared.secret_env or declared.secret_file
+    by = [f"{each} from {origin}" for each in known] + ([f"a token from {declared.token_env or declared.token_file}"] if token else [])
+    return "ok", f"webhook with {' and '.join(by) or 'neither secret nor token'}", ""
+
+
+def _links(settings: Settings) -> Said:
+    address = settings.server.public_url
+    if address is None:
+        remedy = "set server.public_url to the address under which annotators reach this server, or payload: inline"
+        return "warn", "no address that they could begin with, so annotation batches carry their samples", remedy
+    try:
+        Links.of(settings)
+    except DriftgateError as error:
+        return "fail", str(error), ""
+    if is_loopback(urlsplit(address).hostname or ""):
+        return "warn", f"begin with {address}, which opens on this machine only", "set server.public_url to an address that others reach"
+    shared = settings.redis is None or settings.link_secret is not None or settings.server.link_secret_file is not None
+    if not shared:
+        says = f"signed with a secret made in {settings.directory}: replicas agree only where they share that folder"
+        return "warn", says, "set DRIFTGATE__LINK_SECRET, or server.link_secret_file"
+    return "ok", f"begin with {address}", ""
