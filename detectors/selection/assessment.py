@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from detectors.neighbours import Neighbours, nearest_rows
-from detectors.selection.base import REJECTED, UNKNOWN, Known, Pool
+from detectors.selection.base import REJECTED, Known, Pool
 from detectors.selection.contested import NEIGHBOURS, contested
 from detectors.selection.coverage import company
 from detectors.selection.gate import accepted, agreement
@@ -182,9 +182,6 @@ def verdicts(answered: Pool, labels: NDArray[np.int64], known: Known, *, harm_li
 
 def _agreed(ground: Ground, answered: Pool, labels: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """How far each label is borne out, and the labels of those that are asked."""
-    sure, told = ground.labels != UNKNOWN, ground.evidence
-    believed = told.coherent & (told.labels != UNKNOWN)
-    trusted = np.concatenate([ground.unit[sure], told.rows[believed]])
-    classes = np.concatenate([ground.labels[sure], told.labels[believed]])
-    found = agreement(ground.white(answered.embeddings), labels, trusted=trusted, trusted_labels=classes, scales=ground.scales)
-    return found, classes
+    voters = ground.voters
+    found = agreement(ground.white(answered.embeddings), labels, trusted=voters.rows, trusted_labels=voters.labels, scales=ground.scales)
+    return found, voters.labels

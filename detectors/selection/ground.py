@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,13 @@ MOST = 5_000
 
 _FOLDS = 5
 _SHY = 0.5
+
+
+class Voters(NamedTuple):
+    """Rows (t, k) of the space whose classes (t,) are trusted: of the reference, and coherent evidence."""
+
+    rows: NDArray[np.float32]
+    labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +67,13 @@ class Ground:
         unit = white(known.reference[rows])
         scales = Scales.fit(unit)
         return cls(white, scales, rows, unit, labels[rows], Evidence.of(known, white, scales))
+
+    @property
+    def voters(self) -> Voters:
+        """Those that say whether a label is borne out."""
+        sure, told = self.labels != UNKNOWN, self.evidence
+        believed = told.coherent & (told.labels != UNKNOWN)
+        return Voters(np.concatenate([self.unit[sure], told.rows[believed]]), np.concatenate([self.labels[sure], told.labels[believed]]))
 
     def plausible(self, near: Neighbours, probabilities: NDArray[np.float32], weak: NDArray[np.int64] | None) -> NDArray[np.float32]:
         """(n, C + 1) how likely each label is what a row will get, in the last column one that the model (n, C) does not have.
@@ -121,12 +136,12 @@ def _stand_in(reference: NDArray[np.float32], labels: NDArray[np.int64], rows: N
     folds = np.concatenate([np.arange(len(known)) % _FOLDS, np.full(len(rows), _FOLDS)])
     weights = np.repeat(np.array([1, 0], np.float32), [len(known), len(rows)])
     said = held_out_discriminants(everything, np.concatenate([own, np.zeros(len(rows), np.int64)]), folds, classes, weights=weights)
-    told = softmax(said * _scale(said[: len(known)], own), axis=1).astype(np.float32)
+    told = softmax(said * scale_of(said[: len(known)], own), axis=1).astype(np.float32)
     return Opinion(told[len(known) :], Harm.fit(reference[known], own, told[: len(known)]))
 
 
-def _scale(said: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """By which the differences become probabilities of the labels, by likelihood."""
+def scale_of(said: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """By which differences (n, C) become probabilities of the labels (n,), by likelihood."""
     at = np.arange(len(labels))
     loss = minimize_scalar(lambda power: -log_softmax(said * 10.0**power, axis=1)[at, labels].mean(), bounds=(-3, 1), method="bounded")
     return float(10.0**loss.x)
