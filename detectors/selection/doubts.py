@@ -205,9 +205,9 @@ def wrong(odds: NDArray[np.float64], before: NDArray[np.float64], annotator: NDA
 
         p = sigmoid(odds + logit(before) + δ(annotator)),
 
-    where `before` (n,) is how often whoever gave it is known to be wrong, from gold and from agreement with others, and δ moves that to what
-    the answers themselves show: for each annotator the maximum of the likelihood of the evidence, Σ log(π e^odds + 1 - π), with δ normal
-    around 0 with a spread of 1. `annotator` (n,) are numbers from 0; those below share one δ with nobody: it is 0.
+    where `before` (n,) is how likely it was to be wrong by who gave it and who agreed, and δ moves that to what the answers show: for
+    each annotator the maximum of the likelihood of all that is seen, Σ log(π e^odds + 1 - π), with δ normal around 0 with a spread of 1.
+    `annotator` (n,) are numbers from 0; answers with one below are of several people, and δ is 0.
 
     Examples
     --------
@@ -251,7 +251,7 @@ def chance_of_shuffled(heads: NDArray[np.float32], labels: NDArray[np.int64], *,
     >>> chance_of_shuffled(heads, labels, rng=rng) < 0.01, chance_of_shuffled(heads, rng.permutation(labels), rng=rng) > 0.01
     (True, True)
     """
-    if len(labels) < LEAST_ANSWERS or len(np.unique(labels)) < 3:  # noqa: PLR2004 - two classes have hardly any orders
+    if len(labels) < LEAST_ANSWERS or len(np.unique(labels)) < 3:
         return 0.0
     fits = heads[:, labels].astype(np.float64)
     at = np.arange(len(labels))
