@@ -36,13 +36,17 @@ class LabelledSets:
         self, settings: MonitorSettings, labels: Mapping[str, str], challenge: Collection[str], embedder: Embedder, *, now: float
     ) -> list[Mapping[str, Any]]:
         """New versions from labels by sample id, as a refresh request cites them; rows of `challenge` are never trained on."""
-        labelled = [replace(sample, label=labels[sample.id]) for sample in self._kept(settings.name, labels)]
+        labelled = self.answered(settings.name, labels)
         sets = (
             self._extend(settings, "train", [sample for sample in labelled if sample.id not in challenge], embedder, now),
             self._extend(settings, "challenge", [sample for sample in labelled if sample.id in challenge], embedder, now),
             self.newest(settings.name, "golden"),
         )
         return [data_set.cited() for data_set in sets if data_set is not None]
+
+    def answered(self, monitor: str, labels: Mapping[str, str]) -> list[Sample]:
+        """The samples with their labels, of those that are kept."""
+        return [replace(sample, label=labels[sample.id]) for sample in self._kept(monitor, labels)]
 
     def newest(self, monitor: str, role: Role) -> DataSet | None:
         """The newest version, None before the first."""

@@ -28,13 +28,18 @@ class Asked:
     answers: Mapping[str, Label] = field(default_factory=dict)
 
     def answered(self) -> Sequence[tuple[Candidate, Label]]:
-        """What may be learnt from: a challenge set judges models, so nothing is chosen by its labels."""
-        return [(item, self.answers[item.id]) for item in self.items.values() if item.id in self.answers and not is_challenge(item)]
+        """What may be learnt from: challenge rows and those drawn for golden judge models, so nothing is chosen by their labels."""
+        return [(item, self.answers[item.id]) for item in self.items.values() if item.id in self.answers and not judges(item)]
 
 
 def is_challenge(item: Candidate) -> bool:
     """Whether it was drawn to judge models by; batches of former versions say so by their reason alone."""
     return item.purpose is Purpose.CHALLENGE or item.reason == CHALLENGE
+
+
+def judges(item: Candidate) -> bool:
+    """Whether models are judged by it."""
+    return is_challenge(item) or item.purpose is Purpose.TOP_UP
 
 
 def asked(store: Store, batches: Iterable[AnnotationBatch]) -> Asked:

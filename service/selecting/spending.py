@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from service.records import AnnotationBatch, BatchState
+from service.records import AnnotationBatch, BatchState, Purpose
 from service.selecting.asking import is_challenge
 from service.settings import PERIOD_DAYS, MonitorSettings
 
@@ -89,7 +89,23 @@ def candidates_purse(settings: MonitorSettings, batches: Sequence[AnnotationBatc
     return Purse("candidates per cycle", "annotation.budget", settings.annotation.budget, spent)
 
 
+def top_up_purse(settings: MonitorSettings, batches: Sequence[AnnotationBatch], *, now: float) -> Purse:
+    """The rows drawn for golden, which no other limit counts."""
+    spent = sum(_asked(batch) for batch in batches if is_top_up(batch) and batch.created > now - _SECONDS)
+    return Purse(f"golden rows per {PERIOD_DAYS} days", "refresh.top_up", settings.refresh.top_up, spent)
+
+
+def is_top_up(batch: AnnotationBatch) -> bool:
+    """Whether it asks for golden rows."""
+    return any(item.purpose is Purpose.TOP_UP for item in batch.items)
+
+
 def _labels(batch: AnnotationBatch) -> int:
+    """What counts for cycles."""
+    return 0 if is_top_up(batch) else _asked(batch)
+
+
+def _asked(batch: AnnotationBatch) -> int:
     """Asked for; of a cancelled batch what was answered by then."""
     return batch.returned if batch.state is BatchState.CANCELLED else len(batch.items)
 
