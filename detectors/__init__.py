@@ -10,7 +10,8 @@ Most need one class: `DriftScan`, rows in and evidence out. What it is made of, 
   intervals), `kinds` (which kind of drift)
 - **many streams** `fleet` (e-detectors)
 - **beside the scan** `classical` (two-sample tests), `reservoir` (which rows to keep), `selection` (what to annotate),
-  `comparison` (a new model against the old one), `switch` (both of them, with a bound)
+  `comparison` (a new model against the old one), `noninferiority` (surely no worse by more than a margin), `switch` (both of them,
+  with a bound)
 - **explaining** `attribution` (what moved), `onset` (since when), `terms` (which words show it)
 - **blind spots** `coverage` (what a set covers of traffic), `label_errors` (wrong labels; with `heads`,
   `label_noise`, `cells`), `influence` (what a layer would say without a row),

@@ -94,6 +94,18 @@ def mcnemar(comparison: Comparison) -> float:
     return min(1.0, 2 * float(bdtr(min(comparison.negative_flips, comparison.positive_flips), flips, 0.5)))
 
 
+def worse(comparison: Comparison) -> float:
+    """Exact one-sided p-value of "the new model is right at least as often": BinomCDF(positive flips; all flips, 1/2), 1 without any.
+
+    Examples
+    --------
+    >>> round(worse(Comparison(100, 98, 90, negative_flips=9, positive_flips=1)), 4)
+    0.0107
+    """
+    flips = comparison.negative_flips + comparison.positive_flips
+    return float(bdtr(comparison.positive_flips, flips, 0.5)) if flips else 1.0
+
+
 def upper_bound(count: int, rows: int, *, error: float) -> float:
     """One-sided Clopper-Pearson bound: the largest rate at which `count` or fewer of `rows` still have probability `error`.
 

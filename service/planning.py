@@ -22,7 +22,7 @@ from service.ports import Store
 from service.records import WHOLE, CycleState, RefreshCycle
 from service.selecting import challenge
 from service.settings import MonitorSettings
-from service.verification import VERDICTS
+from service.verifying import VERDICTS
 
 SELECT_LEAST, SELECT_STEADY = 100, 800
 """Rows that candidates are chosen by and their risks told with; 800 is what selection was measured with."""

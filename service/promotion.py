@@ -5,15 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import structlog
 
 from detectors.model import rows_needed
 from service import refresh
-from service.datasets import DataSet, DataSets
+from service.datasets import DataSets
 from service.errors import ConflictError, InputError, NotFoundError
 from service.golden import join_select
 from service.labelled import sample_of, whole
@@ -33,7 +33,8 @@ from service.reference_rows import embed_rows
 from service.selecting import challenge
 from service.selecting.asking import asked
 from service.settings import EmbedderSettings, MonitorSettings
-from service.verification import Answers, Gate, next_look, predict, verify
+from service.verifying import Model, judge, look_at
+from service.verifying.judging import Weigh
 
 log = structlog.get_logger()
 
@@ -76,26 +77,19 @@ class Promotion:
         new = self._monitors.load(settings.embedder.with_model(model))
         classes = classes or settings.classes
         drawn = challenge.of_cycle(self._store, self._data_sets, cycle)
-        judged = (old.fingerprint, settings.classes, new.fingerprint, tuple(classes), drawn.checksum if drawn else "")
-        look = next_look(self._store, self._data_sets, cycle.monitor, settings.refresh, *judged)
-        progress("golden rows", 0.0)
-        on_golden = _answers(look.drawn.rows, old, settings.classes, new, classes)
-        progress("challenge rows", 0.0)
-        on_challenge = _answers(drawn, old, settings.classes, new, classes)
+        models = Model(old, settings.classes), Model(new, tuple(classes))
+        look = look_at(self._store, self._data_sets, settings, *models, drawn)
+        weigh = self._weighing(cycle, settings.refresh.confidence)
+        found = judge(*models, look, drawn, settings, weigh=weigh, progress=progress).verification
         record(self._store, look, actor="driftgate", now=now)
-        weighted = self._weighted(cycle, drawn, on_challenge, settings.refresh.confidence)
-        found = verify(on_golden, on_challenge, Gate.of(look, settings.refresh), weighted=weighted)
         if found["verdict"] == "promote":
             return self._promote(cycle, found, model, tuple(classes), now, progress)
         return refresh.conclude(self._store, cycle.id, found, model=model.name, now=now)
 
-    def _weighted(self, cycle: RefreshCycle, rows: DataSet | None, answers: Answers, confidence: float) -> Mapping[str, Any] | None:
+    def _weighing(self, cycle: RefreshCycle, confidence: float) -> Weigh:
         """What the challenge rows say of the slice that the cycle drew them from."""
         history = asked(self._store, [self._store.get(AnnotationBatch, name) for name in cycle.batches])
-        truth = np.array(answers.labels, object)
-        right = (np.array(answers.old, object) == truth, np.array(answers.new, object) == truth)
-        ids = [sample.id for sample in rows.samples] if rows is not None else []
-        return challenge.weighted(challenge.Design.of(history.items.values(), history.answers), ids, right, confidence=confidence)
+        return partial(challenge.weighted, challenge.Design.of(history.items.values(), history.answers), confidence=confidence)
 
     def _promote(
         self, cycle: RefreshCycle, found: dict[str, object], model: Path, classes: tuple[str, ...], now: float, progress: Progress
@@ -202,12 +196,3 @@ def _kept(model: Path, folder: Path) -> Path:
         if path.is_file():
             shutil.copyfile(path, folder / path.name)
     return folder / model.name
-
-
-def _answers(rows: DataSet | None, old: Embedder, old_classes: Sequence[str], new: Embedder, new_classes: Sequence[str]) -> Answers:
-    """What both models say of a set's rows."""
-    if rows is None:
-        return Answers((), (), ())
-    payloads = [sample.payload for sample in rows.samples]
-    labels = [str(sample.label) for sample in rows.samples]
-    return Answers(labels, predict(old, payloads, old_classes), predict(new, payloads, new_classes))

@@ -20,7 +20,7 @@ from service.errors import DriftgateError
 from service.feed import NOT_KEYED
 from service.reference import effective_tolerance
 from service.settings import MonitorSettings, Settings, load
-from service.verification import Gate, next_look
+from service.verifying import Gate, next_look
 
 if TYPE_CHECKING:
     from service.app import Installation

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 _CYCLES = 100
+_ALPHA = 0.01
 
 
 @app.command(epilog=example("driftgate plan --monitor support-chat --alpha 0.01 --segments locale=de,locale=en"))
@@ -39,7 +40,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a command are its parameter
     with installed(config) as installation:
         settings = installation.effective(monitor_of(installation.settings, monitor))
         asked = Asked(
-            settings.refresh.max_negative_flips if alpha is None else alpha,
+            (settings.refresh.max_negative_flips or _ALPHA) if alpha is None else alpha,
             round(1 - settings.refresh.confidence, 6) if delta is None else delta,
             margin,
             tuple(dict.fromkeys(name.strip() for name in segments.split(",") if name.strip())),

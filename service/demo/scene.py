@@ -60,7 +60,7 @@ class Scene:
             "detection": {"run_length": 10_000, "pane_samples": 16, "accept_supported": True},
             "annotation": {"budget": 96, "price": 0.12, "destination": ANNOTATORS},
             "selection": {"rounds": 3, "challenge": 24},
-            "refresh": {"destination": TRAINER, "after_samples": 960, "max_negative_flips": 0.03},
+            "refresh": {"destination": TRAINER, "after_samples": 960, "margin": 0.03},
             "pool": {"rows": 6_000},
             "notify": [ONCALL],
         }

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from detectors.comparison import allowed_flips
 from service.datasets import DataSets
 from service.ports import Store
 from service.selecting.proposal import Bound
 from service.settings import MonitorSettings
-from service.verification import Gate, next_look
+from service.verifying import Gate, next_look
 
 
 def bound(store: Store, data_sets: DataSets, settings: MonitorSettings) -> Bound | None:
@@ -17,5 +16,10 @@ def bound(store: Store, data_sets: DataSets, settings: MonitorSettings) -> Bound
         return None
     look = next_look(store, data_sets, settings.name, settings.refresh)
     gate, rows = Gate.of(look, settings.refresh), len(look.drawn.rows.rows)
-    allowed = allowed_flips(rows, gate.max_negative_flips, error=gate.spent) if rows else -1
-    return Bound(gate.max_negative_flips, 1 - gate.spent, rows, gate.rows_needed, max(allowed, 0))
+    return Bound(gate.margin, 1 - gate.spent, rows, gate.rows_needed, _allowed(gate, rows) if rows >= gate.rows_needed else 0)
+
+
+def _allowed(gate: Gate, rows: int) -> int:
+    """Most rows by which those that break may outnumber those that are mended, where as many change sides as planned."""
+    test, flips = gate.test(rows, gate.margin), max(round(gate.expected_flips * rows), 1)
+    return max((flips - 2 * mended for mended in range(flips // 2 + 1) if test.shows(mended, flips - mended)), default=0)

@@ -15,8 +15,8 @@ from service.selecting.spending import Cost
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What the verification of the model that learns from these labels can promise: at most `rate` of traffic like the golden rows breaks,
-    at `confidence`."""
+    """What the verification of the model that learns from these labels can promise: on traffic like the golden rows its accuracy falls by
+    less than `rate`, at `confidence`."""
 
     rate: float
     confidence: float
@@ -26,7 +26,7 @@ class Bound:
     needed: int
     """Below which no model can pass."""
     allowed: int
-    """Rows that may break."""
+    """By how many the rows that break may outnumber those that are mended."""
 
     @property
     def holds(self) -> bool:

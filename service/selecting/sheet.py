@@ -40,14 +40,14 @@ def markdown(proposal: Proposal) -> str:
 
 
 def bound_in_words(bound: Bound | None) -> str:
-    """What can be promised about what the refresh breaks."""
+    """What can be promised about what the refresh costs."""
     if bound is None:
         return "Without a golden set nothing is promised about what the refresh breaks: `driftgate plan` says how to start one."
-    rate = f"at most {percent(bound.rate)} of traffic like the golden rows breaks, at confidence {bound.confidence:.3g}"
+    rate = f"accuracy on traffic like the golden rows falls by less than {percent(bound.rate)}, at confidence {bound.confidence:.3g}"
     if not bound.holds:
         return f"No promise yet: to show that {rate}, {count(bound.needed)} golden rows are needed and there are {count(bound.rows)}."
-    rows = "no row breaks" if not bound.allowed else f"at most {count(bound.allowed)} rows break"
-    return f"The new model is promoted only if {rate}: on {count(bound.rows)} golden rows, that {rows}."
+    rows = f"at most {count(bound.allowed)} more break than are mended" if bound.allowed else "no more break than are mended"
+    return f"The new model is promoted only if {rate}: on {count(bound.rows)} golden rows, that about {rows}."
 
 
 _EYEBROW = "candidates for annotation"

@@ -108,7 +108,7 @@ class Bench:
             "classes": CLASSES,
             "annotation": {"budget": 32, "destination": "vendor"},
             "selection": {"rounds": 1, "challenge": 8, "audit_share": 0.0, **options.pop("selection", {})},
-            "refresh": {"after_samples": 200, "destination": "jobs", **options.pop("refresh", {})},
+            "refresh": {"after_samples": 200, "destination": "jobs", "margin": 0.03, **options.pop("refresh", {})},
             **options,
         }
         self.world, self.store, self.folder = world, store, folder

@@ -17,7 +17,7 @@ from service.looks import attempt, record
 from service.planning import Asked, Need, Plan, _drawn, plan
 from service.records import CycleState, RefreshCycle, Sample
 from service.settings import MonitorSettings
-from service.verification import promise
+from service.verifying import promise
 
 EMBEDDER = VectorEmbedder(8, normalize=False)
 SETTINGS = MonitorSettings.model_validate(

@@ -41,7 +41,7 @@ DOCUMENT: dict[str, Any] = {
             "detection": {"run_length": 2_000},
             "annotation": {"budget": 32, "destination": "inbox", "approval": "operator"},
             "selection": {"rounds": 1, "challenge": 8},
-            "refresh": {"automatic": False, "destination": "inbox", "max_negative_flips": 0.03},
+            "refresh": {"automatic": False, "destination": "inbox", "margin": 0.05},
             "notify": ["inbox"],
         }
     ],

@@ -97,7 +97,7 @@ def test_a_model_that_breaks_golden_rows_is_rejected(training: Desk, centres: An
     worse = write_model(training.folder / "worse", centres, knows_new=True, swaps=True)
     judged = training.json("verify", "--cycle", cycle, "--model", worse, code=1)
     assert (judged["state"], judged["verification"]["verdict"]) == ("rejected", "reject")
-    assert "negative flips" in training.run("refresh", "show", cycle).stdout
+    assert "golden rows broke" in training.run("refresh", "show", cycle).stdout
 
 
 def test_cancelled_and_wrong_use(training: Desk) -> None:

@@ -44,7 +44,7 @@ def proposal(payload: Payload = HOSTILE) -> Proposal:
         counts=Counts(recent=500, labelled=3, duplicates=40, distinct=457),
         cost=Cost(4, 0.5, (Purse("candidates per cycle", "annotation.budget", 100, 20),)),
         risky=7,
-        bound=Bound(0.01, 0.9, 400, 299, 1),
+        bound=Bound(0.01, 0.95, 1_500, 1_397, 3),
     )
 
 
@@ -86,8 +86,8 @@ def test_images_are_small_pictures_and_what_is_none_is_named() -> None:
 
 def test_no_promise_without_golden_rows() -> None:
     assert "nothing is promised" in sheet.markdown(replace(proposal(), bound=None))
-    short = Bound(0.01, 0.9, 120, 299, -1)
-    assert "299 golden rows are needed and there are 120" in sheet.bound_in_words(short)
+    short = Bound(0.01, 0.95, 120, 1_397, 0)
+    assert "1,397 golden rows are needed and there are 120" in sheet.bound_in_words(short)
 
 
 def test_an_empty_proposal_is_a_sheet_too() -> None:

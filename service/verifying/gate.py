@@ -1,0 +1,109 @@
+"""What a new model must prove on which golden rows, and how many of them that takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from detectors.comparison import Comparison, least_rows, spent, upper_bound
+from detectors.noninferiority import NonInferiority, noninferior_rows
+from service.golden import Promise
+from service.looks import Attempt
+from service.settings import RefreshSettings
+
+VERDICTS = ("promote", "reject", "insufficient")
+
+POWER = 0.8
+"""How likely a model as good as the old one passes one test at the rows that it needs."""
+
+_DOUBT, _UNSURE = 0.2, 0.05
+"""How likely more rows change sides than the rows that are asked for allow, or fewer than make them too few."""
+_CHANCE = 3
+"""Rows of which it says nothing yet that they changed sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Rows of one test. Below `least` it is not held; `stated` are those with which a model as good as the old one passes."""
+
+    least: int
+    stated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """`look` counts the times that the golden rows judged a model, this one included."""
+
+    golden: str
+    """Checksum of the golden rows (`DataSet.checksum`)."""
+    margin: float = 0.01
+    """By how much accuracy on golden may be lower than the old model's."""
+    segment_margin: float = 0.03
+    expected_flips: float = 0.02
+    """Share of golden rows on which only one of the models is right that the rows are planned with."""
+    gap: float = 0.05
+    """By how much the gap between the best and the worst segment of a tag may grow."""
+    max_negative_flips: float | None = None
+    """Largest share of golden rows that may break, surely; None: it is told, and not held against the model."""
+    confidence: float = 0.9
+    look: int = 1
+
+    @classmethod
+    def of(cls, attempt: Attempt, settings: RefreshSettings) -> Gate:
+        """For a look at golden's *verify* part."""
+        return cls(
+            attempt.checksum,
+            margin=settings.margin,
+            segment_margin=settings.segment_margin,
+            expected_flips=settings.expected_flips,
+            gap=settings.gap,
+            max_negative_flips=settings.max_negative_flips,
+            confidence=settings.confidence,
+            look=attempt.drawn.use,
+        )
+
+    @property
+    def spent(self) -> float:
+        """δ(k), the error that this look may make: of each test, for all of them must pass."""
+        return spent(1 - self.confidence, self.look, outcomes=len(VERDICTS))
+
+    @property
+    def rows_needed(self) -> int:
+        """Golden rows below which no model passes."""
+        needed = _rows(self.margin, self.expected_flips, self.spent)
+        return needed if self.max_negative_flips is None else max(needed, least_rows(self.max_negative_flips, error=self.spent))
+
+    @property
+    def segment_rows_needed(self) -> int:
+        """Rows of a segment below which it is told, and not tested: before anything of it is looked at."""
+        return _rows(self.segment_margin, self.expected_flips, self.spent)
+
+    def test(self, rows: int, margin: float) -> NonInferiority:
+        """At this look's error."""
+        return _test(rows, margin, self.spent)
+
+    def needed(self, found: Comparison, margin: float) -> Need:
+        """By the share of rows that change sides: as planned, or as found where that is more. What a better model mends beyond what it
+        breaks is no reason for more rows, nor the other way round: twice the smaller of both is what as good a model would show."""
+        churn, planned = 2 * min(found.negative_flips, found.positive_flips), self.expected_flips
+        if churn <= max(planned * found.rows, _CHANCE):
+            rows = _rows(margin, planned, self.spent)
+            return Need(rows, rows)
+        surely = 1 - upper_bound(found.rows - churn, found.rows, error=_UNSURE)
+        perhaps = min(upper_bound(churn, found.rows, error=_DOUBT), 0.99)
+        return Need(*(_rows(margin, round(max(share, planned), 3), self.spent) for share in (surely, perhaps)))
+
+
+def promise(settings: RefreshSettings) -> Promise:
+    """What a look at golden's *verify* part is to show."""
+    return Promise(settings.margin, 1 - settings.confidence, len(VERDICTS))
+
+
+@lru_cache(1_000)
+def _rows(margin: float, flips: float, error: float) -> int:
+    return noninferior_rows(margin, flips=flips, error=error, power=POWER)
+
+
+@lru_cache(1_000)
+def _test(rows: int, margin: float, error: float) -> NonInferiority:
+    return NonInferiority.of(rows, margin=margin, error=error)
