@@ -298,6 +298,13 @@ def cancel(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "
     return cancelled
 
 
+def ask(store: Store, batch: AnnotationBatch, settings: AnnotationSettings, *, now: float) -> AnnotationBatch:
+    """Saves a new batch of no cycle, on its way where the monitor approves by itself."""
+    batch, items = _asked(batch, settings, now)
+    store.save(batch, outbox=items)
+    return batch
+
+
 def _asked(batch: AnnotationBatch, settings: AnnotationSettings, now: float) -> tuple[AnnotationBatch, Sequence[OutboxItem]]:
     """A new batch, on its way where the monitor approves by itself."""
     if settings.approval != "automatic" or not settings.destination:

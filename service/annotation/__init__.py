@@ -2,18 +2,59 @@
 
 from __future__ import annotations
 
+from service.annotation.consensus import Accuracy, Agreement, GoldAnswer, agreed, annotators, answers, gold_answers, resolved
 from service.annotation.life import (
     Reason,
-    TakenBack,
-    agreed,
     approve,
     cancel,
     close,
-    outgoing,
+    prioritise,
     propose,
+    propose_apart,
     returned,
     send,
-    take_back,
 )
+from service.annotation.pricing import labels_asked, price_of, waits_for
+from service.annotation.returning import TakenBack, recount, take_back, tend
+from service.annotation.scheme import NEW, NONE, UNUSABLE, Words, canonical, trains
+from service.annotation.schemes import in_force, scheme_of
+from service.annotation.shown import items_by_shown, outgoing, reordered, withdrawn
 
-__all__ = ["Reason", "TakenBack", "agreed", "approve", "cancel", "close", "outgoing", "propose", "returned", "send", "take_back"]
+__all__ = [
+    "NEW",
+    "NONE",
+    "UNUSABLE",
+    "Accuracy",
+    "Agreement",
+    "GoldAnswer",
+    "Reason",
+    "TakenBack",
+    "Words",
+    "agreed",
+    "annotators",
+    "answers",
+    "approve",
+    "cancel",
+    "canonical",
+    "close",
+    "gold_answers",
+    "in_force",
+    "items_by_shown",
+    "labels_asked",
+    "outgoing",
+    "price_of",
+    "prioritise",
+    "propose",
+    "propose_apart",
+    "recount",
+    "reordered",
+    "resolved",
+    "returned",
+    "scheme_of",
+    "send",
+    "take_back",
+    "tend",
+    "trains",
+    "waits_for",
+    "withdrawn",
+]

@@ -1,49 +1,87 @@
-"""The life of an annotation batch: proposed → approved → sent → partly returned → closed (or cancelled). Pure, but for `take_back`."""
+"""The life of an annotation batch: proposed → approved → sent → partly returned → closed (or cancelled). Pure."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
-from typing import Any
 
-from service.errors import ConflictError, InputError
-from service.ports import Store
-from service.records import AnnotationBatch, BatchState, Candidate, Label, OutboxItem, Purpose, RefreshCycle, Step, stable_id
+from service.annotation.manifest import sealed
+from service.errors import ConflictError, InputError, NotFoundError
+from service.records import AnnotationBatch, BatchState, Candidate, Purpose, RefreshCycle, Step, stable_id
 from service.transitions import advance
+
+MOST_PRIORITY = 10
+_USUAL_PRIORITY = 5
+
+ENDED = frozenset({BatchState.CLOSED, BatchState.CANCELLED})
+OUT = frozenset({BatchState.SENT, BatchState.PARTLY_RETURNED})
 
 
 class Reason(StrEnum):
     """Why a batch took a step."""
 
     SELECTED = "candidates were selected"
+    ASKED = "somebody asked for it"
     AUTOMATIC = "the monitor approves by itself"
     APPROVED = "a person approved it"
     QUEUED = "handed to the outbox"
     ANSWERED = "labels came back"
     QUOTA = "enough labels came back"
+    DEADLINE = "its deadline passed"
     CLOSED = "a person closed it"
     CANCELLED = "a person cancelled it"
     CYCLE_ENDED = "its refresh cycle was cancelled"
     ROUNDS_ENDED = "a person ended the rounds"
+    PRIORITY = "its priority was changed"
 
 
-def propose(cycle: RefreshCycle, candidates: Sequence[Candidate], *, now: float) -> AnnotationBatch:
-    """The cycle's next batch; its id follows from the cycle's and the round, so proposing twice makes the same batch."""
+def propose(cycle: RefreshCycle, asked: Sequence[Candidate], *, now: float, scheme: int = 0) -> AnnotationBatch:
+    """The cycle's next batch; its id follows from the cycle's and its place, so proposing twice makes the same batch."""
     number = len(cycle.batches) + 1
-    return AnnotationBatch(
+    batch = AnnotationBatch(
         id=stable_id("annotation", cycle.id, number) if number > 1 else stable_id("annotation", cycle.id),
         monitor=cycle.monitor,
         cycle=cycle.id,
         reference_version=cycle.reference_version,
         state=BatchState.PROPOSED,
-        items=tuple(candidates),
+        items=(),
         created=now,
         history=(Step(BatchState.PROPOSED, Reason.SELECTED, now),),
         version=1,
         round=number,
+        scheme=scheme,
+    )
+    return _filled(batch, asked)
+
+
+def propose_apart(  # noqa: PLR0913 - options by keyword, after what every caller gives
+    id: str, monitor: str, reference_version: int, asked: Sequence[Candidate], *, now: float, scheme: int = 0, actor: str = ""
+) -> AnnotationBatch:
+    """A batch of no cycle: rows for the golden set, labels under review."""
+    history = (Step(BatchState.PROPOSED, Reason.ASKED, now, actor),)
+    return _filled(AnnotationBatch(id, monitor, "", reference_version, BatchState.PROPOSED, (), now, 0, history, 1, scheme=scheme), asked)
+
+
+def _filled(batch: AnnotationBatch, asked: Sequence[Candidate]) -> AnnotationBatch:
+    """Sealed, gold apart from what is asked for its own sake."""
+    items = tuple(item for item in asked if item.purpose is not Purpose.GOLD)
+    gold = tuple(item for item in asked if item.purpose is Purpose.GOLD)
+    return sealed(replace(batch, items=items, gold=gold, priority=_priority(items)))
+
+
+def _priority(items: Sequence[Candidate]) -> int:
+    """By the share of what the monitor's known failures cost that the batch is about; in the middle where nothing is known."""
+    about = {item.failure: item.priority for item in items if item.priority > 0}
+    return round(MOST_PRIORITY * min(1.0, sum(about.values()))) if about else _USUAL_PRIORITY
+
+
+def propose_apart(id: str, monitor: str, reference_version: int, candidates: Sequence[Candidate], *, now: float) -> AnnotationBatch:
+    """A batch of no cycle, whose answers mend or extend a data set."""
+    first = Step(BatchState.PROPOSED, Reason.SELECTED, now)
+    return AnnotationBatch(
+        id, monitor, "", reference_version, BatchState.PROPOSED, tuple(candidates), created=now, history=(first,), version=1
     )
 
 
@@ -52,9 +90,10 @@ def approve(batch: AnnotationBatch, *, reason: Reason, actor: str, now: float, n
     return advance(batch, Step(BatchState.APPROVED, reason, now, actor, note))
 
 
-def send(batch: AnnotationBatch, *, now: float) -> AnnotationBatch:
-    """Saved together with `outgoing`'s item: from then on the outbox sees to the delivery."""
-    return advance(batch, Step(BatchState.SENT, Reason.QUEUED, now))
+def send(batch: AnnotationBatch, *, now: float, destination: str = "", hours: float | None = None) -> AnnotationBatch:
+    """Saved together with `outgoing`'s item: from then on the outbox sees to the delivery. hours : until it closes by itself."""
+    deadline = now + 3_600 * hours if hours is not None else 0.0
+    return advance(batch, Step(BatchState.SENT, Reason.QUEUED, now), destination=destination, deadline=deadline)
 
 
 def close(batch: AnnotationBatch, *, actor: str, now: float, note: str = "") -> AnnotationBatch:
@@ -62,87 +101,48 @@ def close(batch: AnnotationBatch, *, actor: str, now: float, note: str = "") -> 
     return advance(batch, Step(BatchState.CLOSED, Reason.CLOSED, now, actor, note))
 
 
+def expire(batch: AnnotationBatch, answered: int, *, now: float) -> AnnotationBatch:
+    """What has come back until its deadline has to do."""
+    note = f"{answered:,} of {len(batch.items):,} answered"
+    return advance(batch, Step(BatchState.CLOSED, Reason.DEADLINE, now, note=note), returned=answered)
+
+
 def cancel(batch: AnnotationBatch, *, reason: Reason, actor: str, now: float, note: str = "") -> AnnotationBatch:
     """No more is expected; labels that still come are kept."""
     return advance(batch, Step(BatchState.CANCELLED, reason, now, actor, note))
 
 
-def returned(batch: AnnotationBatch, answered: int, *, quota: float, now: float) -> AnnotationBatch:
-    """After `answered` of its items have labels; closes once their share reaches `quota`."""
-    if answered >= math.ceil(quota * len(batch.items)):
+def returned(batch: AnnotationBatch, answered: int, *, quota: float, now: float, gold: int = 0) -> AnnotationBatch:
+    """After `answered` of its items, and so many rows of gold, have all their answers; closes once their share reaches `quota`."""
+    if answered + gold >= math.ceil(quota * (len(batch.items) + len(batch.gold)) - 1e-9):
         return advance(batch, Step(BatchState.CLOSED, Reason.QUOTA, now), returned=answered)
     return advance(batch, Step(BatchState.PARTLY_RETURNED, Reason.ANSWERED, now), returned=answered)
 
 
-def outgoing(batch: AnnotationBatch, *, destination: str, price: float | None, now: float) -> OutboxItem:
-    """What annotators get: one item per batch, whoever sends it again."""
-    payload = {
-        "batch": batch.id,
-        "monitor": batch.monitor,
-        "cycle": batch.cycle,
-        "reference_version": batch.reference_version,
-        "price_estimate": None if price is None else round(price * len(batch.items), 2),
-        "candidates": [_shown(item) for item in batch.items],
-    }
-    return OutboxItem(stable_id("annotation.batch", batch.id), "annotation.batch", destination, payload, created=now, due=now)
+def prioritise(batch: AnnotationBatch, priority: float, *, item: str = "", actor: str, now: float) -> AnnotationBatch:
+    """Another priority for the batch, 0 to 10, or for one of its candidates, 0 to 1."""
+    if batch.state in ENDED:
+        raise ConflictError(f"annotation batch {batch.id} is {batch.state}: nobody works on it any more, so its priority changes nothing")
+    changes = _item_priority(batch, item, priority) if item else {"priority": _in_range(priority, MOST_PRIORITY, whole=True)}
+    note = f"{item} {priority:g}" if item else f"{batch.priority} → {priority:g}"
+    history = (*batch.history, Step(batch.state, Reason.PRIORITY, now, actor, note))
+    return replace(batch, history=history, version=batch.version + 1, **changes)
 
 
-def _shown(item: Candidate) -> dict[str, Any]:
-    """Challenge rows are labelled blind: what the model or the choice says of them would colour the answer."""
-    blind = item.purpose is Purpose.CHALLENGE
-    return {
-        "driftgate_id": item.id,
-        "text": item.text,
-        "predicted": None if blind else item.predicted,
-        "segment": item.segment,
-        "risk": None if blind else round(item.risk, 4),
-        "reason": None if blind else item.reason,
-        "weight": 1 if blind else item.weight,
-    }
+def _item_priority(batch: AnnotationBatch, id: str, priority: float) -> Mapping[str, tuple[Candidate, ...]]:
+    wanted = _in_range(priority, 1)
+    found = next((item for item in batch.items if item.id == id), None)
+    if found is None:
+        raise NotFoundError(f"annotation batch {batch.id}: no candidate {id!r:.100}; `driftgate annotation show {batch.id}` lists them")
+    if found.blind:
+        raise ConflictError(
+            f"annotation batch {batch.id}: {id!r:.100} is answered blind, and where it stands must not tell of it; set the batch's priority"
+        )
+    return {"items": tuple(replace(item, priority=wanted) if item is found else item for item in batch.items)}
 
 
-# --- back ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class TakenBack:
-    """What a delivery of labels did."""
-
-    batch: AnnotationBatch
-    changed: int
-    """Labels that were new or said something else than before."""
-    unusable: int
-    """Of the batch's items, those answered as unusable so far."""
-    unknown: tuple[str, ...] = ()
-    """Ids that are not in the batch; their labels were dropped."""
-
-
-def take_back(store: Store, labels: Sequence[Label], *, quota: float, now: float) -> TakenBack:
-    """Keeps the labels of one batch and moves it on. Repeating a delivery changes nothing; closed and cancelled batches still learn."""
-    names = {label.batch for label in labels}
-    if len(names) != 1:
-        raise InputError("labels", f"a delivery holds the labels of one batch, found {len(names)}; send one per batch")
-    batch = store.get(AnnotationBatch, names.pop())
-    if batch.state in (BatchState.PROPOSED, BatchState.APPROVED):
-        raise ConflictError(f"annotation batch {batch.id} is {batch.state}, so nobody can have been asked yet; approve and send it first")
-    items = {item.id for item in batch.items}
-    changed = store.add_labels([label for label in labels if label.sample in items])
-    answers = agreed(store.labels(batch.monitor, batch=batch.id))
-    if batch.state in (BatchState.SENT, BatchState.PARTLY_RETURNED) and len(answers) > batch.returned:
-        batch = returned(batch, len(answers), quota=quota, now=now)
-        store.save(batch)
-    unknown = dict.fromkeys(label.sample for label in labels if label.sample not in items)
-    return TakenBack(batch, changed, sum(answer.unusable for answer in answers.values()), tuple(unknown))
-
-
-def agreed(labels: Sequence[Label]) -> dict[str, Label]:
-    """One answer per sample: the one that most annotators gave, the newest of several."""
-    by_sample: dict[str, list[Label]] = {}
-    for label in labels:
-        by_sample.setdefault(label.sample, []).append(label)
-    return {sample: _prevailing(given) for sample, given in by_sample.items()}
-
-
-def _prevailing(given: Sequence[Label]) -> Label:
-    votes = Counter(label.label for label in given)
-    return max(given, key=lambda label: (votes[label.label], label.time, label.annotator))
+def _in_range(priority: float, most: int, *, whole: bool = False) -> float:
+    if not 0 <= priority <= most or (whole and priority != int(priority)):
+        kind = "a whole number" if whole else "a number"
+        raise InputError("priority", f"priority is {priority:g}; {kind} from 0 to {most} is taken, the larger the sooner")
+    return int(priority) if whole else priority
