@@ -77,14 +77,6 @@ def _priority(items: Sequence[Candidate]) -> int:
     return round(MOST_PRIORITY * min(1.0, sum(about.values()))) if about else _USUAL_PRIORITY
 
 
-def propose_apart(id: str, monitor: str, reference_version: int, candidates: Sequence[Candidate], *, now: float) -> AnnotationBatch:
-    """A batch of no cycle, whose answers mend or extend a data set."""
-    first = Step(BatchState.PROPOSED, Reason.SELECTED, now)
-    return AnnotationBatch(
-        id, monitor, "", reference_version, BatchState.PROPOSED, tuple(candidates), created=now, history=(first,), version=1
-    )
-
-
 def approve(batch: AnnotationBatch, *, reason: Reason, actor: str, now: float, note: str = "") -> AnnotationBatch:
     """Somebody, or the monitor's settings, will pay for it."""
     return advance(batch, Step(BatchState.APPROVED, reason, now, actor, note))
