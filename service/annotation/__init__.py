@@ -18,6 +18,7 @@ from service.annotation.pricing import labels_asked, price_of, waits_for
 from service.annotation.returning import TakenBack, recount, take_back, tend
 from service.annotation.scheme import NEW, NONE, UNUSABLE, Words, canonical, trains
 from service.annotation.schemes import in_force, scheme_of
+from service.annotation.sending import Leaving, leaving
 from service.annotation.shown import items_by_shown, outgoing, reordered, withdrawn
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Accuracy",
     "Agreement",
     "GoldAnswer",
+    "Leaving",
     "Reason",
     "TakenBack",
     "Words",
@@ -41,6 +43,7 @@ __all__ = [
     "in_force",
     "items_by_shown",
     "labels_asked",
+    "leaving",
     "outgoing",
     "price_of",
     "prioritise",

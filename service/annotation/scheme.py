@@ -144,10 +144,11 @@ def first(monitor: str, classes: Sequence[str], *, now: float) -> LabelScheme:
     return _version(monitor, 1, tuple(map(SchemeClass, classes)), now)
 
 
-def following(scheme: LabelScheme, classes: Sequence[str], *, now: float) -> LabelScheme:
+def following(scheme: LabelScheme, further: Sequence[str], *, now: float) -> LabelScheme:
     """A scheme that nobody wrote, with classes that the monitor has by now."""
-    known = {each.name: each for each in scheme.classes}
-    return _next(scheme, tuple(known.get(name, SchemeClass(name)) for name in classes), now=now, note="the monitor has other classes")
+    names = (*scheme.classes, *map(SchemeClass, further))
+    made = _version(scheme.monitor, scheme.number + 1, names, now)
+    return replace(made, guideline=scheme.guideline, renamed=scheme.renamed, note="the monitor has further classes")
 
 
 def written(before: LabelScheme | None, monitor: str, draft: Draft, *, actor: str, now: float) -> LabelScheme:
