@@ -14,7 +14,7 @@ Most need one class: `DriftScan`, rows in and evidence out. What it is made of, 
   with a bound)
 - **explaining** `attribution` (what moved), `onset` (since when), `terms` (which words show it)
 - **blind spots** `coverage` (what a set covers of traffic), `label_errors` (wrong labels; with `heads`,
-  `label_noise`, `cells`), `influence` (what a layer would say without a row),
+  `label_noise`, `cells`), `consensus` (what several annotators come to), `influence` (what a layer would say without a row),
   `neighbours` (the nearest rows), `mining` (those of a large pool to a few), `evenly` (a part that stands for
   all rows), `occlusion` (what an answer stands on),
   `error_rate` (answers that became wrong), `performance` (how well a model

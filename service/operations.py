@@ -7,7 +7,7 @@ from typing import Protocol
 
 from service import annotation, refresh
 from service.alarms import VERDICT
-from service.annotation import TakenBack, take_back
+from service.annotation import TakenBack, sending, take_back
 from service.errors import ConflictError, NotFoundError
 from service.outbox import replayed
 from service.ports import Store
@@ -75,7 +75,7 @@ class Operations:
     def approve_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         """Sends a proposed batch to annotators."""
         batch = self._store.get(AnnotationBatch, batch_id)
-        return refresh.approve(self._store, batch_id, self._monitors.effective(batch.monitor).annotation, actor=actor, now=now, note=note)
+        return sending.approve(self._store, batch_id, self._monitors.effective(batch.monitor).annotation, actor=actor, now=now, note=note)
 
     def close_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         """Goes on with the labels that have come back."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from service import annotation
-from service.annotation import agreed
+from service.annotation import answers
 from service.errors import ConflictError, InputError, NotFoundError
 from service.ports import Store
 from service.records import (
@@ -28,7 +28,7 @@ from service.records import (
     stable_id,
 )
 from service.refresh_events import PLAIN, Terms, event, requested
-from service.settings import AnnotationSettings, MonitorSettings, RefreshSettings
+from service.settings import MonitorSettings, RefreshSettings
 from service.transitions import advance, as_one_change
 
 ENDED = frozenset({CycleState.PROMOTED, CycleState.REJECTED, CycleState.CANCELLED, CycleState.REVERTED})
@@ -167,9 +167,9 @@ def start(
         )
     slot = taken(store, opening.monitor, by=opening.cycle, now=now)
     cycle = opened(opening, plan, now=now)
-    batch, items = _asked(annotation.propose(cycle, candidates, now=now), settings.annotation, now)
-    cycle = replace(cycle, batch=batch.id)
-    store.save(cycle, batch, slot, outbox=items)
+    leaving = annotation.leaving(store, annotation.propose(cycle, candidates, now=now), settings, now=now)
+    cycle = replace(cycle, batch=leaving.batch.id)
+    store.save(cycle, leaving.batch, slot, *leaving.schemes, outbox=leaving.outbox)
     return cycle
 
 
@@ -190,13 +190,14 @@ def taken(store: Store, monitor: str, *, by: str, now: float) -> RefreshSlot:
 
 
 def next_round(
-    store: Store, cycle: RefreshCycle, candidates: Sequence[Candidate], settings: AnnotationSettings, *, now: float
+    store: Store, cycle: RefreshCycle, candidates: Sequence[Candidate], settings: MonitorSettings, *, now: float
 ) -> RefreshCycle:
     """Its next batch, in one transaction with the cycle that names it: whoever else takes the same step is refused."""
-    batch, items = _asked(annotation.propose(cycle, candidates, now=now), settings, now)
+    leaving = annotation.leaving(store, annotation.propose(cycle, candidates, now=now), settings, now=now)
+    batch = leaving.batch
     step = Step(CycleState.ANNOTATING, Reason.NEXT_ROUND, now, note=f"{batch.round} of {cycle.rounds}")
     cycle = advance(cycle, step, earlier=cycle.batches, batch=batch.id)
-    store.save(cycle, batch, outbox=items)
+    store.save(cycle, batch, *leaving.schemes, outbox=leaving.outbox)
     return cycle
 
 
@@ -224,20 +225,6 @@ def finish(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "
     return ended
 
 
-def approve(store: Store, batch_id: str, settings: AnnotationSettings, *, actor: str, now: float, note: str = "") -> AnnotationBatch:
-    """A person approves a proposed batch, which leaves in the same transaction; ConflictError where it can't go anywhere."""
-    before = store.get(AnnotationBatch, batch_id)
-    if settings.destination is None:
-        raise ConflictError(
-            f"monitor {before.monitor}: annotation.destination is not set, so batch {batch_id} can't be sent; name a webhook or a folder"
-        )
-    batch = annotation.approve(before, reason=annotation.Reason.APPROVED, actor=actor, now=now, note=note)
-    batch, items = _sent(batch, settings.destination, settings.price, now)
-    batch = as_one_change(batch, before.version)
-    store.save(batch, outbox=items)
-    return batch
-
-
 def request_training(
     store: Store,
     cycle_id: str,
@@ -261,8 +248,8 @@ def request_training(
             f"refresh cycle {cycle.id}: annotation batch {batch.id} is {batch.state}, {batch.returned} of {len(batch.items)} answered; "
             "close it to train with what there is"
         )
-    labels = [label for name in cycle.batches for label in store.labels(cycle.monitor, batch=name)]
-    content = requested(cycle, batches, agreed(labels).values(), data_sets, terms)
+    given = [agreement.label for agreement in answers(store, batches).values()]
+    content = requested(cycle, batches, given, data_sets, terms)
     cycle = replace(labelled(cycle, now=now, left_out=terms.left_out), requested=content)
     store.save(cycle, outbox=event(cycle, "refresh.requested", content, settings.destinations, now=now))
     return cycle
@@ -294,26 +281,13 @@ def cancel(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "
     if batch.state in ANSWERED:
         store.save(cancelled)
     else:
-        store.save(cancelled, annotation.cancel(batch, reason=annotation.Reason.CYCLE_ENDED, actor=actor, now=now))
+        batch = annotation.cancel(batch, reason=annotation.Reason.CYCLE_ENDED, actor=actor, now=now)
+        store.save(cancelled, batch, outbox=annotation.withdrawn(batch, note=note, now=now))
     return cancelled
 
 
-def ask(store: Store, batch: AnnotationBatch, settings: AnnotationSettings, *, now: float) -> AnnotationBatch:
+def ask(store: Store, batch: AnnotationBatch, settings: MonitorSettings, *, now: float) -> AnnotationBatch:
     """Saves a new batch of no cycle, on its way where the monitor approves by itself."""
-    batch, items = _asked(batch, settings, now)
-    store.save(batch, outbox=items)
-    return batch
-
-
-def _asked(batch: AnnotationBatch, settings: AnnotationSettings, now: float) -> tuple[AnnotationBatch, Sequence[OutboxItem]]:
-    """A new batch, on its way where the monitor approves by itself."""
-    if settings.approval != "automatic" or not settings.destination:
-        return batch, ()
-    approved = annotation.approve(batch, reason=annotation.Reason.AUTOMATIC, actor="driftgate", now=now)
-    sent, items = _sent(approved, settings.destination, settings.price, now)
-    return as_one_change(sent, 0), items
-
-
-def _sent(batch: AnnotationBatch, destination: str, price: float | None, now: float) -> tuple[AnnotationBatch, Sequence[OutboxItem]]:
-    item = annotation.outgoing(batch, destination=destination, price=price, now=now)
-    return annotation.send(batch, now=now), (item,)
+    leaving = annotation.leaving(store, batch, settings, now=now)
+    store.save(leaving.batch, *leaving.schemes, outbox=leaving.outbox)
+    return leaving.batch

@@ -10,6 +10,7 @@ import structlog
 
 from detectors.selection.base import Turn
 from service import refresh
+from service.annotation import tend
 from service.alarms import of_drift
 from service.datasets import DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
@@ -170,6 +171,7 @@ class Refresher:
     def step(self, *, now: float) -> int:
         """Sends the next batch of cycles whose last one is answered, or turns the answers into data sets and asks for training; returns
         how many cycles moved."""
+        tend(self._store, now=now)
         found = self._store.find(RefreshCycle, states=[CycleState.ANNOTATING], limit=_CYCLES)
         waiting = [cycle for cycle in found if self._again.get(cycle.id, now) <= now]
         answered = [cycle for cycle in waiting if self._store.get(AnnotationBatch, cycle.batch).state in refresh.ANSWERED]
@@ -237,7 +239,7 @@ class Refresher:
             refresh.end_rounds(self._store, cycle, why=str(_nothing(proposal)), now=now)
             return False
         self._sets.keep(proposal.items, proposal.rows, settings, self._monitors.embedder(cycle.monitor), now=now)
-        refresh.next_round(self._store, cycle, proposal.items, settings.annotation, now=now)
+        refresh.next_round(self._store, cycle, proposal.items, settings, now=now)
         log.info("next round", monitor=cycle.monitor, cycle=cycle.id, round=number, of=cycle.rounds)
         return True
 
