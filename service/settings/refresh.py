@@ -82,7 +82,10 @@ class RefreshSettings(Section):
         "not held against the model.",
     )
     confidence: float = Field(
-        0.9, gt=0.5, lt=1, description="Of what is surely shown, over all looks at the same golden rows: the first spends half of the error."
+        0.9,
+        gt=0.5,
+        lt=1,
+        description="Of what is surely shown, over all looks at the same golden rows: the first spends half of the error.",
     )
     serve: Literal["plain", "switch"] = Field(
         "plain",
@@ -100,6 +103,11 @@ class RefreshSettings(Section):
         description="When the reference follows a promoted model: at the first record that carries its version, or (where driftgate's own "
         "embedder is the model) at once.",
     )
+
+    @property
+    def timed(self) -> bool:
+        """Whether cycles open, or are due, without an alarm."""
+        return any(each is not None for each in (self.every_days, self.max_model_days, self.min_freshness))
 
     @property
     def destinations(self) -> tuple[str, ...]:
