@@ -10,8 +10,9 @@ import structlog
 
 from detectors.selection.base import Turn
 from service import refresh
-from service.annotation import tend
 from service.alarms import of_drift
+from service.annotation import tend
+from service.annotation.preparing import Preparing
 from service.datasets import DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
 from service.labelled import LabelledSets
@@ -68,6 +69,7 @@ class Refresher:
         self._references = references
         self._data_sets = data_sets
         self._sets = LabelledSets(data_sets)
+        self._preparing = Preparing(store, references, data_sets)
         self._monitors = monitors
         self._links = links
         self.selection = Selection(store, references, data_sets, monitors)
@@ -120,8 +122,8 @@ class Refresher:
         batches = batches_of(self._store, monitor)
         if all(batch.cycle != opening.cycle for batch in batches):
             _require_paid(purses(settings, batches, opening.cycle, now=now), monitor, len(candidates))
-        self._sets.keep(candidates, {row.id: row for row in rows}, settings, self._monitors.embedder(monitor), now=now)
-        return refresh.start(self._store, opening, candidates, settings, now=now)
+        kept = {row.id: row for row in rows}
+        return refresh.start(self._store, opening, self._ready(candidates, kept, settings, opening.cycle, now), settings, now=now)
 
     def about(self, monitor: str, opened_by: str = "", trigger: Trigger = Trigger.PERSON) -> Slice:
         """What a cycle of this opener is about, by the reference in force: the traffic of an alarm, or the recent traffic as a whole."""
@@ -132,9 +134,16 @@ class Refresher:
     def _start(self, opening: refresh.Opening, proposal: Proposal, settings: MonitorSettings, *, rounds: int, now: float) -> RefreshCycle:
         if not proposal.candidates:
             raise _nothing(proposal)
-        self._sets.keep(proposal.items, proposal.rows, settings, self._monitors.embedder(opening.monitor), now=now)
+        ready = self._ready(proposal.items, proposal.rows, settings, opening.cycle, now)
         plan = refresh.Plan(proposal.about.segment, proposal.about.since, rounds)
-        return refresh.start(self._store, opening, proposal.items, settings, now=now, plan=plan)
+        return refresh.start(self._store, opening, ready, settings, now=now, plan=plan)
+
+    def _ready(
+        self, candidates: Sequence[Candidate], rows: Mapping[str, Pooled], settings: MonitorSettings, key: str, now: float
+    ) -> Sequence[Candidate]:
+        """Kept whole until they are answered, and made a batch of."""
+        self._sets.keep(candidates, rows, settings, self._monitors.embedder(settings.name), now=now)
+        return self._preparing.ready(settings, candidates, rows, key=key, now=now)
 
     def _attempts(self, monitor: str, opened_by: str) -> Sequence[RefreshCycle]:
         return [cycle for cycle in self._store.find(RefreshCycle, monitor=monitor, limit=_CYCLES) if cycle.opened_by == opened_by]
@@ -238,8 +247,8 @@ class Refresher:
         if not proposal.candidates:
             refresh.end_rounds(self._store, cycle, why=str(_nothing(proposal)), now=now)
             return False
-        self._sets.keep(proposal.items, proposal.rows, settings, self._monitors.embedder(cycle.monitor), now=now)
-        refresh.next_round(self._store, cycle, proposal.items, settings, now=now)
+        ready = self._ready(proposal.items, proposal.rows, settings, f"{cycle.id} {number}", now)
+        refresh.next_round(self._store, cycle, ready, settings, now=now)
         log.info("next round", monitor=cycle.monitor, cycle=cycle.id, round=number, of=cycle.rounds)
         return True
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from service.annotation import agreed
+from service.annotation import answers
+from service.annotation.preparing import MOST_TEXT
 from service.ports import Store
 from service.records import AnnotationBatch, BatchState, Candidate, Label, Pooled, Purpose
 
 CHALLENGE = "drawn at random from the drifted traffic, for the challenge set"
 
-MAX_TEXT = 4_000
-"""Characters of a text that go to an annotator."""
+MAX_TEXT = MOST_TEXT
 
 _BATCHES = 10_000
 
@@ -44,22 +44,15 @@ def judges(item: Candidate) -> bool:
 
 def asked(store: Store, batches: Iterable[AnnotationBatch]) -> Asked:
     """What these batches ask, and the answers so far. A batch that was cancelled before anybody answered asks nothing."""
-    items: dict[str, Candidate] = {}
-    answers: dict[str, Label] = {}
-    for batch in batches:
-        given = agreed(store.labels(batch.monitor, batch=batch.id)) if _was_sent(batch) else {}
-        items |= {item.id: item for item in batch.items if batch.state is not BatchState.CANCELLED or item.id in given}
-        answers |= given
-    return Asked(items, answers)
+    batches = list(batches)
+    given = {sample: found.label for sample, found in answers(store, batches).items()}
+    kept = (item for batch in batches for item in batch.items if batch.state is not BatchState.CANCELLED or item.id in given)
+    return Asked({item.id: item for item in kept}, given)
 
 
 def batches_of(store: Store, monitor: str) -> Sequence[AnnotationBatch]:
     """All of the monitor's, oldest first."""
     return list(reversed(store.find(AnnotationBatch, monitor=monitor, limit=_BATCHES)))
-
-
-def _was_sent(batch: AnnotationBatch) -> bool:
-    return batch.state in (BatchState.PARTLY_RETURNED, BatchState.CLOSED, BatchState.CANCELLED)
 
 
 def found(ids: Collection[str], rows: Iterable[Pooled], reference_version: int) -> dict[str, NDArray[np.float32]]:

@@ -83,7 +83,7 @@ class Selection:
             rows={item.id: read.by_id[item.id] for item in items},
             cited=cited(base, names),
             counts=read.gathered.counts,
-            cost=Cost(len(items), read.settings.annotation.price, limits),
+            cost=Cost(len(items), read.settings.annotation.price_per_candidate, limits),
             risky=risky,
             notes=base.notes,
         )

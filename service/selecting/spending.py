@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from service.annotation import labels_asked
 from service.records import AnnotationBatch, BatchState, Purpose
 from service.selecting.asking import is_challenge
 from service.settings import PERIOD_DAYS, MonitorSettings
@@ -15,7 +16,7 @@ _SECONDS = 86_400.0 * PERIOD_DAYS
 
 @dataclass(frozen=True, slots=True)
 class Purse:
-    """A limit, and how much of it is spent; in labels, or in money where there is a price per label."""
+    """A limit, and how much of it is spent, in labels or in money; `price`: how much of it a candidate takes, 1 where nothing is said."""
 
     name: str
     setting: str
@@ -70,16 +71,16 @@ class Cost:
 
 def purses(settings: MonitorSettings, batches: Sequence[AnnotationBatch], cycle: str, *, now: float) -> tuple[Purse, ...]:
     """The limits on everything that is asked for, whatever its purpose. `batches`: all of the monitor's."""
-    limits, price = settings.selection, settings.annotation.price
-    of_cycle = sum(_labels(batch) for batch in batches if batch.cycle == cycle)
-    of_period = sum(_labels(batch) for batch in batches if batch.created > now - _SECONDS)
+    limits, price, each = settings.selection, settings.annotation.price, settings.annotation.answers_per_candidate
+    of_cycle = sum(_answers(batch) for batch in batches if batch.cycle == cycle)
+    of_period = sum(_answers(batch) for batch in batches if batch.created > now - _SECONDS)
     found = []
     if limits.cycle_cost is not None and price:
-        found.append(Purse("money per cycle", "selection.cycle_cost", limits.cycle_cost, of_cycle * price, price))
+        found.append(Purse("money per cycle", "selection.cycle_cost", limits.cycle_cost, of_cycle * price, price * each))
     if limits.period_labels is not None:
-        found.append(Purse(f"labels per {PERIOD_DAYS} days", "selection.period_labels", limits.period_labels, of_period))
+        found.append(Purse(f"labels per {PERIOD_DAYS} days", "selection.period_labels", limits.period_labels, of_period, each))
     if limits.period_cost is not None and price:
-        found.append(Purse(f"money per {PERIOD_DAYS} days", "selection.period_cost", limits.period_cost, of_period * price, price))
+        found.append(Purse(f"money per {PERIOD_DAYS} days", "selection.period_cost", limits.period_cost, of_period * price, price * each))
     return tuple(found)
 
 
@@ -100,8 +101,15 @@ def is_top_up(batch: AnnotationBatch) -> bool:
     return any(item.purpose is Purpose.TOP_UP for item in batch.items)
 
 
+def _answers(batch: AnnotationBatch) -> int:
+    """What is paid for beside golden rows: several answers of some candidates, and gold; of a cancelled batch what was answered by then."""
+    if is_top_up(batch):
+        return 0
+    return batch.returned if batch.state is BatchState.CANCELLED else labels_asked(batch)
+
+
 def _labels(batch: AnnotationBatch) -> int:
-    """What counts for cycles."""
+    """Candidates of cycles."""
     return 0 if is_top_up(batch) else _asked(batch)
 
 
