@@ -56,3 +56,8 @@ class AnnotationSettings(Section):
     def answers_per_candidate(self) -> float:
         """What a candidate costs in answers, its share of double annotation and gold counted."""
         return 1 + self.double_share * (self.double_answers - 1) + self.gold_share
+
+    @property
+    def price_per_candidate(self) -> float | None:
+        """None without a price per label."""
+        return None if self.price is None else self.price * self.answers_per_candidate
