@@ -2,7 +2,7 @@
 
 On loopback without a token everything is open, but only under a loopback `Host`, so that a web page whose name
 was pointed at this machine is refused. Off loopback a token is required from the start; it opens every route but the
-probes, which are open, and `POST /v1/annotations`, which carries a signature instead. `/metrics` and `/docs` need the
+probes, which are open, `POST /v1/annotations` and signed links, which carry a signature instead. `/metrics` and `/docs` need the
 token too: Prometheus sends it with `authorization: {credentials_file: ...}`.
 """
 
@@ -12,10 +12,12 @@ import hmac
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from service.errors import ConfigurationError
+from service.links import PATH as LINKS
 from service.settings import TOKEN, Settings
 from service.signatures import Secret
 
@@ -32,6 +34,8 @@ class Access:
     token: str | None = field(default=None, repr=False)
     webhook_secrets: tuple[Secret, ...] = ()
     """Several while they are rotated."""
+    webhook_secret_file: Path | None = None
+    """Instead of them: read anew for each delivery, so that a rotation needs no restart."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -43,20 +47,36 @@ class Access:
                 f"server.host is {host}, which others can reach: an ingest token is required. Set DRIFTGATE__INGEST_TOKEN or "
                 "server.ingest_token_file (`openssl rand -hex 32` makes one), or listen on 127.0.0.1."
             )
-        return cls(loopback, token, _webhook_secrets(settings))
+        access = cls(loopback, token, _webhook_secrets(settings), settings.server.webhook_secret_file)
+        access.secrets()  # what can't be read is said now
+        return access
+
+    @property
+    def signed_annotations(self) -> bool:
+        """Whether labels are taken by their signature."""
+        return bool(self.webhook_secrets) or self.webhook_secret_file is not None
 
     @property
     def unsigned_annotations(self) -> bool:
         """Whether labels may come back without a signature: only where nobody else can reach the server."""
-        return self.loopback and not self.webhook_secrets
+        return self.loopback and not self.signed_annotations
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """Those that labels may be signed with now: the environment's, else the file's as it stands."""
+        if self.webhook_secrets or self.webhook_secret_file is None:
+            return self.webhook_secrets
+        found = _parsed(_text(self.webhook_secret_file, "server.webhook_secret_file"))
+        if not found:
+            raise ConfigurationError(f"server.webhook_secret_file: no secret in {self.webhook_secret_file}; it holds `whsec_…`")
+        return found
 
     def permits(self, path: str, headers: Mapping[str, str]) -> bool:
         """Whether a request for `path` may go on; header names are in lower case."""
-        if path in PROBES:
+        if path in PROBES or path.startswith(LINKS):
             return True
         if self.token is None:
             return _local_name(headers.get("host", ""))
-        if path == SIGNED and self.webhook_secrets:
+        if path == SIGNED and self.signed_annotations:
             return True
         return self._matches(_bearer(headers.get("authorization", ""))) or self._matches(_in_path(path))
 
@@ -81,18 +101,25 @@ def _token(settings: Settings) -> str | None:
     path = settings.server.ingest_token_file
     if path is None:
         return None
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"server.ingest_token_file: {path} can't be read: {error}") from error
-    return _checked(text.strip(), f"server.ingest_token_file ({path})")
+    return _checked(_text(path, "server.ingest_token_file").strip(), f"server.ingest_token_file ({path})")
 
 
 def _webhook_secrets(settings: Settings) -> tuple[Secret, ...]:
     """DRIFTGATE__WEBHOOK_SECRET holds one secret, or several with spaces between them."""
     if settings.webhook_secret is None:
         return ()
-    return tuple(Secret.parse(text) for text in settings.webhook_secret.get_secret_value().split())
+    return _parsed(settings.webhook_secret.get_secret_value())
+
+
+def _parsed(text: str) -> tuple[Secret, ...]:
+    return tuple(map(Secret.parse, text.split()))
+
+
+def _text(path: Path, field: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{field}: {path} can't be read: {error}") from error
 
 
 def _checked(token: str, origin: str) -> str:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from service import annotation
 from service.datasets import ROWS, DataSets, Role, row_of
 from service.errors import NotFoundError
 from service.ports import Store
@@ -65,7 +66,7 @@ class Exhibits:
     def samples(self, batch: str, shown: Collection[str]) -> Mapping[str, Sample]:
         """Those of the ids that are kept: from the newest pool set that has them, else from the sets that rows are reviewed of."""
         found = self._store.get(AnnotationBatch, batch)
-        items = {item.id: item for item in found.items}
+        items = annotation.items_by_shown(found)
         asked = {name: items[name].id for name in shown if name in items}
         samples = self._kept(found.monitor, set(asked.values()))
         return {name: samples[kept] for name, kept in asked.items() if kept in samples}

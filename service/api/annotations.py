@@ -49,8 +49,8 @@ def _form(request: Request, body: Body, service: Served) -> AnnotationForm:
 def _authenticate(request: Request, body: bytes, service: Service) -> None:
     """Off loopback labels are taken signed or not at all: they decide what the next model learns."""
     access = service.access
-    if access.webhook_secrets:
-        verify(access.webhook_secrets, request.headers, body, now=service.clock())
+    if access.signed_annotations:
+        verify(access.secrets(), request.headers, body, now=service.clock())
     elif not access.unsigned_annotations:
         raise HTTPException(403, "labels are taken signed only: set DRIFTGATE__WEBHOOK_SECRET here and at the sender")
 

@@ -21,6 +21,7 @@ from service.failures.listing import Failures
 from service.health import Condition, Heartbeats
 from service.inbox import Inbox
 from service.ingest import Ingest
+from service.openings import Openings
 from service.ports import Store
 from service.records import Backfill
 from service.report.reporting import Reporting
@@ -101,6 +102,7 @@ class Service(Probes):
     failures: Failures
     similar: Mining
     labels: Labels
+    openings: Openings
     inbox: Inbox
     accept: Callable[[str, Mapping[str, Any]], MonitorSettings]
     """A monitor's settings from a document that came by API; ConfigurationError names what is wrong with it."""

@@ -20,7 +20,15 @@ _STATUS: tuple[tuple[type[DriftgateError], int, str], ...] = (
     (DeliveryError, 502, "delivery"),
     (DriftgateError, 500, "internal"),
 )
-_INPUT_STATUS = {"too_large": 413, "no_candidates": 409, "unsigned": 401, "bad_signature": 401, "stale": 401}
+_INPUT_STATUS = {
+    "link": 404,
+    "link_ended": 410,
+    "too_large": 413,
+    "no_candidates": 409,
+    "unsigned": 401,
+    "bad_signature": 401,
+    "stale": 401,
+}
 _SHOWN_ERRORS = 5
 
 
@@ -37,9 +45,16 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
+def status_of(error: DriftgateError) -> int:
+    """What it is over HTTP."""
+    if isinstance(error, InputError):
+        return _INPUT_STATUS.get(error.reason, 400)
+    return next(status for kind, status, _ in _STATUS if isinstance(error, kind))
+
+
 async def _driftgate(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, InputError):
-        return problem(_INPUT_STATUS.get(error.reason, 400), error.reason, str(error))
+        return problem(status_of(error), error.reason, str(error))
     status, name = next((status, name) for kind, status, name in _STATUS if isinstance(error, kind))
     headers = {"Retry-After": str(max(1, math.ceil(error.retry_after)))} if isinstance(error, BacklogFullError) else None
     return problem(status, name, str(error), headers)

@@ -28,6 +28,7 @@ from service.leading import Leading
 from service.links import Links
 from service.observe import Observer, Silent
 from service.once import Once
+from service.openings import Openings
 from service.ports import Embedder
 from service.promotion import Promotion
 from service.records import Fence
@@ -62,6 +63,7 @@ class Installation:
         self.data_sets = DataSets(settings.directory)
         self.links = Links.of(settings)
         self.exhibits = Exhibits(store, self.data_sets)
+        self.openings = Openings(store, self.data_sets, self.links, self.exhibits)
         self.standing = Standing(store, self.references, self.effective)
         self.reports = Kept(settings.directory, keep=settings.report.keep)
         self.load = Once(load_embedder, keep=1)

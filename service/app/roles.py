@@ -185,6 +185,7 @@ class Assembly:
             samples=installation.samples,
             failures=installation.failures,
             similar=installation.similar,
+            openings=installation.openings,
             labels=Labels(installation.store, installation.effective, self.metrics, max_items=limits.max_items),
             budget=self.settings.budget,
         )

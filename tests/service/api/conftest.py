@@ -24,12 +24,15 @@ from service.datasets import DataSets
 from service.declarations import Declarations
 from service.decoding import envelope
 from service.errors import ConflictError, NotFoundError
+from service.exhibits import Exhibits
 from service.explaining.samples import Samples
 from service.failures.listing import Failures
 from service.health import Heartbeats
 from service.inbox import Inbox
 from service.ingest import Ingest
+from service.links import Links
 from service.metrics import Metrics, StoreFigures
+from service.openings import Openings
 from service.outbox import replayed
 from service.ports import Embedder
 from service.records import (
@@ -66,6 +69,7 @@ NOW = 1_772_366_400.0
 """2026-03-01T12:00:00Z."""
 
 OPEN = Access(loopback=True)
+LINKS = Links(["a-secret-that-signs-links-in-tests"], "https://drift.example/gate")
 DIMENSION = 3
 SETTINGS = parse(
     {
@@ -221,6 +225,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             declaring=declarations, reporting=reporting, samples=Samples(gather, lambda _: embedder),
             failures=failures, similar=Mining(store, references, DataSets(tmp_path), failures, installed, sends=actions),
             inbox=Inbox(store, actions.take_labels), labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
+            openings=Openings(store, DataSets(tmp_path), LINKS, Exhibits(store, DataSets(tmp_path))),
             accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},
         )  # fmt: skip
