@@ -76,6 +76,12 @@ class Candidate:
     """How many annotators are to answer it, each for themselves."""
     again: str = ""
     """The batch whose answer to it is in doubt: this asks for a second opinion."""
+    doubt: float | None = None
+    """The probability that its label is wrong, by the label checks; None where nobody looked."""
+    against: tuple[str, ...] = ()
+    """What speaks against its label, the strongest first."""
+    settled: str | None = None
+    """What answers that differ come to, '' for unusable; None where none had to be settled."""
     priority: float = 0.0
     """What it would cost to go on failing on it (size of its failure × loss), 0 to 1 within its batch; larger goes first."""
     digest: str = ""

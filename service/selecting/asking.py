@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +46,21 @@ def asked(store: Store, batches: Iterable[AnnotationBatch]) -> Asked:
     """What these batches ask, and the answers so far. A batch that was cancelled before anybody answered asks nothing."""
     batches = list(batches)
     given = {sample: found.label for sample, found in answers(store, batches).items()}
-    kept = (item for batch in batches for item in batch.items if batch.state is not BatchState.CANCELLED or item.id in given)
-    return Asked({item.id: item for item in kept}, given)
+    first = (
+        item
+        for batch in batches
+        for item in batch.items
+        if not item.again and (batch.state is not BatchState.CANCELLED or item.id in given)
+    )
+    items = {item.id: item for item in first}
+    return Asked(items, {sample: settled(items.get(sample), label) for sample, label in given.items()})
+
+
+def settled(item: Candidate | None, label: Label) -> Label:
+    """The answer that the label checks have settled on, where several differed."""
+    if item is None or item.settled is None:
+        return label
+    return replace(label, label=item.settled or None, unusable=not item.settled)
 
 
 def batches_of(store: Store, monitor: str) -> Sequence[AnnotationBatch]:
