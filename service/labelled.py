@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.annotation import Words
 from service.datasets import DataSet, DataSets, Role, checksum
 from service.errors import InputError
 from service.ports import Embedder
-from service.records import Candidate, Partition, Pooled, Sample
+from service.records import Candidate, LabelScheme, Partition, Pooled, Sample
 from service.settings import MonitorSettings
 
 
@@ -32,15 +33,24 @@ class LabelledSets:
         if samples and (newest is None or newest.checksum != checksum(samples)):
             self._data_sets.add(settings.name, "pool", samples, embedder, now=now, classes=settings.classes)
 
-    def publish(
-        self, settings: MonitorSettings, labels: Mapping[str, str], challenge: Collection[str], embedder: Embedder, *, now: float
+    def publish(  # noqa: PLR0913 - options by keyword, after what every caller gives
+        self,
+        settings: MonitorSettings,
+        labels: Mapping[str, str],
+        challenge: Collection[str],
+        embedder: Embedder,
+        *,
+        now: float,
+        scheme: LabelScheme | None = None,
     ) -> list[Mapping[str, Any]]:
-        """New versions from labels by sample id, as a refresh request cites them; rows of `challenge` are never trained on."""
+        """New versions from labels by sample id, as a refresh request cites them; rows of `challenge` are never trained on. All rows,
+        those of former versions too, carry the names that their classes have by now."""
+        words = Words(scheme) if scheme else None
         labelled = self.answered(settings.name, labels)
         sets = (
-            self._extend(settings, "train", [sample for sample in labelled if sample.id not in challenge], embedder, now),
-            self._extend(settings, "challenge", [sample for sample in labelled if sample.id in challenge], embedder, now),
-            self.newest(settings.name, "golden"),
+            self._extend(settings, "train", [sample for sample in labelled if sample.id not in challenge], embedder, now, words),
+            self._extend(settings, "challenge", [sample for sample in labelled if sample.id in challenge], embedder, now, words),
+            self._extend(settings, "golden", (), embedder, now, words),
         )
         return [data_set.cited() for data_set in sets if data_set is not None]
 
@@ -61,17 +71,24 @@ class LabelledSets:
                 found = {sample.id: sample for sample in kept if sample.id in ids} | found
         return [found[key] for key in ids if key in found]
 
-    def _extend(self, settings: MonitorSettings, role: Role, new: Sequence[Sample], embedder: Embedder, now: float) -> DataSet | None:
-        """A challenge set is of one drift: it replaces the former; a training set grows."""
+    def _extend(  # noqa: PLR0913 - by place, as its one caller gives them thrice
+        self, settings: MonitorSettings, role: Role, new: Sequence[Sample], embedder: Embedder, now: float, words: Words | None
+    ) -> DataSet | None:
+        """A challenge set is of one drift: it replaces the former; the others grow."""
         newest = self.newest(settings.name, role)
-        former = newest if role == "train" else None
+        former = None if role == "challenge" else newest
         ids = {sample.id for sample in new}
-        rows = [*(s for s in (former.samples if former else ()) if s.id not in ids), *new]
-        if not new:
+        rows = [*(_renamed(s, words) for s in (former.samples if former else ()) if s.id not in ids), *(_renamed(s, words) for s in new)]
+        if not rows:
             return former
         if newest and newest.checksum == checksum(rows):
             return newest
         return self._data_sets.add(settings.name, role, rows, embedder, now=now, classes=settings.classes)
+
+
+def _renamed(sample: Sample, words: Words | None) -> Sample:
+    """With its class as it is called by now."""
+    return sample if words is None or sample.label is None else replace(sample, label=words.canonical(sample.label))
 
 
 def whole(rows: Sequence[Pooled], settings: MonitorSettings) -> Sequence[Pooled]:

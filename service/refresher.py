@@ -11,7 +11,7 @@ import structlog
 from detectors.selection.base import Turn
 from service import refresh
 from service.alarms import of_drift
-from service.annotation import tend
+from service.annotation import scheme_of, tend, trains
 from service.annotation.preparing import Preparing
 from service.datasets import DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
@@ -263,8 +263,9 @@ class Refresher:
         given = {key: answer.label for key, answer in history.answers.items() if answer.label is not None}
         drawn = {key for key, item in history.items.items() if is_challenge(item)}
         left_out = untrainable(history.items.values(), settings.selection) | self.selection.too_close(self._about(cycle), given, drawn)
-        labels = {key: label for key, label in given.items() if key not in left_out}
-        return self._sets.publish(settings, labels, drawn, embedder, now=now), len(given) - len(labels)
+        labels = {key: label for key, label in given.items() if key not in left_out and trains(label)}
+        scheme = scheme_of(self._store, cycle.monitor)
+        return self._sets.publish(settings, labels, drawn, embedder, now=now, scheme=scheme), len(given) - len(labels)
 
 
 def _opening(about: Slice, opened_by: str, attempts: Sequence[RefreshCycle], trigger: Trigger) -> refresh.Opening:
