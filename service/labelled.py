@@ -33,7 +33,7 @@ class LabelledSets:
         if samples and (newest is None or newest.checksum != checksum(samples)):
             self._data_sets.add(settings.name, "pool", samples, embedder, now=now, classes=settings.classes)
 
-    def publish(  # noqa: PLR0913 - options by keyword, after what every caller gives
+    def publish(
         self,
         settings: MonitorSettings,
         labels: Mapping[str, str],
@@ -71,7 +71,7 @@ class LabelledSets:
                 found = {sample.id: sample for sample in kept if sample.id in ids} | found
         return [found[key] for key in ids if key in found]
 
-    def _extend(  # noqa: PLR0913 - by place, as its one caller gives them thrice
+    def _extend(
         self, settings: MonitorSettings, role: Role, new: Sequence[Sample], embedder: Embedder, now: float, words: Words | None
     ) -> DataSet | None:
         """A challenge set is of one drift: it replaces the former; the others grow."""
