@@ -64,6 +64,8 @@ class Origin:
     """The promoted model that this version belongs to, '' for the configured one."""
     classes: tuple[str, ...] = ()
     """Its classes, in the order of its logits."""
+    model_version: str = ""
+    """What its outputs carry; '' where nobody said."""
 
 
 @dataclass(frozen=True, eq=False)

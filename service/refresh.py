@@ -1,4 +1,4 @@
-"""The refresh cycle: annotating → training → verifying → promoted or rejected (or cancelled), each step with a named reason."""
+"""The refresh cycle up to the request for training, and its end by a person; what follows is `service.promotion`'s."""
 
 from __future__ import annotations
 
@@ -44,10 +44,6 @@ class Reason(StrEnum):
 
     OPENED = "opened for new labels"
     LABELLED = "the labels are in"
-    RETURNED = "the new model came back"
-    PROVEN = "the new model passed verification"
-    NOT_PROVEN = "the new model failed verification"
-    UNDECIDED = "too few rows to verify with"
     CANCELLED = "a person cancelled it"
     NEXT_ROUND = "the next batch was chosen by what the one before taught"
     ROUNDS_ENDED = "a person ended the rounds"
@@ -120,22 +116,6 @@ def labelled(cycle: RefreshCycle, *, now: float, left_out: int = 0) -> RefreshCy
     why = "the label checks refuse them, their risk is too high, or they repeat what models are judged by"
     note = f"{left_out:,} of them are not trained on: {why}" if left_out else ""
     return advance(cycle, Step(CycleState.TRAINING, Reason.LABELLED, now, note=note))
-
-
-def trained(cycle: RefreshCycle, *, model: str, now: float) -> RefreshCycle:
-    """A new model, named by path or version, waits for its verification."""
-    return advance(cycle, Step(CycleState.VERIFYING, Reason.RETURNED, now, note=model))
-
-
-def verified(cycle: RefreshCycle, verification: Mapping[str, Any], *, now: float) -> RefreshCycle:
-    """Promoted or rejected by the verdict; an insufficient one leaves the cycle waiting for more golden rows."""
-    state, reason = {
-        "promote": (CycleState.PROMOTED, Reason.PROVEN),
-        "reject": (CycleState.REJECTED, Reason.NOT_PROVEN),
-        "insufficient": (CycleState.VERIFYING, Reason.UNDECIDED),
-    }[verification["verdict"]]
-    note = "; ".join(verification.get("reasons", ()))
-    return advance(cycle, Step(state, reason, now, note=note), verification=verification)
 
 
 # --- steps that are written ---------------------------------------------------------------------------------------
@@ -262,15 +242,6 @@ def received(store: Store, item: OutboxItem) -> None:
     cycle = store.get(RefreshCycle, str(item.payload["id"]))
     if cycle.job != item.receipt:
         store.save(replace(cycle, job=item.receipt, version=cycle.version + 1))
-
-
-def conclude(store: Store, cycle_id: str, verification: Mapping[str, Any], *, model: str, now: float) -> RefreshCycle:
-    """Writes what verification found of the new model; a cycle still in training takes the model first."""
-    before = store.get(RefreshCycle, cycle_id)
-    cycle = trained(before, model=model, now=now) if before.state is CycleState.TRAINING else before
-    cycle = as_one_change(verified(cycle, verification, now=now), before.version)
-    store.save(cycle)
-    return cycle
 
 
 def cancel(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "") -> RefreshCycle:

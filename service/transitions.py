@@ -26,7 +26,6 @@ WAYS: Mapping[StrEnum, frozenset[StrEnum]] = {
             CycleState.VERIFYING,
             CycleState.TRAINING,
             CycleState.VERIFIED,
-            CycleState.PROMOTED,
             CycleState.REJECTED,
             CycleState.CANCELLED,
         }

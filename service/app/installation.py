@@ -69,7 +69,8 @@ class Installation:
         self.load = Once(load_embedder, keep=1)
         self.samples = Samples(self.material, self.embedder)
         self.refresher = Refresher(store, self.references, self.data_sets, self, links=self.links)
-        self.promotion = Promotion(store, self.references, self.data_sets, self, models=settings.directory / "models")
+        limit = settings.server.max_model_bytes
+        self.promotion = Promotion(store, self.references, self.data_sets, self, directory=settings.directory, max_bytes=limit)
         self.failures = Failures(store, self.references, self.data_sets, self)
         self.similar = Mining(store, self.references, self.data_sets, self.failures, self, sends=self.refresher)
         self._allotment = Allotment(store, lambda: self.settings)

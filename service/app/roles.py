@@ -141,6 +141,8 @@ class Assembly:
         self._add("controller", lambda: deciding.step(now=time.time()))
         self._add("budget", led(lambda now: installation.allot(now=now)))
         self._add("refresh", led(lambda now: installation.refresher.step(now=now)))
+        turn = self._beat("promotion")
+        self._add("promotion", led(lambda now: installation.promotion.step(now=now, progress=lambda *_: turn())))
         self._add("inbox", led(self._inbox().step))
         self._add("outbox", led(outbox.step))
         self._add("silence", led(silence.step))

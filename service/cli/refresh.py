@@ -15,7 +15,7 @@ from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, ins
 from service.cli.terminal import actor, bars, emit, example, show
 from service.cli.views import view, views
 from service.errors import ConflictError, InputError
-from service.records import AnnotationBatch, CycleState, RefreshCycle
+from service.records import AnnotationBatch, RefreshCycle
 from service.screens.drawing import columns, moment, word
 
 if TYPE_CHECKING:
@@ -98,21 +98,25 @@ def verify(
     cycle: Annotated[str, typer.Option("--cycle", help="The refresh cycle that the model was trained for.")],
     model: Annotated[Path, typer.Option("--model", exists=True, dir_okay=False, help="The new model, ONNX.")],
     classes: Annotated[Path | None, typer.Option("--classes", help="Its classes, one per line, in the order of its logits.")] = None,
+    version: Annotated[str, typer.Option("--version", help="Its `model_version` in production; from its checksum by default.")] = "",
     config: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a new model against the old one on golden and challenge rows; a proven one is promoted and the reference rebased.
+    """Register a new model for its cycle and judge it against the old one; a proven one waits for `driftgate refresh promote`.
 
-    Exit code 0: promoted; 1: rejected, or too few rows to tell.
+    Exit code 0: proven; 1: rejected, unusable, or too few rows to tell.
     """
-    names = class_names(classes)
+    from service.promotion import Given  # noqa: PLC0415 - loads the detectors
+
+    given = Given(model, version, tuple(class_names(classes)))
     with installed(config) as installation, bars() as progress:
-        judged = installation.promotion.verify(cycle, model, names, now=time.time(), progress=progress)
+        installation.promotion.register(cycle, given, actor=actor(), now=time.time())
+        judged = installation.promotion.go_on(cycle, now=time.time(), progress=progress)
     if as_json:
         emit(view(judged))
     else:
         show(screens.verification_table(judged.verification or {}), f"refresh cycle {judged.id}:", word(judged.state))
-    raise typer.Exit(0 if judged.state is CycleState.PROMOTED else 1)
+    raise typer.Exit(0 if (judged.verification or {}).get("passed") else 1)
 
 
 def carry_on(installation: Installation) -> None:

@@ -32,7 +32,9 @@ from service.demo.messages import CALM, DRIFTED, Kind, Message, Mix
 from service.demo.scene import ANNOTATORS, MONITOR, TRAINER, Scene, first_model, prepare, retrain, settings_for
 from service.errors import DriftgateError
 from service.heads import Head
+from service.promotion import Given
 from service.records import Alarm, AnnotationBatch, Candidate, CycleState, Purpose, RefreshCycle, stable_id
+from service.refresh import ENDED
 from service.screens.bars import step_bars
 from service.screens.candidates import candidate_table
 
@@ -247,7 +249,14 @@ def _train_and_verify(show: Show, cycle: RefreshCycle, head: Head) -> RefreshCyc
     with step_bars(show.console) as progress:
         progress("training the new classifier", 0.0)
         model, new = retrain(installation, head, show.scene.directory / "candidate" / "model.onnx")
-        return installation.promotion.verify(cycle.id, model, new.classes, now=time.time(), progress=progress)
+    installation.promotion.register(cycle.id, Given(model, "model-2", new.classes), actor="trainer", now=time.time())
+    return show.until("the verdict on the new model", partial(_ended, show, cycle))
+
+
+def _ended(show: Show, before: RefreshCycle) -> RefreshCycle | None:
+    """The cycle with its verdict and, where the new model is proven, its reference."""
+    cycle = show.serving.installation.store.get(RefreshCycle, before.id)
+    return cycle if cycle.state in ENDED else None
 
 
 def _rebased(show: Show) -> None:

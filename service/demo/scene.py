@@ -25,6 +25,8 @@ MONITOR = "support-chat"
 ANNOTATORS, TRAINER, ONCALL = "annotators", "trainer", "on-call"
 
 _TRAIN, _GOLDEN, _REFERENCE = 1_000, 750, 2_500
+_BY_ITSELF = {"promotion": "automatic", "rebase": "at_once"}
+"""Nobody is asked, and the model that serves is driftgate's own embedder."""
 
 Progress = Callable[[str, float], None]
 """A step's name and the share of it that is done."""
@@ -60,7 +62,7 @@ class Scene:
             "detection": {"run_length": 10_000, "pane_samples": 16, "accept_supported": True},
             "annotation": {"budget": 96, "price": 0.12, "destination": ANNOTATORS},
             "selection": {"rounds": 3, "challenge": 24},
-            "refresh": {"destination": TRAINER, "after_samples": 960, "margin": 0.03},
+            "refresh": {"destination": TRAINER, "after_samples": 960, "margin": 0.03, **_BY_ITSELF},
             "pool": {"rows": 6_000},
             "notify": [ONCALL],
         }

@@ -23,7 +23,7 @@ from service.ports import Embedder, Store
 from service.records import Alarm, AlarmState, Sample
 from service.settings import EmbedderSettings, MonitorSettings
 from service.switching.certificate import Calibrated, Certificate, Expected, Flips, write
-from service.switching.graph import CERTIFICATE, Merged, merge, serialised
+from service.switching.graph import CERTIFICATE, HEADS, Merged, heads, merge, metadata_of, serialised
 from service.switching.pairs import Answers, Pair, Progress, answers_of, pair_of
 
 _TRIED = 512
@@ -162,7 +162,8 @@ class Switches:
 
     def _publish(self, merged: Merged, certificate: Certificate, pair: Pair, output: Path, known: tuple[Attempt, Answers]) -> None:
         """The file takes its place only after it has answered rows as both models and the threshold say."""
-        content = serialised(merged.model, {"classes": pair.new.classes, CERTIFICATE: certificate.document()})
+        count = sum(heads(metadata_of(side.graph)) for side in (pair.old, pair.new))
+        content = serialised(merged.model, {"classes": pair.new.classes, HEADS: count, CERTIFICATE: certificate.document()})
         output.parent.mkdir(parents=True, exist_ok=True)
         tokenizer, own = pair.new.settings.tokenizer, output.with_name("tokenizer.json")
         tokens = tokenizer.read_bytes() if pair.new.settings.input == "text" and tokenizer else b""

@@ -154,6 +154,14 @@ def read(artefact: Path) -> Certificate:
 
 
 def _metadata(artefact: Path) -> str:
+    found = metadata(artefact)
+    if CERTIFICATE not in found:
+        raise ArtefactError(f"{artefact}: no switch: it carries no certificate, and {beside(artefact).name} is not there")
+    return found[CERTIFICATE]
+
+
+def metadata(artefact: Path) -> Mapping[str, str]:
+    """What an ONNX file says of itself, read without the package that writes them."""
     import onnxruntime as ort  # noqa: PLC0415 - 60 MB that only a process which embeds should load
     from onnxruntime.capi import onnxruntime_pybind11_state as errors  # noqa: PLC0415 - as above
 
@@ -164,9 +172,7 @@ def _metadata(artefact: Path) -> str:
         found = ort.InferenceSession(str(artefact), options, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map
     except unloadable as error:
         raise ArtefactError(f"{artefact}: no ONNX model: {error}") from error
-    if CERTIFICATE not in found:
-        raise ArtefactError(f"{artefact}: no switch: it carries no certificate, and {beside(artefact).name} is not there")
-    return str(found[CERTIFICATE])
+    return {str(name): str(value) for name, value in found.items()}
 
 
 def conditions(certificate: Certificate, artefact: Path, now: InForce, store: Store, data_sets: DataSets) -> Iterator[Condition]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 THRESHOLD, LABEL, SERVED = "threshold", "label", "served_new"
 CERTIFICATE = "driftgate.certificate"
 """Where the model's metadata keep it."""
+HEADS = "driftgate.heads"
+"""Where they keep how many models stand behind one another in it."""
 
 _OPSET, _IR_VERSION = 13, 8
 """The oldest opset that has all that the switch is made of as it is written here; an initialiser may be an input since IR 4."""
@@ -78,6 +80,16 @@ def read_model(path: Path) -> ModelProto:
     except (OSError, DecodeError, onnx.checker.ValidationError) as error:
         raise EmbedderError(f"{path}: not a readable ONNX model: {error}") from error
     return model
+
+
+def heads(metadata: Mapping[str, str]) -> int:
+    """How many models answer in a file with these metadata: 1, or of a switch those of both sides."""
+    return int(metadata.get(HEADS, "2" if CERTIFICATE in metadata else "1"))
+
+
+def metadata_of(model: ModelProto) -> Mapping[str, str]:
+    """What a graph says of itself."""
+    return {each.key: each.value for each in model.metadata_props}
 
 
 def merge(old: ModelProto, new: ModelProto, *, names: Names, places: Sequence[int], classes: int, threshold: float) -> Merged:

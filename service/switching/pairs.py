@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,7 +17,7 @@ from service.errors import InputError
 from service.ports import Embedder
 from service.records import Sample
 from service.settings import EmbedderSettings, MonitorSettings
-from service.switching.graph import Names, read_model
+from service.switching.graph import Names, metadata_of, read_model
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -109,8 +109,7 @@ def answers_of(pair: Pair, samples: Sequence[Sample], load: Load, progress: Prog
 def _side(settings: MonitorSettings, path: Path, classes: tuple[str, ...]) -> Side:
     """A file that names its own classes knows best."""
     graph = read_model(path)
-    named = next((each.value for each in graph.metadata_props if each.key == "classes"), None)
-    names = _names(path, named) or classes
+    names = class_names(path, metadata_of(graph)) or classes
     if not names:
         raise InputError(
             "classes", f"{path}: its classes are not known: declare `classes` for monitor {settings.name}, or name them with --classes"
@@ -118,9 +117,10 @@ def _side(settings: MonitorSettings, path: Path, classes: tuple[str, ...]) -> Si
     return Side(path, graph, settings.embedder.with_model(path), names)
 
 
-def _names(path: Path, text: str | None) -> tuple[str, ...]:
+def class_names(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Those that a model names in its metadata, in the order of its logits; () where it names none."""
     try:
-        found = json.loads(text or "[]")
+        found = json.loads(metadata.get("classes") or "[]")
     except json.JSONDecodeError as error:
         raise InputError("classes", f"{path}: `classes` in its metadata is no JSON list: {error}") from error
     if not isinstance(found, list) or len(set(map(str, found))) != len(found):

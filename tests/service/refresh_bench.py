@@ -17,10 +17,10 @@ from service import annotation
 from service.adapters.sqlite import SqliteStore
 from service.controller import Controller
 from service.datasets import DataSets
-from service.errors import ConfigurationError, InputError
+from service.errors import ConfigurationError, EmbedderError, InputError
 from service.observe import Silent
 from service.ports import Embedded
-from service.promotion import Promotion
+from service.promotion import Given, Promotion
 from service.records import (
     Alarm,
     AnnotationBatch,
@@ -93,7 +93,20 @@ class Site:
         return self.load(self.effective(monitor).embedder)
 
     def load(self, settings: EmbedderSettings) -> Nearest:
-        return self.models[settings.model.name if settings.model else "old.onnx"]
+        """By what is written in the file, as a model is kept under any name."""
+        path = settings.model
+        if path is None or not path.is_file():
+            return self.models["old.onnx"]
+        name = path.read_text()
+        if name not in self.models:
+            raise EmbedderError(f"{path}: not an ONNX model")
+        return self.models[name]
+
+    def version(self, monitor: str) -> int | None:
+        return self.references.active(monitor)
+
+    def bring_into_force(self, monitor: str, version: int) -> None:
+        self.references.activate(monitor, version)
 
 
 class Bench:
@@ -125,7 +138,7 @@ class Bench:
 
     def promoting(self) -> Promotion:
         """The same of what judges models."""
-        return Promotion(self.store, self.site.references, self.data_sets, self.site, models=self.folder / "models")
+        return Promotion(self.store, self.site.references, self.data_sets, self.site, directory=self.folder)
 
     def controller(self) -> Controller:
         reference = self.site.references.load("chat")
@@ -185,8 +198,17 @@ class Bench:
 
     def model(self, name: str) -> Path:
         path = self.folder / name
-        path.write_bytes(b"a model")
+        path.write_text(name)
         return path
+
+    def registered(self, name: str, **given: Any) -> RefreshCycle:
+        """A model that came back for the cycle."""
+        model = Given(self.model(name), **{"version": "m2", "classes": CLASSES, **given})
+        return self.promotion.register(self.cycle().id, model, actor="trainer", now=4_900.0)
+
+    def judged(self, name: str, now: float = 5_000.0, **given: Any) -> RefreshCycle:
+        """And all that follows by itself."""
+        return self.promotion.go_on(self.registered(name, **given).id, now=now)
 
 
 @pytest.fixture

@@ -23,13 +23,12 @@ from service.records import (
     RefreshSlot,
     Severity,
 )
-from service.refresh import Opening, Reason
+from service.refresh import Opening
 from service.refresh_events import Terms, event
 from service.settings import MonitorSettings, RefreshSettings
 
 OPENING = Opening("chat", 2, "alarm-7")
 CANDIDATES = [Candidate(f"s{i}", "new content", 0.2, "all", text=f"secret text {i}") for i in range(3)]
-PASSED = {"verdict": "promote", "reasons": ["fine"], "attempt": 1}
 
 
 def settings(**annotating: Any) -> MonitorSettings:
@@ -139,41 +138,18 @@ def test_the_request_names_data_sets_and_counts_but_no_text() -> None:
     assert (again.id, again.payload) == (item.id, item.payload)
 
 
-@pytest.mark.parametrize(
-    ("verdict", "state", "reason"),
-    [
-        ("promote", CycleState.PROMOTED, Reason.PROVEN),
-        ("reject", CycleState.REJECTED, Reason.NOT_PROVEN),
-        ("insufficient", CycleState.VERIFYING, Reason.UNDECIDED),
-    ],
-)
-def test_the_verdict_decides_the_cycle(verdict: str, state: CycleState, reason: Reason) -> None:
+def test_without_anybody_to_ask_training_is_done_by_hand() -> None:
     store, cycle = started()
     answer(store, cycle)
     refresh.request_training(store, cycle.id, [], RefreshSettings.model_validate({}), now=80.0)
-    assert all(item.kind != "refresh.requested" for item in store.outbox())  # nobody to ask: training is done by hand
-    ended = refresh.conclude(store, cycle.id, {**PASSED, "verdict": verdict}, model="model-2.onnx", now=90.0)
-    assert (ended.state, ended.history[-1].reason, ended.history[-1].note) == (state, reason, "fine")
-    assert store.get(RefreshCycle, cycle.id) == ended
-    assert ended.version == 3
+    assert all(item.kind != "refresh.requested" for item in store.outbox())
 
 
-def test_an_undecided_cycle_can_be_judged_again_and_an_ended_one_can_not() -> None:
+def test_an_ended_cycle_can_not_be_cancelled() -> None:
     store, cycle = started()
-    answer(store, cycle)
-    refresh.request_training(store, cycle.id, [], AUTOMATIC.refresh, now=80.0)
-    refresh.conclude(store, cycle.id, {**PASSED, "verdict": "insufficient"}, model="m", now=90.0)
-    assert refresh.conclude(store, cycle.id, PASSED, model="m", now=91.0).state is CycleState.PROMOTED
-    with pytest.raises(ConflictError, match="it has ended"):
-        refresh.conclude(store, cycle.id, PASSED, model="m", now=92.0)
+    refresh.cancel(store, cycle.id, actor="ana", now=92.0)
     with pytest.raises(ConflictError, match="it has ended"):
         refresh.cancel(store, cycle.id, actor="ana", now=93.0)
-
-
-def test_nothing_is_verified_before_its_labels_are_in() -> None:
-    store, cycle = started()
-    with pytest.raises(ConflictError, match="annotating and can't become promoted"):
-        refresh.conclude(store, cycle.id, PASSED, model="m", now=90.0)
 
 
 def test_cancelling_ends_the_batch_too() -> None:

@@ -1,0 +1,27 @@
+"""What bringing models into force asks of the installation."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from service.ports import Embedder
+from service.settings import EmbedderSettings, MonitorSettings
+
+
+class Monitors(Protocol):
+    """The monitors with what is in force."""
+
+    def effective(self, monitor: str) -> MonitorSettings:
+        """The settings with the model that is in force."""
+
+    def embedder(self, monitor: str) -> Embedder:
+        """The monitor's embedder in force."""
+
+    def load(self, settings: EmbedderSettings) -> Embedder:
+        """Any embedder."""
+
+    def version(self, monitor: str) -> int | None:
+        """The reference version in force."""
+
+    def bring_into_force(self, monitor: str, version: int) -> None:
+        """Accepts a reference version, or goes back to it, with its embedder."""
