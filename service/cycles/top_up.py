@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 
 from service import refresh
-from service.annotation import answers, propose_apart
+from service.annotation import answers, propose_apart, trains
 from service.datasets import DataSets
 from service.errors import DriftgateError
 from service.golden import refill
@@ -96,7 +96,7 @@ class TopUps:
     def take(self, batch: AnnotationBatch, *, now: float) -> None:
         """Its answers become golden rows, of *calibrate* and *verify*; those that are there already stay as they are."""
         found = {sample: agreement.label.label for sample, agreement in answers(self._store, [batch]).items()}
-        labels = {sample: label for sample, label in found.items() if label is not None}
+        labels = {sample: label for sample, label in found.items() if label is not None and trains(label)}
         settings, embedder = self._monitors.effective(batch.monitor), self._monitors.embedder(batch.monitor)
         golden = refill(self._data_sets, settings, self._sets.answered(batch.monitor, labels), embedder, now=now)
         version = None if golden is None else golden.version

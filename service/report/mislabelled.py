@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.label_errors import EXACT, LabelErrors, label_errors
-from service.annotation import agreed
+from service.annotation import answers, trains
 from service.datasets import DataSet
-from service.records import Measured, Payload
+from service.records import AnnotationBatch, Measured, Payload
 from service.report.material import NONE, Material
 from service.report.parts import Missing
 
 LabelledSide: TypeAlias = Literal["train", "golden", "challenge", "returned"]
 """`returned`: labels of recent production samples, from annotators or as truth that came late."""
 
+_BATCHES = 10_000
 _CUT = 120
 _MOSTLY = 0.5
 """Of what looks wrong, that overlapping classes can't explain."""
@@ -136,8 +137,8 @@ def _of_set(found: DataSet | Missing) -> _Rows | Missing:
 def _returned(material: Material) -> _Rows | Missing:
     """An annotator's answer goes before truth that was told of the same sample: it was asked for."""
     labels = {one.sample: one.truth for one in material.judgements}
-    answers = agreed(material.store.labels(material.monitor))
-    labels |= {sample: answer.label for sample, answer in answers.items() if answer.label is not None}
+    found = answers(material.store, material.store.find(AnnotationBatch, monitor=material.monitor, limit=_BATCHES))
+    labels |= {sample: one.label.label for sample, one in found.items() if one.label.label is not None and trains(one.label.label)}
     kept = [at for at, row in enumerate(material.production) if row.id in labels]
     embeddings = material.embeddings("production")
     if embeddings is None or not kept:
