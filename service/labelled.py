@@ -58,6 +58,17 @@ class LabelledSets:
         """The samples with their labels, of those that are kept."""
         return [replace(sample, label=labels[sample.id]) for sample in self._kept(monitor, labels)]
 
+    def vectors(self, monitor: str, ids: Collection[str]) -> Mapping[str, NDArray[np.float32]]:
+        """(d,) embeddings of those of the samples that are kept, all by the newest model that embedded any."""
+        found: dict[str, NDArray[np.float32]] = {}
+        manifests = list(reversed(self._data_sets.versions(monitor, "pool")))
+        for manifest in manifests:
+            if len(found) < len(ids) and manifest["fingerprint"] == manifests[0]["fingerprint"]:
+                kept = self._data_sets.load(monitor, "pool", int(manifest["version"]))
+                rows = zip(kept.samples, kept.embeddings, strict=True)
+                found = {sample.id: vector for sample, vector in rows if sample.id in ids} | found
+        return found
+
     def newest(self, monitor: str, role: Role) -> DataSet | None:
         """The newest version, None before the first."""
         return self._data_sets.load(monitor, role) if self._data_sets.versions(monitor, role) else None

@@ -12,6 +12,7 @@ from detectors.selection.base import Turn
 from service import refresh
 from service.alarms import of_drift
 from service.annotation import scheme_of, tend, trains
+from service.annotation.adopting import adopt
 from service.annotation.preparing import Preparing
 from service.datasets import DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
@@ -189,6 +190,7 @@ class Refresher:
     def _go_on(self, cycle: RefreshCycle, now: float) -> bool:
         """A cycle that can't go on does not hold up the others, and is left alone for a while: a choice takes seconds."""
         try:
+            self._adopt(cycle, now)
             self._judge(cycle)
             if self._next_round(cycle, now):
                 return True
@@ -224,6 +226,13 @@ class Refresher:
         kept = next((made for cycle in promoted if (made := cycle.served or cycle.model) and path.endswith(made.path)), None)
         named = {"path": path, "fingerprint": self._monitors.embedder(monitor).fingerprint, "classes": list(settings.classes)}
         return named if kept is None else {**named, "uri": kept.uri, "checksum": kept.checksum, "version": kept.version}
+
+    def _adopt(self, cycle: RefreshCycle, now: float) -> None:
+        """Classes that annotators propose alike join the scheme before anything is chosen, or trained, by their answers."""
+        if self._monitors.effective(cycle.monitor).annotation.new_classes == "automatic":
+            batches = [self._store.get(AnnotationBatch, name) for name in cycle.batches]
+            asked_about = {item.id for batch in batches for item in batch.items}
+            adopt(self._store, cycle.monitor, batches, self._sets.vectors(cycle.monitor, asked_about), now=now)
 
     def _about(self, cycle: RefreshCycle) -> Slice:
         return Slice(cycle.monitor, cycle.reference_version, cycle.segment, cycle.since)
