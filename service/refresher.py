@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -231,8 +232,7 @@ class Refresher:
         """Classes that annotators propose alike join the scheme before anything is chosen, or trained, by their answers."""
         if self._monitors.effective(cycle.monitor).annotation.new_classes == "automatic":
             batches = [self._store.get(AnnotationBatch, name) for name in cycle.batches]
-            asked_about = {item.id for batch in batches for item in batch.items}
-            adopt(self._store, cycle.monitor, batches, self._sets.vectors(cycle.monitor, asked_about), now=now)
+            adopt(self._store, cycle.monitor, batches, partial(self._sets.vectors, cycle.monitor), now=now)
 
     def _about(self, cycle: RefreshCycle) -> Slice:
         return Slice(cycle.monitor, cycle.reference_version, cycle.segment, cycle.since)
