@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import structlog
@@ -22,6 +23,9 @@ FEWEST = 5
 
 TOGETHER = 0.5
 """Share of them whose nearest other answered sample is one of them, too: what lies about among everything else is no class."""
+
+Vectors: TypeAlias = Mapping[str, NDArray[np.float32]]
+"""(d,) embeddings of samples, as far as they are kept."""
 
 log = structlog.get_logger()
 
@@ -48,15 +52,14 @@ def proposals(found: Mapping[str, Agreement]) -> Sequence[ProposedClass]:
 
 
 def adopt(
-    store: Store, monitor: str, batches: Iterable[AnnotationBatch], vectors: Mapping[str, NDArray[np.float32]], *, now: float
+    store: Store, monitor: str, batches: Iterable[AnnotationBatch], vectors: Callable[[Collection[str]], Vectors], *, now: float
 ) -> LabelScheme | None:
-    """Adds to the scheme what enough answers to these batches propose alike, of samples that lie together; None where nothing is.
-
-    vectors : (d,) embeddings of the answered samples, as far as they are kept.
-    """
+    """Adds to the scheme what enough answers to these batches propose alike, of samples that lie together; None where nothing is."""
     found = answers(store, batches)
     scheme = scheme_of(store, monitor)
-    agreed = [each for each in proposals(found) if len(each.samples) >= FEWEST and _lie_together(each.samples, found, vectors)]
+    wanted = [each for each in proposals(found) if len(each.samples) >= FEWEST]
+    kept = vectors(found.keys()) if wanted else {}
+    agreed = [each for each in wanted if _lie_together(each.samples, found, kept)]
     if scheme is None or not agreed:
         return None
     try:
@@ -70,7 +73,7 @@ def adopt(
     return scheme
 
 
-def _lie_together(samples: Sequence[str], found: Iterable[str], vectors: Mapping[str, NDArray[np.float32]]) -> bool:
+def _lie_together(samples: Sequence[str], found: Iterable[str], vectors: Vectors) -> bool:
     ids = [sample for sample in found if sample in vectors]
     own = np.isin(ids, samples)
     if own.sum() < FEWEST:
