@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from service.cycles.due import Due, Freshness
+from service.cycles.standing import PEOPLE, Standing
 from service.ports import Store
 from service.records import Partition
 
@@ -71,6 +73,59 @@ class FeedFigures(Collector):
             waits.add_metric([topic], stopped[topic])
         yield gone
         yield waits
+
+
+class Occasions(Protocol):
+    """What was found at the last look at the clock."""
+
+    @property
+    def found(self) -> Mapping[str, Sequence[Due]]:
+        """Due, and not opened, by monitor."""
+
+    @property
+    def freshness(self) -> Mapping[str, Freshness]:
+        """Of the test set, by monitor."""
+
+
+class CycleFigures(Collector):
+    """Of the refresh cycle that each monitor has open: where it is, for how long, and whether it is stuck."""
+
+    def __init__(self, standings: Callable[[], Iterable[Standing]], occasions: Occasions, *, clock: Callable[[], float]) -> None:
+        self._standings = standings
+        self._occasions = occasions
+        self._clock = clock
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not query the store."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        labels, now = ["monitor", "state"], self._clock()
+        state = GaugeMetricFamily("driftgate_refresh_cycle_state", "1 for the state that the monitor's open cycle is in.", labels=labels)
+        age = GaugeMetricFamily("driftgate_refresh_cycle_age_seconds", "How long it has waited for what it waits for.", labels=labels)
+        stuck = GaugeMetricFamily("driftgate_refresh_cycle_stuck", "1 when that is longer than refresh.limits has it.", labels=labels)
+        waits = GaugeMetricFamily("driftgate_refresh_approval_waits", "1 while it waits for a person's word.", labels=["monitor"])
+        for each in self._standings():
+            of = [each.cycle.monitor, each.cycle.state.value]
+            state.add_metric(of, 1.0)
+            age.add_metric(of, max(0.0, now - each.since))
+            stuck.add_metric(of, float(each.stuck(now)))
+            waits.add_metric(of[:1], float(each.awaited in PEOPLE))
+        yield from (state, age, stuck, waits)
+        yield from self._occasional()
+
+    def _occasional(self) -> Iterator[Metric]:
+        """What whoever leads has found at its last look."""
+        due = GaugeMetricFamily("driftgate_refresh_due", "1 while a refresh is due that did not open.", labels=["monitor", "trigger"])
+        for monitor, found in sorted(self._occasions.found.items()):
+            for each in found[:1]:
+                due.add_metric([monitor, each.trigger.value], 1.0)
+        fresh = GaugeMetricFamily(
+            "driftgate_test_set_freshness_ratio", "Share of the traffic that the test set covers.", labels=["monitor"]
+        )
+        for monitor, measured in sorted(self._occasions.freshness.items()):
+            fresh.add_metric([monitor], measured.share)
+        yield from (due, fresh)
 
 
 class ProcessFigures(Collector):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from service.api.context import Limit, Served
+from service.api.cycle_views import RefreshStatus
 from service.api.schemas import Act, Cycles, CycleView, Problem
+from service.cycles.summary import summary
 from service.records import CycleState, RefreshCycle
 
 router = APIRouter(tags=["refresh"], responses={404: {"model": Problem}})
@@ -24,6 +26,13 @@ def list_refreshes(service: Served, monitor: str | None = None, state: CycleStat
 def get_refresh(id: str, service: Served) -> CycleView:
     """One cycle with its verification and history."""
     return CycleView.model_validate(service.store.get(RefreshCycle, id))
+
+
+@router.get("/v1/monitors/{monitor}/refresh")
+def get_refresh_status(monitor: str, service: Served) -> RefreshStatus:
+    """Where the monitor's cycle is, what it waits for and since when, what may still be spent."""
+    settings = service.declaring.declared[service.known(monitor)].settings
+    return RefreshStatus.model_validate(summary(service.store, settings, now=service.clock()).figures)
 
 
 @router.post("/v1/monitors/{monitor}/refresh", status_code=201, responses={status: {"model": Problem} for status in (409, 429)})

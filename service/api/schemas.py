@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from service.records import BatchState, CycleState, Purpose, Verdict
+from service.records import BatchState, CycleState, Purpose, Trigger, Verdict
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 
@@ -241,6 +241,18 @@ class Batches(View):
     batches: tuple[BatchLine, ...]
 
 
+class ArtefactView(View):
+    """A model of a cycle."""
+
+    path: str = Field(description="Of the ONNX file, from the installation's directory.")
+    checksum: str = Field(description="SHA-256 of the file with its external weights.")
+    classes: tuple[str, ...]
+    version: str = Field(description="What outputs of the model carry as `model_version`.")
+    created: Time
+    uri: str = Field(description="Where whoever trained it keeps it.")
+    run: Mapping[str, Any] = Field(description="How it was made.")
+
+
 class CycleView(View):
     """A refresh cycle."""
 
@@ -248,6 +260,7 @@ class CycleView(View):
     monitor: str
     reference_version: int
     opened_by: str
+    trigger: Trigger | None = Field(description="What opened it.")
     attempt: int
     state: CycleState
     created: Time
@@ -256,6 +269,8 @@ class CycleView(View):
     rounds: int = Field(description="How many batches it may send.")
     segment: str = Field(description="Of which stream its samples are.")
     since: Time = Field(description="From when on.")
+    model: ArtefactView | None = Field(description="What the trainer gave.")
+    served: ArtefactView | None = Field(description="What is verified and would be served: the model itself, or a switch.")
     verification: Mapping[str, Any] | None
     history: tuple[StepView, ...]
     version: int

@@ -15,6 +15,7 @@ from service.adapters.onnx_embedder import load_embedder
 from service.allotment import Allotment
 from service.app.parts import State, open_state, passing_store
 from service.controller import Controller
+from service.cycles.occasions import Occasions
 from service.datasets import DataSets
 from service.deciding import decide_here
 from service.declarations import Declarations, Declared
@@ -69,6 +70,7 @@ class Installation:
         self.load = Once(load_embedder, keep=1)
         self.samples = Samples(self.material, self.embedder)
         self.refresher = Refresher(store, self.references, self.data_sets, self, links=self.links)
+        self.occasions = Occasions(store, self.references, self.data_sets, self, self.refresher)
         limit = settings.server.max_model_bytes
         self.promotion = Promotion(store, self.references, self.data_sets, self, directory=settings.directory, max_bytes=limit)
         self.failures = Failures(store, self.references, self.data_sets, self)

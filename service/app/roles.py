@@ -28,12 +28,14 @@ from service.app.installation import CONTROLLER, install
 from service.app.parts import Logs, open_logs
 from service.app.process import Serving, alone, answering
 from service.backfill import Backfills
+from service.cycles.standing import all_standings
+from service.cycles.telling import CycleNews
 from service.deciding import Deciding, await_decision
 from service.declarations import API, Declared
 from service.errors import ConfigurationError
 from service.failures.gathering import Gathering
 from service.following import Following
-from service.gauges import FeedFigures, ProcessFigures
+from service.gauges import CycleFigures, FeedFigures, ProcessFigures
 from service.health import Condition, Heartbeats, Prompt
 from service.inbox import Inbox
 from service.ingest import Check, Ingest
@@ -143,6 +145,9 @@ class Assembly:
         self._add("refresh", led(lambda now: installation.refresher.step(now=now)))
         turn = self._beat("promotion")
         self._add("promotion", led(lambda now: installation.promotion.step(now=now, progress=lambda *_: turn())))
+        occasions = installation.occasions
+        self._add("occasions", led(occasions.step))
+        self._add("news", led(CycleNews(store, installation, occasions.found).step))
         self._add("inbox", led(self._inbox().step))
         self._add("outbox", led(outbox.step))
         self._add("silence", led(silence.step))
@@ -164,6 +169,8 @@ class Assembly:
 
         self.registry.register(StoreFigures(store, names, clock=time.time, backlog=backlog))
         self.registry.register(FeedFigures(store, names))
+        standings = partial(all_standings, store, self.installation.effective)
+        self.registry.register(CycleFigures(standings, self.installation.occasions, clock=time.time))
         unsent = store.unsent_count if self.settings.kafka is not None else None
         kept = None if blobs is None else lambda: (blobs.stored_bytes, blobs.refused)
         self.registry.register(ProcessFigures(leads=self._leads, unsent=unsent, blobs=kept))

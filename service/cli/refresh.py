@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
 from service import screens
-from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, installed, monitor_of, operations
+from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, installed, monitor_of, monitors_of, operations
 from service.cli.terminal import actor, bars, emit, example, show
-from service.cli.views import view, views
+from service.cli.views import refresh_view, view, views
 from service.errors import ConflictError, InputError
 from service.records import AnnotationBatch, RefreshCycle
+from service.screens.cycles import refresh_screen
 from service.screens.drawing import columns, moment, word
 
 if TYPE_CHECKING:
@@ -55,9 +56,21 @@ def show_cycle(cycle: CycleId, config: Config = CONFIG, as_json: AsJson = False)
         _show_cycle(found, batch)
 
 
-@group.command("open", epilog=example("driftgate refresh open --monitor support-chat --note 'before the release'"))
-def open_cycle(config: Config = CONFIG, monitor: MonitorName = None, note: Note = "", as_json: AsJson = False) -> None:
-    """Open a cycle for the monitor's strongest open alarm: candidates are selected and make its annotation batch."""
+@group.command(epilog=example("driftgate refresh status"))
+def status(config: Config = CONFIG, monitor: MonitorName = None, as_json: AsJson = False) -> None:
+    """Show where each monitor's cycle is: what it waits for and since when, what to do next, what is spent and left."""
+    now = time.time()
+    with installed(config) as installation:
+        found = [refresh_status(installation, name, now) for name in monitors_of(installation.settings, monitor)]
+    if as_json:
+        emit({"monitors": [refresh_view(each) for each in found]})
+    else:
+        show(refresh_screen(found))
+
+
+@group.command(epilog=example("driftgate refresh start --monitor support-chat --note 'before the release'"))
+def start(config: Config = CONFIG, monitor: MonitorName = None, note: Note = "", as_json: AsJson = False) -> None:
+    """Open a cycle for the monitor's strongest open alarm, else for its recent traffic: candidates make its annotation batch."""
     with installed(config) as installation:
         name = monitor_of(installation.settings, monitor)
         cycle = operations(installation).open_refresh(name, actor=actor(), note=note, now=time.time())
@@ -125,6 +138,15 @@ def carry_on(installation: Installation) -> None:
         installation.refresher.step(now=time.time())
     except ConflictError:
         return
+
+
+def refresh_status(installation: Installation, monitor: str, now: float) -> Mapping[str, Any]:
+    """As the API has it, with what the clock would open."""
+    from service.cycles.summary import summary  # noqa: PLC0415 - loads the detectors
+
+    settings = installation.effective(monitor)
+    due = installation.occasions.due(monitor, settings, now=now)
+    return summary(installation.store, settings, now=now, due=due).figures
 
 
 def _act_on_batch(config: Path, cycle: str, as_json: bool, act: Callable[[Operations, str], AnnotationBatch]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from service.records import Alarm, AnnotationBatch, Backfill, Candidate, DeadLetter, OutboxItem, Position, RefreshCycle
@@ -31,6 +31,13 @@ def view(record: Shown) -> dict[str, Any]:
 def views(records: Iterable[Shown]) -> list[dict[str, Any]]:
     """Several, in their order."""
     return [view(record) for record in records]
+
+
+def refresh_view(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """How a monitor's refresh stands."""
+    from service.api.cycle_views import RefreshStatus  # noqa: PLC0415 - loads the web framework
+
+    return RefreshStatus.model_validate(figures).model_dump(mode="json")
 
 
 def position_view(position: Position) -> dict[str, Any]:

@@ -67,6 +67,8 @@ class Occasions:
         """When a monitor whose cycle could not be opened is tried again."""
         self.freshness: dict[str, Freshness] = {}
         """As it was measured last."""
+        self.found: dict[str, Sequence[Due]] = {}
+        """What was due at the last look and did not open a cycle: it may not by itself, or could not."""
 
     def step(self, now: float) -> int:
         """A look at every monitor; returns how many cycles it opened."""
@@ -83,23 +85,29 @@ class Occasions:
         try:
             return self._look(monitor, now)
         except DriftgateError as error:
-            told = log.info if isinstance(error, (ConflictError, InputError)) else log.warning
-            told("refresh not opened", monitor=monitor, reason=str(error))
+            log.warning("refresh not looked at", monitor=monitor, reason=str(error))
             self._again[monitor] = now + _AGAIN
             return False
 
     def _look(self, monitor: str, now: float) -> bool:
         settings = self._monitors.effective(monitor)
+        self.found.pop(monitor, None)
         if settings.detection.mode == "shadow" or self._references.active(monitor) is None:
             return False
         self._refresh_golden(monitor, settings, now)
-        if not settings.refresh.automatic:
+        found = self.due(monitor, settings, now=now)
+        opened = bool(found) and settings.refresh.automatic and self._open(monitor, found[0], now)
+        self.found[monitor] = () if opened else found
+        return opened
+
+    def _open(self, monitor: str, due: Due, now: float) -> bool:
+        try:
+            cycle = self._opens.open(monitor, due.opened_by, trigger=due.trigger, now=now)
+        except (ConflictError, InputError) as error:
+            log.info("refresh not opened", monitor=monitor, trigger=due.trigger, reason=str(error))
+            self._again[monitor] = now + _AGAIN
             return False
-        found = next(iter(self.due(monitor, settings, now=now)), None)
-        if found is None:
-            return False
-        cycle = self._opens.open(monitor, found.opened_by, trigger=found.trigger, now=now)
-        log.info("refresh opened", monitor=monitor, cycle=cycle.id, trigger=found.trigger, reason=found.why)
+        log.info("refresh opened", monitor=monitor, cycle=cycle.id, trigger=due.trigger, reason=due.why)
         return True
 
     def due(self, monitor: str, settings: MonitorSettings, *, now: float) -> Sequence[Due]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.errors import DriftgateError
 from service.ports import Store
 from service.records import AnnotationBatch, BatchState, CycleState, RefreshCycle, Step
 from service.refresh import OPEN
@@ -26,6 +27,10 @@ class Awaited(StrEnum):
     GOLDEN = "more golden labels"
     PROMOTION = "a person's word on a proven model"
     PRODUCTION = "production to answer with the new model"
+
+
+PEOPLE = frozenset({Awaited.WORD, Awaited.PROMOTION})
+"""What nothing but a person's word moves on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,16 @@ def standings(store: Store, monitor: str, settings: MonitorSettings) -> Sequence
     """Of the monitor's open cycles."""
     cycles = store.find(RefreshCycle, monitor=monitor, states=OPEN, limit=_MOST)
     return [standing(cycle, store.get(AnnotationBatch, cycle.batch) if cycle.batch else None, settings) for cycle in cycles]
+
+
+def all_standings(store: Store, monitors: Callable[[str], MonitorSettings]) -> Iterator[Standing]:
+    """Of every open cycle whose monitor is declared."""
+    for cycle in store.find(RefreshCycle, states=OPEN, limit=_MOST):
+        try:
+            settings = monitors(cycle.monitor)
+        except DriftgateError:
+            continue
+        yield standing(cycle, store.get(AnnotationBatch, cycle.batch) if cycle.batch else None, settings)
 
 
 def standing(cycle: RefreshCycle, batch: AnnotationBatch | None, settings: MonitorSettings) -> Standing:

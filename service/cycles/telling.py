@@ -38,20 +38,13 @@ class Monitors(Protocol):
         """The settings with the model that is in force."""
 
 
-class Clock(Protocol):
-    """What knows when a refresh is due."""
-
-    def due(self, monitor: str, settings: MonitorSettings, *, now: float) -> Sequence[Due]:
-        """What would open the monitor's next cycle."""
-
-
 class CycleNews:
     """What there is to tell follows from the store and the clock, and each item's id from what it tells: telling twice is telling once."""
 
-    def __init__(self, store: Store, monitors: Monitors, clock: Clock) -> None:
+    def __init__(self, store: Store, monitors: Monitors, due: Mapping[str, Sequence[Due]]) -> None:
         self._store = store
         self._monitors = monitors
-        self._clock = clock
+        self._due = due
         self._looked = -math.inf
         self._told: frozenset[str] = frozenset()
         """Ids of items that are in the outbox already."""
@@ -89,6 +82,5 @@ class CycleNews:
             yield from of_standing(standing(cycle, batch, monitors[cycle.monitor]), monitors[cycle.monitor], now)
         for batch in (batch for batch in batches.values() if batch.monitor in monitors):
             yield from of_batch(batch, monitors[batch.monitor], now)
-        for monitor, settings in monitors.items():
-            if not settings.refresh.automatic:
-                yield from (of_due(monitor, due) for due in self._clock.due(monitor, settings, now=now))
+        for monitor in monitors:
+            yield from (of_due(monitor, due) for due in self._due.get(monitor, ()))

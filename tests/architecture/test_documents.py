@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from typer.main import get_command
 from service.access import Access
 from service.adapters.sqlite import SqliteStore
 from service.cli.application import app
+from service.cycles.due import Due, Freshness
 from service.decoding.kafka_records import KafkaDecoder
-from service.gauges import FeedFigures, ProcessFigures
+from service.gauges import CycleFigures, FeedFigures, ProcessFigures
 from service.metrics import Metrics, StoreFigures
 from service.records import Original, Sample
 from service.settings import Settings, parse
@@ -30,6 +31,13 @@ METRICS_ARE_NAMED_IN = [
     ROOT / "deploy/prometheus/driftgate.rules.yml",
     *(ROOT / f"docs/{page}.md" for page in ("operating", "production", "truth")),
 ]
+
+
+class Quiet:
+    """Nothing is due."""
+
+    found: Mapping[str, Sequence[Due]] = {}
+    freshness: Mapping[str, Freshness] = {}
 
 
 def test_configuration_page_is_rendered_from_the_settings() -> None:
@@ -139,7 +147,8 @@ def test_alert_rules_and_runbooks_ask_for_metrics_that_exist(tmp_path: Path) -> 
     store = SqliteStore(tmp_path / "state.db")
     figures = StoreFigures(store, lambda: ["m"], clock=lambda: 0.0, backlog=lambda: (0, 0))
     own = ProcessFigures(lag=dict, leads=bool, unsent=int, blobs=lambda: (0, 0))
-    families = [*registry.collect(), *figures.collect(), *FeedFigures(store, lambda: ["m"]).collect(), *own.collect()]
+    cycles = CycleFigures(list, Quiet(), clock=lambda: 0.0)
+    families = [*registry.collect(), *figures.collect(), *FeedFigures(store, lambda: ["m"]).collect(), *own.collect(), *cycles.collect()]
     store.close()
     known = {family.name + ("_total" if family.type == "counter" else "") for family in families}
     asked = {name for page in METRICS_ARE_NAMED_IN for name in re.findall(r"\bdriftgate_\w+", page.read_text(encoding="utf-8"))}
