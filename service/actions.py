@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from service.annotation import TakenBack
-from service.records import Alarm, AnnotationBatch, Label, OutboxItem, RefreshCycle, Verdict
+from service.records import Alarm, AnnotationBatch, Label, LabelScheme, OutboxItem, RefreshCycle, Verdict
 from service.selecting.proposal import Proposal
 
 
@@ -32,6 +32,20 @@ class Actions(Protocol):
 
     def approve_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         """Sends a proposed batch to annotators."""
+
+    def cancel_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
+        """Ends a batch; annotators who have it are told."""
+
+    def prioritise_batch(self, batch_id: str, priority: float, *, item: str = "", actor: str, now: float) -> AnnotationBatch:
+        """Another priority of a batch, or of one of its candidates."""
+
+    def scheme(self, monitor: str, *, now: float) -> LabelScheme:
+        """By which classes its annotators answer now."""
+
+    def edit_scheme(
+        self, monitor: str, change: Callable[[LabelScheme], LabelScheme], *, after: int | None = None, now: float
+    ) -> LabelScheme:
+        """The next version; ConflictError where another than `after` is in force."""
 
     def close_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         """Goes on with the labels that have come back."""

@@ -8,10 +8,11 @@ from typing import Protocol
 from service import annotation, refresh
 from service.alarms import VERDICT
 from service.annotation import TakenBack, sending, take_back
+from service.annotation.editing import edited
 from service.errors import ConflictError, NotFoundError
 from service.outbox import replayed
 from service.ports import Store
-from service.records import Alarm, AlarmState, AnnotationBatch, Event, Label, OutboxItem, RefreshCycle, Verdict, stable_id
+from service.records import Alarm, AlarmState, AnnotationBatch, Event, Label, LabelScheme, OutboxItem, RefreshCycle, Verdict, stable_id
 from service.refresher import Refresher
 from service.selecting.proposal import Proposal
 from service.settings import MonitorSettings
@@ -76,6 +77,24 @@ class Operations:
         """Sends a proposed batch to annotators."""
         batch = self._store.get(AnnotationBatch, batch_id)
         return sending.approve(self._store, batch_id, self._monitors.effective(batch.monitor).annotation, actor=actor, now=now, note=note)
+
+    def cancel_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
+        """Ends a batch; annotators who have it are told."""
+        return sending.cancel(self._store, batch_id, actor=actor, now=now, note=note)
+
+    def prioritise_batch(self, batch_id: str, priority: float, *, item: str = "", actor: str, now: float) -> AnnotationBatch:
+        """Another priority of a batch, or of one of its candidates."""
+        return sending.prioritise(self._store, batch_id, priority, item=item, actor=actor, now=now)
+
+    def scheme(self, monitor: str, *, now: float) -> LabelScheme:
+        """By which classes its annotators answer now."""
+        return annotation.in_force(self._store, self._monitors.effective(monitor), now=now)
+
+    def edit_scheme(
+        self, monitor: str, change: Callable[[LabelScheme], LabelScheme], *, after: int | None = None, now: float
+    ) -> LabelScheme:
+        """The next version; ConflictError where another than `after` is in force."""
+        return edited(self._store, self._monitors.effective(monitor), change, after=after, now=now)
 
     def close_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         """Goes on with the labels that have come back."""
