@@ -25,7 +25,7 @@ _FLIPS = 48
 """Shares of flips at which the level is computed, from only negative ones to every row."""
 _STEP = 0.97
 """By which the level is lowered until it holds."""
-_BISECTIONS = 48
+_BISECTIONS = 32
 _SMALLEST = 1e-300
 
 
@@ -70,18 +70,15 @@ def score_interval(positive: int, negative: int, rows: int, *, confidence: float
 
 
 def score_limits(positive: int, negative: int, rows: int, *, reach: float) -> tuple[float, float]:
-    """Where T comes down to `reach` below the estimate, and to -`reach` above it."""
-    estimate = (positive - negative) / rows
-    return _crossing(positive, negative, rows, reach, (-1.0, estimate)), _crossing(positive, negative, rows, -reach, (estimate, 1.0))
-
-
-def _crossing(positive: int, negative: int, rows: int, level: float, between: tuple[float, float]) -> float:
-    """T falls as the difference grows."""
-    low, high = between
+    """Where T comes down to `reach` below the estimate, and to -`reach` above it: T falls as the difference grows."""
+    estimate, levels = (positive - negative) / rows, np.array([reach, -reach])
+    low, high = np.array([-1.0, estimate]), np.array([estimate, 1.0])
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        low, high = (middle, high) if float(score(positive, negative, rows, difference=middle)) >= level else (low, middle)
-    return (low + high) / 2
+        above = score(positive, negative, rows, difference=middle) >= levels
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    lower, upper = ((low + high) / 2).tolist()
+    return lower, upper
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,22 +132,23 @@ class NonInferiority:
         """The largest share of models worse by the margin that pass."""
         most = (1 - self.margin) / 2
         mended = [0.0, *np.geomspace(most * 1e-4, most, _FLIPS)]
-        return max(self._passing(share, share + self.margin) for share in mended)
+        allowed = self._most_negative(np.arange(self.rows + 1))
+        return max(self._passing(share, share + self.margin, allowed) for share in mended)
 
     def power(self, flips: float, *, difference: float = 0.0) -> float:
         """The share of models with this true difference that pass, if on a share `flips` of rows only one of the two is right."""
         if not abs(difference) <= flips <= 1:
             raise ValueError(f"flips: between the difference and 1, found {flips}")
-        return self._passing((flips + difference) / 2, (flips - difference) / 2)
+        return self._passing((flips + difference) / 2, (flips - difference) / 2, self._most_negative(np.arange(self.rows + 1)))
 
-    def _passing(self, mended: float, broken: float) -> float:
-        """Summed over the counts of positive flips that are not too rare to matter."""
+    def _passing(self, mended: float, broken: float, allowed: NDArray[np.int64]) -> float:
+        """Summed over the counts of positive flips that are not too rare to matter. `allowed`: (rows + 1,) negative ones beside each."""
         n, deep = self.rows, math.sqrt(2 * math.log(1e4 / self.error))
         spread = deep * math.sqrt(n * mended * (1 - mended)) + deep**2
         positive = np.arange(max(0, math.floor(n * mended - spread)), min(n, math.ceil(n * mended + spread)) + 1)
         logarithm = gammaln(n + 1) - gammaln(positive + 1) - gammaln(n - positive + 1)
         logarithm = logarithm + xlogy(positive, mended) + xlogy(n - positive, 1 - mended)
-        most = self._most_negative(positive)
+        most = allowed[positive]
         rest = min(broken / (1 - mended), 1.0) if mended < 1 else 0.0
         below = np.where(most >= 0, bdtr(np.maximum(most, 0), n - positive, rest), 0.0)
         return float((np.exp(logarithm) * below).sum())

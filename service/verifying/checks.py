@@ -115,7 +115,7 @@ def _tested(name: str, subject: str, found: Comparison, margin: float, gate: Gat
     low, high = test.limits(found.positive_flips, found.negative_flips)
     about = subject if name == "segment" else ""
     figures = f"{subject}: {points(found.gain)} ({100 * low:+.2f} to {100 * high:+.2f})"
-    power = round(test.power(gate.expected_flips), 4)
+    power = round(gate.power(found.rows, margin), 4)
     outcome, says = _decided(found, margin, need, shown=test.shows(found.positive_flips, found.negative_flips))
     missing = max(need.stated - found.rows, 0) if outcome is Outcome.OPEN else 0
     return Check(name, about, outcome, f"{figures}, {says}", found.rows, need.stated, missing, power)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from detectors.comparison import Comparison, least_rows, spent, upper_bound
+from detectors.comparison import Comparison, least_rows, mcnemar, spent, upper_bound
 from detectors.noninferiority import NonInferiority, noninferior_rows
 from service.golden import Promise
 from service.looks import Attempt
@@ -16,8 +16,10 @@ VERDICTS = ("promote", "reject", "insufficient")
 POWER = 0.8
 """How likely a model as good as the old one passes one test at the rows that it needs."""
 
-_DOUBT, _UNSURE = 0.2, 0.05
-"""How likely more rows change sides than the rows that are asked for allow, or fewer than make them too few."""
+_DOUBT, _TOO_FEW = 0.2, 0.01
+"""How likely more rows change sides than the rows that are asked for allow; fewer than make those there are too few."""
+_UNEVEN = 0.05
+"""McNemar's p-value below which flips of one kind outnumber the other not by chance."""
 _CHANCE = 3
 """Rows of which it says nothing yet that they changed sides."""
 
@@ -82,16 +84,27 @@ class Gate:
         """At this look's error."""
         return _test(rows, margin, self.spent)
 
+    def power(self, rows: int, margin: float) -> float:
+        """Of a model as good as the old one, where flips are as planned."""
+        return _power(self.test(rows, margin), self.expected_flips)
+
     def needed(self, found: Comparison, margin: float) -> Need:
-        """By the share of rows that change sides: as planned, or as found where that is more. What a better model mends beyond what it
-        breaks is no reason for more rows, nor the other way round: twice the smaller of both is what as good a model would show."""
-        churn, planned = 2 * min(found.negative_flips, found.positive_flips), self.expected_flips
+        """By the share of rows that change sides: as planned, or as found where that is more."""
+        churn, planned = _churn(found), self.expected_flips
         if churn <= max(planned * found.rows, _CHANCE):
             rows = _rows(margin, planned, self.spent)
             return Need(rows, rows)
-        surely = 1 - upper_bound(found.rows - churn, found.rows, error=_UNSURE)
-        perhaps = min(upper_bound(churn, found.rows, error=_DOUBT), 0.99)
-        return Need(*(_rows(margin, round(max(share, planned), 3), self.spent) for share in (surely, perhaps)))
+        surely = 1 - upper_bound(found.rows - churn, found.rows, error=_TOO_FEW)
+        perhaps = upper_bound(churn, found.rows, error=_DOUBT)
+        return Need(*(_rows(margin, max(planned, round(min(share, 0.99), 3)), self.spent) for share in (surely, perhaps)))
+
+
+def _churn(found: Comparison) -> int:
+    """Rows that would change sides if the new model were as good as the old one: what it surely mends beyond what it breaks is no reason
+    for more rows, nor the other way round."""
+    if mcnemar(found) < _UNEVEN:
+        return 2 * min(found.negative_flips, found.positive_flips)
+    return found.negative_flips + found.positive_flips
 
 
 def promise(settings: RefreshSettings) -> Promise:
@@ -107,3 +120,8 @@ def _rows(margin: float, flips: float, error: float) -> int:
 @lru_cache(1_000)
 def _test(rows: int, margin: float, error: float) -> NonInferiority:
     return NonInferiority.of(rows, margin=margin, error=error)
+
+
+@lru_cache(1_000)
+def _power(test: NonInferiority, flips: float) -> float:
+    return test.power(flips)
