@@ -212,6 +212,10 @@ class CandidateView(View):
     copies: tuple[str, ...] = Field(description="Ids of some of the near-duplicates that it stands for.")
     inclusion: float | None = Field(description="Challenge rows: the probability with which it was drawn.")
     time: Time
+    answers: int = Field(description="How many annotators answer it, each for themselves.")
+    again: str = Field(description="The batch whose answer is in doubt; empty for a first answer.")
+    priority: float = Field(description="Share of what all known failures cost that its own makes up.")
+    blind: bool = Field(description="Whether annotators see neither prediction nor score nor reason.")
 
 
 class BatchLine(View):
@@ -226,6 +230,11 @@ class BatchLine(View):
     returned: int
     version: int
     round: int = Field(description="Which of its cycle's batches it is.")
+    scheme: int = Field(description="Version of the label scheme by which it is answered.")
+    deadline: Time = Field(description="When it closes with what has come; null: never by itself.")
+    manifest: str = Field(description="SHA-256 of its manifest.")
+    priority: int = Field(description="0 to 10; larger goes first.")
+    destination: str = Field(description="Where it was sent; empty before that.")
 
 
 class BatchView(BatchLine):
