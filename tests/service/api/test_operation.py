@@ -14,7 +14,8 @@ from service.health import Heartbeats
 
 OPERATIONS = {
     "acknowledge_alarm", "approve_batch", "cancel_refresh", "close_batch", "delete_monitor", "get_alarm", "get_batch", "get_declaration",
-    "explain_given_sample", "explain_sample", "get_fleet", "get_ledger", "get_metrics", "get_monitor", "get_refresh", "get_refresh_status", "get_report",
+    "explain_given_sample", "explain_sample", "get_fleet", "get_ledger", "get_metrics", "get_monitor", "get_refresh", "get_refresh_status",
+    "get_report",
     "is_alive", "is_ready", "judge_alarm", "list_alarms", "list_backfills", "list_batches", "list_dead_letters", "list_monitors",
     "list_outbox", "list_refreshes", "list_reports", "make_report", "open_link", "open_refresh",
     "put_monitor", "replay_item", "resolve_alarm", "send_annotations", "send_events", "send_events_with_token", "send_labels",
