@@ -28,6 +28,7 @@ from service.api import (
     refresh,
     report,
     samples,
+    schemes,
     similar,
     truth,
 )
@@ -50,6 +51,7 @@ _ROUTES = (
     fleet,
     candidates,
     batches,
+    schemes,
     label_deliveries,
     links,
     truth,

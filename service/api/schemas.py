@@ -23,6 +23,10 @@ def _moment(value: object) -> object:
 Time = Annotated[datetime, BeforeValidator(_moment)]
 
 
+def _moment_or_never(value: Any) -> Any:
+    return _moment(value) if value else None
+
+
 class View(BaseModel):
     """Goes out: filled from a record's attributes."""
 
@@ -231,7 +235,7 @@ class BatchLine(View):
     version: int
     round: int = Field(description="Which of its cycle's batches it is.")
     scheme: int = Field(description="Version of the label scheme by which it is answered.")
-    deadline: Time = Field(description="When it closes with what has come; null: never by itself.")
+    deadline: Annotated[datetime | None, BeforeValidator(_moment_or_never)] = Field(description="When it closes with what has come; null: never by itself.")
     manifest: str = Field(description="SHA-256 of its manifest.")
     priority: int = Field(description="0 to 10; larger goes first.")
     destination: str = Field(description="Where it was sent; empty before that.")

@@ -17,7 +17,8 @@ from service import annotation, refresh
 from service.access import Access
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.adapters.sqlite import SqliteLog, SqliteStore
-from service.annotation import TakenBack
+from service.annotation import TakenBack, sending
+from service.annotation.editing import edited
 from service.api import Service, create_app
 from service.app.configuration import accepted
 from service.datasets import DataSets
@@ -43,6 +44,7 @@ from service.records import (
     Family,
     Item,
     Label,
+    LabelScheme,
     Measured,
     OutboxItem,
     Pooled,
@@ -130,7 +132,21 @@ class StoreActions:
         return Proposal(about, Situation("text", True, 0), Turn(), kept, (), {}, {}, Counts(recent=9), Cost(len(kept), None, ()))
 
     def approve_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
-        return refresh.approve(self._store, batch_id, MONITORS[0].annotation, actor=actor, note=note, now=now)
+        return sending.approve(self._store, batch_id, MONITORS[0].annotation, actor=actor, note=note, now=now)
+
+    def cancel_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
+        return sending.cancel(self._store, batch_id, actor=actor, note=note, now=now)
+
+    def prioritise_batch(self, batch_id: str, priority: float, *, item: str = "", actor: str, now: float) -> AnnotationBatch:
+        return sending.prioritise(self._store, batch_id, priority, item=item, actor=actor, now=now)
+
+    def scheme(self, monitor: str, *, now: float) -> LabelScheme:
+        return annotation.in_force(self._store, SETTINGS.monitor(monitor), now=now)
+
+    def edit_scheme(
+        self, monitor: str, change: Callable[[LabelScheme], LabelScheme], *, after: int | None = None, now: float
+    ) -> LabelScheme:
+        return edited(self._store, SETTINGS.monitor(monitor), change, after=after, now=now)
 
     def close_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         closed = annotation.close(self._store.get(AnnotationBatch, batch_id), actor=actor, note=note, now=now)
