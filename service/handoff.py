@@ -55,6 +55,22 @@ def expiry(payload: Mapping[str, Any], links: Links, created: float) -> int:
     return links.expiry(datetime.fromisoformat(deadline).timestamp() if deadline else created)
 
 
+def to_see(item: OutboxItem, exhibits: Exhibits, links: Links) -> OutboxItem:
+    """For a tool that shows samples itself: texts and vectors in the batch, images by a link to each where there are links."""
+    if item.kind != BATCH:
+        return item
+    whole = by_value(item, exhibits)
+    if not links:
+        return whole
+    batch, expires = str(item.payload["batch"]), expiry(item.payload, links, item.created)
+    seen = [
+        {name: value for name, value in each.items() if name != "image"}
+        | ({"link": links.url(Kind.SAMPLE, batch, str(each["driftgate_id"]), expires=expires)} if "image" in each else {})
+        for each in whole.payload["candidates"]
+    ]
+    return replace(whole, payload={**whole.payload, "candidates": seen})
+
+
 def by_value(item: OutboxItem, exhibits: Exhibits) -> OutboxItem:
     """The batch with its images and vectors beside the texts. A repetition is the same as long as the samples are kept."""
     if item.kind != BATCH:

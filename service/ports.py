@@ -377,5 +377,19 @@ class Destination(Protocol):
 class Annotator(Destination, Protocol):
     """A destination of annotation batches that can be asked for the answers, too: some tools tell them once at most."""
 
+    poll_seconds: float
+    """How often it is asked."""
+
     def answers(self, batches: Sequence[AnnotationBatch], *, now: float) -> Sequence[Delivery]:
-        """The labels that it holds of these, each batch's as one delivery whose id follows from them; DeliveryError as for `deliver`."""
+        """The labels that it holds of these, each batch's as one delivery whose id follows from them; DeliveryError as for `deliver`.
+        A sample that is there and has no answer is among them as taken back by nobody."""
+
+
+class Hook(Protocol):
+    """The door through which an annotators' tool tells us of answers, where it can sign nothing."""
+
+    def admits(self, authorization: str) -> bool:
+        """Whether the header is the tool's."""
+
+    def read(self, body: bytes) -> Sequence[Label]:
+        """The labels that it tells of, their monitor left open; InputError where it can't be read."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -9,9 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
+from service.access import HOOKS
 from service.api.context import Body, Limit, Served, Service
-from service.api.delivery_views import Deliveries, DeliveryView, Received
+from service.api.delivery_views import Deliveries, DeliveryView, Received, Told
 from service.api.schemas import AnnotationForm, Problem
+from service.errors import ConflictError
 from service.records import AnnotationBatch, Delivery, DeliveryState, Label
 from service.signatures import verify
 
@@ -81,6 +85,28 @@ def list_deliveries(service: Served, monitor: str | None = None, state: Delivery
 def get_delivery(delivery: str, service: Served) -> DeliveryView:
     """What became of one delivery of labels."""
     return DeliveryView.model_validate(service.store.get(Delivery, delivery))
+
+
+@router.post(
+    f"{HOOKS}{{destination}}", status_code=202, responses={status: {"model": Problem} for status in (400, 403, 404, 409, 413, 429)}
+)
+def tell_annotations(destination: str, request: Request, body: Body, service: Served) -> Told:
+    """Keeps what a Label Studio server tells of annotations; it shows the token that it was given with the webhook."""
+    hook = service.hook(destination)
+    if not hook.admits(request.headers.get("authorization", "")):
+        raise HTTPException(403, f"this is not the token that destination {destination} gave Label Studio with its webhook")
+    told = hook.read(body)
+    names = dict.fromkeys(label.batch for label in told)
+    kept = [_told(service, destination, name, [label for label in told if label.batch == name]) for name in names]
+    return Told(deliveries=tuple(delivery.id for delivery in kept))
+
+
+def _told(service: Service, destination: str, name: str, told: Sequence[Label]) -> Delivery:
+    batch = service.store.get(AnnotationBatch, name)
+    if batch.destination != destination:
+        raise ConflictError(f"annotation batch {name} was not sent to {destination}")
+    labels = [replace(label, monitor=batch.monitor) for label in told]
+    return service.inbox.receive(labels, source=destination, now=service.clock())
 
 
 def _labels(form: AnnotationForm, monitor: str) -> list[Label]:

@@ -22,7 +22,7 @@ from service.health import Condition, Heartbeats
 from service.inbox import Inbox
 from service.ingest import Ingest
 from service.openings import Openings
-from service.ports import Store
+from service.ports import Hook, Store
 from service.records import Backfill
 from service.report.reporting import Reporting
 from service.settings import BudgetSettings, MonitorSettings
@@ -104,6 +104,8 @@ class Service(Probes):
     labels: Labels
     openings: Openings
     inbox: Inbox
+    hook: Callable[[str], Hook]
+    """A destination's, by name; NotFoundError where it has none."""
     accept: Callable[[str, Mapping[str, Any]], MonitorSettings]
     """A monitor's settings from a document that came by API; ConfigurationError names what is wrong with it."""
     backfills: Callable[[str], Sequence[Backfill]] = lambda _: ()

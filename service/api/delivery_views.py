@@ -15,6 +15,12 @@ class Received(View):
     state: DeliveryState
 
 
+class Told(View):
+    """What a tool told is kept."""
+
+    deliveries: tuple[str, ...] = Field(description="Under which the outcomes are asked for; none where it told of no answer.")
+
+
 class DeliveryView(View):
     """Labels of one batch that came in together, and what they did."""
 

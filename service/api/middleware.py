@@ -61,7 +61,7 @@ class RequireAccess:
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._access.permits(scope["path"], _headers(scope)):
+        if scope["type"] != "http" or self._access.permits(scope["path"], _headers(scope), method=scope["method"]):
             await self._app(scope, receive, send)
         else:
             await self._refusal()(scope, receive, send)

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 
+from service.access import HOOKS
 from service.adapters.folder import FolderDestination as Folder
 from service.adapters.kafka import Cluster, KafkaEvents
 from service.adapters.kubernetes_job import Cluster as KubernetesCluster
 from service.adapters.kubernetes_job import KubernetesJobDestination as KubernetesJob
+from service.adapters.label_studio import Client, LabelStudio, LabelStudioHook, hook_token
 from service.adapters.webhook import WebhookDestination as Webhook
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, NotFoundError
 from service.exhibits import Exhibits
-from service.handoff import by_link, by_value
-from service.links import Links
-from service.ports import Destination
+from service.handoff import by_link, by_value, to_see
+from service.links import NO_LINKS, Links
+from service.ports import Annotator, Destination, Hook
 from service.settings import Destination as Declared
 from service.settings import (
     FolderDestination,
     KafkaDestination,
     KubernetesJobDestination,
+    LabelStudioDestination,
     Settings,
     WebhookDestination,
+    read_token,
 )
 
 
 class Destinations(Mapping[str, Destination]):
     """By name, as the configuration says now."""
 
-    def __init__(self, settings: Settings, links: Links, exhibits: Exhibits) -> None:
+    def __init__(self, settings: Settings, links: Links, exhibits: Exhibits, *, alive: Callable[[], None] = lambda: None) -> None:
         self._links = links
         self._exhibits = exhibits
+        self._alive = alive
+        """Called while a delivery takes its time."""
         self._declared: dict[str, Declared] = {}
         self._open: dict[str, Destination] = {}
         self.follow(settings)
@@ -66,11 +72,53 @@ class Destinations(Mapping[str, Destination]):
             case KubernetesJobDestination():
                 cluster = KubernetesCluster(declared.server, declared.token_file, declared.ca_file, declared.namespace)
                 return KubernetesJob(declared.template, cluster)
+            case LabelStudioDestination():
+                return self._label_studio(declared)
+
+    def annotators(self) -> Mapping[str, Annotator]:
+        """Those that can be asked for answers."""
+        return {name: made for name, made in self._open.items() if isinstance(made, LabelStudio)}
+
+    def _label_studio(self, declared: LabelStudioDestination) -> LabelStudio:
+        links = self._links if declared.payload == "link" else NO_LINKS
+        address = self._links.address(f"{HOOKS}{declared.name}")
+        return LabelStudio(
+            declared.name,
+            _client(declared, self._alive),
+            shown=partial(to_see, exhibits=self._exhibits, links=links),
+            hook=None if address is None else (address, partial(_hook_token, declared)),
+            poll_seconds=declared.poll_seconds,
+        )
 
     def _webhook(self, declared: WebhookDestination) -> Destination:
         if declared.payload == "link" and self._links:
             return Webhook(declared, partial(by_link, links=self._links))
         return Webhook(declared, partial(by_value, exhibits=self._exhibits))
+
+
+def hook_of(settings: Settings, name: str) -> Hook:
+    """Through which a destination tells of answers; NotFoundError where it has none."""
+    declared = next((each for each in settings.destinations if each.name == name and isinstance(each, LabelStudioDestination)), None)
+    if declared is None:
+        raise NotFoundError(f"no destination {name!r:.80} of type label_studio is configured here")
+    return _hook(declared)
+
+
+@lru_cache(maxsize=16)
+def _hook(declared: LabelStudioDestination) -> Hook:
+    return LabelStudioHook(_client(declared), partial(_hook_token, declared))
+
+
+def _client(declared: LabelStudioDestination, alive: Callable[[], None] = lambda: None) -> Client:
+    return Client(declared.url, partial(_token, declared), timeout=declared.timeout, alive=alive)
+
+
+def _token(declared: LabelStudioDestination) -> str:
+    return read_token(declared) or ""
+
+
+def _hook_token(declared: LabelStudioDestination) -> str:
+    return hook_token(_token(declared), declared.name)
 
 
 def _events(declared: KafkaDestination, settings: Settings) -> Destination:

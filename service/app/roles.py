@@ -23,11 +23,12 @@ from service import refresh
 from service.access import Access
 from service.api import Probes, Service, create_app, create_probes, create_waiting, listen, server_for
 from service.app.configuration import Configuration, accepted
-from service.app.destinations import Destinations
+from service.app.destinations import Destinations, hook_of
 from service.app.installation import CONTROLLER, install
 from service.app.parts import Logs, open_logs
 from service.app.process import Serving, alone, answering
 from service.backfill import Backfills
+from service.collecting import Collecting
 from service.cycles.standing import all_standings
 from service.cycles.telling import CycleNews
 from service.deciding import Deciding, await_decision
@@ -120,7 +121,7 @@ class Assembly:
         leading = Leading(store, CONTROLLER, self._holder(), self.settings.roles.lease_seconds)
         make = partial(installation.controller_for, fence=leading.right)
         deciding = Deciding(store, leading, make, beat=self._beat("controller"), lost=self.metrics.lead_lost)
-        destinations = Destinations(self.settings, installation.links, installation.exhibits)
+        destinations = Destinations(self.settings, installation.links, installation.exhibits, alive=self._still_turning)
         self._configuration.followers.insert(0, destinations.follow)
         outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng(), received=partial(refresh.received, store))
         silence, telling = Silence(store, lambda: installation.names, self.metrics), Telling(store, lambda: installation.names)
@@ -148,7 +149,10 @@ class Assembly:
         occasions = installation.occasions
         self._add("occasions", led(occasions.step))
         self._add("news", led(CycleNews(store, installation, occasions.found).step))
-        self._add("inbox", led(self._inbox().step))
+        inbox = self._inbox()
+        collecting = Collecting(store, destinations.annotators, inbox)
+        self._add("inbox", led(inbox.step))
+        self._add("collecting", led(collecting.step))
         self._add("outbox", led(outbox.step))
         self._add("silence", led(silence.step))
         self._add("truth", led(telling.step))
@@ -156,6 +160,7 @@ class Assembly:
         self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
         self._add("reports", led(lambda _: look()))
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
+        self._notes.append(lambda: {f"answers from {name}": why for name, why in collecting.problems.items()})
         self._notes.append(lambda: {"leader": "yes" if leading.fence() is not None else "no, standing by"})
         self._notes.append(lambda: {f"decisions of {name}": why for name, why in deciding.problems.items()})
         self._notes.append(lambda: {f"destination {name}": why for name, why in outbox.disabled.items()})
@@ -187,6 +192,7 @@ class Assembly:
             standing=installation.standing,
             actions=self._operations(),
             inbox=self._inbox(),
+            hook=lambda name: hook_of(installation.settings, name),
             declaring=installation.declarations,
             accept=lambda monitor, document: accepted(installation.settings, monitor, document),
             backfills=lambda monitor: Backfills(installation.settings.directory).of(monitor, now=time.time()),
@@ -241,6 +247,10 @@ class Assembly:
 
     def _beat(self, loop: str) -> Callable[[], None]:
         return partial(self.heartbeats.beat, loop)
+
+    def _still_turning(self) -> None:
+        """Of the loop that asks: its thread has its name."""
+        self.heartbeats.beat(threading.current_thread().name)
 
     def _holder(self) -> str:
         """Where one process alone works in the directory it holds its lease over a restart."""

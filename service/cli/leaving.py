@@ -16,6 +16,7 @@ from service.settings import (
     FolderDestination,
     KafkaDestination,
     KubernetesJobDestination,
+    LabelStudioDestination,
     Settings,
     WebhookDestination,
     read_secrets,
@@ -29,7 +30,9 @@ def examine_leaving(settings: Settings) -> Iterator[tuple[str, Said]]:
     for destination in settings.destinations:
         yield f"destination {destination.name}", _destination(destination, settings)
     asked = {monitor.annotation.destination for monitor in settings.monitors}
-    linked = (each for each in settings.destinations if isinstance(each, WebhookDestination) and each.payload == "link")
+    linked = (
+        each for each in settings.destinations if isinstance(each, WebhookDestination | LabelStudioDestination) and each.payload == "link"
+    )
     if any(destination.name in asked for destination in linked):
         yield "links", _links(settings)
 
@@ -45,9 +48,9 @@ def _destination(declared: Destination, settings: Settings) -> Said:
         case KafkaDestination():
             return "ok", f"topic {declared.topic}", ""
         case KubernetesJobDestination():
-            if not declared.template.is_file():
-                return "fail", f"no file {declared.template}", "write the template of the Job there"
-            return "ok", f"Kubernetes Job from {declared.template}", ""
+            return _job(declared)
+        case LabelStudioDestination():
+            return _label_studio(declared)
 
 
 def _folder(declared: FolderDestination) -> Said:
@@ -68,6 +71,20 @@ def _webhook(declared: WebhookDestination) -> Said:
     origin = declared.secret_env or declared.secret_file
     by = [f"{each} from {origin}" for each in known] + ([f"a token from {declared.token_env or declared.token_file}"] if token else [])
     return "ok", f"webhook with {' and '.join(by) or 'neither secret nor token'}", ""
+
+
+def _job(declared: KubernetesJobDestination) -> Said:
+    if not declared.template.is_file():
+        return "fail", f"no file {declared.template}", "write the template of the Job there"
+    return "ok", f"Kubernetes Job from {declared.template}", ""
+
+
+def _label_studio(declared: LabelStudioDestination) -> Said:
+    try:
+        read_token(declared)
+    except DriftgateError as error:
+        return "fail", str(error), ""
+    return "ok", f"Label Studio at {declared.url} with a token from {declared.token_env or declared.token_file}", ""
 
 
 def _links(settings: Settings) -> Said:

@@ -58,7 +58,7 @@ def read_secrets(destination: WebhookDestination) -> list[str]:
     return found
 
 
-def read_token(destination: WebhookDestination) -> str | None:
+def read_token(destination: WebhookDestination | LabelStudioDestination) -> str | None:
     """Its bearer token, None where it has none."""
     if destination.token_file is None and destination.token_env is None:
         return None
@@ -107,4 +107,28 @@ class KubernetesJobDestination(Section):
     ca_file: Path = Field(SERVICE_ACCOUNT / "ca.crt", description="By whom its certificate is signed.")
 
 
-Destination = Annotated[WebhookDestination | FolderDestination | KafkaDestination | KubernetesJobDestination, Field(discriminator="type")]
+class LabelStudioDestination(Section):
+    """Annotation batches as tasks of a Label Studio server, one project per monitor; answers come back by its webhook and by asking."""
+
+    type: Literal["label_studio"]
+    name: Name
+    url: str = Field(pattern=r"^https?://", description="Of the server, with its path where it has one.")
+    token_file: Path | None = Field(None, description="File with an access token, a personal or a legacy one.")
+    token_env: str | None = Field(None, description="Environment variable with it.")
+    payload: Literal["link", "inline"] = Field(
+        "link", description="Of images: signed links, where `server.public_url` is set, or the images. Texts stand in the tasks."
+    )
+    poll_seconds: float = Field(60.0, ge=1, le=86_400, description="Between two looks for answers that its webhook did not bring.")
+    timeout: float = Field(30.0, gt=0, le=300, description="Seconds that an answer of the server may take.")
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if (self.token_file is None) == (self.token_env is None):
+            raise ValueError("give either token_file or token_env: Label Studio asks who we are")
+        return self
+
+
+Destination = Annotated[
+    WebhookDestination | FolderDestination | KafkaDestination | KubernetesJobDestination | LabelStudioDestination,
+    Field(discriminator="type"),
+]

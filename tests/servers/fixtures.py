@@ -11,6 +11,7 @@ import pytest
 
 from tests.servers.certificates import Certificate, certify
 from tests.servers.kafka_server import KafkaServer
+from tests.servers.label_studio_server import LabelStudioServer
 from tests.servers.redis_server import RedisServer
 
 StartRedis: TypeAlias = Callable[..., RedisServer]
@@ -33,6 +34,14 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServ
     server = KafkaServer(tmp_path_factory.mktemp("kafka"))
     yield server.start()
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudioServer]:
+    """Shared: each test keeps to monitors of its own. About 15 seconds."""
+    server = LabelStudioServer(tmp_path_factory.mktemp("label-studio"))
+    yield server.start()
+    server.stop()
 
 
 @pytest.fixture(scope="session")

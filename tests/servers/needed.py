@@ -6,10 +6,14 @@ import shutil
 
 from tests.servers.kafka_server import jars
 from tests.servers.kubernetes_server import kube_apiserver
+from tests.servers.label_studio_server import installed
 
 
 def present(name: str) -> bool:
-    """`kafka` is a folder of jars and a Java to run them, `kube-apiserver` a program that was built; everything else is on the path."""
+    """`kafka` is a folder of jars and a Java to run them, `kube-apiserver` a program that was built, `label-studio` an environment of its
+    own; everything else is on the path."""
     if name == "kube-apiserver":
         return kube_apiserver() is not None and shutil.which("etcd") is not None
+    if name == "label-studio":
+        return installed() is not None
     return shutil.which("java") is not None and jars() is not None if name == "kafka" else shutil.which(name) is not None

@@ -21,6 +21,7 @@ from service.annotation import TakenBack, sending
 from service.annotation.editing import edited
 from service.api import Service, create_app
 from service.app.configuration import accepted
+from service.app.destinations import hook_of
 from service.datasets import DataSets
 from service.declarations import Declarations
 from service.decoding import envelope
@@ -240,7 +241,8 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             ingest=ingest, store=store, standing=standing, actions=actions, access=access, registry=registry,
             declaring=declarations, reporting=reporting, samples=Samples(gather, lambda _: embedder),
             failures=failures, similar=Mining(store, references, DataSets(tmp_path), failures, installed, sends=actions),
-            inbox=Inbox(store, actions.take_labels), labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
+            inbox=Inbox(store, actions.take_labels), hook=lambda name: hook_of(SETTINGS, name),
+            labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
             openings=Openings(store, DataSets(tmp_path), LINKS, Exhibits(store, DataSets(tmp_path))),
             accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},
