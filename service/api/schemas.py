@@ -23,8 +23,11 @@ def _moment(value: object) -> object:
 Time = Annotated[datetime, BeforeValidator(_moment)]
 
 
-def _moment_or_never(value: Any) -> Any:
+def _moment_or_never(value: object) -> object:
     return _moment(value) if value else None
+
+
+TimeOrNever = Annotated[datetime | None, BeforeValidator(_moment_or_never)]
 
 
 class View(BaseModel):
@@ -235,7 +238,7 @@ class BatchLine(View):
     version: int
     round: int = Field(description="Which of its cycle's batches it is.")
     scheme: int = Field(description="Version of the label scheme by which it is answered.")
-    deadline: Annotated[datetime | None, BeforeValidator(_moment_or_never)] = Field(description="When it closes with what has come; null: never by itself.")
+    deadline: TimeOrNever = Field(description="When it closes with what has come; null: never by itself.")
     manifest: str = Field(description="SHA-256 of its manifest.")
     priority: int = Field(description="0 to 10; larger goes first.")
     destination: str = Field(description="Where it was sent; empty before that.")
