@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import partial
 from types import ModuleType
 
 from fastapi import FastAPI, Request, Response
@@ -22,6 +24,7 @@ from service.api import (
     health,
     ledger,
     links,
+    models,
     monitors,
     outbox,
     pool,
@@ -37,6 +40,8 @@ from service.api.context import Probes, Service
 from service.api.middleware import LimitBody, LogRequests, RequireAccess
 from service.api.problems import problem, register
 from service.api.schemas import Problem
+
+_MODEL = re.compile(models.PATH.replace("{id}", "[^/]+"))
 
 _DESCRIPTION = "Production samples in; drift alarms, annotation batches and refresh cycles out. Errors are {error, message}."
 _ROUTES = (
@@ -58,6 +63,7 @@ _ROUTES = (
     failures,
     similar,
     refresh,
+    models,
     report,
     dead_letters,
     outbox,
@@ -101,10 +107,19 @@ def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
     register(app)
     for module in routes:
         app.include_router(module.router)
-    app.add_middleware(LimitBody, limit=service.max_body_bytes, smaller={label_deliveries.PATH: label_deliveries.MOST_BYTES})
+    app.add_middleware(LimitBody, limit=partial(_most_bytes, service))
     app.add_middleware(RequireAccess, access=service.access)
     app.add_middleware(LogRequests)  # added last, so outermost
     return app
+
+
+def _most_bytes(service: Probes, path: str) -> int:
+    """Anybody may post labels, and whoever trains may upload a model."""
+    if path == label_deliveries.PATH:
+        return min(label_deliveries.MOST_BYTES, service.max_body_bytes)
+    if _MODEL.fullmatch(path):
+        return max(service.max_model_bytes, service.max_body_bytes)
+    return service.max_body_bytes
 
 
 def _operation_id(route: APIRoute) -> str:

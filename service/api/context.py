@@ -23,6 +23,7 @@ from service.inbox import Inbox
 from service.ingest import Ingest
 from service.openings import Openings
 from service.ports import Hook, Store
+from service.promotion import Promotion
 from service.records import Backfill
 from service.report.reporting import Reporting
 from service.settings import BudgetSettings, MonitorSettings
@@ -85,6 +86,7 @@ class Probes:
     without_reference: Callable[[], Sequence[str]] = tuple
     """Monitors without a reference in force: they take samples all the same, to build one from."""
     max_body_bytes: int = 16_000_000
+    max_model_bytes: int = 2_000_000_000
     version: str = ""
 
 
@@ -102,6 +104,7 @@ class Service(Probes):
     failures: Failures
     similar: Mining
     labels: Labels
+    promotion: Promotion
     openings: Openings
     inbox: Inbox
     hook: Callable[[str], Hook]

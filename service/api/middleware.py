@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import structlog
@@ -73,21 +73,17 @@ class RequireAccess:
 
 
 class LimitBody:
-    """Stops reading a body that is larger than the limit, whatever its length claims, and one that is compressed.
+    """Stops reading a body that is larger than its path's limit, whatever its length claims, and one that is compressed."""
 
-    `smaller` gives paths a limit of their own below it.
-    """
-
-    def __init__(self, app: ASGIApp, limit: int, smaller: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp, limit: Callable[[str], int]) -> None:
         self._app = app
         self._limit = limit
-        self._smaller = smaller
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers, limit = _headers(scope), min(self._limit, self._smaller.get(scope["path"], self._limit))
+        headers, limit = _headers(scope), self._limit(scope["path"])
         if headers.get("content-encoding", "identity").lower() != "identity":
             await problem(415, "unsupported_media_type", "compressed bodies are not taken; send it as it is")(scope, receive, send)
         elif _claimed(headers) > limit:

@@ -269,6 +269,18 @@ class ArtefactView(View):
     run: Mapping[str, Any] = Field(description="How it was made.")
 
 
+class ArtefactView(View):
+    """A model of a cycle."""
+
+    path: str = Field(description="Of the ONNX file, from the installation's directory.")
+    checksum: str = Field(description="SHA-256 of the file with its external weights.")
+    classes: tuple[str, ...]
+    version: str = Field(description="What outputs of the model carry as `model_version`.")
+    created: Time
+    uri: str = Field(description="Where whoever trained it keeps it.")
+    run: Mapping[str, Any] = Field(description="How it was made.")
+
+
 class CycleView(View):
     """A refresh cycle."""
 
@@ -285,6 +297,8 @@ class CycleView(View):
     rounds: int = Field(description="How many batches it may send.")
     segment: str = Field(description="Of which stream its samples are.")
     since: Time = Field(description="From when on.")
+    model: ArtefactView | None = Field(description="What the trainer gave.")
+    served: ArtefactView | None = Field(description="What is verified and would be served: the model itself, or a switch.")
     model: ArtefactView | None = Field(description="What the trainer gave.")
     served: ArtefactView | None = Field(description="What is verified and would be served: the model itself, or a switch.")
     verification: Mapping[str, Any] | None

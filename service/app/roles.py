@@ -200,6 +200,7 @@ class Assembly:
             samples=installation.samples,
             failures=installation.failures,
             similar=installation.similar,
+            promotion=installation.promotion,
             openings=installation.openings,
             labels=Labels(installation.store, installation.effective, self.metrics, max_items=limits.max_items),
             budget=self.settings.budget,
@@ -273,6 +274,7 @@ class Assembly:
             "monitors": lambda: self.installation.names,
             "without_reference": lambda: [n for n, known in self.installation.declarations.declared.items() if known.reference is None],
             "max_body_bytes": self.settings.server.max_body_bytes,
+            "max_model_bytes": self.settings.server.max_model_bytes,
             "version": version("driftgate"),
         }
 

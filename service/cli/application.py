@@ -27,6 +27,7 @@ from service.cli.model import app as model
 from service.cli.offsets import group as offsets
 from service.cli.plan import app as plan
 from service.cli.pool import group as pool
+from service.cli.promotion import group as promotion
 from service.cli.reference import app as reference
 from service.cli.refresh import app as verification
 from service.cli.refresh import group as refresh
@@ -73,6 +74,7 @@ app.add_typer(reference, name="reference", help="Versions of what the model is k
 app.add_typer(dataset, name="dataset", help="Versioned sets of samples: train, golden, challenge, pool.")
 app.add_typer(pool, name="pool", help="What is kept of the stream to choose from.")
 app.add_typer(alarm, name="alarm", help="Alarms, and what people say about them.")
+refresh.add_typer(promotion)
 app.add_typer(refresh, name="refresh", help="Refresh cycles, from labels to the next model.")
 app.add_typer(annotation, name="annotation", help="Labels back from annotators.")
 app.add_typer(failure, name="failure", help="What the model is known to fail on.")

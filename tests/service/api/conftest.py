@@ -37,6 +37,7 @@ from service.metrics import Metrics, StoreFigures
 from service.openings import Openings
 from service.outbox import replayed
 from service.ports import Embedder
+from service.promotion import Promotion
 from service.records import (
     Alarm,
     AlarmState,
@@ -190,6 +191,12 @@ class Installed:
     def load(self, settings: EmbedderSettings) -> Embedder:  # noqa: ARG002 - the protocol's signature
         return self.model
 
+    def version(self, monitor: str) -> int | None:  # noqa: ARG002 - the protocol's signature
+        return None
+
+    def bring_into_force(self, monitor: str, version: int) -> None:
+        """Nobody looks."""
+
     def material(self, monitor: str, *, now: float) -> Material:
         return self.gather(monitor, now=now)
 
@@ -241,6 +248,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             ingest=ingest, store=store, standing=standing, actions=actions, access=access, registry=registry,
             declaring=declarations, reporting=reporting, samples=Samples(gather, lambda _: embedder),
             failures=failures, similar=Mining(store, references, DataSets(tmp_path), failures, installed, sends=actions),
+            promotion=Promotion(store, references, DataSets(tmp_path), installed, directory=tmp_path, max_bytes=100_000),
             inbox=Inbox(store, actions.take_labels), hook=lambda name: hook_of(SETTINGS, name),
             labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
             openings=Openings(store, DataSets(tmp_path), LINKS, Exhibits(store, DataSets(tmp_path))),
