@@ -29,7 +29,7 @@ from service.records import (
 )
 from service.refresh_events import PLAIN, Terms, event, requested
 from service.settings import MonitorSettings, RefreshSettings
-from service.transitions import advance, as_one_change
+from service.transitions import advance
 
 ENDED = frozenset({CycleState.PROMOTED, CycleState.REJECTED, CycleState.CANCELLED, CycleState.REVERTED})
 
@@ -46,6 +46,7 @@ class Reason(StrEnum):
     LABELLED = "the labels are in"
     CANCELLED = "a person cancelled it"
     NEXT_ROUND = "the next batch was chosen by what the one before taught"
+    SECOND_OPINIONS = "answers in doubt are asked about once more"
     ROUNDS_ENDED = "a person ended the rounds"
     NO_FURTHER_ROUND = "no further batch is sent"
 
@@ -173,7 +174,8 @@ def next_round(
     store: Store, cycle: RefreshCycle, candidates: Sequence[Candidate], settings: MonitorSettings, *, now: float
 ) -> RefreshCycle:
     """Its next batch, in one transaction with the cycle that names it: whoever else takes the same step is refused."""
-    leaving = annotation.leaving(store, annotation.propose(cycle, candidates, now=now), settings, now=now)
+    proposed = replace(annotation.propose(cycle, candidates, now=now), round=rounds_sent(store, cycle) + 1)
+    leaving = annotation.leaving(store, proposed, settings, now=now)
     batch = leaving.batch
     step = Step(CycleState.ANNOTATING, Reason.NEXT_ROUND, now, note=f"{batch.round} of {cycle.rounds}")
     cycle = advance(cycle, step, earlier=cycle.batches, batch=batch.id)
@@ -181,9 +183,26 @@ def next_round(
     return cycle
 
 
+def rounds_sent(store: Store, cycle: RefreshCycle) -> int:
+    """Second opinions are of the round that they doubt."""
+    return store.get(AnnotationBatch, cycle.batch).round
+
+
+def second_opinions(
+    store: Store, cycle: RefreshCycle, doubted: AnnotationBatch, candidates: Sequence[Candidate], settings: MonitorSettings, *, now: float
+) -> RefreshCycle:
+    """Asks once more about some answers of its newest batch, which is kept, with what was found of it, in the same transaction."""
+    proposed = replace(annotation.propose(cycle, candidates, now=now), round=doubted.round)
+    leaving = annotation.leaving(store, proposed, settings, now=now)
+    step = Step(CycleState.ANNOTATING, Reason.SECOND_OPINIONS, now, note=f"{len(candidates):,} of {len(doubted.items):,}")
+    cycle = advance(cycle, step, earlier=cycle.batches, batch=leaving.batch.id)
+    store.save(cycle, doubted, leaving.batch, *leaving.schemes, outbox=leaving.outbox)
+    return cycle
+
+
 def end_rounds(store: Store, cycle: RefreshCycle, *, why: str, now: float) -> RefreshCycle:
     """Before all of them are sent, as nothing is left to spend or to ask about."""
-    ended = advance(cycle, Step(CycleState.ANNOTATING, Reason.NO_FURTHER_ROUND, now, note=why), rounds=len(cycle.batches))
+    ended = advance(cycle, Step(CycleState.ANNOTATING, Reason.NO_FURTHER_ROUND, now, note=why), rounds=rounds_sent(store, cycle))
     store.save(ended)
     return ended
 
@@ -195,7 +214,7 @@ def finish(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "
     asked = batch.state not in (BatchState.PROPOSED, BatchState.APPROVED)
     if not asked and not cycle.earlier:
         raise ConflictError(f"refresh cycle {cycle.id}: nothing is labelled yet; approve its batch {batch.id}, or cancel the cycle")
-    ended = advance(cycle, Step(CycleState.ANNOTATING, Reason.ROUNDS_ENDED, now, actor, note), rounds=len(cycle.batches))
+    ended = advance(cycle, Step(CycleState.ANNOTATING, Reason.ROUNDS_ENDED, now, actor, note), rounds=batch.round)
     if batch.state in ANSWERED:
         store.save(ended)
     elif asked:

@@ -17,6 +17,8 @@ from service.annotation.adopting import adopt
 from service.annotation.preparing import Preparing
 from service.datasets import DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
+from service.label_checks.checks import LabelChecks
+from service.label_checks.judging import untrainable
 from service.labelled import LabelledSets
 from service.links import NO_LINKS, Links
 from service.ports import Embedder, Store
@@ -35,13 +37,11 @@ from service.reference import Progress, References
 from service.refresh_events import Terms
 from service.selecting.asking import Asked, asked, batches_of, is_challenge
 from service.selecting.bounds import bound
-from service.selecting.judging import untrainable
 from service.selecting.proposal import Proposal
 from service.selecting.selection import Round, Selection
 from service.selecting.slices import Slice
 from service.selecting.spending import Purse, purses
 from service.settings import MonitorSettings
-from service.transitions import as_one_change
 
 _CYCLES = 10_000
 _AGAIN = 128
@@ -75,6 +75,7 @@ class Refresher:
         self._monitors = monitors
         self._links = links
         self.selection = Selection(store, references, data_sets, monitors)
+        self._checks = LabelChecks(store)
         self._tried: dict[str, int] = {}
         self._again: dict[str, float] = {}
         """When a cycle that can't go on is looked at again."""
@@ -163,8 +164,9 @@ class Refresher:
         settings = self._monitors.effective(about.monitor)
         running = self._store.find(RefreshCycle, monitor=about.monitor, states=[CycleState.ANNOTATING], limit=_CYCLES)
         same = next((cycle for cycle in running if (cycle.segment, cycle.since) == (about.segment, about.since)), None)
-        if same is not None and len(same.batches) < same.rounds:
-            turn = Round(same.id, Turn(len(same.batches) + 1, same.rounds), budget)
+        sent = refresh.rounds_sent(self._store, same) if same is not None else 0
+        if same is not None and sent < same.rounds:
+            turn = Round(same.id, Turn(sent + 1, same.rounds), budget)
         else:
             opening = _opening(about, about.alarm, self._attempts(about.monitor, about.alarm), Trigger.PERSON)
             turn = Round(opening.cycle if about.alarm else "", Turn(1, _rounds(settings, budget)), budget)
@@ -192,8 +194,7 @@ class Refresher:
         """A cycle that can't go on does not hold up the others, and is left alone for a while: a choice takes seconds."""
         try:
             self._adopt(cycle, now)
-            self._judge(cycle)
-            if self._next_round(cycle, now):
+            if self._checks.step(cycle, self.selection.reading(self._about(cycle)), now=now) or self._next_round(cycle, now):
                 return True
             sets, left_out = self._publish(cycle, now)
             self._request(cycle, sets, left_out, now)
@@ -237,16 +238,9 @@ class Refresher:
     def _about(self, cycle: RefreshCycle) -> Slice:
         return Slice(cycle.monitor, cycle.reference_version, cycle.segment, cycle.since)
 
-    def _judge(self, cycle: RefreshCycle) -> None:
-        """Keeps what became of the newest batch's candidates: it moves the risks of the next ones."""
-        batch = self._store.get(AnnotationBatch, cycle.batch)
-        judged = self.selection.judge(self._about(cycle), batch)
-        if judged.items != batch.items:
-            self._store.save(as_one_change(judged, batch.version))
-
     def _next_round(self, cycle: RefreshCycle, now: float) -> bool:
         """Whether there was one: rounds end when all are sent, when nothing is left to spend, or when no more is worth asking about."""
-        number, settings = len(cycle.batches) + 1, self._monitors.effective(cycle.monitor)
+        number, settings = refresh.rounds_sent(self._store, cycle) + 1, self._monitors.effective(cycle.monitor)
         if number > cycle.rounds:
             return False
         if self._references.load(cycle.monitor).version != cycle.reference_version:
@@ -271,7 +265,10 @@ class Refresher:
         settings, embedder = self._monitors.effective(cycle.monitor), self._monitors.embedder(cycle.monitor)
         given = {key: answer.label for key, answer in history.answers.items() if answer.label is not None}
         drawn = {key for key, item in history.items.items() if is_challenge(item)}
-        left_out = untrainable(history.items.values(), settings.selection) | self.selection.too_close(self._about(cycle), given, drawn)
+        read = self.selection.reading(self._about(cycle))
+        held = untrainable(history.items.values(), settings.selection) & given.keys()
+        self._checks.held_back(cycle, read, held, now=now)
+        left_out = held | read.too_close(given, drawn)
         labels = {key: label for key, label in given.items() if key not in left_out and trains(label)}
         scheme = scheme_of(self._store, cycle.monitor)
         return self._sets.publish(settings, labels, drawn, embedder, now=now, scheme=scheme), len(given) - len(labels)

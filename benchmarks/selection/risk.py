@@ -24,8 +24,9 @@ from benchmarks.selection.scenarios import IMAGES, SCENARIOS, TEXTS, World
 from benchmarks.selection.sources import embed_all
 from benchmarks.selection.trials import ROUNDS, TOLD, cached_world, chosen, known_failures, measured, retrained
 from benchmarks.trials import spread
-from detectors.selection import Known, Pick, Pool, Selector, Turn
+from detectors.selection import REJECTED, Known, Pick, Pool, Selector, Turn
 from detectors.selection.assessment import Verdict, assess, expected_flips, known_flips, known_risk, verdicts
+from detectors.selection.doubts import USUALLY_WRONG, doubts, wrong
 from detectors.selection.probe_expand import ProbeAndExpand
 from detectors.selection.random_choice import RandomChoice
 from detectors.selection.risk import Reliability, Risk, reliability
@@ -194,11 +195,20 @@ def _judged(given: World, at: NDArray[np.int64], seen: tuple[Pool, Known, NDArra
         Risk().of(parts),
         learnt.of(parts),
         verdicts(asked, answers, known),
-        known_risk(asked, answers, known, junk=parts.junk),
+        known_risk(asked, answers, known, junk=parts.junk, wrong=_wrong(asked, answers, known)),
         answers != given.pool.truth[at],
         expected_flips(asked, known),
         known_flips(asked, answers, known),
     )
+
+
+def _wrong(asked: Pool, answers: NDArray[np.int64], known: Known) -> NDArray[np.float64]:
+    """By the label checks, of an annotator of whom nothing is known."""
+    found, named = np.ones(len(answers)), np.flatnonzero(answers != REJECTED)
+    if len(named):
+        odds = doubts(only(asked, named), answers[named], known).odds
+        found[named] = wrong(odds, np.full(len(named), USUALLY_WRONG), np.zeros(len(named), np.int64))
+    return found
 
 
 def _joined(found: Sequence[Answered]) -> Answered:

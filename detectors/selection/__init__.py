@@ -7,7 +7,8 @@
 - `weak`: which rows of a pool with noisy labels to train on, and with which label
 - `usefulness`, `probe_expand`: how likely an answer will teach; rounds that ask about new masses and cover those that fail
 - `junk`, `contested`, `harm`: what speaks against asking, on a `ground` of what is known; `assessment` of rows before their labels are
-  known and after, `gate` (which labels to believe), `doubts` (how likely an answer is wrong), `risk` (calibrated)
+  known and after, `gate` (which labels to believe), `doubts` (how likely an answer is wrong), `risk` (calibrated),
+  `balance` (what holding rows back spares and costs)
 """
 
 from detectors.selection.base import ONCE, REJECTED, UNKNOWN, Known, Pick, Pool, Selector, Turn, Why

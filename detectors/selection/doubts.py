@@ -31,8 +31,14 @@ _FOLDS, _SURE, _FARTHEST, _WIDEST = 5, 6.0, 1.5, 2.0
 _SPREAD = 1.0
 """Standard deviation, in log-odds, of how often somebody is wrong around what was known before."""
 
+USUALLY_WRONG = 0.1
+"""Share of the answers of somebody of whom nothing is known."""
+
 LEAST_ANSWERS = 10
 """Of one annotator, from which their answers are looked at together."""
+
+_COINCIDENCE = 0.2
+"""How often two who are wrong about a row say the same."""
 
 _PERMUTATIONS, _CHANCE, _SAME = 400, 0.05, 0.8
 
@@ -235,6 +241,42 @@ def _shift(odds: NDArray[np.float64], usual: NDArray[np.float64]) -> float:
         return float(-np.log(rate * np.exp(np.minimum(odds, 30)) + 1 - rate).sum() + delta**2 / (2 * _SPREAD**2))
 
     return float(minimize_scalar(loss, bounds=(-4, 6), method="bounded").x)
+
+
+def settled(
+    odds: NDArray[np.float64], wrong: NDArray[np.float64], *, same: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """What n pairs of answers to the same rows come to: whether the second is believed (n,), and the probability that what is believed is
+    wrong (n,).
+
+    Where they differ one of them is right, or neither is:
+
+        p(first) ∝ (1 - w₁) w₂ e^-odds₁,   p(second) ∝ w₁ (1 - w₂) e^-odds₂,   p(neither) ∝ w₁ w₂.
+
+    Where they are the same, both are wrong with odds e^odds w₁ w₂ / 5 to (1 - w₁) (1 - w₂): of two who are wrong about a row, one in five
+    says the same.
+
+    Parameters
+    ----------
+    odds : (n, 2) float64
+        Of each answer, as `Doubts.odds`; 0 for a rejection, of which nothing is known.
+    wrong : (n, 2) float64
+        How likely each was to be wrong by who gave it.
+    same : (n,) bool
+
+    Examples
+    --------
+    >>> odds, usual = np.array([[4.0, -3.0], [4.0, 4.0], [-3.0, 4.0]]), np.full((3, 2), 0.1)
+    >>> second, left = settled(odds, usual, same=np.array([False, True, False]))
+    >>> second.tolist(), left.round(2).tolist()
+    ([True, False, False], [0.01, 0.12, 0.01])
+    """
+    usual = np.clip(wrong, 1e-4, 1 - 1e-4)
+    agreed = expit(odds[:, 0] + logit(usual).sum(1) + np.log(_COINCIDENCE))
+    weight = np.exp(-np.clip(odds, -30, 30)) * (1 - usual) * usual[:, ::-1]
+    total = weight.sum(1) + usual.prod(1)
+    second = ~same & (weight[:, 1] > weight[:, 0])
+    return second, np.where(same, agreed, 1 - np.where(second, weight[:, 1], weight[:, 0]) / total)
 
 
 def chance_of_shuffled(heads: NDArray[np.float32], labels: NDArray[np.int64], *, rng: np.random.Generator) -> float:

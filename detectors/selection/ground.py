@@ -99,6 +99,10 @@ class Opinion:
 
     probabilities: NDArray[np.float32]
     harm: Harm
+    rows: NDArray[np.float32]
+    """(m, d) those that must not regress, and below what is said of them (m, C) and what they are (m,)."""
+    said: NDArray[np.float32]
+    truth: NDArray[np.int64]
 
     @classmethod
     def of(cls, known: Known, embeddings: NDArray[np.float32], probabilities: NDArray[np.float32] | None) -> Opinion | None:
@@ -111,7 +115,8 @@ class Opinion:
         if not able.any():
             return None
         told = np.where(np.isfinite(probabilities), probabilities, 1 / classes).astype(np.float32)
-        return cls(told, Harm.fit(known.reference[able], labels[able], known.probabilities[able]))
+        seen = (known.reference[able], known.probabilities[able], labels[able])
+        return cls(told, Harm.fit(seen[0], seen[2], seen[1]), *seen)
 
     def flipped(self, embeddings: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n,) share of the rows that must not regress that training on each of (n, d) rows with its label (n,) is expected to flip."""
@@ -137,7 +142,8 @@ def _stand_in(reference: NDArray[np.float32], labels: NDArray[np.int64], rows: N
     weights = np.repeat(np.array([1, 0], np.float32), [len(known), len(rows)])
     said = held_out_discriminants(everything, np.concatenate([own, np.zeros(len(rows), np.int64)]), folds, classes, weights=weights)
     told = softmax(said * scale_of(said[: len(known)], own), axis=1).astype(np.float32)
-    return Opinion(told[len(known) :], Harm.fit(reference[known], own, told[: len(known)]))
+    seen = (reference[known], told[: len(known)], own)
+    return Opinion(told[len(known) :], Harm.fit(seen[0], seen[2], seen[1]), *seen)
 
 
 def scale_of(said: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

@@ -137,18 +137,45 @@ class Harm:
             found[rows] = self._called(inputs[rows], probabilities[rows], label) - before[label]
         return found
 
+    def reach(
+        self,
+        embeddings: NDArray[np.float32],
+        probabilities: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        *,
+        rows: NDArray[np.float32],
+        said: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """(n, m) by how much likelier each of m rows (m, d), of which the layer says (m, C), comes to be called the label of each of n
+        rows, once that one is trained on. The same step as in `flips`, pair by pair. Costs O((n + m) d k + n m k)."""
+        label = np.minimum(labels, probabilities.shape[1])
+        chances, moves = self._step(self._inputs(embeddings), probabilities, label)
+        logs = np.log(np.maximum(np.column_stack([said, np.zeros(len(said), np.float32)]), _LEAST))
+        called = said.argmax(1)
+        margins = (logs[np.arange(len(said)), called][:, None] - logs)[:, label].T
+        moved = moves @ self._inputs(rows).T
+        moved *= chances[:, called] + (1 - chances[np.arange(len(label)), label])[:, None]
+        return np.asarray(expit(moved - margins) - expit(-margins), np.float32)
+
     def _called(self, inputs: NDArray[np.float32], probabilities: NDArray[np.float32], label: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n,) rows that are called each row's label once it is trained on."""
+        chances, moves = self._step(inputs, probabilities, label)
+        moved = moves @ self.right.T
+        moved *= np.take(chances, self.classes, axis=1) + (1 - chances[np.arange(len(label)), label])[:, None]
+        moved -= self.margins[label]
+        return np.asarray(expit(moved, out=moved).sum(1), np.float32)
+
+    def _step(
+        self, inputs: NDArray[np.float32], probabilities: NDArray[np.float32], label: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What is said of rows, a class that the layer does not have included, and where training on each with its label goes."""
         across, at = inputs @ self.inverse, np.arange(len(label))
         chances = np.maximum(np.column_stack([probabilities, np.zeros(len(label), np.float32)]), _LEAST)
         pull = 1 - chances[at, label]
         most = chances.max(1)
         own = np.einsum("nd,nd->n", across, inputs)
         step = np.log(most / chances[at, label]) / np.maximum(own * (pull + most), np.finfo(np.float32).tiny)
-        moved = (across * step[:, None].astype(np.float32)) @ self.right.T
-        moved *= np.take(chances, self.classes, axis=1) + pull[:, None]
-        moved -= self.margins[label]
-        return np.asarray(expit(moved, out=moved).sum(1), np.float32)
+        return chances, np.asarray(across * step[:, None].astype(np.float32), np.float32)
 
     def _inputs(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.column_stack([(embeddings - self.centre) @ self.axes, np.ones(len(embeddings), np.float32)])

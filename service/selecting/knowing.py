@@ -166,7 +166,7 @@ def _reference_rows(reference: Reference, most: int) -> _Rows:
 def _pool(gathered: Gathered, classes: Sequence[str], names: Names) -> Pool:
     """Probabilities only where most rows have them: methods tell rows apart by them."""
     outputs = [row.output for row in gathered.rows]
-    scores = [_scores(output, len(classes)) for output in outputs]
+    scores = [scores_of(output, len(classes)) for output in outputs]
     known = sum(score is not None for score in scores)
     probabilities = None
     if known and 2 * known >= len(scores):
@@ -177,7 +177,8 @@ def _pool(gathered: Gathered, classes: Sequence[str], names: Names) -> Pool:
     return Pool(gathered.embeddings, probabilities, _known(predicted), weak, gathered.weights)
 
 
-def _scores(output: Output | None, classes: int) -> NDArray[np.float32] | None:
+def scores_of(output: Output | None, classes: int) -> NDArray[np.float32] | None:
+    """(C,) probabilities, where it tells them of as many classes."""
     if output is None:
         return None
     if output.probabilities and len(output.probabilities) == classes:

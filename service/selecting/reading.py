@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +13,7 @@ from service.datasets import DataSet, DataSets, Role
 from service.failures.rows import failure_rows
 from service.labelled import whole
 from service.ports import Store
-from service.records import AnnotationBatch, Candidate, Label, Pooled
+from service.records import AnnotationBatch, Candidate, Label, Output, Pooled
 from service.reference import Reference, References
 from service.selecting.asking import Asked, asked, batches_of, found
 from service.selecting.gathering import Gathered, Likeness, embeddings_of, gather
@@ -175,6 +176,16 @@ class Reading:
             kept = self._data_sets.load(self.about.monitor, "pool", int(manifest["version"]))
             vectors |= {sample.id: kept.embeddings[i] for i, sample in enumerate(kept.samples) if sample.id in ids - vectors.keys()}
         return vectors
+
+    def outputs(self, ids: AbstractSet[str]) -> dict[str, Output]:
+        """What the model said of samples that were asked about, as the pool sets kept for answers tell it."""
+        found: dict[str, Output] = {}
+        for manifest in reversed(self._data_sets.versions(self.about.monitor, "pool")):
+            if ids <= found.keys():
+                break
+            samples = self._data_sets.load(self.about.monitor, "pool", int(manifest["version"])).samples
+            found = {sample.id: sample.output for sample in samples if sample.id in ids and sample.output is not None} | found
+        return found
 
     @cached_property
     def _asked_vectors(self) -> NDArray[np.float32]:

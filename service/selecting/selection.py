@@ -12,12 +12,11 @@ from detectors.selection.base import Selector, Turn
 from detectors.selection.probe_expand import ProbeAndExpand
 from service.datasets import DataSets
 from service.ports import Store
-from service.records import AnnotationBatch, Candidate, Purpose, stable_id
+from service.records import Candidate, Purpose, stable_id
 from service.reference import References
 from service.risks import calibrated
 from service.selecting import challenge
 from service.selecting.choosing import Choice, Limits, audits_due
-from service.selecting.judging import judge
 from service.selecting.knowing import Ground, cited
 from service.selecting.proposal import Proposal
 from service.selecting.reading import Reading
@@ -65,7 +64,7 @@ class Selection:
     def propose(self, about: Slice, turn: Round = Round(), *, now: float, progress: Progress = lambda *_: None) -> Proposal:
         """The round's batch as it would be sent now; without candidates where nothing is worth asking about or left to spend."""
         progress("reading what is kept", 0.0)
-        read = Reading(self._store, self._references, self._data_sets, self._monitors.effective(about.monitor), about)
+        read = self.reading(about)
         limits = read.purses(turn.cycle, now)
         wanted = _wanted(read, turn, limits)
         drawn = self._challenge(read, wanted, turn)
@@ -88,22 +87,20 @@ class Selection:
             notes=base.notes,
         )
 
-    def judge(self, about: Slice, batch: AnnotationBatch) -> AnnotationBatch:
-        """The answered batch with what became of its candidates, by what is known without its answers; the same object where that is known
-        already."""
-        return judge(Reading(self._store, self._references, self._data_sets, self._monitors.effective(about.monitor), about), batch)
+    def reading(self, about: Slice) -> Reading:
+        """What is kept for the slice, as it stands now."""
+        return Reading(self._store, self._references, self._data_sets, self._monitors.effective(about.monitor), about)
 
     def too_close(self, about: Slice, ids: Collection[str], drawn: Collection[str]) -> set[str]:
         """Of samples that a cycle asked about, those that its new model must not learn from; `drawn`: its challenge rows."""
-        read = Reading(self._store, self._references, self._data_sets, self._monitors.effective(about.monitor), about)
-        return read.too_close(ids, drawn)
+        return self.reading(about).too_close(ids, drawn)
 
     def _challenge(self, read: Reading, wanted: Wanted, turn: Round) -> tuple[Candidate, ...]:
         return challenge.drawn(read.frame, wanted.challenge, read.about.segment, turn.rng("challenge"))
 
     def _chosen(self, read: Reading, base: Ground, wanted: Wanted, turn: Round, progress: Progress) -> tuple[tuple[Candidate, ...], int]:
         settings = read.settings.selection
-        of_cycle = [item for batch in read.batches if batch.cycle == turn.cycle for item in batch.items]
+        of_cycle = [item for batch in read.batches if batch.cycle == turn.cycle for item in batch.items if not item.again]
         before = sum(item.purpose is not Purpose.CHALLENGE for item in of_cycle)
         audited = sum(item.purpose is Purpose.AUDIT for item in of_cycle)
         audits = audits_due(settings.audit_share, wanted.candidates, before=before, audited=audited)

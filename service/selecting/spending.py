@@ -85,9 +85,16 @@ def purses(settings: MonitorSettings, batches: Sequence[AnnotationBatch], cycle:
 
 
 def candidates_purse(settings: MonitorSettings, batches: Sequence[AnnotationBatch], cycle: str) -> Purse:
-    """The candidates of a cycle, its challenge rows not counted."""
-    spent = sum(_labels(batch) - _challenge(batch) for batch in batches if batch.cycle == cycle)
+    """The candidates of a cycle, its challenge rows and second opinions not counted."""
+    spent = sum(_labels(batch) - _challenge(batch) for batch in batches if batch.cycle == cycle and not is_second(batch))
     return Purse("candidates per cycle", "annotation.budget", settings.annotation.budget, spent)
+
+
+def opinions_purse(settings: MonitorSettings, batches: Sequence[AnnotationBatch], cycle: str) -> Purse:
+    """The second opinions of a cycle, a share of what its candidates may be."""
+    limit = settings.annotation.second_opinions * settings.annotation.budget
+    spent = sum(_labels(batch) for batch in batches if batch.cycle == cycle and is_second(batch))
+    return Purse("second opinions per cycle", "annotation.second_opinions", limit, spent)
 
 
 def top_up_purse(settings: MonitorSettings, batches: Sequence[AnnotationBatch], *, now: float) -> Purse:
@@ -99,6 +106,11 @@ def top_up_purse(settings: MonitorSettings, batches: Sequence[AnnotationBatch], 
 def is_top_up(batch: AnnotationBatch) -> bool:
     """Whether it asks for golden rows."""
     return any(item.purpose is Purpose.TOP_UP for item in batch.items)
+
+
+def is_second(batch: AnnotationBatch) -> bool:
+    """Whether it asks again about answers that are in doubt."""
+    return any(item.again for item in batch.items)
 
 
 def _answers(batch: AnnotationBatch) -> int:

@@ -40,6 +40,13 @@ class AnnotationSettings(Section):
         0.0, ge=0, le=1, description="Share of the candidates that several annotators answer, each for themselves and without a prediction."
     )
     double_answers: Literal[2, 3] = Field(2, description="How many annotators answer those.")
+    second_opinions: float = Field(
+        0.15,
+        ge=0,
+        le=1,
+        description="Share of `budget` that may be asked once more, blind, where the label checks doubt an answer; 0: none, and answers that "
+        "are likelier wrong than right train nothing.",
+    )
     new_classes: Literal["automatic", "operator"] = Field(
         "automatic",
         description="A class that annotators propose joins the label scheme once several of their answers that agree name it, or when a "

@@ -119,7 +119,7 @@ class Bench:
             **world.settings.model_dump(exclude={"embedder"}),
             "embedder": embedder,
             "classes": CLASSES,
-            "annotation": {"budget": 32, "destination": "vendor"},
+            "annotation": {"budget": 32, "destination": "vendor", "second_opinions": 0.0, **options.pop("annotation", {})},
             "selection": {"rounds": 1, "challenge": 8, "audit_share": 0.0, **options.pop("selection", {})},
             "refresh": {"after_samples": 200, "destination": "jobs", "margin": 0.03, **options.pop("refresh", {})},
             **options,

@@ -29,7 +29,7 @@ from service.records import (
     Trigger,
 )
 from service.risks import curve
-from service.selecting import judging
+from service.label_checks import judging
 from service.selecting.asking import is_challenge
 from service.selecting.selection import Round
 
@@ -282,7 +282,7 @@ def test_outcomes_are_kept_and_an_audit_is_trained_on_only_if_its_label_shows_no
 def test_labels_that_the_checks_refuse_are_left_out_and_counted(
     make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, checked: bool, trained: int
 ) -> None:
-    monkeypatch.setattr(judging, "verdicts", lambda *given: np.full(len(given[1]), Verdict.REFUSED))
+    monkeypatch.setattr(judging, "verdicts", lambda *given, **_: np.full(len(given[1]), Verdict.REFUSED))
     bench = make_bench(selection={"label_checks": checked})
     bench.drift()
     bench.answer()

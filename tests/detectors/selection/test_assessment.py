@@ -124,6 +124,8 @@ def test_a_wrong_label_is_riskier_than_a_right_one_and_a_rejection_riskiest(know
     given = labels.copy()
     given[:10] = (labels[:10] + 1) % CLASSES
     given[10] = REJECTED
-    told = known_risk(Pool(answered, said(answered)), given, known, junk=np.full(40, 0.1, np.float32))
+    told = known_risk(
+        Pool(answered, said(answered)), given, known, junk=np.full(40, 0.1, np.float32), wrong=np.repeat([0.6, 0.05], [10, 30])
+    )
     assert told[10] == 1
     assert np.median(told[:10]) > 4 * np.median(told[11:])

@@ -18,7 +18,7 @@ from service.records import Candidate, Output, Purpose
 from service.selecting import choosing
 from service.selecting.choosing import Choice, Chosen, Limits, audits_due
 from service.selecting.gathering import Counts, Gathered
-from service.selecting.judging import untrainable
+from service.label_checks.judging import untrainable
 from service.selecting.knowing import Ground, Situation
 from service.selecting.names import Names
 from service.settings import SelectionSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from service.records import Candidate, Outcome, Purpose
-from service.selecting.judging import untrainable
+from service.label_checks.judging import untrainable
 from service.settings import SelectionSettings
 
 
