@@ -20,8 +20,8 @@ def edited(
     before = in_force(store, settings, now=now)
     if after is not None and after != before.number:
         raise ConflictError(
-            f"monitor {settings.name}: version {before.number} of its label scheme is in force, and the change was made to version {after}; "
-            "read it again"
+            f"monitor {settings.name}: version {before.number} of its label scheme is in force, and the change was made to version "
+            f"{after}; read it again"
         )
     made = change(before)
     if _says(made) == _says(before):

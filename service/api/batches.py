@@ -94,7 +94,7 @@ def get_manifest(id: str, service: Served) -> ManifestView:
 def get_answers(id: str, service: Served) -> AnswersView:
     """What the answers come to, how sure that is, and how good those are who gave them."""
     batch = service.store.get(AnnotationBatch, id)
-    return _answers(standing(service.store, batch, _settings(service, batch)))
+    return answers_view(standing(service.store, batch, _settings(service, batch)))
 
 
 @router.patch("/{id}", responses={status: {"model": Problem} for status in (400, 409)})
@@ -127,7 +127,8 @@ def _settings(service: Service, batch: AnnotationBatch) -> AnnotationSettings:
     return declared.settings.annotation if declared else AnnotationSettings()
 
 
-def _answers(found: BatchStanding) -> AnswersView:
+def answers_view(found: BatchStanding) -> AnswersView:
+    """What is known of a batch beside what it says itself."""
     return AnswersView(
         labels=found.labels,
         price=found.price,
