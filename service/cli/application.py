@@ -33,6 +33,7 @@ from service.cli.refresh import app as verification
 from service.cli.refresh import group as refresh
 from service.cli.replay import app as replay
 from service.cli.report import app as report
+from service.cli.scheme import group as scheme
 from service.cli.serve import app as serve
 from service.cli.similar import app as similar
 from service.cli.status import app as status
@@ -76,7 +77,8 @@ app.add_typer(pool, name="pool", help="What is kept of the stream to choose from
 app.add_typer(alarm, name="alarm", help="Alarms, and what people say about them.")
 refresh.add_typer(promotion)
 app.add_typer(refresh, name="refresh", help="Refresh cycles, from labels to the next model.")
-app.add_typer(annotation, name="annotation", help="Labels back from annotators.")
+app.add_typer(annotation, name="annotation", help="What annotators are asked, and what they answer.")
+app.add_typer(scheme, name="scheme", help="By which words annotators answer.")
 app.add_typer(failure, name="failure", help="What the model is known to fail on.")
 app.add_typer(truth, name="truth", help="Labels that come after the answers that they judge.")
 app.add_typer(backfill, name="backfill", help="History beside the live log.")
