@@ -53,19 +53,19 @@ def build_minilm(target: Path, *, head: Head | None = None) -> Path:
     model = _minilm(_weights(folder / "model.safetensors"))
     if head is not None:
         _add_head(model, head)
-    _put_tokenizer((folder / "tokenizer.json").read_bytes(), target.with_name("tokenizer.json"))
-    return _write(target, model.SerializeToString())
+    put_tokenizer((folder / "tokenizer.json").read_bytes(), target.with_name("tokenizer.json"))
+    return write_model(target, model.SerializeToString())
 
 
 def attach_head(model: Path, head: Head, target: Path) -> Path:
     """Writes a copy of an embedding model whose `logits` come from the head, in place of those it may have; a tokenizer goes along."""
     proto = _read(model)
-    _drop_output(proto, "logits")
+    drop_output(proto, "logits")
     _add_head(proto, head)
     tokenizer = model.with_name("tokenizer.json")
     if tokenizer.is_file():
-        _put_tokenizer(tokenizer.read_bytes(), target.with_name("tokenizer.json"))
-    return _write(target, proto.SerializeToString())
+        put_tokenizer(tokenizer.read_bytes(), target.with_name("tokenizer.json"))
+    return write_model(target, proto.SerializeToString())
 
 
 # --- the published weights ------------------------------------------------------------------------------------------
@@ -95,15 +95,15 @@ def _weights(path: Path) -> Weights:
     return load(content)
 
 
-def _put_tokenizer(content: bytes, target: Path) -> None:
+def put_tokenizer(content: bytes, target: Path) -> None:
     """Two models may share a folder only if they share the tokenizer."""
     if not target.is_file():
-        _write(target, content)
+        write_model(target, content)
     elif target.read_bytes() != content:
         raise EmbedderError(f"{target} belongs to another model and would be overwritten; write the model to a folder of its own")
 
 
-def _write(target: Path, content: bytes) -> Path:
+def write_model(target: Path, content: bytes) -> Path:
     """Whole or not at all, also for readers that come meanwhile."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
@@ -242,7 +242,7 @@ def _add_head(model: ModelProto, head: Head) -> None:
     onnx.helper.set_model_props(model, {**kept, "classes": json.dumps(head.classes)})
 
 
-def _drop_output(model: ModelProto, name: str) -> None:
+def drop_output(model: ModelProto, name: str) -> None:
     """Removes an output and every node and constant that served it alone."""
     graph = model.graph
     for output in [o for o in graph.output if o.name == name]:

@@ -114,7 +114,11 @@ UNSEEN: Mapping[str, Scenario] = {"SNIPS, absent": Scenario(snips, 2)}
 
 def world(name: str, seed: int) -> World:
     """A fresh draw of everything: the same for the same seed."""
-    scenario, rng = {**SCENARIOS, **UNSEEN}[name], np.random.default_rng([seed, zlib.crc32(name.encode())])
+    return drawn({**SCENARIOS, **UNSEEN}[name], np.random.default_rng([seed, zlib.crc32(name.encode())]))
+
+
+def drawn(scenario: Scenario, rng: np.random.Generator) -> World:
+    """One refresh of a scenario."""
     source = scenario.source()
     slice_, ordinary, seen = _split(scenario, source, rng)
     ordinary, train_rows = ordinary[TRAINED:], ordinary[:TRAINED]

@@ -39,6 +39,7 @@ from service.cli.similar import app as similar
 from service.cli.status import app as status
 from service.cli.switch import app as switch
 from service.cli.terminal import Commands
+from service.cli.train import app as train
 from service.cli.truth import group as truth
 from service.logs import configure
 
@@ -66,6 +67,7 @@ _WITHOUT_GROUP = (
     ledger,
     fleet,
     report,
+    train,
     verification,
     doctor,
 )

@@ -61,10 +61,11 @@ def samples_of(installation: Installation, monitor: str, paths: Sequence[Path]) 
     source = installation.files(monitor, paths)
     while not source.ended:
         for record in source.poll(512, 0.0):
-            yield from (_good(record, item) for item in record.items)
+            yield from (good(record, item) for item in record.items)
 
 
-def _good(record: Record, item: Item) -> Sample:
+def good(record: Record, item: Item) -> Sample:
+    """The sample; InputError says which line holds none."""
     if isinstance(item, Sample):
         return item
     where = f"{record.partition.topic}, line {record.offset + 1}"
