@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from service.records import Alarm, AnnotationBatch, Backfill, Candidate, DeadLetter, OutboxItem, Position, RefreshCycle
+from service.records import Alarm, AnnotationBatch, Backfill, Candidate, DeadLetter, Delivery, OutboxItem, Position, RefreshCycle
 
-Shown: TypeAlias = Alarm | AnnotationBatch | Backfill | Candidate | DeadLetter | OutboxItem | RefreshCycle
+Shown: TypeAlias = Alarm | AnnotationBatch | Backfill | Candidate | DeadLetter | Delivery | OutboxItem | RefreshCycle
 
 
 def view(record: Shown) -> dict[str, Any]:
     """One record."""
-    from service.api import alarm_views, backfills, dead_letters, schemas  # noqa: PLC0415 - loads the web framework
+    from service.api import alarm_views, backfills, dead_letters, delivery_views, schemas  # noqa: PLC0415 - loads the web framework
 
     if isinstance(record, Backfill):
         return backfills.view(record).model_dump(mode="json")
@@ -22,6 +22,7 @@ def view(record: Shown) -> dict[str, Any]:
         Alarm: alarm_views.AlarmView,
         AnnotationBatch: schemas.BatchView,
         Candidate: schemas.CandidateView,
+        Delivery: delivery_views.DeliveryView,
         OutboxItem: schemas.OutboxView,
         RefreshCycle: schemas.CycleView,
     }
