@@ -70,6 +70,8 @@ class TopUps:
             return None
         self._sets.keep(candidates, {row.id: row for row in rows}, settings, self._monitors.embedder(monitor), now=now)
         batch = refresh.ask(self._store, propose_apart(name, monitor, version, candidates, now=now), settings, now=now)
+        if self._out is not None:
+            self._out.add(batch.id)
         log.info("golden top-up proposed", monitor=monitor, batch=batch.id, rows=len(candidates))
         return batch
 
