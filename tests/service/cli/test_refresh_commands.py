@@ -77,7 +77,7 @@ def test_labels_come_back_and_a_better_model_is_promoted(training: Desk, centres
     cycle, path = only(training), answer(training, truth)
     assert "after training was asked for" in training.run("verify", "--cycle", cycle, "--model", "model.onnx", code=1).stderr
     taken = training.json("annotation", "import", path)
-    assert (taken["batch"]["state"], taken["changed"], taken["unknown"]) == ("closed", 40, [])
+    assert (taken["batches"][0]["state"], taken["changed"], taken["unknown"]) == ("closed", 40, [])
     assert training.json("annotation", "import", path)["changed"] == 0
     assert training.json("refresh", "show", cycle)["state"] == "training"
     assert {found["role"] for found in training.json("dataset", "list")["data_sets"]} >= {"train", "challenge", "golden"}
