@@ -8,6 +8,7 @@ import pytest
 
 from service import annotation, refresh
 from service.adapters.sqlite.store import SqliteStore
+from service.annotation import sending
 from service.errors import ConflictError, InputError
 from service.records import (
     Alarm,
@@ -96,19 +97,19 @@ def test_without_destination_or_approval_the_batch_waits(monitor: MonitorSetting
 
 def test_a_person_approves_and_the_batch_leaves() -> None:
     store, cycle = started(settings(destination="vendor", approval="operator"))
-    batch = refresh.approve(store, cycle.batch, AUTOMATIC.annotation, actor="ana", now=65.0)
+    batch = sending.approve(store, cycle.batch, AUTOMATIC.annotation, actor="ana", now=65.0)
     assert (batch.state, batch.version) == (BatchState.SENT, 2)
     assert [step.actor for step in batch.history] == ["driftgate", "ana", "driftgate"]
     assert len(store.outbox()) == 1
     with pytest.raises(ConflictError):
-        refresh.approve(store, cycle.batch, AUTOMATIC.annotation, actor="ana", now=66.0)
+        sending.approve(store, cycle.batch, AUTOMATIC.annotation, actor="ana", now=66.0)
     assert len(store.outbox()) == 1
 
 
 def test_a_batch_that_can_go_nowhere_is_not_approved() -> None:
     store, cycle = started(settings())
     with pytest.raises(ConflictError, match=r"annotation.destination is not set"):
-        refresh.approve(store, cycle.batch, settings().annotation, actor="ana", now=65.0)
+        sending.approve(store, cycle.batch, settings().annotation, actor="ana", now=65.0)
     assert store.get(AnnotationBatch, cycle.batch).state is BatchState.PROPOSED
 
 
