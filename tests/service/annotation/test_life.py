@@ -93,8 +93,8 @@ def test_the_quota_closes(answered: int, quota: float, state: str) -> None:
 def test_the_outbox_item_holds_what_an_annotator_needs_and_keeps_its_id() -> None:
     item = annotation.outgoing(batch(), destination="vendor", price=0.08, now=5.0)
     assert (item.kind, item.destination, item.payload["price_estimate"]) == ("annotation.batch", "vendor", 0.32)
-    assert item.payload["candidates"][0]["driftgate_id"] == "s0"
-    assert item.payload["candidates"][0]["text"] == "hello 0"
+    texts = {shown["driftgate_id"]: shown["text"] for shown in item.payload["candidates"]}
+    assert texts == {f"s{i}": f"hello {i}" for i in range(4)}
     assert {item.payload[name] for name in ("batch", "cycle", "monitor")} == {batch().id, CYCLE.id, "chat"}
     assert annotation.outgoing(batch(), destination="vendor", price=None, now=9.0).id == item.id
 
