@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from service.adapters.file_source import FileSource
-from service.adapters.onnx_embedder import load_embedder
+from service.adapters.onnx_embedder import OnnxEmbedder, load_embedder
 from service.allotment import Allotment
 from service.app.parts import State, open_state, passing_store
 from service.controller import Controller
@@ -37,7 +37,7 @@ from service.reference import References, effective_tolerance
 from service.refresher import Refresher
 from service.report.kept import Kept
 from service.report.material import Material, Progress
-from service.settings import MonitorSettings, Settings
+from service.settings import EmbedderSettings, MonitorSettings, Settings
 from service.similar.mining import Mining
 from service.standing import Standing
 from service.watched import Known, WatchedMonitor
@@ -135,6 +135,11 @@ class Installation:
     def embedder(self, monitor: str) -> Embedder:
         """The embedder in force, loaded and checked once."""
         return self.load(self.effective(monitor).embedder)
+
+    def inputs(self, settings: EmbedderSettings) -> Sequence[str]:
+        """The names under which a model is fed; none of vectors that samples bring."""
+        embedder = self.load(settings)
+        return embedder.inputs if isinstance(embedder, OnnxEmbedder) else ()
 
     def watched(self, monitor: str) -> WatchedMonitor:
         """What a worker needs of a monitor; without an accepted reference it only keeps samples."""

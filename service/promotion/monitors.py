@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from service.ports import Embedder
@@ -19,6 +20,9 @@ class Monitors(Protocol):
 
     def load(self, settings: EmbedderSettings) -> Embedder:
         """Any embedder."""
+
+    def inputs(self, settings: EmbedderSettings) -> Sequence[str]:
+        """The names under which a model is fed."""
 
     def version(self, monitor: str) -> int | None:
         """The reference version in force."""

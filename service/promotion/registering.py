@@ -15,7 +15,7 @@ from typing import Any
 
 from service.artefacts import sync
 from service.errors import ArtefactError, InputError
-from service.promotion.unpacking import CLASSES, RUN, Unpacked, unpack
+from service.promotion.unpacking import CLASSES, RUN, Unpacked, laid_out, unpack
 from service.records import Artefact, RefreshCycle
 
 VERSION = re.compile(r"^[\x21-\x7e]{1,200}$")
@@ -82,16 +82,18 @@ class Shelf:
             with self._draft() as draft:
                 unpacked = unpack(given.path, draft, limit=limit)
                 found = checksum(unpacked)
+                folder = f"models/{cycle.monitor}/{cycle.id}/{found[:12]}"
+                classes, run = given.classes or _listed(draft / CLASSES), given.run or _run(draft / RUN)
+                _settle(draft, self.directory / folder)
                 artefact = Artefact(
-                    path=f"models/{cycle.monitor}/{cycle.id}/{found[:12]}/{unpacked.model.name}",
+                    path=f"{folder}/{laid_out(self.directory / folder).model.name}",
                     checksum=found,
-                    classes=given.classes or _listed(draft / CLASSES),
+                    classes=classes,
                     version=given.version or found[:12],
                     created=now,
                     uri=given.uri,
-                    run=given.run or _run(draft / RUN),
+                    run=run,
                 )
-                _settle(draft, self.path(artefact).parent)
         except OSError as error:
             raise ArtefactError(f"{given.path.name}: can't be kept ({error.strerror or error}); see to room and rights") from error
         return artefact

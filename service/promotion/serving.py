@@ -15,6 +15,7 @@ from service.promotion.registering import Shelf, checksum
 from service.promotion.unpacking import Unpacked
 from service.records import Artefact, Payload, RefreshCycle
 from service.reference import Progress
+from service.settings import EmbedderSettings
 from service.switching.building import Built, Switches, Wanted
 from service.switching.certificate import Certificate, metadata
 from service.switching.graph import heads
@@ -54,12 +55,13 @@ class Serving:
         """The model with its classes: as whoever registered it said, as its file says, else those in force. InputError where it can't
         be used."""
         path, settings = self._shelf.path(model), self._monitors.effective(cycle.monitor)
+        dimension = self._monitors.embedder(cycle.monitor).dimension
         try:
             classes = model.classes or class_names(path, metadata(path)) or settings.classes
-            dimension = self._monitors.embedder(cycle.monitor).dimension
             new = usable(lambda: self._monitors.load(settings.embedder.with_model(path)), classes, self._tried(cycle.monitor)).embedder
         except ArtefactError as error:
             raise InputError(REASON, str(error)) from error
+        self._require_same_inputs(settings.embedder, settings.embedder.with_model(path))
         if new.dimension != dimension:
             raise InputError(
                 REASON,
@@ -67,6 +69,12 @@ class Serving:
                 "against new ones. Train on an embedder of the same dimension, or declare a monitor of its own for it",
             )
         return replace(model, classes=tuple(classes))
+
+    def _require_same_inputs(self, old: EmbedderSettings, new: EmbedderSettings) -> None:
+        """Whoever asks it in production goes on asking as before."""
+        before, after = (", ".join(sorted(self._monitors.inputs(settings))) for settings in (old, new))
+        if before != after:
+            raise InputError(REASON, f"it is fed as {after}, the model in force as {before}; export it with inputs of the same names")
 
     def choose(self, cycle: RefreshCycle, model: Artefact, *, now: float, progress: Progress) -> Served | str:
         """What would be served; why nothing is where the policy refuses what can't be a switch."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,6 +102,9 @@ class Site:
             raise EmbedderError(f"{path}: not an ONNX model")
         return self.models[name]
 
+    def inputs(self, settings: EmbedderSettings) -> Sequence[str]:
+        return ()
+
     def version(self, monitor: str) -> int | None:
         return self.references.active(monitor)
 
@@ -181,6 +184,12 @@ class Bench:
 
     def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
         kept = {sample.id: sample.payload for sample in self.data_sets.load("chat", "pool").samples}
+        return np.stack([np.asarray(kept[sample], np.float32) for sample in ids])
+
+    def vectors_of(self, ids: Iterable[str]) -> NDArray[np.float32]:
+        """Of samples that were asked about in any round."""
+        pools = [self.data_sets.load("chat", "pool", int(each["version"])) for each in self.data_sets.versions("chat", "pool")]
+        kept = {sample.id: sample.payload for pool in pools for sample in pool.samples}
         return np.stack([np.asarray(kept[sample], np.float32) for sample in ids])
 
     def golden(self, rows: int = 1_100) -> None:

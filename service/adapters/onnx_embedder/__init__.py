@@ -4,6 +4,6 @@
 `invariance` is the proof asked of every model on load; `vectors` is for samples that bring their embedding.
 """
 
-from service.adapters.onnx_embedder.embedder import load_embedder
+from service.adapters.onnx_embedder.embedder import OnnxEmbedder, load_embedder
 
-__all__ = ["load_embedder"]
+__all__ = ["OnnxEmbedder", "load_embedder"]

@@ -68,6 +68,11 @@ class OnnxEmbedder:
         """Of the embedding, after pooling."""
         return int(self._none.embedding.shape[1])
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names under which the model is fed."""
+        return tuple(self._graph.inputs)
+
     def check(self, payload: Payload) -> None:
         """Raises InputError if the payload can't be embedded."""
         self._feeder.check(payload)

@@ -197,6 +197,9 @@ class Installed:
     def bring_into_force(self, monitor: str, version: int) -> None:
         """Nobody looks."""
 
+    def inputs(self, settings: EmbedderSettings) -> Sequence[str]:  # noqa: ARG002 - the protocol's signature
+        return ()
+
     def material(self, monitor: str, *, now: float) -> Material:
         return self.gather(monitor, now=now)
 

@@ -245,9 +245,7 @@ def test_a_crash_at_any_save_ends_as_if_there_had_been_none(
     assert len(looks) == 1
 
 
-def test_a_crash_before_the_reference_comes_into_force_is_mended(
-    alone: Bench, refitted: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_before_the_reference_comes_into_force_is_mended(alone: Bench, refitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
     alone.trained()
     cycle = alone.registered("new.onnx")
     with dying(monkeypatch, alone.site.references, "activate"):
@@ -274,9 +272,7 @@ def test_a_rebase_by_hand_keeps_the_model(bench: Bench, refitted: None) -> None:
     assert bench.site.references.model("chat") == ("", ())
 
 
-def test_a_rebase_takes_over_the_answers_of_its_own_model_alone(
-    alone: Bench, refitted: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rebase_takes_over_the_answers_of_its_own_model_alone(alone: Bench, refitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the old model answered says nothing of how often the new one will say so; what the new one makes of the samples does."""
     alone.trained()
     pool = alone.store.pool
