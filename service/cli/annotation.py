@@ -1,70 +1,127 @@
-"""`annotation import`: labels back from people who work on files."""
+"""`annotation`: batches that go to annotators, from their proposal to their end."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
-from service.cli.installed import CONFIG, AsJson, Config, installed, operations
+from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, installed, monitor_of, operations
+from service.cli.labels import app as labels
 from service.cli.refresh import carry_on
-from service.cli.terminal import emit, example, show
-from service.cli.views import view
-from service.errors import InputError
-from service.records import AnnotationBatch, Label
+from service.cli.terminal import actor, emit, example, show
+from service.cli.views import view, views
+from service.records import AnnotationBatch, BatchState
+from service.screens import step_list
+
+if TYPE_CHECKING:
+    from service.app import Installation
+    from service.operations import Operations
 
 group = typer.Typer(no_args_is_help=True)
+group.add_typer(labels)
 
-
-class Line(msgspec.Struct):
-    """A candidate's line as the folder destination wrote it, with its answer; lines without one are not answered yet."""
-
-    batch: str
-    driftgate_id: str
-    label: str | None = None
-    unusable: bool = False
-    annotator: str = ""
+BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id; `driftgate annotation list` has it.")]
 
 
 @group.callback()
 def annotation() -> None:
-    """Labels back from annotators."""
+    """What annotators are asked, and what they answer."""
 
 
-@group.command("import", epilog=example("driftgate annotation import inbox/annotation.batch-0c3f.jsonl"))
-def import_labels(
-    file: Annotated[Path, typer.Argument(help="A batch's .jsonl with `label` (or `unusable: true`) added to its lines.")],
+@group.command("list", epilog=example("driftgate annotation list --monitor support-chat --state proposed"))
+def list_batches(
+    config: Config = CONFIG,
+    monitor: MonitorName = None,
+    state: Annotated[BatchState | None, typer.Option("--state", help="Only those in this state.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List annotation batches, newest first."""
+    from service.screens.annotation import batches_table  # noqa: PLC0415 - loads the detectors
+
+    with installed(config) as installation:
+        name = None if monitor is None else monitor_of(installation.settings, monitor)
+        batches = installation.store.find(AnnotationBatch, monitor=name, states=[state] if state else [], limit=100)
+    if as_json:
+        emit({"batches": views(batches)})
+    else:
+        show(batches_table(batches))
+
+
+@group.command("show", epilog=example("driftgate annotation show 0c3f --manifest"))
+def show_batch(
+    batch: BatchId,
+    config: Config = CONFIG,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="The canonical manifest alone; exit code 1 if it is not what was sealed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a batch asks, what it costs and waits for, what the answers come to, and how good those are who gave them."""
+    with installed(config) as installation:
+        found = installation.store.get(AnnotationBatch, batch)
+        if manifest:
+            _show_manifest(found)
+        else:
+            _show(installation, found, as_json)
+
+
+@group.command(epilog=example("driftgate annotation approve 0c3f --note 'within the quarter'"))
+def approve(batch: BatchId, config: Config = CONFIG, note: Note = "", as_json: AsJson = False) -> None:
+    """Approve a proposed batch, which then goes to the annotators."""
+    _act(config, as_json, lambda acts: acts.approve_batch(batch, actor=actor(), note=note, now=time.time()))
+
+
+@group.command(epilog=example("driftgate annotation close 0c3f --note 'enough labels'"))
+def close(batch: BatchId, config: Config = CONFIG, note: Note = "", as_json: AsJson = False) -> None:
+    """Go on with the labels that have come back."""
+    _act(config, as_json, lambda acts: acts.close_batch(batch, actor=actor(), note=note, now=time.time()))
+
+
+@group.command(epilog=example("driftgate annotation cancel 0c3f --note 'a false alarm'"))
+def cancel(batch: BatchId, config: Config = CONFIG, note: Note = "", as_json: AsJson = False) -> None:
+    """Expect no more of a batch: annotators who have it are told, and labels that still come are kept."""
+    _act(config, as_json, lambda acts: acts.cancel_batch(batch, actor=actor(), note=note, now=time.time()))
+
+
+@group.command(epilog=example("driftgate annotation priority 0c3f 9"))
+def priority(
+    batch: BatchId,
+    number: Annotated[float, typer.Argument(metavar="NUMBER", help="0 to 10 for the batch, 0 to 1 for an item; larger goes first.")],
+    item: Annotated[str, typer.Option("--item", help="One of its candidates, by its id.")] = "",
     config: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Take labels from a batch's file; importing it again changes nothing."""
-    now = time.time()
+    """Set the priority of a batch or of one of its candidates; annotators who have it are told."""
+    _act(config, as_json, lambda acts: acts.prioritise_batch(batch, number, item=item, actor=actor(), now=time.time()))
+
+
+def _act(config: Path, as_json: bool, act: Callable[[Operations], AnnotationBatch]) -> None:
     with installed(config) as installation:
-        answers = _answered(file)
-        monitor = installation.store.get(AnnotationBatch, answers[0].batch).monitor
-        labels = [Label(monitor, a.batch, a.driftgate_id, None if a.unusable else a.label, now, a.annotator, a.unusable) for a in answers]
-        taken = operations(installation).take_labels(labels, now=now)
+        changed = act(operations(installation))
         carry_on(installation)
+        _show(installation, installation.store.get(AnnotationBatch, changed.id), as_json)
+
+
+def _show(installation: Installation, batch: AnnotationBatch, as_json: bool) -> None:
+    from service.annotation.standing import standing  # noqa: PLC0415 - loads the detectors
+    from service.api.batches import answers_view  # noqa: PLC0415 - loads the web framework
+    from service.screens.annotation import batch_screen  # noqa: PLC0415 - as above
+
+    found = standing(installation.store, batch, installation.effective(batch.monitor).annotation)
     if as_json:
-        emit({"batch": view(taken.batch), "changed": taken.changed, "unusable": taken.unusable, "unknown": list(taken.unknown)})
+        emit({**view(batch), "returned_answers": answers_view(found).model_dump(mode="json")})
     else:
-        unknown = f"; {len(taken.unknown)} are not in the batch" if taken.unknown else ""
-        show(f"batch {taken.batch.id} is {taken.batch.state}: {taken.changed} labels new or changed, {taken.unusable} unusable{unknown}")
+        show(batch_screen(batch, found), "\n", step_list(batch.history))
 
 
-def _answered(file: Path) -> list[Line]:
-    try:
-        text = file.read_bytes()
-    except OSError as error:
-        raise InputError("file", f"{file}: {error.strerror}") from error
-    try:
-        lines = msgspec.json.Decoder(Line).decode_lines(text)
-    except msgspec.DecodeError as error:
-        raise InputError("labels", f"{file}: not a batch's file with answers: {error}") from error
-    answered = [line for line in lines if line.unusable or line.label]
-    if not answered:
-        raise InputError("labels", f'{file}: no line has an answer yet; add "label" or "unusable": true')
-    return answered
+def _show_manifest(batch: AnnotationBatch) -> None:
+    from service.annotation.manifest import canonical_json, is_intact, manifest  # noqa: PLC0415 - loads the detectors
+
+    typer.echo(canonical_json(manifest(batch)))
+    if not is_intact(batch):
+        typer.echo(f"driftgate: annotation batch {batch.id}: sealed as {batch.manifest or 'nothing'}, and it is another by now", err=True)
+        raise typer.Exit(1)
