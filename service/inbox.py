@@ -25,7 +25,8 @@ _AGAIN = 60.0
 """Seconds after which a delivery whose work failed for no known reason is tried again: the others are not held up by it."""
 _COUNT_SECONDS, _FORGET_SECONDS = 1.0, 3_600.0
 _UNASKED = (BatchState.PROPOSED, BatchState.APPROVED)
-_ENDED = (BatchState.CLOSED, BatchState.CANCELLED)
+_MOST_NAMED = 1_000
+"""Ids and words that are kept of what could not be used."""
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
 log = structlog.get_logger()
@@ -113,21 +114,18 @@ class Inbox:
     # --- worked off ---------------------------------------------------------------------------------------------------
 
     def _work(self, delivery: Delivery, now: float) -> None:
-        batch = self._store.get(AnnotationBatch, delivery.batch)
-        conflicting = _conflicting(self._store.labels(delivery.monitor, batch=delivery.batch), delivery.labels)
-        late = len(delivery.labels) if batch.state in _ENDED else 0
-        done = replace(delivery, late=late, conflicting=conflicting, version=delivery.version + 1)
+        ids = {"delivery": delivery.id, "batch": delivery.batch, "source": delivery.source}
         try:
             taken = self._take(delivery.labels, now=now)
         except ConflictError as error:
-            log.info("labels not taken yet", delivery=delivery.id, batch=batch.id, reason=str(error))
+            log.info("labels not taken yet", **ids, reason=str(error))
             return  # somebody else changed the batch meanwhile
         except (InputError, NotFoundError) as error:
-            self._store.save(replace(done, state=DeliveryState.REFUSED, error=str(error)))
-            log.warning("labels refused", delivery=delivery.id, batch=batch.id, source=delivery.source, reason=str(error))
+            self._store.save(replace(delivery, state=DeliveryState.REFUSED, error=str(error), version=delivery.version + 1))
+            log.warning("labels refused", **ids, reason=str(error))
             return
-        self._store.save(replace(done, state=DeliveryState.TAKEN, changed=taken.changed, unknown=taken.unknown))
-        log.info("labels taken", delivery=delivery.id, batch=batch.id, changed=taken.changed, unknown=len(taken.unknown), late=late)
+        self._store.save(_done(delivery, taken))
+        log.info("labels taken", **ids, changed=taken.changed, unknown=len(taken.unknown), late=taken.late)
 
     def _forget(self, now: float) -> None:
         """Lets go of labels that have been taken long since, or many deliveries ago."""
@@ -138,17 +136,20 @@ class Inbox:
         self._forget_at, self._since = now + _FORGET_SECONDS, 0
 
 
+def _done(delivery: Delivery, taken: TakenBack) -> Delivery:
+    return replace(
+        delivery,
+        state=DeliveryState.TAKEN,
+        changed=taken.changed,
+        unknown=taken.unknown[:_MOST_NAMED],
+        unresolved=taken.unresolved[:_MOST_NAMED],
+        proposed=taken.proposed[:_MOST_NAMED],
+        conflicting=taken.conflicting,
+        late=taken.late,
+        version=delivery.version + 1,
+    )
+
+
 def _name(id: str) -> str:
     """The sender's id, where it can stand in a path; else one that follows from it."""
     return id if not id or _NAME.fullmatch(id) else stable_id("delivery", id)
-
-
-def _conflicting(stored: Sequence[Label], given: Sequence[Label]) -> int:
-    """How often an annotator says something else of a sample than the same one said before, in this delivery or an earlier one."""
-    said = {(label.sample, label.annotator): (label.label, label.unusable) for label in stored}
-    count = 0
-    for label in given:
-        key, answer = (label.sample, label.annotator), (label.label, label.unusable)
-        count += said.get(key, answer) != answer
-        said[key] = answer
-    return count

@@ -101,6 +101,8 @@ def _fill(choices: ET.Element, wanted: Mapping[str, str], used: Collection[str])
         element = ET.Element("Choice", value=name) if element is None else element
         if hint:
             element.set("hint", hint)
+        elif element.get("hint") == RETIRED:
+            del element.attrib["hint"]
         choices.append(element)
     if len(wanted) > _MANY:
         choices.set("layout", "select")

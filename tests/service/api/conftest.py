@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -251,12 +252,12 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             ingest=ingest, store=store, standing=standing, actions=actions, access=access, registry=registry,
             declaring=declarations, reporting=reporting, samples=Samples(gather, lambda _: embedder),
             failures=failures, similar=Mining(store, references, DataSets(tmp_path), failures, installed, sends=actions),
+            inbox=Inbox(store, actions.take_labels),
             promotion=Promotion(store, references, DataSets(tmp_path), installed, directory=tmp_path, max_bytes=100_000),
-            inbox=Inbox(store, actions.take_labels), hook=lambda name: hook_of(SETTINGS, name),
             labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
             openings=Openings(store, DataSets(tmp_path), LINKS, Exhibits(store, DataSets(tmp_path))),
             accept=lambda name, document: accepted(SETTINGS, name, document),
-            version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), **options},
+            version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), "hook": partial(hook_of, SETTINGS), **options},
         )  # fmt: skip
         client = TestClient(create_app(service), base_url="http://127.0.0.1:8080", raise_server_exceptions=False)
         return Site(client, service, store, log, metrics, references)

@@ -15,7 +15,7 @@ from service.signatures import Secret
 
 TOKEN = "correct-horse-battery"
 JSON = {"content-type": "application/json"}
-OPEN = {"/healthz", "/readyz", "/v1/links/{token}"}
+OPEN = {"/healthz", "/readyz", "/v1/links/{token}", "/v1/annotations/label-studio/{destination}"}
 
 
 @pytest.fixture

@@ -1,0 +1,158 @@
+"""What annotators' tools hold and have not told comes in all the same; what they hold no more is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service import annotation
+from service.adapters.sqlite import SqliteStore
+from service.annotation import TakenBack
+from service.collecting import AFTERWARDS, Collecting, changes
+from service.errors import DeliveryError
+from service.inbox import Inbox
+from service.records import AnnotationBatch, BatchState, Candidate, Delivery, Label, OutboxItem, Step
+
+NOW = 1_000.0
+
+
+@dataclass
+class Tool:
+    """An annotators' tool that holds what it is given."""
+
+    held: list[Label] = field(default_factory=list)
+    poll_seconds: float = 60.0
+    asked: list[str] = field(default_factory=list)
+    failure: DeliveryError | None = None
+
+    def deliver(self, item: OutboxItem, *, now: float) -> None: ...
+
+    def answers(self, batches: Sequence[AnnotationBatch], *, now: float) -> Sequence[Delivery]:
+        self.asked += [batch.id for batch in batches]
+        if self.failure is not None:
+            raise self.failure
+        held = [(batch, tuple(label for label in self.held if label.batch == batch.id)) for batch in batches]
+        return [Delivery(f"held-{batch.id}", batch.monitor, batch.id, labels, now, "tool") for batch, labels in held if labels]
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Site:
+    store: SqliteStore
+    inbox: Inbox
+    collecting: Collecting
+    tool: Tool
+
+    def look(self, now: float) -> dict[str, str | None]:
+        """The labels after a look."""
+        self.collecting.step(now)
+        self.inbox.step(now)
+        return {label.sample: label.label for label in self.store.labels("support")}
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with closing(SqliteStore(":memory:")) as store:
+        store.save(batch("b1"))
+
+        def take(labels: Sequence[Label], *, now: float) -> TakenBack:
+            return annotation.take_back(store, labels, quota=1.0, now=now)
+
+        inbox, tool = Inbox(store, take), Tool()
+        yield Site(store, inbox, Collecting(store, lambda: {"tool": tool}, inbox), tool)
+
+
+def batch(id: str, state: BatchState = BatchState.SENT, *, ended: float = 0.0, destination: str = "tool") -> AnnotationBatch:
+    items = tuple(Candidate(f"s{number}", "new", 0.1, "all") for number in range(4))
+    history = (Step(state, "so", ended),) if ended else ()
+    return AnnotationBatch(id, "support", "c1", 1, state, items, NOW, version=1, destination=destination, history=history)
+
+
+def label(sample: str, said: str = "refund", *, annotator: str = "ana", time: float = NOW) -> Label:
+    return Label("support", "b1", sample, said, time, annotator)
+
+
+def nobody(sample: str) -> Label:
+    return label(sample, "", annotator="", time=0.0)
+
+
+def test_what_the_tool_holds_comes_in_once(site: Site) -> None:
+    site.tool.held = [label("s0"), nobody("s1")]
+    assert site.look(NOW) == {"s0": "refund"}
+    assert site.look(NOW + 61) == {"s0": "refund"}
+    assert len(site.store.find(Delivery)) == 1
+
+
+def test_what_its_webhook_told_is_no_news(site: Site) -> None:
+    site.inbox.receive([label("s0")], source="tool", now=NOW)
+    site.tool.held = [label("s0"), label("s1")]
+    assert site.look(NOW + 1) == {"s0": "refund", "s1": "refund"}
+    assert sorted(delivery.count for delivery in site.store.find(Delivery)) == [1, 1]
+
+
+def test_changed_and_taken_back(site: Site) -> None:
+    site.tool.held = [label("s0"), label("s1")]
+    site.look(NOW)
+    site.tool.held = [label("s0", "loan", time=NOW - 500), nobody("s1")]  # its clock is behind
+    assert site.look(NOW + 61) == {"s0": "loan"}
+    site.tool.held = [label("s0", "loan"), label("s1", "card", time=NOW - 400)]
+    assert site.look(NOW + 122) == {"s0": "loan", "s1": "card"}
+
+
+def test_a_task_that_was_removed_with_its_answers_leaves_its_labels(site: Site) -> None:
+    site.tool.held = [label("s0"), label("s1")]
+    site.look(NOW)
+    site.tool.held = [label("s1")]
+    assert site.look(NOW + 61) == {"s0": "refund", "s1": "refund"}
+    site.tool.held = []
+    assert site.look(NOW + 122) == {"s0": "refund", "s1": "refund"}
+
+
+def test_labels_from_elsewhere_are_not_taken_back(site: Site) -> None:
+    site.inbox.receive([label("s0")], source="file", now=NOW)
+    site.tool.held = [nobody("s0")]
+    assert site.look(NOW) == {"s0": "refund"}
+
+
+def test_who_is_asked_about_what_and_when(site: Site) -> None:
+    site.store.save(
+        batch("proposed", BatchState.PROPOSED),
+        batch("elsewhere", destination="other"),
+        batch("lately", BatchState.CLOSED, ended=NOW - 60),
+        batch("long-ago", BatchState.CLOSED, ended=NOW - AFTERWARDS - 1),
+    )
+    for now in (NOW, NOW + 30, NOW + 59.9):
+        site.look(now)
+    assert sorted(site.tool.asked) == ["b1", "lately"]
+    site.look(NOW + 60)
+    assert len(site.tool.asked) == 4
+
+
+def test_a_tool_that_does_not_answer_is_named_and_asked_again(site: Site) -> None:
+    site.tool.failure = DeliveryError("refuses our token", retryable=False)
+    site.look(NOW)
+    assert site.collecting.problems == {"tool": "refuses our token"}
+    site.tool.failure, site.tool.held = None, [label("s0")]
+    assert site.look(NOW + 60) == {"s0": "refund"}
+    assert site.collecting.problems == {}
+
+
+ANSWERS = st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from(["ana", "bo"])), st.sampled_from(["x", "y"]))
+
+
+@given(st.lists(ANSWERS, min_size=1, max_size=5))
+def test_after_each_look_what_is_known_is_what_is_held(looks: list[dict[tuple[str, str], str]]) -> None:
+    said: list[Label] = []
+    for number, answers in enumerate(looks):
+        held = [label(sample, word, annotator=name, time=float(number)) for (sample, name), word in answers.items()]
+        held += [nobody(sample) for sample in "abc" if sample not in {sample for sample, _ in answers}]
+        said += changes(said, held, now=float(number))
+        assert changes(said, held, now=float(number)) == []
+        newest = {(each.sample, each.annotator): each for each in sorted(said, key=lambda each: each.time)}
+        assert {key: each.label for key, each in newest.items() if not each.withdrawn} == answers
