@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import structlog
 
-from service.errors import DeliveryError
+from service.errors import ArtefactError, DeliveryError, NotFoundError
 from service.observe import Observer
 from service.ports import Destination, Store
 from service.records import OutboxItem
@@ -107,6 +107,8 @@ class Outbox:
                 self._gone[item.destination] = destination, str(error)
                 _log.error("destination disabled", destination=item.destination, reason=str(error))
             return error
+        except (ArtefactError, NotFoundError) as error:  # of what the item refers to
+            return DeliveryError(str(error), retryable=True)
         self._gone.pop(item.destination, None)
         return None
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.adapters.sqlite import SqliteStore
-from service.errors import DeliveryError
+from service.errors import DeliveryError, NotFoundError
 from service.observe import Silent
 from service.outbox import SCHEDULE, Outbox, replayed, settled
 from service.records import OutboxItem
@@ -132,6 +132,64 @@ def test_an_item_without_its_destination_is_dead_and_says_why(store: SqliteStore
 
     (dead,) = store.outbox(states=["dead"])
     assert "'hook' is not configured" in dead.error
+
+
+GONE = DeliveryError("receiver: 410, the receiver is gone for good", retryable=False, gone=True)
+
+
+def test_a_destination_that_is_gone_is_sent_nothing_more_and_says_so(store: SqliteStore) -> None:
+    hook, other = Receiver(GONE), Receiver()
+    outbox = Outbox(store, {"hook": hook, "other": other}, Silent(), rng=rng())
+    store.save(outbox=[item("o1"), item("o2"), item("o3", destination="other")])
+    assert [outbox.step(1.0) for _ in range(4)] == [1, 1, 1, 0]
+
+    assert (hook.taken, other.taken) == ([], ["o3"])
+    assert outbox.disabled == {"hook": "receiver: 410, the receiver is gone for good"}
+    dead = {each.id: each.error for each in store.outbox(states=["dead"])}
+    assert dead.keys() == {"o1", "o2"}
+    assert "disabled (receiver: 410" in dead["o2"]
+
+
+def test_a_person_s_replay_tries_a_disabled_destination_again(store: SqliteStore) -> None:
+    hook = Receiver(GONE, GONE)
+    outbox = Outbox(store, {"hook": hook}, Silent(), rng=rng())
+    store.save(outbox=[item("o1")])
+    outbox.step(1.0)
+    for number in (1, 2):
+        (dead,) = store.outbox(states=["dead"])
+        store.settle(replayed(dead, 10.0 * number))
+        assert outbox.disabled
+        outbox.step(10.0 * number)
+
+    assert hook.taken == ["o1"]
+    assert outbox.disabled == {}
+    store.save(outbox=[item("o2")])
+    outbox.step(30.0)
+    assert hook.taken == ["o1", "o2"]
+
+
+def test_another_destination_under_the_name_is_not_disabled(store: SqliteStore) -> None:
+    destinations = {"hook": Receiver(GONE)}
+    outbox = Outbox(store, destinations, Silent(), rng=rng())
+    store.save(outbox=[item("o1")])
+    outbox.step(1.0)
+    destinations["hook"] = moved = Receiver()
+    store.save(outbox=[item("o2")])
+    outbox.step(2.0)
+
+    assert outbox.disabled == {}
+    assert moved.taken == ["o2"]
+
+
+def test_what_an_item_refers_to_and_is_gone_is_a_failure_with_a_reason(store: SqliteStore) -> None:
+    class Empty(Receiver):
+        def deliver(self, item: OutboxItem, *, now: float) -> None:  # noqa: ARG002 - the port's signature
+            raise NotFoundError("no annotation batch 'b1'")
+
+    store.save(outbox=[item()])
+    Outbox(store, {"hook": Empty()}, Silent(), rng=rng()).step(1.0)
+    (failed,) = store.outbox(states=["pending"])
+    assert failed.error == "no annotation batch 'b1'"
 
 
 def test_every_attempt_is_told_to_whoever_measures(store: SqliteStore) -> None:

@@ -81,7 +81,7 @@ def _failure(host: str, response: httpx2.Response, now: float) -> DeliveryError 
         return DeliveryError(f"{host}: 410, the receiver is gone for good", retryable=False, gone=True)
     if 300 <= status < 400:
         return DeliveryError(f"{host}: {status}, redirects are not followed; configure the final address", retryable=True)
-    limited = status == 403 and response.headers.get(_LIMITED) == "0"
+    limited = status == 403 and (response.headers.get(_LIMITED) == "0" or "retry-after" in response.headers)
     retryable = status >= 500 or status in _RETRYABLE_CLIENT_ERRORS or limited
     return DeliveryError(f"{host}: {status} {response.reason_phrase}", retryable=retryable, retry_after=_retry_after(response, now))
 
