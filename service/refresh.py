@@ -45,6 +45,7 @@ class Reason(StrEnum):
     OPENED = "opened for new labels"
     LABELLED = "the labels are in"
     CANCELLED = "a person cancelled it"
+    UNLABELLED = "no usable label came back"
     NEXT_ROUND = "the next batch was chosen by what the one before taught"
     SECOND_OPINIONS = "answers in doubt are asked about once more"
     ROUNDS_ENDED = "a person ended the rounds"
@@ -274,6 +275,14 @@ def cancel(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "
         batch = annotation.cancel(batch, reason=annotation.Reason.CYCLE_ENDED, actor=actor, now=now)
         store.save(cancelled, batch, outbox=annotation.withdrawn(batch, note=note, now=now))
     return cancelled
+
+
+def give_up(store: Store, cycle_id: str, *, now: float) -> RefreshCycle:
+    """Of what nobody could label there is nothing to learn."""
+    cycle = store.get(RefreshCycle, cycle_id)
+    ended = advance(cycle, Step(CycleState.CANCELLED, Reason.UNLABELLED, now, note="there is nothing to train on"))
+    store.save(ended)
+    return ended
 
 
 def ask(store: Store, batch: AnnotationBatch, settings: MonitorSettings, *, now: float) -> AnnotationBatch:

@@ -37,9 +37,9 @@ class Terms:
 
     model: Mapping[str, Any] = field(default_factory=dict)
     """The one in force, which the new one starts from and is held against: `path`, `uri`, `checksum`, `version`, `classes`."""
-    data_url: str | None = None
+    rows_url: str | None = None
     """Where the rows can be fetched without this installation's disk."""
-    data_until: float | None = None
+    rows_until: float | None = None
     give_back: str | None = None
     """Where the new model is put."""
     deadline: float | None = None
@@ -73,7 +73,7 @@ def requested(
         "data_sets": [dict(data_set) for data_set in data_sets],
         "split": {role: rows.get(role, 0) for role in (TRAINED_ON, NEVER_TRAINED_ON)},
         "provenance": [_provenance(batch) for batch in batches],
-        "data": terms.data_url and {"url": terms.data_url, "until": terms.data_until and written(terms.data_until)},
+        "data": terms.rows_url and {"url": terms.rows_url, "until": terms.rows_until and written(terms.rows_until)},
         "return": terms.give_back and {"method": "PUT", "url": terms.give_back},
         "deadline": terms.deadline and written(terms.deadline),
     }

@@ -34,7 +34,7 @@ from service.records import (
     Trigger,
 )
 from service.reference import Progress, References
-from service.refresh_events import Terms
+from service.requesting import terms
 from service.selecting.asking import Asked, asked, batches_of, is_challenge
 from service.selecting.bounds import bound
 from service.selecting.proposal import Proposal
@@ -196,8 +196,14 @@ class Refresher:
             self._adopt(cycle, now)
             if self._checks.step(cycle, self.selection.reading(self._about(cycle)), now=now) or self._next_round(cycle, now):
                 return True
+            if not any(answer.label for answer in self._history(cycle).answers.values()):
+                refresh.give_up(self._store, cycle.id, now=now)
+                log.warning("refresh given up", monitor=cycle.monitor, cycle=cycle.id, reason=refresh.Reason.UNLABELLED)
+                return True
             sets, left_out = self._publish(cycle, now)
-            self._request(cycle, sets, left_out, now)
+            known = terms(self._store, self._monitors, self._links, cycle, sets, now=now)
+            settings = self._monitors.effective(cycle.monitor).refresh
+            refresh.request_training(self._store, cycle.id, sets, settings, now=now, terms=replace(known, left_out=left_out))
         except DriftgateError as error:
             told = log.info if isinstance(error, ConflictError) else log.warning  # of a conflict: another process took the step
             told("refresh can't go on", monitor=cycle.monitor, cycle=cycle.id, reason=str(error))
@@ -206,28 +212,6 @@ class Refresher:
         self._again.pop(cycle.id, None)
         log.info("training requested", monitor=cycle.monitor, cycle=cycle.id, labels_left_out=left_out)
         return True
-
-    def _request(self, cycle: RefreshCycle, sets: Sequence[Mapping[str, Any]], left_out: int, now: float) -> None:
-        """With all that whoever trains needs to know."""
-        settings = self._monitors.effective(cycle.monitor)
-        until = self._links.expiry(now)
-        terms = Terms(
-            model=self._model(cycle.monitor, settings),
-            data_url=self._links.data_sets(cycle.id, sets, expires=until),
-            data_until=until if self._links else None,
-            give_back=self._links.address(f"/v1/refresh/{cycle.id}/model"),
-            deadline=now + 3_600 * settings.refresh.limits.training,
-            left_out=left_out,
-        )
-        refresh.request_training(self._store, cycle.id, sets, settings.refresh, now=now, terms=terms)
-
-    def _model(self, monitor: str, settings: MonitorSettings) -> Mapping[str, Any]:
-        """The one in force, as a cycle brought it, else as it is configured."""
-        promoted = self._store.find(RefreshCycle, monitor=monitor, states=[CycleState.PROMOTED], limit=_CYCLES)
-        path = str(settings.embedder.model or "")
-        kept = next((made for cycle in promoted if (made := cycle.served or cycle.model) and path.endswith(made.path)), None)
-        named = {"path": path, "fingerprint": self._monitors.embedder(monitor).fingerprint, "classes": list(settings.classes)}
-        return named if kept is None else {**named, "uri": kept.uri, "checksum": kept.checksum, "version": kept.version}
 
     def _adopt(self, cycle: RefreshCycle, now: float) -> None:
         """Classes that annotators propose alike join the scheme before anything is chosen, or trained, by their answers."""

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from detectors.selection.assessment import Verdict
-from service import annotation
+from service import annotation, refresh
 from service.adapters.sqlite import SqliteStore
 from service.errors import ConflictError, InputError
+from service.label_checks import judging
 from service.records import (
     WHOLE,
     AnnotationBatch,
@@ -29,7 +30,6 @@ from service.records import (
     Trigger,
 )
 from service.risks import curve
-from service.label_checks import judging
 from service.selecting.asking import is_challenge
 from service.selecting.selection import Round
 
@@ -81,8 +81,6 @@ def test_a_drift_without_candidates_is_tried_again_later(bench: Bench) -> None:
 
 
 def test_a_cancelled_cycle_is_not_opened_again_by_itself(bench: Bench) -> None:
-    from service import refresh
-
     alarm = bench.drift()
     refresh.cancel(bench.store, bench.cycle().id, actor="ana", now=3_100.0)
     bench.restarted().follow(alarm, samples=5_000, now=3_200.0)
@@ -189,6 +187,17 @@ def test_unusable_answers_train_nothing(bench: Bench) -> None:
     assert junk not in {sample.id for sample in bench.data_sets.load("chat", "train").samples}
 
 
+def test_a_cycle_of_which_nothing_could_be_labelled_ends_with_that_reason(bench: Bench) -> None:
+    bench.drift()
+    batch = bench.batch()
+    labels = [Label("chat", batch.id, item.id, None, 4_000.0, "ana", unusable=True) for item in batch.items]
+    annotation.take_back(bench.store, labels, quota=1.0, now=4_001.0)
+    assert bench.refresher.step(now=4_002.0) == 1
+    cycle = bench.cycle()
+    assert (cycle.state, cycle.history[-1].reason) == (CycleState.CANCELLED, refresh.Reason.UNLABELLED)
+    assert all(item.kind != "refresh.requested" for item in bench.store.outbox())
+
+
 def test_a_crash_between_sets_and_request_publishes_nothing_twice(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.drift()
     bench.answer()
@@ -236,7 +245,7 @@ def test_rows_of_an_imported_pool_are_asked_about_without_an_alarm_and_their_lab
 
 
 def test_candidates_that_a_person_chose_make_a_cycle_of_one_batch(make_bench: Callable[..., Bench]) -> None:
-    bench = make_bench(refresh={"automatic": False})
+    bench = make_bench(refresh={"automatic": False}, selection={"label_checks": False})
     bench.drift()
     rows = bench.store.pool("chat")[-5:]
     candidates = [Candidate(row.id, "found by hand", 0.1, "all") for row in rows]
