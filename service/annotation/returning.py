@@ -141,7 +141,8 @@ def _count(store: Store, batch: AnnotationBatch, words: Words | None) -> _Count:
 
 def _moved(batch: AnnotationBatch, found: _Count, quota: float, now: float) -> AnnotationBatch:
     """The same object where nothing is new; the first answer is a step, though its item may need another one."""
-    if batch.state not in life.OUT or not found.answers:
+    nothing_yet = batch.state is BatchState.SENT and not found.answers
+    if nothing_yet or batch.state not in life.OUT:
         return batch
     moved = life.returned(batch, found.answered, quota=quota, now=now, gold=found.gold)
     return batch if (moved.state, moved.returned) == (batch.state, batch.returned) else moved

@@ -34,13 +34,20 @@ def draft_of(document: Any, where: str) -> Draft:
     if not isinstance(document, Mapping) or not isinstance(document.get("classes"), list):
         raise InputError("scheme", f"{where}: a mapping with `classes`, a list, is taken; `driftgate scheme show --yaml` writes one")
     classes = [{"name": each} if isinstance(each, str) else each for each in document["classes"]]
-    unknown = sorted(set(map(str, document)) - {"classes", "guideline", "renamed", "note"})
-    if unknown:
-        raise InputError("scheme", f"{where}: {unknown[0]!r:.80} is no field; there are classes, guideline, renamed and note")
+    _require_known(document, {"classes", "guideline", "renamed", "note"}, where)
+    for each in classes:
+        if isinstance(each, Mapping):
+            _require_known(each, {"name", "aliases", "guideline"}, f"{where}, class {each.get('name', '?')!r:.80}")
     try:
         return msgspec.convert({**document, "classes": classes}, Draft)
     except msgspec.ValidationError as error:
         raise InputError("scheme", f"{where}: {error}") from error
+
+
+def _require_known(document: Mapping[Any, Any], fields: set[str], where: str) -> None:
+    unknown = sorted(set(map(str, document)) - fields)
+    if unknown:
+        raise InputError("scheme", f"{where}: {unknown[0]!r:.80} is no field; there are {', '.join(sorted(fields))}")
 
 
 def as_yaml(scheme: LabelScheme) -> str:
