@@ -93,8 +93,8 @@ def _table(rows: list[dict[str, Any]]) -> bytes:
         import pyarrow.parquet as pq  # noqa: PLC0415 - as above
     except ImportError as error:
         raise DeliveryError("format parquet needs pyarrow: install driftgate[parquet]", retryable=True) from error
-    plain = [{name: _cell(value) for name, value in row.items()} for row in rows]
-    table = pa.Table.from_pylist(plain) if plain else pa.table({"batch": pa.array([], pa.string())})
+    names = dict.fromkeys(name for row in rows for name in row)
+    table = pa.table({name: [_cell(row.get(name)) for row in rows] for name in names})
     for name, kind in (("label", pa.string()), ("unusable", pa.bool_()), ("annotator", pa.string())):
         table = table.append_column(name, pa.nulls(len(table), kind))
     content = BytesIO()
