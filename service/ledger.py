@@ -1,4 +1,4 @@
-"""The ledger of alarms: what was raised, what it turned out to be, and false alarms as measured against those allowed for."""
+"""The ledger: alarms, what they turned out to be, and what was done about them; false alarms as measured against those allowed for."""
 
 from __future__ import annotations
 
@@ -14,13 +14,28 @@ from service.alarms import HOLD_BACK_GROWTH, HOLD_BACK_SECONDS, Reason, of_drift
 from service.budget import ALLOCATION, DAY, WEEK, week_of, week_start
 from service.looks import LOOKED
 from service.ports import Store
-from service.records import Alarm, AlarmState, Event, Family, Measured, Regime, Step, Verdict
+from service.records import (
+    Alarm,
+    AlarmState,
+    AnnotationBatch,
+    Event,
+    Family,
+    LabelScheme,
+    Measured,
+    RefreshCycle,
+    Regime,
+    Step,
+    Verdict,
+)
 from service.records.ledger import Entry, FalseAlarms, Ledger, Proposal, Tally
 from service.settings import BudgetSettings
 from service.streams import SETTINGS
 
 MOST_ALARMS = 10_000
 """Alarms that a ledger reads, newest first."""
+
+MOST_REFRESHES = 1_000
+"""Cycles and batches of each monitor."""
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -38,7 +53,8 @@ def keep(store: Store, monitors: Sequence[str], budget: BudgetSettings, *, weeks
     tallies = tuple(_weeks(alarms, [exposure for exposure in spent if exposure["week"] >= first]))
     total = _sum(tallies)
     events = [event for name in monitors for event in store.events(name) if week_of(event.time) >= first]
-    entries = sorted([*_of_alarms(alarms), *_of_events(events)], key=lambda entry: entry.time)
+    steps = [entry for name in monitors for entry in _of_refreshing(store, name) if week_of(entry.time) >= first]
+    entries = sorted([*_of_alarms(alarms), *_of_events(events), *steps], key=lambda entry: entry.time)
     seasonal = [alarm for alarm in reversed(of_drift(alarms)) if alarm.verdict is Verdict.SEASONAL]
     begins = {name: store.pool_begins(name) for name in {alarm.monitor for alarm in seasonal}}
     proposals = tuple(propose(alarm, pool_begins=begins[alarm.monitor]) for alarm in seasonal)
@@ -173,6 +189,22 @@ def _of_events(events: Iterable[Event]) -> Iterator[Entry]:
         elif event.kind == LOOKED:
             rows = f"{event.body['rows']:,} rows of golden {event.body['version']}'s {event.body['part']} part"
             yield Entry(event.time, event.monitor, "golden", f"{rows} judged a model, use {event.body['use']} [{event.actor}]")
+
+
+def _of_refreshing(store: Store, monitor: str) -> Iterator[Entry]:
+    """Steps of cycles, of the batches that go to annotators, and of the label scheme."""
+    for cycle in store.find(RefreshCycle, monitor=monitor, limit=MOST_REFRESHES):
+        yield from (Entry(step.time, monitor, "refresh", f"cycle {cycle.id} {_step(step)}") for step in cycle.history)
+    for batch in store.find(AnnotationBatch, monitor=monitor, limit=MOST_REFRESHES):
+        yield from (Entry(step.time, monitor, "annotation", f"batch {batch.id} {_step(step)}") for step in batch.history)
+    for scheme in store.find(LabelScheme, monitor=monitor, limit=MOST_REFRESHES):
+        by = f" [{scheme.actor}]" if scheme.actor not in {"", "driftgate"} else ""
+        yield Entry(scheme.created, monitor, "scheme", f"version {scheme.number}: {scheme.note or f'{len(scheme.classes):,} classes'}{by}")
+
+
+def _step(step: Step) -> str:
+    by = "" if step.actor == "driftgate" else f" [{step.actor}]"
+    return f"{step.state}: {step.reason}{f' ({step.note})' if step.note else ''}{by}"
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from service.records.alarms import Measured
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line: an alarm opened, a verdict, a resolution, a hold-back, an allocation."""
+    """One line: an alarm opened, a verdict, a resolution, a hold-back, an allocation, a step of a cycle, a batch or the label scheme."""
 
     time: float
     monitor: str
