@@ -43,4 +43,4 @@ def _message(topic: str, item: OutboxItem) -> Message:
     event = cloud_event(item)
     context = tuple((f"ce_{name}", value.encode()) for name, value in attributes(event).items())
     headers = (("content-type", str(event["datacontenttype"]).encode()), *context)
-    return Message(topic, msgspec.json.encode(event["data"]), key(event).encode(), headers, item.created)
+    return Message(topic, msgspec.json.encode(event["data"]), key(event).encode(), headers)
