@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy.stats import poisson
 
-from service import ledger
+from service import annotation, ledger
 from service.adapters.sqlite import SqliteStore
 from service.alarms import Reason, apply_event, judge_late, step
+from service.annotation.scheme import first
 from service.budget import DAY, WEEK, Allocation, week_of, week_start
-from service.records import Alarm, AlarmState, Decision, Event, Family, Measured, Regime, Severity, Step
+from service.records import Alarm, AlarmState, Candidate, Decision, Event, Family, Measured, Regime, Severity, Step
 from service.records.ledger import Ledger, Tally
+from service.refresh import Opening, opened
 from service.screens.ledger import ledger_screen
 from service.settings import BudgetSettings
 
@@ -182,3 +184,20 @@ def test_an_empty_ledger_says_so(store: SqliteStore) -> None:
     assert found.false_alarms.verdict == "nothing measured yet"
     assert "nothing in the ledger" in str(ledger_screen(found))
     assert Tally(week_start(0)).precision is None
+
+
+def test_every_step_of_a_batch_its_cycle_and_its_scheme_is_told(store: SqliteStore) -> None:
+    write(store, [])
+    cycle = replace(opened(Opening("chat", 1, "request"), now=MONDAY), batch="b")
+    batch = annotation.propose(cycle, [Candidate("s0", "new", 0.1, "all")], now=MONDAY)
+    approved = annotation.approve(batch, reason=annotation.Reason.APPROVED, actor="ana", now=MONDAY + 1, note="cheap")
+    sent = replace(annotation.send(approved, now=MONDAY + 2), version=1)
+    store.save(cycle, sent, first("chat", ("a", "b"), now=MONDAY - 1))
+    told = [(entry.what, entry.says) for entry in kept(store).entries]
+    assert told == [
+        ("scheme", "version 1: 2 classes"),
+        ("refresh", f"cycle {cycle.id} annotating: opened for new labels"),
+        ("annotation", f"batch {batch.id} proposed: candidates were selected"),
+        ("annotation", f"batch {batch.id} approved: a person approved it (cheap) [ana]"),
+        ("annotation", f"batch {batch.id} sent: handed to the outbox"),
+    ]
