@@ -28,7 +28,7 @@ from service.signatures import Secret
 def examine_leaving(settings: Settings) -> Iterator[tuple[str, Said]]:
     """(what, how it is) of every destination, and of links."""
     for destination in settings.destinations:
-        yield f"destination {destination.name}", _destination(destination, settings)
+        yield f"destination {destination.name}", _destination(destination)
     asked = {monitor.annotation.destination for monitor in settings.monitors}
     linked = (
         each for each in settings.destinations if isinstance(each, WebhookDestination | LabelStudioDestination) and each.payload == "link"
@@ -37,14 +37,12 @@ def examine_leaving(settings: Settings) -> Iterator[tuple[str, Said]]:
         yield "links", _links(settings)
 
 
-def _destination(declared: Destination, settings: Settings) -> Said:
+def _destination(declared: Destination) -> Said:
     match declared:
         case FolderDestination():
             return _folder(declared)
         case WebhookDestination():
             return _webhook(declared)
-        case KafkaDestination() if settings.kafka is None:
-            return "fail", "type kafka, and no section kafka", "configure the brokers"
         case KafkaDestination():
             return "ok", f"topic {declared.topic}", ""
         case KubernetesJobDestination():

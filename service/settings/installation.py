@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validat
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.errors import ConfigurationError
-from service.settings.destinations import Destination
+from service.settings.destinations import Destination, KafkaDestination
 from service.settings.monitors import MonitorSettings
 from service.settings.parts import (
     BlobSettings,
@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     def _names(self) -> Self:
         _unique("monitors", [m.name for m in self.monitors])
         _unique("destinations", [d.name for d in self.destinations])
+        for topic in self._event_topics:
+            if self.kafka is None:
+                raise ValueError(f"destination {topic.name}: type kafka needs the brokers of the section kafka")
         for monitor in self.monitors:
             self.require_destinations(monitor)
             self.require_own_topic(monitor)
@@ -89,6 +92,15 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"monitor {monitor.name}: topic {monitor.topic.name} is kafka.{field}; give its samples a topic of their own"
                 )
+        for destination in self._event_topics:
+            if monitor.topic.name == destination.topic:
+                raise ValueError(
+                    f"monitor {monitor.name}: topic {monitor.topic.name} is destination {destination.name}'s; give its samples another"
+                )
+
+    @property
+    def _event_topics(self) -> list[KafkaDestination]:
+        return [destination for destination in self.destinations if isinstance(destination, KafkaDestination)]
 
     def monitor(self, name: str) -> MonitorSettings:
         """The monitor of that name; ConfigurationError lists those there are."""

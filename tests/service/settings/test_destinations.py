@@ -1,0 +1,80 @@
+"""What may be declared of destinations, and where their secrets come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.errors import ConfigurationError
+from service.settings import Settings, WebhookDestination, parse, read_secrets, read_token
+
+HOOK = {"type": "webhook", "name": "hook", "url": "https://hooks.example.org/in"}
+TOPIC = {"type": "kafka", "name": "events", "topic": "driftgate-events"}
+
+
+def settings(*destinations: dict[str, Any], **more: Any) -> Settings:
+    return parse({"destinations": list(destinations), **more}, base=Path("/nowhere"))
+
+
+def webhook(**options: Any) -> WebhookDestination:
+    return WebhookDestination.model_validate({**HOOK, **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "every standard webhook is signed"),
+        ({"secret_env": "A", "secret_file": "b"}, "either secret_file or secret_env"),
+        ({"secret_env": "A", "token_env": "A", "token_file": "b"}, "either token_file or token_env"),
+        ({"format": "github"}, "GitHub asks for a token"),
+        ({"format": "smoke"}, "format"),
+        ({"secret_env": "A", "payload": "both"}, "payload"),
+        ({"secret_env": "A", "url": "file:///etc/passwd"}, "url"),
+    ],
+)
+def test_what_a_receiver_could_not_know_us_by_is_refused(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=expected):
+        settings({**HOOK, **options})
+
+
+@pytest.mark.parametrize("options", [{"secret_env": "A"}, {"format": "cloudevents"}, {"format": "github", "token_file": "t"}])
+def test_what_is_enough(options: dict[str, Any]) -> None:
+    assert settings({**HOOK, **options}).destinations
+
+
+def test_events_need_brokers_and_a_topic_that_no_monitor_reads() -> None:
+    with pytest.raises(ConfigurationError, match="destination events: type kafka needs the brokers"):
+        settings(TOPIC)
+    monitor = {"name": "chat", "embedder": {"input": "none", "dimension": 3}, "topic": {"name": "driftgate-events"}}
+    kafka = {"brokers": ["broker:9092"]}
+    with pytest.raises(ConfigurationError, match="topic driftgate-events is destination events's"):
+        settings(TOPIC, kafka=kafka, monitors=[monitor])
+    assert settings(TOPIC, kafka=kafka).destinations
+
+
+def test_secrets_as_they_stand_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("whsec_a\n  whsec_b\n")
+    assert read_secrets(webhook(secret_file=tmp_path / "secret")) == ["whsec_a", "whsec_b"]
+    monkeypatch.setenv("HOOK", "whsec_c whsec_d")
+    assert read_secrets(webhook(secret_env="HOOK")) == ["whsec_c", "whsec_d"]
+    assert read_secrets(webhook(format="cloudevents")) == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe"])
+def test_a_file_without_a_secret_is_named(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(ConfigurationError, match="destination hook: no secret in file"):
+        read_secrets(webhook(secret_file=tmp_path / "secret"))
+
+
+def test_a_token_is_one_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_token(webhook(secret_env="A")) is None
+    monkeypatch.setenv("TOKEN", "one")
+    assert read_token(webhook(secret_env="A", token_env="TOKEN")) == "one"
+    for wrong in ("", "two words", "ümlaut"):
+        monkeypatch.setenv("TOKEN", wrong)
+        with pytest.raises(ConfigurationError, match="no token in environment variable TOKEN"):
+            read_token(webhook(secret_env="A", token_env="TOKEN"))
