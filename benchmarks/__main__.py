@@ -51,6 +51,8 @@ NAMES = (
     "selection.failures",
     "selection.switch",
     "selection.dcd_protocol",
+    "selection.label_checks",
+    "outcome",
 )
 
 _WIDTH = 150

@@ -84,6 +84,8 @@ class World:
     """Of the failing slice."""
     failures: Labelled
     pool: Traffic
+    origin: NDArray[np.int64]
+    """Which class of the source each class is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def world(name: str, seed: int) -> World:
 def drawn(scenario: Scenario, rng: np.random.Generator) -> World:
     """One refresh of a scenario."""
     source = scenario.source()
-    slice_, ordinary, seen = _split(scenario, source, rng)
+    slice_, ordinary, seen, origin = _split(scenario, source, rng)
     ordinary, train_rows = ordinary[TRAINED:], ordinary[:TRAINED]
     if scenario.kept:
         rare = np.concatenate([np.flatnonzero(slice_.labels == label)[: scenario.kept] for label in np.unique(slice_.labels)])
@@ -135,11 +137,12 @@ def drawn(scenario: Scenario, rng: np.random.Generator) -> World:
     classes = int(everything.labels.max()) + 1
     means = np.stack([everything.rows[everything.labels == label].mean(0) for label in range(classes)])
     pool = _pool(source, usual, failing, means=means, unit=_usual_distance(select.rows, train_rows.rows), rng=rng)
-    return World(old, classes, train_rows, select, calibrate, test, held_out, candidates[wrong], pool)
+    return World(old, classes, train_rows, select, calibrate, test, held_out, candidates[wrong], pool, origin)
 
 
-def _split(scenario: Scenario, source: Source, rng: np.random.Generator) -> tuple[Labelled, Labelled, int]:
-    """The failing slice and the ordinary rows, both shuffled, and how many classes the old model has; failing classes come last."""
+def _split(scenario: Scenario, source: Source, rng: np.random.Generator) -> tuple[Labelled, Labelled, int, NDArray[np.int64]]:
+    """The failing slice and the ordinary rows, both shuffled, how many classes the old model has, and which class of the source each is;
+    failing classes come last."""
     counts = np.bincount(source.labels)
     able = np.array(source.held_out) if source.held_out else np.flatnonzero(counts >= scenario.fewest)
     failing = rng.permutation(able)[: scenario.failing]
@@ -151,10 +154,10 @@ def _split(scenario: Scenario, source: Source, rng: np.random.Generator) -> tupl
     if source.turned is not None:
         half = rng.random(len(shuffled)) < 0.5  # a sample is in one of the two slices
         there, here = shuffled[drifts & half], shuffled[~(drifts & half)]
-        return Labelled(source.turned[there], labels[there]), Labelled(source.rows[here], labels[here]), len(order)
+        return Labelled(source.turned[there], labels[there]), Labelled(source.rows[here], labels[here]), len(order), order
     there, here = shuffled[drifts], shuffled[~drifts]
     seen = len(order) if scenario.kept else len(order) - len(failing)
-    return Labelled(source.rows[there], labels[there]), Labelled(source.rows[here], labels[here]), seen
+    return Labelled(source.rows[there], labels[there]), Labelled(source.rows[here], labels[here]), seen, order
 
 
 def _pool(source: Source, usual: Labelled, failing: Labelled, *, means: Rows, unit: float, rng: np.random.Generator) -> Traffic:

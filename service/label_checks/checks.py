@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import asdict, replace
 
@@ -14,7 +15,7 @@ from service.label_checks.judging import judge
 from service.ports import Store
 from service.records import AnnotationBatch, Candidate, Event, RefreshCycle, stable_id
 from service.selecting.reading import Reading
-from service.selecting.spending import opinions_purse
+from service.selecting.spending import Purse, opinions_purse
 from service.transitions import as_one_change
 
 CHECKED = "labels.checked"
@@ -70,11 +71,18 @@ def both(store: Store, newest: AnnotationBatch) -> tuple[AnnotationBatch, Annota
 
 
 def doubtful(batch: AnnotationBatch, read: Reading, cycle: RefreshCycle, *, now: float) -> tuple[Candidate, ...]:
-    """What is asked about once more, the most doubtful first, as far as the budgets reach: to be answered blind, by one annotator."""
-    limits = (opinions_purse(read.settings, read.batches, cycle.id), *read.purses(cycle.id, now))
-    most = min(purse.labels for purse in limits)
+    """What is asked about once more, the most doubtful first, as far as the budgets reach: to be answered blind, by one annotator. What the
+    rounds so far have left of their parts of the budget is this one's too; later ones keep theirs."""
+    purse = opinions_purse(read.settings, read.batches, cycle.id)
+    due = due_opinions(purse, batch.round, cycle.rounds)
+    most = max(0, min(due, *(other.labels for other in (purse, *read.purses(cycle.id, now)))))
     found = sorted((item for item in batch.items if (item.doubt or 0.0) >= DOUBTFUL), key=lambda item: -(item.doubt or 0.0))
     return tuple(replace(item, again=batch.id, answers=1, doubt=None, against=()) for item in found[:most])
+
+
+def due_opinions(purse: Purse, number: int, rounds: int) -> int:
+    """How many may be asked after the round of this number."""
+    return math.ceil(purse.limit * min(number / max(rounds, 1), 1.0) - purse.spent - 1e-9)
 
 
 def _told(cycle: RefreshCycle, checked: Checked, second: AnnotationBatch | None, now: float) -> Event:

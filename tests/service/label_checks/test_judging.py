@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from service.records import Candidate, Outcome, Purpose
 from service.label_checks.judging import untrainable
+from service.records import Candidate, Outcome, Purpose
 from service.settings import SelectionSettings
 
 
