@@ -21,7 +21,7 @@ export UV_SYSTEM_CERTS ?= 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers servers-cluster run test unit check format chaos e2e bench clean
+.PHONY: help install servers servers-cluster run test unit check format chaos trained e2e bench clean
 
 help:            ## what there is
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */  make \1\t/' | expand -t 24
@@ -67,7 +67,11 @@ format: install  ## format and mend what ruff can
 chaos: install servers  ## Kafka, Redis and driftgate killed, stopped and starved at random, in the long form
 	@CHAOS=long .venv/bin/pytest tests/chaos $(ARGS)
 
-e2e: chaos       ## what takes too long for make test
+trained: install  ## the reference trainer, for which torch is installed until the next make install
+	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --inexact --all-extras
+	@.venv/bin/pytest tests/training $(ARGS)
+
+e2e: chaos trained  ## what takes too long for make test
 
 bench: install   ## figures: speed and memory; with DRIFTGATE_DATA also delay and false alarms on real data
 	@.venv/bin/python -m benchmarks $(ARGS)

@@ -7,6 +7,10 @@ import sys
 
 import pytest
 
+from tests.architecture.test_source import modules, none
+
+TRAINS = ("service/training/", "service/cli/train.py")
+
 
 def loaded_by(statement: str) -> set[str]:
     listing = f"import sys; {statement}; print('\\n'.join(sys.modules))"
@@ -33,3 +37,8 @@ def test_the_whole_service_starts_without_torch() -> None:
 def test_the_library_stands_alone() -> None:
     loaded = loaded_by("import detectors")
     assert {name.split(".")[0] for name in loaded} & {"service", "pydantic", "fastapi", "onnxruntime", "prometheus_client"} == set()
+
+
+def test_nothing_but_its_command_knows_the_reference_trainer() -> None:
+    """Not even lazily: a team puts its own job in the trainer's place."""
+    none(f"{m}" for m in modules("service") if "service.training" in m.text and not str(m).startswith(TRAINS))
