@@ -25,7 +25,7 @@ _LABELS_GOLD = "its answer is known"
 
 
 class Preparing:
-    """The same candidates under the same key always make the same batch."""
+    """The same candidates under the same key make the same batch, until another one has gone out."""
 
     def __init__(self, store: Store, references: References, data_sets: DataSets) -> None:
         self._store = store
