@@ -25,19 +25,23 @@ class Taken(NamedTuple):
 
 
 class Replies(NamedTuple):
-    """What the model said to a batch's samples: the class of each, '' where it named none, and how sure it was, where it said so."""
+    """What the model said to a batch's samples: the class of each, '' where it named none, and how sure it was, where it said so. What
+    another model said than the one that the reference is of (`others`) counts as nothing said."""
 
     predicted: Sequence[str]
     confidence: NDArray[np.float32] | None
+    others: int = 0
 
     @classmethod
     def of(cls, monitor: WatchedMonitor, taken: Sequence[Taken]) -> Replies:
         """Of one monitor's samples."""
-        if all(each.output is None for each in taken):
-            return cls([""] * len(taken), None)
+        outputs = [None if monitor.disowns(each.output) else each.output for each in taken]
+        others = sum(each.output is not output for each, output in zip(taken, outputs, strict=True))
+        if all(output is None for output in outputs):
+            return cls([""] * len(taken), None, others)
         classes = monitor.settings.classes
-        confidence = np.array([sureness(each.output) for each in taken], np.float32)
-        return cls([answer(each.output, None, classes) for each in taken], confidence)
+        confidence = np.array([sureness(output) for output in outputs], np.float32)
+        return cls([answer(output, None, classes) for output in outputs], confidence, others)
 
 
 def describe(monitor: WatchedMonitor, taken: Sequence[Taken], replies: Replies) -> tuple[NDArray[np.float32], Described | None]:

@@ -106,6 +106,8 @@ class Intake:
         described, pooled, reserved, memory = {}, list[Pooled](), list[Reservation](), Memory()
         for name, taken in self._taken.items():
             monitor, replies = self._monitors[name], Replies.of(self._monitors[name], taken)
+            if replies.others:
+                self._unanswered[name, "other_model"] += replies.others
             embeddings, rows = describe(monitor, taken, replies)
             recent = list(pool_rows(self.partition, monitor, taken, embeddings, rows))
             pooled.extend(recent)

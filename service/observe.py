@@ -43,7 +43,8 @@ class Observer(Protocol):
     def embedded(self, monitor: str, samples: int, seconds: float) -> None: ...
 
     def unanswered(self, monitor: str, reason: str, samples: int) -> None:
-        """Requests that became samples without an answer: `timeout`, `full`, `ended` or `replaced`."""
+        """Requests that became samples without an answer: `timeout`, `full`, `ended` or `replaced`; `other_model`: the answer of another
+        model than the one in force, which counts as none."""
 
     def committed(self, closed: Sequence[Pane], seconds: float) -> None:
         """A commit and the panes that it numbered."""

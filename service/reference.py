@@ -65,7 +65,7 @@ class Origin:
     classes: tuple[str, ...] = ()
     """Its classes, in the order of its logits."""
     model_version: str = ""
-    """What its outputs carry; '' where nobody said."""
+    """What its outputs carry, as production has shown; '' where it has not."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from service.errors import ArtefactError
 from service.folding import PaneRules
 from service.ports import Embedder
 from service.quality import Gauge
+from service.records import Output
 from service.settings import MonitorSettings
 
 
@@ -66,6 +67,8 @@ class WatchedMonitor:
     reference: KnownGood | None = None
     shape: int = 0
     """Version of what shapes the panes."""
+    model_version: str = ""
+    """What outputs of the model in force carry, as production has shown; '' where it has not."""
     rules: PaneRules | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +78,10 @@ class WatchedMonitor:
                 f"({self.reference.fingerprint}, now {self.embedder.fingerprint}); build a reference with this one or restore the other"
             )
         object.__setattr__(self, "rules", self.reference and self._rules(self.reference))
+
+    def disowns(self, output: Output | None) -> bool:
+        """Whether another model than the one in force says that it answered: an old one on its way out, or the next one on trial."""
+        return bool(self.model_version and output and output.model_version and output.model_version != self.model_version)
 
     @property
     def joins(self) -> bool:

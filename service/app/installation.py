@@ -150,7 +150,7 @@ class Installation:
             return WatchedMonitor(settings, embedder, shape=declared.shape)
         reference = self.references.load(monitor, declared.reference)
         effective_tolerance(settings, reference.model)  # one that nobody can decide by makes no panes either
-        return WatchedMonitor(settings, embedder, Known.of(reference), declared.shape)
+        return WatchedMonitor(settings, embedder, Known.of(reference), declared.shape, str(reference.manifest.get("model_version", "")))
 
     def controller_for(
         self, monitor: str, *, following: bool = True, fence: Callable[[], Fence | None] = lambda: None

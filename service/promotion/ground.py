@@ -11,7 +11,7 @@ from service.promotion import steps
 from service.promotion.monitors import Monitors
 from service.promotion.registering import Shelf
 from service.promotion.steps import Reason
-from service.records import CycleState, OutboxItem, RefreshCycle, Step
+from service.records import Artefact, CycleState, OutboxItem, RefreshCycle, Step
 from service.reference import References
 from service.refresh_events import event
 from service.settings import RefreshSettings
@@ -55,9 +55,9 @@ class Ground:
         """Whether the reference in force is on the cycle's model."""
         return cycle.served is not None and self._references.model(cycle.monitor)[0] == str(self._shelf.path(cycle.served))
 
-    def version_in_force(self, monitor: str) -> str:
-        """What outputs of the model in force carry; '' where nobody said."""
-        return next((str(made.get("model_version", "")) for made in self._references.versions(monitor) if made["active"]), "")
+    def in_force(self, monitor: str) -> Artefact | None:
+        """The promoted model that the reference in force is on; None of the configured one."""
+        return self._promoted(monitor, self._references.model(monitor)[0])
 
     def go_back(self, cycle: RefreshCycle) -> None:
         """To the reference that the cycle's took the place of, with its embedder."""
@@ -69,9 +69,11 @@ class Ground:
         """The model and the reference that the cycle's took the place of, or would have."""
         version = (cycle.verification or {}).get("replaced_reference", self._monitors.version(cycle.monitor))
         made = next((made for made in self._references.versions(cycle.monitor) if made["version"] == version), {})
-        others = self.store.find(RefreshCycle, monitor=cycle.monitor, states=[CycleState.PROMOTED], limit=_CYCLES)
-        same = [each.served for each in others if each.served and str(self._shelf.path(each.served)) == made.get("model")]
-        return {"reference_version": version, "model": steps.cited(same[0]) if same else None, "version": made.get("model_version", "")}
+        return {"reference_version": version, "model": steps.cited(self._promoted(cycle.monitor, str(made.get("model", ""))))}
+
+    def _promoted(self, monitor: str, path: str) -> Artefact | None:
+        found = self.store.find(RefreshCycle, monitor=monitor, states=[CycleState.PROMOTED], limit=_CYCLES)
+        return next((cycle.served for cycle in found if cycle.served and str(self._shelf.path(cycle.served)) == path), None)
 
 
 _CYCLES = 10_000

@@ -127,7 +127,8 @@ class Promotion:
         return next(later, None) if cycle.state is not CycleState.DEPLOYING else None
 
     def _require_other_version(self, cycle: RefreshCycle, version: str) -> None:
-        if not self._ground.serves(cycle) and version == self._ground.version_in_force(cycle.monitor):
+        in_force = self._ground.in_force(cycle.monitor)
+        if in_force is not None and version == in_force.version and not self._ground.serves(cycle):
             raise InputError("version", f"version {version} is the model's in force; production could not tell them apart: give it another")
 
 

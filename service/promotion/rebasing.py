@@ -17,6 +17,7 @@ from service.labelled import sample_of, whole
 from service.ports import Store
 from service.promotion.monitors import Monitors
 from service.promotion.registering import Shelf
+from service.promotion.steps import has_shown_itself
 from service.records import WHOLE, Alarm, Artefact, Pooled, RefreshCycle, Sample
 from service.reference import Origin, Progress, Reference, References
 from service.reference_rows import embed_rows
@@ -28,7 +29,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """What a reference is made with: the file, '' for the configured one, its classes, and the version that its outputs carry."""
+    """What a reference is made with: the file, '' for the configured one, its classes, and what its outputs are known to carry."""
 
     path: str = ""
     classes: tuple[str, ...] = ()
@@ -59,7 +60,7 @@ class Rebasing:
         path = str(self._shelf.path(served))
         made = self._made(cycle.monitor, path)
         if made is None:
-            model = _Model(path, served.classes, served.version)
+            model = _Model(path, served.classes, served.version if has_shown_itself(cycle) else "")
             reference = self._built(cycle.monitor, self._since(cycle), model, now, progress)
         else:
             reference = self._references.load(cycle.monitor, made)
@@ -77,7 +78,7 @@ class Rebasing:
         """Recent samples that another model answered: what it said is no part of the reference."""
         rows = self._store.pool(cycle.monitor, since=self._since(cycle))
         others = sum(_is_others(row, served.version) for row in rows)
-        return {"answered_by_others": others} if others else {}
+        return {"answered_by_others": others} if others and has_shown_itself(cycle) else {}
 
     def _join(self, cycle: RefreshCycle, served: Artefact, *, now: float) -> None:
         """Challenge rows have judged their model: from now on candidates are chosen by them, in golden's *select* part."""

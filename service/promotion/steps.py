@@ -115,6 +115,11 @@ def is_deployed(cycle: RefreshCycle) -> bool:
     return cycle.state is CycleState.DEPLOYING and cycle.history[-1].reason in DEPLOYED
 
 
+def has_shown_itself(cycle: RefreshCycle) -> bool:
+    """Whether records carried the model's version, so that it is known to tell its answers from others'."""
+    return any(step.reason == Reason.SEEN for step in cycle.history)
+
+
 def announced(cycle: RefreshCycle) -> float:
     """When its promotion was announced."""
     return next((step.time for step in cycle.history if step.state == CycleState.DEPLOYING), cycle.created)

@@ -48,7 +48,7 @@ def test_a_proven_model_is_promoted_and_its_reference_comes_into_force(alone: Be
     found = promoted.verification or {}
     assert (found["reference_version"], found["replaced_reference"]) == (2, 1)
     reference = bench.site.references.load("chat")
-    assert (reference.version, reference.fingerprint, reference.manifest["model_version"]) == (2, "new", "m2")
+    assert (reference.version, reference.fingerprint, reference.manifest["model_version"]) == (2, "new", "")
     kept, classes = bench.site.references.model("chat")
     assert Path(kept).read_text() == "new.onnx"
     assert promoted.model is not None
@@ -272,20 +272,27 @@ def test_a_rebase_by_hand_keeps_the_model(bench: Bench, refitted: None) -> None:
     assert bench.site.references.model("chat") == ("", ())
 
 
-def test_a_rebase_takes_over_the_answers_of_its_own_model_alone(alone: Bench, refitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rebase_takes_over_the_answers_of_its_own_model_alone(bench: Bench, refitted: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the old model answered says nothing of how often the new one will say so; what the new one makes of the samples does."""
-    alone.trained()
-    pool = alone.store.pool
+    bench.trained()
+    pool = bench.store.pool
 
     def answered(monitor: str, *, since: float = 0.0) -> Sequence[Pooled]:
-        return [replace(row, output=Output("said", model_version="m1")) for row in pool(monitor, since=since)]
+        rows = pool(monitor, since=since if since < 3_000 else 0.0)
+        return [replace(row, output=Output("late", model_version="m2" if n % 4 == 3 else "m1")) for n, row in enumerate(rows)]
 
-    monkeypatch.setattr(alone.store, "pool", answered)
-    assert set(alone.promotion.rebase("chat", since=0.0, now=4_500.0).rows.predicted) == {"said"}
-    promoted = alone.judged("new.onnx")
-    reference = alone.site.references.load("chat")
-    assert set(reference.rows.predicted) == set(CLASSES)
-    assert (promoted.verification or {})["answered_by_others"] == len(reference.rows)
+    monkeypatch.setattr(bench.store, "pool", answered)
+    assert set(bench.promotion.rebase("chat", since=0.0, now=4_500.0).rows.predicted) == {"late"}
+    verified = bench.judged("new.onnx")
+    bench.promotion.promote(verified.id, actor="ana", now=5_001.0)
+    promoted = bench.promotion.go_on(verified.id, now=5_002.0)
+    assert Reason.SEEN in reasons(bench)
+    reference = bench.site.references.load("chat")
+    assert reference.manifest["model_version"] == "m2"
+    predicted = reference.rows.predicted
+    assert set(predicted[3::4]) == {"late"}
+    assert "early" in predicted
+    assert (promoted.verification or {})["answered_by_others"] == len(predicted) - len(predicted[3::4])
     assert "count without their answers" in promoted.history[-1].note
 
 
