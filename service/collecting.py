@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeAlias
+from typing import TypeAlias
 
 import structlog
 
@@ -15,11 +17,21 @@ from service.records import AnnotationBatch, BatchState, Delivery, Label
 AFTERWARDS = 86_400.0
 """Seconds for which a batch that has ended is still asked about: people mend their answers."""
 
+SETTLED = 60.0
+"""Seconds after which an answer that was told stands in what a tool holds, whatever the clocks."""
+
 MOST_LABELS = 5_000
 """Of one delivery."""
 
 _BATCHES, _ENDED = 10_000, 200
 _TICK = 0.001
+_NOTHING = Label("", "", "", None, 0.0)
+
+Said: TypeAlias = Mapping[tuple[str, str], Label]
+"""By sample and annotator."""
+
+Said: TypeAlias = tuple[float, Label]
+"""When a label came, and what it says."""
 
 log = structlog.get_logger()
 
@@ -32,6 +44,8 @@ class Collecting:
         self._annotators = annotators
         self._inbox = inbox
         self._next: dict[str, float] = {}
+        self._missing: dict[str, frozenset[tuple[str, str]]] = {}
+        """By batch: said answers that were not found at the last look."""
         self.problems: dict[str, str] = {}
 
     def step(self, now: float) -> int:
@@ -58,33 +72,49 @@ class Collecting:
         return [batch for batch in (*out, *lately) if batch.destination == name]
 
     def _take(self, held: Delivery, now: float) -> int:
-        news = changes(self._said(held), held.labels, now=now)
-        for start in range(0, len(news), MOST_LABELS):
-            self._inbox.receive(news[start : start + MOST_LABELS], source=held.source, now=now)
-        if news:
-            log.info("answers collected", destination=held.source, batch=held.batch, labels=len(news))
-        return len(news)
+        said = self._said(held)
+        fresh, missing = news(said, held.labels), gone(said, held.labels)
+        before, self._missing[held.batch] = self._missing.get(held.batch, frozenset()), frozenset(missing)
+        # What came while the tool was asked is missing once: only what is missing twice is gone.
+        back = [_taken_back(label, now) for key, label in missing.items() if key in before]
+        told = [*fresh, *back]
+        for start in range(0, len(told), MOST_LABELS):
+            self._inbox.receive(told[start : start + MOST_LABELS], source=held.source, now=now)
+        if told:
+            log.info("answers collected", destination=held.source, batch=held.batch, labels=len(fresh), taken_back=len(back))
+        return len(told)
 
-    def _said(self, held: Delivery) -> Sequence[Label]:
-        """What has come from there of this batch, oldest first."""
+    def _said(self, held: Delivery) -> Said:
+        """What has come from there of this batch."""
         deliveries = self._store.find(Delivery, monitor=held.monitor, limit=KEEP)
-        ours = [delivery for delivery in reversed(deliveries) if (delivery.batch, delivery.source) == (held.batch, held.source)]
-        return [label for delivery in ours for label in delivery.labels]
+        ours = [delivery for delivery in deliveries if (delivery.batch, delivery.source) == (held.batch, held.source)]
+        return newest([label for delivery in ours for label in delivery.labels])
 
 
-def changes(said: Sequence[Label], held: Sequence[Label], *, now: float) -> list[Label]:
-    """What a tool holds now and has not said, and what it has said and holds no more.
+def newest(labels: Sequence[Label]) -> Said:
+    """Each annotator's last word on each sample, as the store counts it."""
+    return {(label.sample, label.annotator): label for label in sorted(labels, key=lambda label: label.time)}
+
+
+def news(said: Said, held: Sequence[Label]) -> list[Label]:
+    """What a tool holds and has not said. The newest counts, by clocks that need not agree."""
+    fresh = [label for label in held if not label.withdrawn and said.get(_key(label), _NOTHING).label != label.label]
+    return [replace(label, time=max(label.time, said[_key(label)].time + _TICK)) if _key(label) in said else label for label in fresh]
+
+
+def gone(said: Said, held: Sequence[Label]) -> Said:
+    """What it has said and holds no more.
 
     A sample of which it holds nothing at all may have been removed there, its answers with it: those stand. One that is there without
     answers is among `held` as taken back by nobody.
     """
-    before = {(label.sample, label.annotator): label for label in said}
-    there, holds = {label.sample for label in held}, {(label.sample, label.annotator): label for label in held if not label.withdrawn}
-    news = [_after(label, before.get(key)) for key, label in holds.items() if key not in before or before[key].label != label.label]
-    gone = [label for key, label in before.items() if key not in holds and label.sample in there and not label.withdrawn]
-    return news + [replace(label, label="", unusable=False, time=max(now, label.time + _TICK)) for label in gone]
+    there, holds = {label.sample for label in held}, {_key(label) for label in held if not label.withdrawn}
+    return {key: label for key, label in said.items() if key not in holds and label.sample in there and not label.withdrawn}
 
 
-def _after(label: Label, before: Label | None) -> Label:
-    """The newest counts, by clocks that need not agree."""
-    return label if before is None else replace(label, time=max(label.time, before.time + _TICK))
+def _taken_back(label: Label, now: float) -> Label:
+    return replace(label, label="", unusable=False, time=max(now, label.time + _TICK))
+
+
+def _key(label: Label) -> tuple[str, str]:
+    return label.sample, label.annotator

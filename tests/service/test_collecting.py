@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service import annotation
 from service.adapters.sqlite import SqliteStore
 from service.annotation import TakenBack
-from service.collecting import AFTERWARDS, Collecting, changes
+from service.collecting import AFTERWARDS, Collecting, gone, news, newest
 from service.errors import DeliveryError
 from service.inbox import Inbox
 from service.records import AnnotationBatch, BatchState, Candidate, Delivery, Label, OutboxItem, Step
@@ -29,6 +29,8 @@ class Tool:
     poll_seconds: float = 60.0
     asked: list[str] = field(default_factory=list)
     failure: DeliveryError | None = None
+    meanwhile: Callable[[], object] = lambda: None
+    """What goes on between the tool's answer and its arrival."""
 
     def deliver(self, item: OutboxItem, *, now: float) -> None: ...
 
@@ -37,6 +39,7 @@ class Tool:
         if self.failure is not None:
             raise self.failure
         held = [(batch, tuple(label for label in self.held if label.batch == batch.id)) for batch in batches]
+        self.meanwhile()
         return [Delivery(f"held-{batch.id}", batch.monitor, batch.id, labels, now, "tool") for batch, labels in held if labels]
 
     def close(self) -> None: ...
@@ -100,24 +103,34 @@ def test_changed_and_taken_back(site: Site) -> None:
     site.tool.held = [label("s0"), label("s1")]
     site.look(NOW)
     site.tool.held = [label("s0", "loan", time=NOW - 500), nobody("s1")]  # its clock is behind
-    assert site.look(NOW + 61) == {"s0": "loan"}
+    assert site.look(NOW + 61) == {"s0": "loan", "s1": "refund"}  # missing once
+    assert site.look(NOW + 122) == {"s0": "loan"}
     site.tool.held = [label("s0", "loan"), label("s1", "card", time=NOW - 400)]
-    assert site.look(NOW + 122) == {"s0": "loan", "s1": "card"}
+    assert site.look(NOW + 183) == {"s0": "loan", "s1": "card"}
+
+
+def test_what_comes_while_the_tool_is_asked_is_not_taken_back(site: Site) -> None:
+    site.tool.held = [nobody("s0")]
+    site.tool.meanwhile = lambda: site.inbox.receive([label("s0", time=NOW + 1)], source="tool", now=NOW + 1)
+    assert site.look(NOW) == {"s0": "refund"}
+    site.tool.held, site.tool.meanwhile = [label("s0", time=NOW + 1)], lambda: None
+    for number in range(1, 4):
+        assert site.look(NOW + number * 61) == {"s0": "refund"}
 
 
 def test_a_task_that_was_removed_with_its_answers_leaves_its_labels(site: Site) -> None:
     site.tool.held = [label("s0"), label("s1")]
     site.look(NOW)
-    site.tool.held = [label("s1")]
-    assert site.look(NOW + 61) == {"s0": "refund", "s1": "refund"}
-    site.tool.held = []
-    assert site.look(NOW + 122) == {"s0": "refund", "s1": "refund"}
+    for number, held in enumerate(([label("s1")], [label("s1")], [], []), start=1):
+        site.tool.held = held
+        assert site.look(NOW + number * 61) == {"s0": "refund", "s1": "refund"}
 
 
 def test_labels_from_elsewhere_are_not_taken_back(site: Site) -> None:
     site.inbox.receive([label("s0")], source="file", now=NOW)
     site.tool.held = [nobody("s0")]
-    assert site.look(NOW) == {"s0": "refund"}
+    for number in range(3):
+        assert site.look(NOW + number * 61) == {"s0": "refund"}
 
 
 def test_who_is_asked_about_what_and_when(site: Site) -> None:
@@ -148,11 +161,23 @@ ANSWERS = st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from(["an
 
 @given(st.lists(ANSWERS, min_size=1, max_size=5))
 def test_after_each_look_what_is_known_is_what_is_held(looks: list[dict[tuple[str, str], str]]) -> None:
-    said: list[Label] = []
+    said: list[Said] = []
     for number, answers in enumerate(looks):
-        held = [label(sample, word, annotator=name, time=float(number)) for (sample, name), word in answers.items()]
+        now = float(number)
+        held = [label(sample, word, annotator=name, time=now) for (sample, name), word in answers.items()]
         held += [nobody(sample) for sample in "abc" if sample not in {sample for sample, _ in answers}]
-        said += changes(said, held, now=float(number))
-        assert changes(said, held, now=float(number)) == []
-        newest = {(each.sample, each.annotator): each for each in sorted(said, key=lambda each: each.time)}
+        said += [(now, each) for each in changes(said, held, now=now, settled=now)]
+        assert changes(said, held, now=now, settled=now) == []
+        newest = {(each.sample, each.annotator): each for _, each in sorted(said, key=lambda each: each[1].time)}
         assert {key: each.label for key, each in newest.items() if not each.withdrawn} == answers
+
+
+def test_an_answer_that_its_webhook_told_while_the_tool_was_asked_stands(site: Site) -> None:
+    """What the tool held when it was asked is older than that."""
+    site.inbox.receive([label("s0", time=NOW + 2)], source="tool", now=NOW + 2)
+    site.tool.held = [nobody("s0")]
+    assert site.look(NOW) == {"s0": "refund"}
+    site.tool.held = [label("s0", time=NOW + 2)]
+    assert site.look(NOW + 60) == {"s0": "refund"}
+    site.tool.held = [nobody("s0")]
+    assert site.look(NOW + 180) == {}, "taken back, once that is beyond doubt"
