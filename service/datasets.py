@@ -157,7 +157,7 @@ class DataSets:
         version = known[-1] + 1 if known else 1
         manifest = {**_manifest(rows, embedder), "monitor": monitor, "role": role, "version": version, "classes": list(classes)}
         manifest["created"] = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
-        publish(folder / f"v{version}", manifest, lambda draft: _write(draft, rows, embedded))
+        publish(folder / f"v{version}", manifest, lambda draft: write_rows(draft, rows, embedded))
         return self.load(monitor, role, version)
 
     def load(self, monitor: str, role: Role, version: int | None = None) -> DataSet:
@@ -298,7 +298,8 @@ def _manifest(rows: Sequence[Row], embedder: Embedder) -> dict[str, Any]:
     }
 
 
-def _write(draft: Path, rows: Sequence[Row], embedded: Embedded) -> None:
+def write_rows(draft: Path, rows: Sequence[Row], embedded: Embedded) -> None:
+    """What a version holds beside its manifest."""
     with (draft / ROWS).open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(json.dumps(_encode(row), ensure_ascii=False, allow_nan=False) + "\n")

@@ -83,6 +83,17 @@ def record(store: Store, attempt: Attempt, *, actor: str, now: float) -> None:
         raise ConflictError(f"monitor {monitor}: somebody else looked at the same golden rows meanwhile, which used them; run it again")
 
 
+def spend(store: Store, golden: DataSet, part: Part, *, subject: str, actor: str, now: float) -> None:
+    """A look at the whole part without a model: somebody decided by hand what its labels are, and may know what models say of its rows."""
+    monitor, made = str(golden.manifest["monitor"]), _made(store, str(golden.manifest["monitor"]), part)
+    if any(event.subject == subject for event in made):
+        return
+    body = {"part": part, "version": golden.version, "fresh": False, "use": len(made) + 1, "rows": len(golden.part(part).rows)}
+    event = Event(stable_id(LOOKED, monitor, part, len(made) + 1), monitor, LOOKED, now, actor, subject, body)
+    if store.record_event(event).subject != subject:
+        raise ConflictError(f"monitor {monitor}: somebody else looked at the same golden rows meanwhile, which used them; run it again")
+
+
 def tell(store: Store, attempt: Attempt, *, actor: str, now: float) -> None:
     """Before more is told of a look that was recorded than how it ended."""
     monitor = str(attempt.golden.manifest["monitor"])
