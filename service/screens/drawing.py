@@ -14,7 +14,7 @@ from service.records import Measured
 NONE = "–"
 """Stands where there is nothing to show."""
 
-IDS = ("alarm", "cycle", "item")
+IDS = ("alarm", "batch", "cycle", "item")
 """Columns of ids, which people copy."""
 
 SPANS = ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min"))
