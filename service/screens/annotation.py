@@ -22,11 +22,12 @@ _RIGHT = ("answered", "asked", "rows", "priority", "probability", "answers", "go
 
 def batches_table(batches: Sequence[AnnotationBatch]) -> RenderableType:
     """Newest first."""
-    table = columns("batch", "monitor", "state", "answered", "of", "priority", "made", "closes by", "cycle", right=_RIGHT)
+    table = columns("batch", "monitor", "state", "answered", "priority", "closes by", right=_RIGHT)
     for each in batches:
-        closes = moment(each.deadline) if each.deadline else NONE
-        figures = (count(each.returned), count(len(each.items)), str(each.priority), moment(each.created), closes)
-        table.add_row(each.id, each.monitor, word(each.state), *figures, each.cycle or NONE)
+        closes = moment(each.deadline)[:10] if each.deadline else NONE
+        table.add_row(
+            each.id, each.monitor, word(each.state), f"{count(each.returned)} of {count(len(each.items))}", str(each.priority), closes
+        )
     return table if batches else Text("no annotation batches")
 
 
