@@ -59,7 +59,7 @@ class Mortal:
             self._left -= 1
             if self._left == 0:
                 raise KilledError
-            self.written.append(given[0].destination if name == "settle" else name)
+            self.written.append(given[0].destination if write.__name__ == "settle" else write.__name__)
             return write(*given, **options)
 
         return writing
