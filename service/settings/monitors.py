@@ -30,6 +30,9 @@ _LEARNING = frozenset({"order", "seed", "accept_supported"})
 _KEEPING = frozenset({"keep_answers", "keep_labels", "new_classes"})
 """Of truth: what is taken and kept, which nothing is decided by."""
 
+_ANSWERS = frozenset({"unusable", "none of these"})
+"""What annotators may answer beside the classes, and `new: NAME`."""
+
 _CLOCKS_APART = 300.0
 """Seconds."""
 
@@ -240,6 +243,13 @@ class MonitorSettings(Section):
     @classmethod
     def _challenge_apart(cls, document: Any) -> Any:
         return with_challenge_apart(document)
+
+    @model_validator(mode="after")
+    def _classes_are_no_other_answers(self) -> Self:
+        for name in self.labels:
+            if " ".join(name.split()).casefold() in _ANSWERS or name.casefold().lstrip().startswith("new:"):
+                raise ValueError(f"classes: {name!r:.80} is an answer of its own for annotators; call the class otherwise")
+        return self
 
     @model_validator(mode="after")
     def _price_for_limits(self) -> Self:
