@@ -29,7 +29,6 @@ from service.cli.plan import app as plan
 from service.cli.pool import group as pool
 from service.cli.promotion import group as promotion
 from service.cli.reference import app as reference
-from service.cli.refresh import app as verification
 from service.cli.refresh import group as refresh
 from service.cli.replay import app as replay
 from service.cli.report import app as report
@@ -41,6 +40,7 @@ from service.cli.switch import app as switch
 from service.cli.terminal import Commands
 from service.cli.train import app as train
 from service.cli.truth import group as truth
+from service.cli.verify import app as verification
 from service.logs import configure
 
 app = typer.Typer(

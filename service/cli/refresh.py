@@ -12,7 +12,7 @@ from rich.text import Text
 
 from service import screens
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, installed, monitor_of, monitors_of, operations
-from service.cli.terminal import actor, bars, emit, example, show
+from service.cli.terminal import actor, emit, example, show
 from service.cli.views import refresh_view, view, views
 from service.errors import ConflictError, InputError
 from service.records import AnnotationBatch, RefreshCycle
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from service.app import Installation
     from service.operations import Operations
 
-app = typer.Typer()
 group = typer.Typer(no_args_is_help=True)
 
 CycleId = Annotated[str, typer.Argument(metavar="CYCLE", help="The cycle's id; `driftgate refresh list` has it.")]
@@ -104,32 +103,6 @@ def cancel(cycle: CycleId, config: Config = CONFIG, note: Note = "", as_json: As
     with installed(config) as installation:
         operations(installation).cancel_refresh(cycle, actor=actor(), note=note, now=time.time())
         _report(installation, cycle, as_json)
-
-
-@app.command(epilog=example("driftgate verify --cycle 9d41c2aa --model candidate/model.onnx --classes classes.txt"))
-def verify(
-    cycle: Annotated[str, typer.Option("--cycle", help="The refresh cycle that the model was trained for.")],
-    model: Annotated[Path, typer.Option("--model", exists=True, dir_okay=False, help="The new model, ONNX.")],
-    classes: Annotated[Path | None, typer.Option("--classes", help="Its classes, one per line, in the order of its logits.")] = None,
-    version: Annotated[str, typer.Option("--version", help="Its `model_version` in production; from its checksum by default.")] = "",
-    config: Config = CONFIG,
-    as_json: AsJson = False,
-) -> None:
-    """Register a new model for its cycle and judge it against the old one; a proven one waits for `driftgate refresh promote`.
-
-    Exit code 0: proven; 1: rejected, unusable, or too few rows to tell.
-    """
-    from service.promotion import Given  # noqa: PLC0415 - loads the detectors
-
-    given = Given(model, version, tuple(class_names(classes)))
-    with installed(config) as installation, bars() as progress:
-        installation.promotion.register(cycle, given, actor=actor(), now=time.time())
-        judged = installation.promotion.go_on(cycle, now=time.time(), progress=progress)
-    if as_json:
-        emit(view(judged))
-    else:
-        show(screens.verification_table(judged.verification or {}), f"refresh cycle {judged.id}:", word(judged.state))
-    raise typer.Exit(0 if (judged.verification or {}).get("passed") else 1)
 
 
 def carry_on(installation: Installation) -> None:

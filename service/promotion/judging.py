@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from service.datasets import DataSets, Role
-from service.errors import InputError, NotFoundError
+from service.errors import ConflictError, InputError, NotFoundError
 from service.looks import record
 from service.ports import Store
 from service.promotion.monitors import Monitors
 from service.promotion.registering import Shelf
-from service.records import AnnotationBatch, Artefact, RefreshCycle, stable_id
+from service.records import AnnotationBatch, Artefact, CycleState, RefreshCycle, stable_id
 from service.reference import Progress
 from service.selecting import challenge
 from service.selecting.asking import asked
-from service.verifying import Model, judge, look_at
+from service.settings import MonitorSettings
+from service.verifying import Judged, Model, judge, look_at
+from service.verifying.answers import answers_of
+from service.verifying.beside import beside
+from service.verifying.correction import labels_before
+from service.verifying.gallery import Shown
+from service.verifying.report import Verified
+from service.verifying.usable import named
 
 _JUDGING: tuple[Role, ...] = ("golden", "challenge")
+_LEARNED = 1_000
+"""Rows of the training set that tell how well it was learned."""
 
 
 class Judging:
@@ -45,12 +58,34 @@ class Judging:
             found = {"verdict": "insufficient", "passed": False, "reasons": [str(error)]}
         return {**found, **_replacing(served, found), "basis": basis}
 
+    def report(self, cycle: RefreshCycle, *, now: float, progress: Progress) -> Verified:
+        """The verdict with rows to look at: challenge, and golden's *select* part, which judges nothing. Once the model serves, the verdict
+        alone: the one before it is no longer in force."""
+        served, settings = cycle.served, self._monitors.effective(cycle.monitor)
+        if served is None or cycle.verification is None:
+            raise ConflictError(f"refresh cycle {cycle.id} is {cycle.state}; nothing was verified yet")
+        in_force, path = settings.embedder.model, self._shelf.path(served)
+        before = {"name": str(in_force), "classes": len(settings.classes)} if in_force is None else named(in_force, settings.classes)
+        shown = () if cycle.state is CycleState.PROMOTED else self._shown(cycle, *self._models(served, settings), progress)
+        return Verified(now, before, named(path, served.classes), cycle.verification, shown)
+
+    def _shown(self, cycle: RefreshCycle, old: Model, new: Model, progress: Progress) -> Sequence[Shown]:
+        drawn = challenge.of_cycle(self._store, self._data_sets, cycle)
+        sets = {"challenge": drawn.samples if drawn else ()}
+        if self._data_sets.versions(cycle.monitor, "golden"):
+            sets["golden (select)"] = self._data_sets.load(cycle.monitor, "golden").part("select").samples
+        return [Shown(name, rows, answers_of(rows, old, new, partial(progress, f"{name} rows"))) for name, rows in sets.items() if rows]
+
+    def _models(self, served: Artefact, settings: MonitorSettings) -> tuple[Model, Model]:
+        """In force, and to be served."""
+        new = self._monitors.load(settings.embedder.with_model(self._shelf.path(served)))
+        return Model(self._monitors.embedder(settings.name), settings.classes), Model(new, served.classes)
+
     def _verified(self, cycle: RefreshCycle, served: Artefact, now: float, progress: Progress) -> dict[str, Any]:
         settings = self._monitors.effective(cycle.monitor)
         if not settings.classes:
             raise InputError("classes", f"monitor {cycle.monitor}: declare `classes`, the model's class names in the order of its logits")
-        old = Model(self._monitors.embedder(cycle.monitor), settings.classes)
-        new = Model(self._monitors.load(settings.embedder.with_model(self._shelf.path(served))), served.classes)
+        old, new = self._models(served, settings)
         drawn = challenge.of_cycle(self._store, self._data_sets, cycle)
         look = look_at(self._store, self._data_sets, settings, old, new, drawn)
         design = self._design(cycle)
@@ -58,9 +93,19 @@ class Judging:
         def weigh(ids: Sequence[str], right: Any) -> Mapping[str, Any] | None:
             return challenge.weighted(design, ids, right, confidence=settings.refresh.confidence)
 
-        found = judge(old, new, look, drawn, settings, weigh=weigh, progress=progress)
+        before = labels_before(self._data_sets, look.golden)
+        found = judge(old, new, look, drawn, settings, weigh=weigh, before=before, progress=progress)
         record(self._store, look, actor="driftgate", now=now)
-        return found.verification
+        return found.verification | self._beside(cycle, found, old, new)
+
+    def _beside(self, cycle: RefreshCycle, found: Judged, old: Model, new: Model) -> dict[str, Any]:
+        """Calibration, latency, and how well it learned: by its run, else by rows of the training set."""
+        run = cycle.model.run if cycle.model else {}
+        learned = self._data_sets.load(cycle.monitor, "train").samples if self._data_sets.versions(cycle.monitor, "train") else ()
+        rows = [] if "figures" in run else [learned[at] for at in np.linspace(0, len(learned) - 1, min(len(learned), _LEARNED)).astype(int)]
+        timed = [sample.payload for sample in (self._data_sets.load(cycle.monitor, "golden").part("select").samples or rows)]
+        train = answers_of(rows, old, new)
+        return beside(found, old, new, timed, rng=np.random.default_rng(0), clock=perf_counter, run=run, train=train)
 
     def _design(self, cycle: RefreshCycle) -> challenge.Design:
         """How the challenge rows were drawn from the slice that they speak for."""

@@ -20,6 +20,7 @@ from service.promotion.serving import Serving
 from service.promotion.steps import Reason
 from service.records import Artefact, CycleState, RefreshCycle, Step
 from service.reference import Progress, Reference, References
+from service.verifying.report import Verified
 
 _CYCLES = 10_000
 
@@ -37,8 +38,8 @@ class Promotion:
         self.shelf = shelf = Shelf(directory)
         self._ground = Ground(store, references, monitors, shelf)
         self._rebasing = Rebasing(store, references, data_sets, monitors, shelf)
-        judging, serving = Judging(store, data_sets, monitors, shelf), Serving(store, data_sets, monitors, shelf)
-        self._carrying = Carrying(self._ground, serving, judging, self._rebasing)
+        self._judging = judging = Judging(store, data_sets, monitors, shelf)
+        self._carrying = Carrying(self._ground, Serving(store, data_sets, monitors, shelf), judging, self._rebasing)
 
     # --- the controller's -----------------------------------------------------------------------------------------------
 
@@ -115,6 +116,10 @@ class Promotion:
         self._store.save(reverted, outbox=self._ground.told(reverted, steps.REVERTED, content, now=now))
         log.info("reverted", monitor=cycle.monitor, cycle=cycle.id, reference=before["reference_version"])
         return reverted
+
+    def report(self, cycle_id: str, *, now: float, progress: Progress = lambda *_: None) -> Verified:
+        """What its verification found, with rows to look at."""
+        return self._judging.report(self._store.get(RefreshCycle, cycle_id), now=now, progress=progress)
 
     def rebase(self, monitor: str, *, since: float, now: float, progress: Progress = lambda *_: None) -> Reference:
         """A new reference from the recent samples, on the model in force; it comes into force at once."""

@@ -37,7 +37,6 @@ from service.screens.drawing import (
     level_bar,
     moment,
     percent,
-    points,
     span,
     word,
 )
@@ -45,13 +44,12 @@ from service.screens.evidence import channel_words, evidence
 from service.screens.feed import feed_lines
 from service.screens.offsets import trouble
 from service.screens.truth import errors_line
+from service.screens.verifying import verification_table
 
 Figures = Mapping[str, Any]
 
 AHEAD = (CycleState.ANNOTATING, CycleState.TRAINING, CycleState.VERIFYING, CycleState.PROMOTED)
 """The way of a cycle that goes well."""
-
-SETS = {"golden": "must not regress", "challenge": "shows the drift"}
 
 
 # --- alarms -------------------------------------------------------------------------------------------------------
@@ -163,39 +161,6 @@ def _note(step: Step) -> str:
 
 
 # --- refresh ------------------------------------------------------------------------------------------------------
-
-
-def verification_table(verification: Figures) -> RenderableType:
-    """Old model against new, on the same rows.
-
-    `golden` and `challenge` (either may be missing): `rows`, `old_accuracy`, `new_accuracy`, `gain` {`estimate`, `low`, `high`},
-    `positive_flips`, `negative_flips` (rows that the old model got right and the new one wrong) and `negative_flip_bound`.
-    Beside them: `passed`, `verdict`, `reasons` (texts), `max_negative_flips` and `confidence`.
-    """
-    table = columns("labelled set", "rows", "old", "new", "gain", "mended", "broken", right=("rows", "old", "new", "mended", "broken"))
-    for name, meaning in SETS.items():
-        if verification.get(name):
-            table.add_row(f"{name}\n{meaning}", *_set_figures(verification[name]))
-    passed, verdict = bool(verification.get("passed")), excerpt(str(verification.get("verdict") or NONE))
-    outcome = Text.assemble(
-        "the new model ", ("passed" if passed else "did not pass", "bold green" if passed else "bold red"), f": {verdict}"
-    )
-    reasons = [Text(f"  • {excerpt(str(reason), 200)}") for reason in verification.get("reasons") or ()]
-    return Group(table, _bound(verification), outcome, *reasons)
-
-
-def _set_figures(found: Figures) -> tuple[str, ...]:
-    gain = _as_measured(found.get("gain"))
-    change = f"{points(gain.estimate)}\n{points(gain.low)} to {points(gain.high)}" if gain else NONE
-    accuracies = (percent(found.get("old_accuracy")), percent(found.get("new_accuracy")))
-    return (count(found.get("rows")), *accuracies, change, count(found.get("positive_flips")), count(found.get("negative_flips")))
-
-
-def _bound(verification: Figures) -> Text:
-    """What the gate can rule out, and what it allows."""
-    bound = (verification.get("golden") or {}).get("negative_flip_bound")
-    sure, allowed = percent(verification.get("confidence")), percent(verification.get("max_negative_flips"))
-    return Text(f"broken on golden: at most {percent(bound)} (at {sure} confidence), allowed {allowed}")
 
 
 def cycle_timeline(cycle: RefreshCycle) -> RenderableType:

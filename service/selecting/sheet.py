@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from service.records import Candidate, Purpose
 from service.report.parts import Bars, Cell, Column, Figure, Picture, Section, Standing, Table, Unit
+from service.report.pictures import small_png
 from service.report.rendering import html_page, markdown_page
 from service.screens.drawing import count, moment, percent
 from service.selecting.proposal import Bound, Proposal
 
 MOST_SHOWN = 500
 """Candidates of a sheet: a picture each makes it large."""
-
-_SIDE = 96
-"""Pixels of a picture's longer side."""
 
 _PURPOSES: Mapping[Purpose, str] = MappingProxyType(
     {
@@ -146,24 +143,6 @@ def _sample(proposal: Proposal, candidate: Candidate) -> Cell:
     row = proposal.rows.get(candidate.id)
     payload = None if row is None else row.payload
     if isinstance(payload, bytes):
-        png = _small(payload)
+        png = small_png(payload)
         return candidate.id if png is None else Picture(png, f"picture of sample {candidate.id}")
     return candidate.text or (payload if isinstance(payload, str) else f"sample {candidate.id}")
-
-
-def _small(content: bytes) -> bytes | None:
-    """A PNG of an encoded image; None without Pillow, or where it can't be decoded."""
-    try:
-        from PIL import Image  # noqa: PLC0415 - an extra: only image monitors need it
-    except ImportError:
-        return None
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.draft("RGB", (2 * _SIDE, 2 * _SIDE))
-            small = image.convert("RGB")
-            small.thumbnail((_SIDE, _SIDE))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
-    target = io.BytesIO()
-    small.save(target, "PNG")
-    return target.getvalue()

@@ -31,10 +31,16 @@ class Model:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """(n,) a model's answers, and how sure it is of each: its largest probability."""
+    """(n,) a model's answers, how sure it is of each (its largest probability), and (n, d) the rows as it embeds them."""
 
     classes: Sequence[str]
     confidence: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+
+    def only(self, rows: Sequence[int]) -> Said:
+        """Of these rows."""
+        kept = list(rows)
+        return Said([self.classes[row] for row in kept], self.confidence[kept], self.embedding[kept])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,21 +90,27 @@ def answers_of(samples: Sequence[Sample], old: Model, new: Model, progress: Call
     payloads = [sample.payload for sample in samples]
     before = said(old, payloads, lambda done: progress(done / 2))
     after = said(new, payloads, lambda done: progress(0.5 + done / 2))
-    labels = [str(sample.label) for sample in samples]
-    tags = [sample.segments for sample in samples]
-    return Answers(labels, before.classes, after.classes, tags, before.confidence, after.confidence)
+    return paired(samples, before, after)
+
+
+def paired(samples: Sequence[Sample], old: Said, new: Said) -> Answers:
+    """Of the same labelled samples."""
+    labels, tags = [str(sample.label) for sample in samples], [sample.segments for sample in samples]
+    return Answers(labels, old.classes, new.classes, tags, old.confidence, new.confidence)
 
 
 def said(model: Model, payloads: Sequence[Payload], progress: Callable[[float], None] = lambda _: None) -> Said:
     """InputError if the model gives no logits, not one per class, or such as are no numbers."""
     names: list[str] = []
-    sure: list[NDArray[np.float32]] = []
+    sure, vectors = [np.empty(0, np.float32)], [np.empty((0, model.embedder.dimension), np.float32)]
     for start in range(0, len(payloads), _BATCH):
         progress(start / len(payloads))
-        logits = fitting(model.embedder.embed(payloads[start : start + _BATCH]).logits, model.classes)
+        found = model.embedder.embed(payloads[start : start + _BATCH])
+        logits = fitting(found.logits, model.classes)
         names += [model.classes[place] for place in logits.argmax(1).tolist()]
         sure.append(1.0 / np.exp(logits - logits.max(1, keepdims=True)).sum(1))
-    return Said(names, np.concatenate(sure) if sure else np.empty(0, np.float32))
+        vectors.append(found.embedding)
+    return Said(names, np.concatenate(sure), np.concatenate(vectors))
 
 
 def fitting(logits: NDArray[np.float32] | None, classes: Sequence[str]) -> NDArray[np.float32]:

@@ -53,15 +53,20 @@ class Gate:
     @classmethod
     def of(cls, attempt: Attempt, settings: RefreshSettings) -> Gate:
         """For a look at golden's *verify* part."""
+        return cls.asked(settings, attempt.checksum, look=attempt.drawn.use)
+
+    @classmethod
+    def asked(cls, settings: RefreshSettings, golden: str, *, look: int = 1) -> Gate:
+        """For golden rows with this checksum."""
         return cls(
-            attempt.checksum,
+            golden,
             margin=settings.margin,
             segment_margin=settings.segment_margin,
             expected_flips=settings.expected_flips,
             gap=settings.gap,
             max_negative_flips=settings.max_negative_flips,
             confidence=settings.confidence,
-            look=attempt.drawn.use,
+            look=look,
         )
 
     @property

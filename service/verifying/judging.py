@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from service.datasets import DataSet, DataSets
 from service.looks import Attempt, attempt
 from service.ports import Store
+from service.records import Sample
 from service.settings import MonitorSettings, RefreshSettings
 from service.verifying.answers import Answers, Model, answers_of
+from service.verifying.correction import without_correction
 from service.verifying.gate import Gate, promise
 from service.verifying.usable import added, lost
 from service.verifying.verdict import verify
@@ -53,16 +56,31 @@ def judge(  # noqa: PLR0913 - options by keyword, after what decides the verdict
     settings: MonitorSettings,
     *,
     weigh: Weigh = lambda *_: None,
+    before: Mapping[str, str] | None = None,
     progress: Progress = lambda *_: None,
 ) -> Judged:
-    """Nothing is written: whoever asks records the look before the verdict is told."""
-    on_golden = answers_of(look.drawn.rows.samples, old, new, lambda done: progress("golden rows", done))
-    rows = challenge.samples if challenge else ()
+    """Nothing is written: whoever asks records the look before the verdict is told. `before`: labels that golden's correct."""
+    golden, rows = look.drawn.rows.samples, challenge.samples if challenge else ()
+    on_golden = answers_of(golden, old, new, lambda done: progress("golden rows", done))
     on_challenge = answers_of(rows, old, new, lambda done: progress("challenge rows", done))
     weighted = weigh([sample.id for sample in rows], on_challenge.right) if rows else None
-    found = verify(on_golden, on_challenge, Gate.of(look, settings.refresh), tags=settings.segments.tags, weighted=weighted)
-    classes = {"lost_classes": lost(old.classes, new.classes), "new_classes": added(old.classes, new.classes)}
-    return Judged({**found, **classes, "golden_version": look.golden.version}, on_golden, on_challenge)
+    gate = Gate.of(look, settings.refresh)
+    decide = partial(verify, challenge=on_challenge, gate=gate, tags=settings.segments.tags, weighted=weighted)
+    found = concluded(decide, golden, on_golden, before) | changed_classes(old, new) | {"golden_version": look.golden.version}
+    return Judged(found, on_golden, on_challenge)
+
+
+def concluded(
+    decide: Callable[[Answers], dict[str, Any]], samples: Sequence[Sample], golden: Answers, before: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """The verdict, and what it would be with the labels from before."""
+    correction = {} if before is None else {"correction": without_correction(samples, golden, before, decide)}
+    return decide(golden) | correction
+
+
+def changed_classes(old: Model, new: Model) -> dict[str, list[str]]:
+    """By name: their order and number may differ."""
+    return {"lost_classes": lost(old.classes, new.classes), "new_classes": added(old.classes, new.classes)}
 
 
 def _asked(settings: RefreshSettings) -> tuple[object, ...]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from service.artefacts import checksum
 from service.errors import EmbedderError, InputError
 from service.ports import Embedder
 from service.records import Payload
@@ -55,3 +58,8 @@ def lost(old: Sequence[str], new: Sequence[str]) -> list[str]:
 def added(old: Sequence[str], new: Sequence[str]) -> list[str]:
     """Classes that are new."""
     return lost(new, old)
+
+
+def named(path: Path, classes: Sequence[str]) -> dict[str, Any]:
+    """How a report names a model that lies in a file."""
+    return {"name": path.name, "checksum": checksum(path), "classes": len(classes)}

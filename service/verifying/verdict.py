@@ -64,6 +64,12 @@ def verify(
     }
 
 
+def unusable_verdict(why: str) -> dict[str, Any]:
+    """Of a model that nothing can be asked."""
+    none: dict[str, Any] = {"checks": [], "segments": [], "worse_segments": [], "rows_needed": 0, "rows_missing": 0, "joint_power": None}
+    return {"format": FORMAT, "verdict": "reject", "passed": False, "reasons": [why], **none}
+
+
 def judged(checks: Sequence[Check]) -> tuple[str, list[str]]:
     """Too little to judge by comes first, then everything that speaks against the new model, then what more rows would decide."""
     by = {outcome: [check for check in checks if check.outcome is outcome] for outcome in Outcome}

@@ -68,6 +68,7 @@ VERIFICATION: dict[str, Any] = {
     "reasons": ["broken at most 0.83 % of golden"],
     "max_negative_flips": 0.01,
     "confidence": 0.9,
+    "error": 0.05,
 }
 STREAM = {"segment": "all", "samples": 5_230, "evidence": 17.2, "threshold": 11.3, "effect": {"estimate": 0.14, "low": 0.08, "high": 0.21}}
 MONITOR: dict[str, Any] = {
@@ -232,7 +233,7 @@ def test_a_verification_shows_both_models_and_what_broke() -> None:
     for fact in (
         "golden 800 90.0 % 93.5 % +3.5 31 3",
         "+2.0 to +5.0",
-        "broken on golden: at most 0.8 % (at 90.0 % confidence), allowed 1.0 %",
+        "broken on golden: at most 0.8 % (at 95.0 % confidence), allowed 1.0 %",
         "the new model passed: promote",
         "• broken at most 0.83 % of golden",
     ):
