@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
-from typing import TypeAlias
 
 import structlog
 
@@ -17,9 +16,6 @@ from service.records import AnnotationBatch, BatchState, Delivery, Label
 AFTERWARDS = 86_400.0
 """Seconds for which a batch that has ended is still asked about: people mend their answers."""
 
-SETTLED = 60.0
-"""Seconds after which an answer that was told stands in what a tool holds, whatever the clocks."""
-
 MOST_LABELS = 5_000
 """Of one delivery."""
 
@@ -29,9 +25,6 @@ _NOTHING = Label("", "", "", None, 0.0)
 
 Said: TypeAlias = Mapping[tuple[str, str], Label]
 """By sample and annotator."""
-
-Said: TypeAlias = tuple[float, Label]
-"""When a label came, and what it says."""
 
 log = structlog.get_logger()
 

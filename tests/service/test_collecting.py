@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service import annotation
 from service.adapters.sqlite import SqliteStore
 from service.annotation import TakenBack
-from service.collecting import AFTERWARDS, Collecting, gone, news, newest
+from service.collecting import AFTERWARDS, Collecting, gone, newest, news
 from service.errors import DeliveryError
 from service.inbox import Inbox
 from service.records import AnnotationBatch, BatchState, Candidate, Delivery, Label, OutboxItem, Step
@@ -161,23 +161,25 @@ ANSWERS = st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from(["an
 
 @given(st.lists(ANSWERS, min_size=1, max_size=5))
 def test_after_each_look_what_is_known_is_what_is_held(looks: list[dict[tuple[str, str], str]]) -> None:
-    said: list[Said] = []
+    said: list[Label] = []
     for number, answers in enumerate(looks):
-        now = float(number)
-        held = [label(sample, word, annotator=name, time=now) for (sample, name), word in answers.items()]
+        held = [label(sample, word, annotator=name, time=float(number)) for (sample, name), word in answers.items()]
         held += [nobody(sample) for sample in "abc" if sample not in {sample for sample, _ in answers}]
-        said += [(now, each) for each in changes(said, held, now=now, settled=now)]
-        assert changes(said, held, now=now, settled=now) == []
-        newest = {(each.sample, each.annotator): each for _, each in sorted(said, key=lambda each: each[1].time)}
-        assert {key: each.label for key, each in newest.items() if not each.withdrawn} == answers
+        said += news(newest(said), held)
+        assert news(newest(said), held) == []
+        missing = gone(newest(said), held)
+        said += [replace(each, label="", time=each.time + 1) for each in missing.values()]
+        assert gone(newest(said), held) == {}
+        assert {key: each.label for key, each in newest(said).items() if not each.withdrawn} == answers
 
 
 def test_an_answer_that_its_webhook_told_while_the_tool_was_asked_stands(site: Site) -> None:
-    """What the tool held when it was asked is older than that."""
+    """What the tool held when it was asked is older than that: only what is missing twice is gone."""
     site.inbox.receive([label("s0", time=NOW + 2)], source="tool", now=NOW + 2)
     site.tool.held = [nobody("s0")]
     assert site.look(NOW) == {"s0": "refund"}
     site.tool.held = [label("s0", time=NOW + 2)]
     assert site.look(NOW + 60) == {"s0": "refund"}
     site.tool.held = [nobody("s0")]
-    assert site.look(NOW + 180) == {}, "taken back, once that is beyond doubt"
+    assert site.look(NOW + 120) == {"s0": "refund"}
+    assert site.look(NOW + 180) == {}
