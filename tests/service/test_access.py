@@ -90,3 +90,41 @@ def test_secrets_do_not_show(webhook_secrets: list[str], monkeypatch: pytest.Mon
     shown = repr(Access.of(settings()))
     assert TOKEN not in shown
     assert "AAAA" not in shown
+
+
+def test_secrets_of_labels_are_read_from_their_file_as_it_stands(tmp_path: Path, webhook_secrets: list[str]) -> None:
+    path = tmp_path / "secrets"
+    path.write_text(webhook_secrets[0])
+    access = Access.of(settings(server={"webhook_secret_file": str(path)}))
+    assert len(access.secrets()) == 1
+    path.write_text("\n".join(webhook_secrets))
+    assert len(access.secrets()) == 2
+    assert access.signed_annotations
+    assert not access.unsigned_annotations
+
+
+@pytest.mark.parametrize("content", [None, "", "whsec_short", "\n"])
+def test_a_file_without_a_secret_lets_nobody_in_unsigned(tmp_path: Path, webhook_secrets: list[str], content: str | None) -> None:
+    path = tmp_path / "secrets"
+    path.write_text(webhook_secrets[0])
+    access = Access.of(settings(server={"webhook_secret_file": str(path)}))
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    assert not access.unsigned_annotations
+    with pytest.raises(ConfigurationError):
+        access.secrets()
+    with pytest.raises(ConfigurationError):
+        Access.of(settings(server={"webhook_secret_file": str(path)}))
+
+
+@pytest.mark.parametrize("path", ["/v1/links/", "/v1/links/AAAA", "/v1/links/../monitors"])
+def test_links_pass_by_their_signature_alone(path: str) -> None:
+    """Whatever they are called by: a proxy's name is none of this machine's."""
+    for access in (Access(loopback=True), Access(loopback=False, token=TOKEN)):
+        assert access.permits(path, {"host": "drift.example"})
+
+
+def test_what_only_begins_alike_does_not() -> None:
+    assert not Access(loopback=False, token=TOKEN).permits("/v1/linksx", {})
