@@ -15,7 +15,14 @@ from tests.servers.process import Server, free_port, listens
 CACHE = Path(__file__).parents[2] / ".cache" / "servers"
 EMAIL, PASSWORD = "ana@example.com", "correct-horse-battery"
 QUIET: Mapping[str, str] = MappingProxyType(
-    {"COLLECT_ANALYTICS": "false", "LATEST_VERSION_CHECK": "false", "SSRF_PROTECTION_ENABLED": "false", "DEBUG": "false"}
+    {
+        "COLLECT_ANALYTICS": "false",
+        "LATEST_VERSION_CHECK": "false",
+        "SSRF_PROTECTION_ENABLED": "false",
+        "DEBUG": "false",
+        "SENTRY_DSN": "",
+        "FRONTEND_SENTRY_DSN": "",
+    }
 )
 """It asks nobody outside, and may tell a server on loopback of annotations."""
 

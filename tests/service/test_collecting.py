@@ -171,15 +171,3 @@ def test_after_each_look_what_is_known_is_what_is_held(looks: list[dict[tuple[st
         said += [replace(each, label="", time=each.time + 1) for each in missing.values()]
         assert gone(newest(said), held) == {}
         assert {key: each.label for key, each in newest(said).items() if not each.withdrawn} == answers
-
-
-def test_an_answer_that_its_webhook_told_while_the_tool_was_asked_stands(site: Site) -> None:
-    """What the tool held when it was asked is older than that: only what is missing twice is gone."""
-    site.inbox.receive([label("s0", time=NOW + 2)], source="tool", now=NOW + 2)
-    site.tool.held = [nobody("s0")]
-    assert site.look(NOW) == {"s0": "refund"}
-    site.tool.held = [label("s0", time=NOW + 2)]
-    assert site.look(NOW + 60) == {"s0": "refund"}
-    site.tool.held = [nobody("s0")]
-    assert site.look(NOW + 120) == {"s0": "refund"}
-    assert site.look(NOW + 180) == {}
