@@ -30,6 +30,8 @@ _MOST = 10_000
 _STEPS = 50
 """Of a declaration's history that are kept."""
 _ATTEMPTS = 10
+_REFERENCE, _VERSION = "reference", "version "
+"""Reason and note of the step that brings a reference into force."""
 
 log = structlog.get_logger()
 
@@ -99,6 +101,12 @@ class Declarations:
         document = self._known.documents.get(monitor)
         return _left_in_force(self._directory, monitor) if document is None else document.reference
 
+    def brought_into_force(self, monitor: str) -> frozenset[int]:
+        """Reference versions that came into force, as far back as is remembered."""
+        document = self._known.documents.get(monitor)
+        notes = [step.note for step in document.history if step.reason == _REFERENCE] if document else []
+        return frozenset(int(note.removeprefix(_VERSION)) for note in notes)
+
     def origin(self, config: Path | None) -> str:
         """How the configuration file is named."""
         return PROGRAM if config is None else os.path.relpath(config.resolve(), self._directory.resolve())
@@ -155,7 +163,7 @@ class Declarations:
             document = self._known.documents.get(monitor) or self._first(monitor)
             if document.reference == version and document.version:
                 return []
-            return [_stepped(document, self._step("reference", note=f"version {version}"), reference=version, shape=document.shape + 1)]
+            return [_stepped(document, self._step(_REFERENCE, note=f"{_VERSION}{version}"), reference=version, shape=document.shape + 1)]
 
         self._save(changes, "reference declared", reference=version)
 

@@ -116,11 +116,14 @@ class Installation:
         """The reference version in force."""
         return self.references.active(monitor)
 
+    def made_with(self, monitor: str, version: int) -> MonitorSettings:
+        """The monitor's settings with the model that a reference version belongs to."""
+        return _with_model(self.declared(monitor).settings, *self.references.model(monitor, version))
+
     def bring_into_force(self, monitor: str, version: int) -> None:
         """Accepts a version, or goes back to it, once its embedder has shown to be the one that made it."""
         reference = self.references.load(monitor, version)
-        manifest = reference.manifest
-        settings = _with_model(self.declared(monitor).settings, manifest["model"], tuple(manifest["classes"]))
+        manifest, settings = reference.manifest, self.made_with(monitor, version)
         found = self.load(settings.embedder).fingerprint
         if found != manifest["fingerprint"]:
             raise ArtefactError(

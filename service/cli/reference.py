@@ -14,10 +14,12 @@ from rich.text import Text
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, MoreFiles, installed, monitor_of, rows_in, samples_of
 from service.cli.pooled import Span, pooled_rows
 from service.cli.terminal import bars, emit, example, show
-from service.errors import InputError, NotFoundError
+from service.datasets import Role
+from service.errors import ArtefactError, InputError, NotFoundError
 from service.promotion import shortfall
 from service.reference import Origin, Progress, Reference
 from service.reference_rows import ReferenceRows, embed_rows
+from service.screens.differences import difference_screen
 from service.screens.drawing import NONE, columns, count, moment
 from service.screens.reference import learned, warned
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from service.app import Installation
 
 app = typer.Typer(no_args_is_help=True)
+
+_ASKED = 8
+"""Payloads that two embedders are asked for, to tell whether they are one."""
 
 Manifest = Mapping[str, Any]
 Inputs = Annotated[list[Path] | None, typer.Option("--input", "-i", help="Good samples as .jsonl, .npy or .parquet.")]
@@ -125,15 +130,65 @@ def rebase(since: Moment = None, config: Config = CONFIG, monitor: MonitorName =
 
 @app.command(epilog=example("driftgate reference rollback --monitor support-chat"))
 def rollback(config: Config = CONFIG, monitor: MonitorName = None) -> None:
-    """Go back to the version before, and with it to its embedder; `driftgate reference accept` goes to any."""
+    """Go back to the version that was in force before, and with it to its embedder; `driftgate reference accept` goes to any."""
     with installed(config) as installation:
         name = monitor_of(installation.settings, monitor)
         active = installation.version(name)
-        before = [v["version"] for v in installation.references.versions(name) if active is not None and v["version"] < active]
-        if not before:
+        before = _before(installation, name, active)
+        if before is None:
             raise NotFoundError(f"monitor {name}: no reference version before {active or 'the first'} to go back to")
-        installation.bring_into_force(name, before[-1])
-    show(f"monitor {name}: back on reference {before[-1]}, from {active}; a running server takes it up")
+        model = installation.references.model(name)
+        installation.bring_into_force(name, before)
+        left = installation.references.model(name) != model
+    show(f"monitor {name}: back on reference {before}, from {active}; a running server takes it up")
+    if left:
+        show("its model is no longer what driftgate goes by; `driftgate refresh revert` asks production for the model before, too")
+
+
+@app.command(epilog=example("driftgate reference diff 1 2 --monitor support-chat"))
+def diff(
+    before: Version,
+    after: Annotated[int | None, typer.Argument(help="The later version; by default the one in force.")] = None,
+    config: Config = CONFIG,
+    monitor: MonitorName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two versions: rows, segments, the masses of clusters, embedder, thresholds."""
+    from service.reference_differences import difference  # noqa: PLC0415 - loads the detectors
+
+    with installed(config) as installation:
+        name = monitor_of(installation.settings, monitor)
+        versions = [installation.references.load(name, version) for version in (before, after)]
+        found = difference(*versions, same_embedder=_same_embedder(installation, *versions)).document()
+    if as_json:
+        emit(found)
+    else:
+        show(difference_screen(found))
+
+
+def _before(installation: Installation, name: str, active: int | None) -> int | None:
+    """The newest version below the one in force that has been in force; where nobody remembers, that waits for nobody."""
+    known = installation.declarations.brought_into_force(name)
+    versions = installation.references.versions(name)
+    older = [made for made in versions if active is not None and made["version"] < active]
+    been = [made for made in older if made["version"] in known or not made["provisional"]]
+    return max((int(made["version"]) for made in been), default=None)
+
+
+def _same_embedder(installation: Installation, before: Reference, after: Reference) -> bool:
+    """A new head makes another model of the same embedder: then both are asked."""
+    from service.reference_differences import alike  # noqa: PLC0415 - loads the detectors
+
+    if before.fingerprint == after.fingerprint:
+        return True
+    name = before.monitor
+    role: Role = "golden" if installation.data_sets.versions(name, "golden") else "train"
+    try:
+        one, other = (installation.load(installation.made_with(name, reference.version).embedder) for reference in (before, after))
+        tried = [sample.payload for sample in installation.data_sets.load(name, role).samples[:_ASKED]]
+    except (ArtefactError, NotFoundError):
+        return False
+    return alike(one, other, tried)
 
 
 def _file_rows(installation: Installation, name: str, paths: Sequence[Path], progress: Progress) -> ReferenceRows:
