@@ -16,7 +16,7 @@ from service.annotation.life import (
 )
 from service.annotation.pricing import labels_asked, price_of, waits_for
 from service.annotation.returning import TakenBack, recount, take_back, tend
-from service.annotation.scheme import NEW, NONE, UNUSABLE, Words, canonical, trains
+from service.annotation.scheme import NEW, NONE, UNUSABLE, Words, canonical, naming, trains
 from service.annotation.schemes import in_force, scheme_of
 from service.annotation.sending import Leaving, leaving
 from service.annotation.shown import items_by_shown, outgoing, reordered, withdrawn
@@ -44,6 +44,7 @@ __all__ = [
     "items_by_shown",
     "labels_asked",
     "leaving",
+    "naming",
     "outgoing",
     "price_of",
     "prioritise",

@@ -8,7 +8,7 @@ them for what they say, training takes them not at all until the scheme has the 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -129,6 +129,11 @@ def resolve(scheme: LabelScheme, given: str) -> Resolved:
 def canonical(scheme: LabelScheme | None, name: str) -> str:
     """A class of any version of the scheme as it is called now."""
     return name if scheme is None else Words(scheme).canonical(name)
+
+
+def naming(scheme: LabelScheme | None) -> Callable[[str], str]:
+    """`canonical` for many names."""
+    return str if scheme is None else Words(scheme).canonical
 
 
 def trains(word: str | None) -> bool:
