@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from service.annotation import naming, scheme_of
 from service.datasets import DataSets, Role
 from service.errors import ConflictError, InputError, NotFoundError
 from service.looks import record
@@ -79,7 +80,9 @@ class Judging:
     def _models(self, served: Artefact, settings: MonitorSettings) -> tuple[Model, Model]:
         """In force, and to be served."""
         new = self._monitors.load(settings.embedder.with_model(self._shelf.path(served)))
-        return Model(self._monitors.embedder(settings.name), settings.classes), Model(new, served.classes)
+        scheme = scheme_of(self._store, settings.name)  # labels carry the names of today, models those of when they were made
+        old, called = settings.classes, naming(scheme)
+        return Model(self._monitors.embedder(settings.name), tuple(map(called, old))), Model(new, tuple(map(called, served.classes)))
 
     def _verified(self, cycle: RefreshCycle, served: Artefact, now: float, progress: Progress) -> dict[str, Any]:
         settings = self._monitors.effective(cycle.monitor)

@@ -13,6 +13,7 @@ import numpy as np
 
 from detectors.comparison import allowed_flips, compare, least_rows
 from detectors.switch import OUTCOMES, Calibration, calibrate, flips_by_class, fresh_rows
+from service.annotation import naming, scheme_of
 from service.alarms import of_drift
 from service.artefacts import checksum
 from service.datasets import DataSets
@@ -97,7 +98,8 @@ class Switches:
         """Writes the switch and, beside it, its certificate; neither where no threshold passes."""
         settings = self._monitors.effective(wanted.monitor)
         progress("reading the models", 0.0)
-        pair = pair_of(settings, wanted.old, wanted.new, wanted.classes)
+        called = naming(scheme_of(self._store, wanted.monitor))
+        pair = pair_of(settings, wanted.old, wanted.new, wanted.classes, called)
         golden = golden_of(self._data_sets, wanted.monitor)
         tried = attempt(self._store, golden, self._data_sets, "calibrate", judged=self._judged(pair), promise=wanted.promise)
         _check(wanted, tried)

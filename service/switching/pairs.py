@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -76,14 +76,17 @@ class Answers:
         return np.where(takes_new(self.margin, threshold), self.new, self.old)
 
 
-def pair_of(settings: MonitorSettings, old: Path | None, new: Path, classes: Sequence[str]) -> Pair:
-    """`old` None: the model in force. `classes`: the new model's, where its file does not name them and they are not the old one's."""
+def pair_of(
+    settings: MonitorSettings, old: Path | None, new: Path, classes: Sequence[str], called: Callable[[str], str] = str
+) -> Pair:
+    """`old` None: the model in force. `classes`: the new model's, where its file does not name them and they are not the old one's.
+    `called`: a class as the label scheme calls it by now."""
     in_force, logits = settings.embedder.model, settings.embedder.logits_output
     if in_force is None or logits is None:
         lack = "`input: none` has no model" if in_force is None else "embedder.logits_output is not set"
         raise InputError("no_logits", f"monitor {settings.name}: {lack}, so there are no logits to switch by")
-    before = _side(settings, old or in_force, settings.classes)
-    after = _side(settings, new, tuple(classes) or settings.classes)
+    before = _called(_side(settings, old or in_force, settings.classes), called)
+    after = _called(_side(settings, new, tuple(classes) or settings.classes), called)
     _check_tokenizers(before, after)
     lacking = [name for name in before.classes if name not in after.classes]
     if lacking:
@@ -104,6 +107,13 @@ def answers_of(pair: Pair, samples: Sequence[Sample], load: Load, progress: Prog
     where = {name: place for place, name in enumerate(pair.new.classes)}
     labels = np.array([where.get(sample.label or "", -1) for sample in samples], np.int64)
     return Answers(labels, placed, logits.argmax(1), margins(logits, placed))
+
+
+def _called(side: Side, called: Callable[[str], str]) -> Side:
+    names = tuple(map(called, side.classes))
+    if len(set(names)) < len(names):
+        raise InputError("classes", f"{side.path}: classes of it were merged in the label scheme; a switch takes models that tell them apart")
+    return replace(side, classes=names)
 
 
 def _side(settings: MonitorSettings, path: Path, classes: tuple[str, ...]) -> Side:
