@@ -12,6 +12,7 @@ from scipy.special import gammaincinv
 
 from service.alarms import HOLD_BACK_GROWTH, HOLD_BACK_SECONDS, Reason, of_drift
 from service.budget import ALLOCATION, DAY, WEEK, week_of, week_start
+from service.label_checks.events import told
 from service.looks import LOOKED
 from service.ports import Store
 from service.records import (
@@ -189,6 +190,8 @@ def _of_events(events: Iterable[Event]) -> Iterator[Entry]:
         elif event.kind == LOOKED:
             rows = f"{event.body['rows']:,} rows of golden {event.body['version']}'s {event.body['part']} part"
             yield Entry(event.time, event.monitor, "golden", f"{rows} judged a model, use {event.body['use']} [{event.actor}]")
+        elif says := told(event):
+            yield Entry(event.time, event.monitor, "labels", says)
 
 
 def _of_refreshing(store: Store, monitor: str) -> Iterator[Entry]:

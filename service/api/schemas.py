@@ -222,6 +222,9 @@ class CandidateView(View):
     answers: int = Field(description="How many annotators answer it, each for themselves.")
     again: str = Field(description="The batch whose answer is in doubt; empty for a first answer.")
     priority: float = Field(description="Share of what all known failures cost that its own makes up.")
+    doubt: float | None = Field(description="Probability that its label is wrong, by the label checks.")
+    against: tuple[str, ...] = Field(description="What speaks against its label, the strongest first.")
+    settled: str | None = Field(description="What answers that differ come to, empty for unusable.")
     blind: bool = Field(description="Whether annotators see neither prediction nor score nor reason.")
 
 
@@ -238,7 +241,9 @@ class BatchLine(View):
     version: int
     round: int = Field(description="Which of its cycle's batches it is.")
     scheme: int = Field(description="Version of the label scheme by which it is answered.")
-    deadline: TimeOrNever = Field(description="When it closes with what has come; null: never by itself.")
+    deadline: TimeOrNever = Field(
+        description="When it closes with what has come; null: never by itself."
+    )
     manifest: str = Field(description="SHA-256 of its manifest.")
     priority: int = Field(description="0 to 10; larger goes first.")
     destination: str = Field(description="Where it was sent; empty before that.")
@@ -269,18 +274,6 @@ class ArtefactView(View):
     run: Mapping[str, Any] = Field(description="How it was made.")
 
 
-class ArtefactView(View):
-    """A model of a cycle."""
-
-    path: str = Field(description="Of the ONNX file, from the installation's directory.")
-    checksum: str = Field(description="SHA-256 of the file with its external weights.")
-    classes: tuple[str, ...]
-    version: str = Field(description="What outputs of the model carry as `model_version`.")
-    created: Time
-    uri: str = Field(description="Where whoever trained it keeps it.")
-    run: Mapping[str, Any] = Field(description="How it was made.")
-
-
 class CycleView(View):
     """A refresh cycle."""
 
@@ -297,8 +290,6 @@ class CycleView(View):
     rounds: int = Field(description="How many batches it may send.")
     segment: str = Field(description="Of which stream its samples are.")
     since: Time = Field(description="From when on.")
-    model: ArtefactView | None = Field(description="What the trainer gave.")
-    served: ArtefactView | None = Field(description="What is verified and would be served: the model itself, or a switch.")
     model: ArtefactView | None = Field(description="What the trainer gave.")
     served: ArtefactView | None = Field(description="What is verified and would be served: the model itself, or a switch.")
     verification: Mapping[str, Any] | None

@@ -25,6 +25,7 @@ from service.exhibits import Exhibits
 from service.explaining.samples import Samples
 from service.failures.listing import Failures
 from service.health import Condition
+from service.label_checks.reviews import Reviews
 from service.leading import Leading
 from service.links import Links
 from service.observe import Observer, Silent
@@ -70,6 +71,7 @@ class Installation:
         self.load = Once(load_embedder, keep=1)
         self.samples = Samples(self.material, self.embedder)
         self.refresher = Refresher(store, self.references, self.data_sets, self, links=self.links)
+        self.reviews = Reviews(store, self.references, self.data_sets, self)
         self.occasions = Occasions(store, self.references, self.data_sets, self, self.refresher)
         limit = settings.server.max_model_bytes
         self.promotion = Promotion(store, self.references, self.data_sets, self, directory=settings.directory, max_bytes=limit)

@@ -148,6 +148,8 @@ class Assembly:
         self._add("promotion", led(lambda now: installation.promotion.step(now=now, progress=lambda *_: turn())))
         occasions = installation.occasions
         self._add("occasions", led(occasions.step))
+        reviews = led(lambda now: installation.reviews.tend(installation.names, now=now))
+        self._add("reviews", Every(_REPORT_SECONDS, reviews))
         self._add("news", led(CycleNews(store, installation, occasions.found).step))
         inbox = self._inbox()
         collecting = Collecting(store, destinations.annotators, inbox)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.cli.deliveries import app as deliveries
+from service.cli.doubts import app as doubts
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, Note, installed, monitor_of, operations
 from service.cli.labels import app as labels
 from service.cli.refresh import carry_on
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 group = typer.Typer(no_args_is_help=True)
 group.add_typer(labels)
+group.add_typer(deliveries)
+group.add_typer(doubts)
 
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id; `driftgate annotation list` has it.")]
 

@@ -15,6 +15,7 @@ from service.cli.check import app as checking
 from service.cli.draw import app as drawing
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, MoreFiles, installed, monitor_of, rows_in, samples_of
 from service.cli.mislabelled import app as mislabelled
+from service.cli.review import app as reviewing
 from service.cli.terminal import counter, emit, example, show
 from service.datasets import DataSet, Difference, Role, difference
 from service.errors import InputError
@@ -24,6 +25,7 @@ app = typer.Typer(no_args_is_help=True)
 app.add_typer(checking)
 app.add_typer(drawing)
 app.add_typer(mislabelled)
+app.add_typer(reviewing)
 
 OfRole = Annotated[Role, typer.Option("--role", help="golden: must not regress; challenge: shows the drift; train; pool: labels optional.")]
 Inputs = Annotated[list[Path] | None, typer.Option("--input", "-i", help="Samples as .jsonl, .npy or .parquet, with labels.")]

@@ -10,6 +10,7 @@ import structlog
 
 from service import refresh
 from service.label_checks.checking import HALF, Checked, check
+from service.label_checks.events import CHECKED, HELD_BACK
 from service.label_checks.holding import Held, weighed
 from service.label_checks.judging import judge
 from service.ports import Store
@@ -17,12 +18,6 @@ from service.records import AnnotationBatch, Candidate, Event, RefreshCycle, sta
 from service.selecting.reading import Reading
 from service.selecting.spending import Purse, opinions_purse
 from service.transitions import as_one_change
-
-CHECKED = "labels.checked"
-"""The event that says what was found of a batch's answers."""
-
-HELD_BACK = "labels.held_back"
-"""The event that says what a cycle's labels held back from training spare and cost."""
 
 DOUBTFUL = 0.25
 """Probability of being wrong from which an answer is worth a second opinion."""
@@ -93,7 +88,7 @@ def _told(cycle: RefreshCycle, checked: Checked, second: AnnotationBatch | None,
         "cycle": cycle.id,
         "round": batch.round,
         "answers": len(known),
-        "wrong": round(sum(item.doubt or 0.0 for item in known), 2),
+        "wrong": round(sum(person.wrong * person.answers for person in checked.people), 2),
         "asked_again": len(asked),
         "settled": sum(item.settled is not None for item in known),
         "left_out": sum((item.doubt or 0.0) > HALF for item in known),

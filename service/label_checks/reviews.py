@@ -17,6 +17,7 @@ from service.annotation.preparing import MOST_TEXT
 from service.corrections import Correction, corrected
 from service.datasets import PARTS, DataSet, DataSets, Part
 from service.errors import ConflictError, DriftgateError, InputError
+from service.label_checks.events import REVIEWED
 from service.ports import Store
 from service.records import WHOLE, AnnotationBatch, BatchState, Candidate, CycleState, Event, Purpose, RefreshCycle, stable_id
 from service.reference import References
@@ -27,9 +28,6 @@ from service.settings import MonitorSettings
 
 Reviewed = Literal["train", "golden"]
 """Roles whose labels are reviewed; a challenge set is replaced with every drift."""
-
-REVIEWED = "labels.reviewed"
-"""The event that says what came of a review, or of a file of corrections."""
 
 _SENT = "labels.review"
 _PENDING = (BatchState.PROPOSED, BatchState.APPROVED, BatchState.SENT, BatchState.PARTLY_RETURNED)
