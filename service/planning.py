@@ -1,8 +1,9 @@
 """How many labelled rows a wanted promise needs, how many there are, and what the missing ones cost.
 
-A bound on what a new model breaks takes rows that nothing was chosen by, trained on or calibrated with; so each part of golden is
-counted for itself, one row of each group of near-duplicates, and only rows that no look has met. `least` rows show the rate if not
-one of them breaks; `steady` ones also if half of what is allowed does.
+What is promised of a new model takes rows that nothing was chosen by, trained on or calibrated with; so each part of golden is counted
+for itself, one row of each group of near-duplicates, and only rows that no look has met. *calibrate* is for a switch: `least` rows show
+its rate if not one of them breaks, `steady` ones also if half of what is allowed does. *verify* is for the verdict on a new model: with
+its rows one that is as good as the old one passes with probability .8, where as many rows change sides as planned.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from detectors.comparison import least_rows, paired_rows, spent, steady_rows
 from detectors.switch import OUTCOMES
@@ -22,7 +23,7 @@ from service.ports import Store
 from service.records import WHOLE, CycleState, RefreshCycle
 from service.selecting import challenge
 from service.settings import MonitorSettings
-from service.verifying import VERDICTS
+from service.verifying import Gate
 
 SELECT_LEAST, SELECT_STEADY = 100, 800
 """Rows that candidates are chosen by and their risks told with; 800 is what selection was measured with."""
@@ -39,13 +40,15 @@ _SURELY = 1.645
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The promise: at most `alpha` breaks, but for `delta`; a difference of `margin` in challenge accuracy is seen."""
+    """The promise: behind a switch at most `alpha` breaks, and no new model is promoted that is worse by the monitor's margin, but for
+    `delta`; a difference of `margin` in challenge accuracy is seen."""
 
     alpha: float
     delta: float
     margin: float = 0.1
     segments: tuple[str, ...] = ()
-    """Of which there are to be as many rows by themselves: `tag=value`. No verification and no switch judges a segment."""
+    """Of which there are to be rows enough by themselves: `tag=value`. No switch judges a segment; a verification tests each that has
+    them."""
 
     def __post_init__(self) -> None:
         for name, value in (("alpha", self.alpha), ("delta", self.delta), ("margin", self.margin)):
@@ -115,7 +118,8 @@ def plan(store: Store, data_sets: DataSets, settings: MonitorSettings, asked: As
     _check_segments(asked, settings)
     rows = _rows(store, data_sets, settings.name)
     flips = max(UNKNOWN_FLIPS if flips is None else flips, asked.margin)
-    needs = tuple(_needs(rows, asked, flips))
+    gate = replace(Gate.asked(settings.refresh, ""), confidence=1 - asked.delta)
+    needs = tuple(_needs(rows, asked, gate, flips))
     own = [need for need in needs if need.purpose in PARTS]
     return Plan(
         monitor=settings.name,
@@ -170,17 +174,18 @@ def _unmet(rows: Sequence[Row], part: Part, store: Store, data_sets: DataSets, m
     return rows if part == "select" else unmet(rows, met(store, data_sets, monitor, part))
 
 
-def _needs(rows: Rows, asked: Asked, flips: float) -> Iterator[Need]:
-    """The whole stream first; segments share δ, so that all that is said of them holds at once."""
+def _needs(rows: Rows, asked: Asked, gate: Gate, flips: float) -> Iterator[Need]:
+    """The whole stream first. Segments of a switch share δ, so that all that is said of them holds at once; those of a verification must
+    all pass, so that none takes of another's."""
     first = not rows.parts
     yield _need(rows, "select", WHOLE, (SELECT_LEAST, SELECT_STEADY), 1 / len(PARTS) if first else 0.0)
     for segment in (WHOLE, *asked.segments):
         delta = asked.delta if segment == WHOLE else asked.delta / len(asked.segments)
         share = 1.0 if segment == WHOLE else rows.share(segment)
-        for part, outcomes in (("calibrate", OUTCOMES), ("verify", len(VERDICTS))):
-            error = spent(delta, 1, outcomes=outcomes)
-            counts = least_rows(asked.alpha, error=error), steady_rows(asked.alpha, error=error)
-            yield _need(rows, part, segment, counts, share / (len(PARTS) if first else 2))
+        error, chance = spent(delta, 1, outcomes=OUTCOMES), share / (len(PARTS) if first else 2)
+        yield _need(rows, "calibrate", segment, (least_rows(asked.alpha, error=error), steady_rows(asked.alpha, error=error)), chance)
+        judging = gate.rows_needed if segment == WHOLE else gate.segment_rows_needed
+        yield _need(rows, "verify", segment, (judging, judging), chance)
         wanted = paired_rows(asked.margin, flips=flips, error=delta)
         have = len(_within(rows.challenge, segment))
         yield Need("challenge", segment, wanted, wanted, have, 0, max(wanted - have, 0), max(wanted - have, 0))
@@ -225,10 +230,10 @@ def _steps(monitor: str, rows: Rows, needs: Sequence[Need]) -> Iterator[str]:
     if any(need.have < need.least for need in promising):
         yield "until then new models can be compared, but nothing is promised about what they break"
     elif labels:
-        yield "until then only a model passes of which next to none of the rows breaks"
+        yield "until then only a switch passes of which next to none of the rows breaks"
     if any(need.used for need in needs):
         yield "rows that a look has met allow ever less: fresh ones for each cycle are the normal way"
     if any(need.segment != WHOLE for need in needs):
-        yield "rows of a segment are for figures of your own: `verify` and `switch build` promise of all traffic, not of a segment"
+        yield "a segment with its rows of verify is tested by itself; those of calibrate are for your own figures: a switch promises of all traffic"
     if any(need.labels for need in needs if need.purpose == "challenge"):
         yield "challenge rows are drawn from what drifts when a cycle opens (selection.challenge says how many)"

@@ -23,9 +23,11 @@ _ALPHA = 0.01
 
 @app.command(epilog=example("driftgate plan --monitor support-chat --alpha 0.01 --segments locale=de,locale=en"))
 def plan(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
-    alpha: Annotated[float | None, typer.Option("--alpha", help="Largest share that may break; by default the monitor's.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", help="Largest share that may break behind a switch; .01, or the monitor's.")
+    ] = None,
     delta: Annotated[
-        float | None, typer.Option("--delta", help="How likely more may break; by default 1 - the monitor's confidence.")
+        float | None, typer.Option("--delta", help="How likely a promise fails; by default 1 - the monitor's confidence.")
     ] = None,
     margin: Annotated[float, typer.Option("--margin", help="Difference in challenge accuracy that is to be seen.")] = 0.1,
     segments: Annotated[str, typer.Option("--segments", metavar="TAG=VALUE,…", help="Segments to have enough rows of.")] = "",

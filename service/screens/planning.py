@@ -16,7 +16,8 @@ def plan_screen(document: Mapping[str, Any]) -> RenderableType:
     `golden_labels`, `golden_least`, `challenge_labels`, `price`, `cost` and `steps`."""
     asked = document["asked"]
     promise = (
-        f"at most {asked['alpha']:.2%} of answers break (δ {asked['delta']:g}), {100 * asked['margin']:g} points of challenge accuracy seen"
+        f"a verdict on the next model; behind a switch at most {asked['alpha']:.2%} of answers break (δ {asked['delta']:g}); "
+        f"{100 * asked['margin']:g} points of challenge accuracy seen"
     )
     table = columns("for", "segment", "least", "steady", "there", "used", "missing", right=("least", "steady", "there", "used", "missing"))
     for need in document["needs"]:

@@ -17,8 +17,9 @@ from service.looks import attempt, record
 from service.planning import Asked, Need, Plan, _drawn, plan
 from service.records import CycleState, RefreshCycle, Sample
 from service.settings import MonitorSettings
-from service.verifying import promise
+from service.verifying import Gate, promise
 
+NEEDED = Gate("rows").rows_needed
 EMBEDDER = VectorEmbedder(8, normalize=False)
 SETTINGS = MonitorSettings.model_validate(
     {
@@ -49,8 +50,8 @@ def test_without_golden_rows_it_says_how_to_start(store: SqliteStore, tmp_path: 
     own = needs(found)
     assert (own["calibrate"].least, own["calibrate"].steady) == (least_rows(0.01, error=0.05), steady_rows(0.01, error=0.05))
     assert own["challenge"].least == paired_rows(0.1, flips=0.5, error=0.1) == found.challenge_labels
-    assert 3 * 1182 < found.golden_labels < 3 * 1182 * 1.1
-    assert 3 * 299 < found.golden_least < 3 * 299 * 1.2
+    assert (own["verify"].least, own["verify"].steady) == (NEEDED, NEEDED)
+    assert 3 * NEEDED < found.golden_labels == found.golden_least < 3 * NEEDED * 1.1
     assert found.cost == 0.5 * (found.golden_labels + found.challenge_labels)
     assert found.steps[0].startswith(f"draw {found.golden_labels:,} samples at random")
     assert "`driftgate dataset add --monitor chat --role golden --input FILE`" in found.steps[2]
@@ -88,7 +89,7 @@ def test_challenge_rows_of_a_former_cycle_are_none(store: SqliteStore, tmp_path:
 def test_challenge_rows_of_segments_that_exclude_each_other_add_up(store: SqliteStore, tmp_path: Path) -> None:
     found = plan(store, DataSets(tmp_path), SETTINGS, Asked(0.01, 0.1, segments=("locale=de", "locale=en")))
     assert found.challenge_labels == 2 * needs(found, "locale=de")["challenge"].labels
-    assert any("promise of all traffic, not of a segment" in step for step in found.steps)
+    assert any("a switch promises of all traffic" in step for step in found.steps)
 
 
 def test_rows_that_select_lacks_are_explained(store: SqliteStore, tmp_path: Path) -> None:
@@ -109,10 +110,11 @@ def test_a_segment_needs_as_much_for_itself_and_more_draws(store: SqliteStore, t
     sets.add("chat", "golden", rows(800), EMBEDDER, now=1.0)
     found = plan(store, sets, SETTINGS, Asked(0.02, 0.1, segments=("locale=de", "locale=en")))
     whole, part = needs(found), needs(found, "locale=de")
-    assert part["verify"].steady > whole["verify"].steady  # they share δ
+    assert part["calibrate"].steady > whole["calibrate"].steady  # they share δ
+    assert part["verify"].steady == Gate("rows").segment_rows_needed < whole["verify"].steady
     assert part["verify"].have < whole["verify"].have
-    assert found.golden_labels == max(need.labels for need in part.values() if need.purpose != "challenge")
-    assert found.golden_labels > 6 * part["verify"].missing
+    assert found.golden_labels == max(need.labels for need in found.needs if need.purpose != "challenge")
+    assert part["calibrate"].labels > 6 * part["calibrate"].missing
     with pytest.raises(InputError, match=r"segments: TAG=VALUE of a tag that makes segments, found 'plan=pro'; tags: locale"):
         plan(store, sets, SETTINGS, Asked(0.02, 0.1, segments=("plan=pro",)))
 
