@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import cache
@@ -15,14 +16,19 @@ from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed
 from service.cli.terminal import actor, emit, example, show
 from service.cli.views import view, views
 from service.decoding.legible import legible
+from service.errors import InputError
+from service.records import OutboxItem
 from service.screens.drawing import columns, excerpt, moment, word
 from service.screens.letters import dead_letter_list, dead_letter_screen
 
 if TYPE_CHECKING:
+    from service.app import Installation
     from service.ports import Sink
 
 dead = typer.Typer(no_args_is_help=True)
 outbox = typer.Typer(no_args_is_help=True)
+
+_MOST = 10_000
 
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="At most so many, newest first.")]
 
@@ -116,14 +122,26 @@ def list_items(
     show(table if items else "nothing in the outbox")
 
 
-@outbox.command(epilog=example("driftgate outbox replay 3f0c77d2"))
+@outbox.command(epilog=example("driftgate outbox replay --destination vendor"))
 def replay(
-    item: Annotated[str, typer.Argument(metavar="ITEM", help="The dead item's id.")], config: Config = CONFIG, as_json: AsJson = False
+    item: Annotated[str | None, typer.Argument(metavar="[ITEM]", help="The dead item's id.")] = None,
+    destination: Annotated[
+        str | None, typer.Option(help="All dead items of this destination; for one that is disabled, the way back.")
+    ] = None,
+    config: Config = CONFIG,
+    as_json: AsJson = False,
 ) -> None:
-    """Make a dead item due again; a running server sends it."""
+    """Make dead items due again, under their old ids; a running server sends them."""
+    if (item is None) == (destination is None):
+        raise InputError("item", "say which: an item's id, or --destination for all that are dead there")
     with installed(config) as installation:
-        again = operations(installation).replay(item, actor=actor(), now=time.time())
+        names = [item] if item else [each.id for each in _dead(installation) if each.destination == destination]
+        again = [operations(installation).replay(name, actor=actor(), now=time.time()) for name in names]
     if as_json:
-        emit(view(again))
+        emit(view(again[0]) if item else {"items": views(again)})
     else:
-        show(f"{again.id}: {again.kind} to {again.destination} is due again")
+        show(*(f"{each.id}: {each.kind} to {each.destination} is due again\n" for each in again), "" if again else "nothing is dead there")
+
+
+def _dead(installation: Installation) -> Sequence[OutboxItem]:
+    return installation.store.outbox(states=[State.DEAD], limit=_MOST)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from service.errors import ConfigurationError
 from service.settings import Settings, WebhookDestination, parse, read_secrets, read_token
@@ -78,3 +80,10 @@ def test_a_token_is_one_word(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TOKEN", wrong)
         with pytest.raises(ConfigurationError, match="no token in environment variable TOKEN"):
             read_token(webhook(secret_env="A", token_env="TOKEN"))
+
+
+def test_destinations_of_the_page_are_valid() -> None:
+    page = (Path(__file__).parents[3] / "docs/handoff.md").read_text(encoding="utf-8")
+    examples = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    declared = [parse(example, base=Path("/nowhere")).destinations for example in examples if "destinations" in example]
+    assert [len(each) for each in declared] == [1, 3]
