@@ -13,8 +13,8 @@ import numpy as np
 
 from detectors.comparison import allowed_flips, compare, least_rows
 from detectors.switch import OUTCOMES, Calibration, calibrate, flips_by_class, fresh_rows
-from service.annotation import naming, scheme_of
 from service.alarms import of_drift
+from service.annotation import naming, scheme_of
 from service.artefacts import checksum
 from service.datasets import DataSets
 from service.errors import EmbedderError, InputError

@@ -76,9 +76,7 @@ class Answers:
         return np.where(takes_new(self.margin, threshold), self.new, self.old)
 
 
-def pair_of(
-    settings: MonitorSettings, old: Path | None, new: Path, classes: Sequence[str], called: Callable[[str], str] = str
-) -> Pair:
+def pair_of(settings: MonitorSettings, old: Path | None, new: Path, classes: Sequence[str], called: Callable[[str], str] = str) -> Pair:
     """`old` None: the model in force. `classes`: the new model's, where its file does not name them and they are not the old one's.
     `called`: a class as the label scheme calls it by now."""
     in_force, logits = settings.embedder.model, settings.embedder.logits_output
@@ -112,7 +110,7 @@ def answers_of(pair: Pair, samples: Sequence[Sample], load: Load, progress: Prog
 def _called(side: Side, called: Callable[[str], str]) -> Side:
     names = tuple(map(called, side.classes))
     if len(set(names)) < len(names):
-        raise InputError("classes", f"{side.path}: classes of it were merged in the label scheme; a switch takes models that tell them apart")
+        raise InputError("classes", f"{side.path}: some of its classes are one by now; a switch takes models that tell them apart")
     return replace(side, classes=names)
 
 
