@@ -173,6 +173,21 @@ class Installation:
         leading = Leading(self.store, CONTROLLER, f"command {os.getpid()}", self.settings.roles.lease_seconds)
         decide_here(self.store, leading, lambda: self.controller_for(monitor, fence=leading.right), monitor, sequence, now=time.time())
 
+    def carry_on(self, cycle: str, *, progress: Progress = lambda *_: None) -> None:
+        """Takes the next steps of a cycle's model: here where nobody leads, else whoever does takes them."""
+        leading = Leading(self.store, CONTROLLER, f"command {os.getpid()}", self.settings.roles.lease_seconds)
+
+        def alive(step: str, done: float) -> None:
+            leading.step()
+            progress(step, done)
+
+        leading.step()
+        try:
+            if leading.fence() is not None:
+                self.promotion.go_on(cycle, now=time.time(), progress=alive)
+        finally:
+            leading.release()
+
     def allot(self, *, now: float) -> int:
         """Shares the budget of false alarms anew where traffic or streams have changed."""
         return self._allotment.step(now=now)

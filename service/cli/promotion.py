@@ -11,14 +11,14 @@ import typer
 from service import screens
 from service.cli.installed import CONFIG, AsJson, Config, Note, installed
 from service.cli.refresh import class_names
-from service.cli.terminal import actor, emit, example, show
+from service.cli.terminal import actor, bars, emit, example, show
 from service.cli.views import view
+from service.records import RefreshCycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from service.promotion import Promotion
-    from service.records import RefreshCycle
 
 group = typer.Typer()
 
@@ -36,7 +36,7 @@ def register(  # noqa: PLR0913, PLR0917 - the options of a command are its param
     config: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Take a new model in for its cycle; a running controller verifies it. The same model again changes nothing."""
+    """Take a new model in for its cycle, and verify it (where a server runs, it does). The same model again changes nothing."""
     from service.promotion import Given, run_of  # noqa: PLC0415 - loads the detectors
 
     made = run_of(run.read_bytes(), run.name) if run else {}
@@ -69,8 +69,10 @@ def revert(cycle: CycleId, config: Config = CONFIG, note: Note = "", as_json: As
 
 
 def _act(config: Path, as_json: bool, act: Callable[[Promotion], RefreshCycle]) -> None:
-    with installed(config) as installation:
-        cycle = act(installation.promotion)
+    with installed(config) as installation, bars() as progress:
+        name = act(installation.promotion).id
+        installation.carry_on(name, progress=progress)
+        cycle = installation.store.get(RefreshCycle, name)
     if as_json:
         emit(view(cycle))
     else:

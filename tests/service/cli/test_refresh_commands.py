@@ -48,7 +48,7 @@ def asked(files: Path, centres: Any, tmp_path_factory: pytest.TempPathFactory, d
     desk.run("reference", "build", "--input", "good.jsonl")
     desk.run("dataset", "add", "--role", "golden", "golden.jsonl")
     desk.play(desk.folder / "traffic.jsonl")
-    cycle = desk.json("refresh", "open", "--note", "by hand")["id"]
+    cycle = desk.json("refresh", "start", "--note", "by hand")["id"]
     assert "a person approved it [ana]" in desk.run("refresh", "approve", cycle).stdout
     return desk.folder
 
@@ -83,10 +83,20 @@ def test_labels_come_back_and_a_better_model_is_promoted(training: Desk, centres
     assert {found["role"] for found in training.json("dataset", "list")["data_sets"]} >= {"train", "challenge", "golden"}
     better = write_model(training.folder / "better", centres, knows_new=True)
     (training.folder / "classes.txt").write_text("\n".join(CLASSES), encoding="utf-8")
-    judged = training.run("verify", "--cycle", cycle, "--model", better, "--classes", "classes.txt").stdout
+    run = training.folder / "run.json"
+    run.write_text('{"seed": 3}', encoding="utf-8")
+    given = ("--model", better, "--version", "m2", "--classes", "classes.txt", "--run", run)
+    registered = training.json("refresh", "register", cycle, *given)
+    assert (registered["state"], registered["model"]["run"]) == ("verified", {"seed": 3})  # no server runs, so it is judged here
+    judged = training.run("verify", "--cycle", cycle, "--model", better, "--version", "m2", "--classes", "classes.txt").stdout
     assert "the new model passed" in judged
+    assert training.json("refresh", "promote", cycle, "--note", "seen it")["history"][-1]["note"] == "seen it"
+    assert "after its promotion" not in training.run("refresh", "deployed", cycle).stdout
     assert [found["state"] for found in training.json("reference", "list")["references"]] == ["kept", "in force"]
     assert "promoted" in training.run("refresh", "list").stdout
+    assert training.json("refresh", "revert", cycle)["state"] == "reverted"
+    assert [found["state"] for found in training.json("reference", "list")["references"]] == ["in force", "provisional"]
+    assert "rejected" not in training.run("refresh", "decline", cycle, code=1).stdout
 
 
 def test_a_model_that_breaks_golden_rows_is_rejected(training: Desk, centres: Any, truth: dict[str, str]) -> None:
