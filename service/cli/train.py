@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_DIGITS = 12
+"""Of a model's checksum, that name it where nobody does."""
+
 Kind = Literal["linear", "mlp"]
 Input = Literal["text", "image", "tensor"]
 
@@ -89,7 +92,7 @@ def train(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
         else:
             made = _of_cycle(str(cycle), config, options, folder, progress)
     if cycle is not None and register:
-        _register(made, cycle, version, _Service(config, url, token))
+        _register(made, cycle, version or str(made.run["model"]["checksum"])[:_DIGITS], _Service(config, url, token))
     if as_json:
         emit({**made.run, "path": str(made.model)})
     else:

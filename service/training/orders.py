@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ from service.settings import EmbedderSettings
 MOST_BYTES = 20_000_000_000
 """That a download is unpacked to."""
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _FILES = frozenset({MANIFEST, "rows.jsonl", "embeddings.npy", "logits.npy"})
 
 
@@ -107,8 +109,7 @@ def _unpacked(tar: Path, folder: Path) -> tuple[str, int, list[str]]:
             told = _json(packed, members, MANIFEST)
             monitor, version = str(told["monitor"]), int(told["sets"]["train"]["version"])
             request = told.get("request") or {}
-            target = folder / "datasets" / monitor / "train" / f"v{version}"
-            target.mkdir(parents=True, exist_ok=True)
+            target = _target(folder, monitor, version)
             for name in sorted(_FILES):
                 if member := members.get(f"train/{name}"):
                     _copy(packed, member, target / name)
@@ -116,6 +117,15 @@ def _unpacked(tar: Path, folder: Path) -> tuple[str, int, list[str]]:
             return monitor, version, _asked(packed, members, own)
     except (OSError, tarfile.TarError, KeyError, TypeError, ValueError) as error:
         raise InputError("file", f"{tar}: not what the data link of a refresh request opens: {error!r:.200}; download it again") from error
+
+
+def _target(folder: Path, monitor: str, version: int) -> Path:
+    """Where the set is to lie, as below an installation's directory."""
+    if not _NAME.fullmatch(monitor):
+        raise ValueError(f"no monitor's name: {monitor!r:.80}")
+    target = folder / "datasets" / monitor / "train" / f"v{version}"
+    target.mkdir(parents=True, exist_ok=True)
+    return target
 
 
 def _asked(packed: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], batches: set[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from service.datasets import DataSet, DataSets, checksum
 from service.declarations import Declared
-from service.errors import ConflictError, NotFoundError
+from service.errors import ArtefactError, ConflictError, NotFoundError
 from service.ports import Embedder, Store
 from service.records import Artefact, RefreshCycle
 from service.reference import References
@@ -18,7 +18,7 @@ from service.settings import EmbedderSettings, MonitorSettings
 from service.training.choosing import Search
 from service.training.job import Options, train
 from service.training.orders import Order, of_cycle
-from service.training.written import changes, checked, environment, lock_file
+from service.training.written import changes, checked, environment, lock_file, sha256
 from service.verifying import Model, judge, next_look
 from service.verifying.answers import said
 
@@ -87,7 +87,8 @@ def repeat(
     settings = _then(site, cycle)
     order = of_cycle(cycle, site.store, site.data_sets, settings.embedder, settings.classes)
     options = Options(_search(run), int(run["threads"]), lock_file())
-    differences = [*_rows(order, run), *changes(run["environment"], environment(options.threads, options.lock))]
+    now_here = environment(options.threads, options.lock)
+    differences = [*_started(settings, run), *_rows(order, run), *changes(run["environment"], now_here)]
     made = train(order, options, folder, load=site.load, now=now, progress=progress)
     if made.run["model"]["checksum"] == run["model"]["checksum"]:
         return Reproduction(True, 0, None, None, tuple(differences))
@@ -101,15 +102,20 @@ def repeat(
 
 
 def _then(site: Site, cycle: RefreshCycle) -> MonitorSettings:
-    """The monitor with the model that was in force when the cycle opened."""
-    settings = site.effective(cycle.monitor)
+    """The monitor with the model that was in force when the cycle opened; where its reference is gone, with the one that is now."""
+    settings, declared = site.effective(cycle.monitor), site.declared(cycle.monitor).settings
     try:
         model, classes = site.references.model(cycle.monitor, cycle.reference_version)
-    except NotFoundError as error:
-        raise ConflictError(f"refresh cycle {cycle.id}: its reference {cycle.reference_version} is gone, so is what it names") from error
-    declared = site.declared(cycle.monitor).settings
+    except (NotFoundError, ArtefactError):
+        return settings
     embedder = declared.embedder.with_model(Path(model)) if model else declared.embedder
     return settings.model_copy(update={"embedder": embedder, "classes": classes or declared.classes})
+
+
+def _started(settings: MonitorSettings, run: Mapping[str, Any]) -> list[str]:
+    """Whether it starts from the same model."""
+    then, now = run["old_model"]["checksum"], sha256(settings.embedder.model) if settings.embedder.model else "none"
+    return [] if then == now else [f"another model to start from: {then[:12]}, now {now[:12]}"]
 
 
 def _search(run: Mapping[str, Any]) -> Search:

@@ -83,7 +83,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         "python": "version of Python",
         "platform": "platform",
         "processor": "processor",
-        "threads": "threads",
+        "threads": "number of threads",
     }
     found = [f"another {words}: {_shown(before, key)}, now {_shown(now, key)}" for key, words in named.items() if before[key] != now[key]]
     then, there = before["libraries"], now["libraries"]
