@@ -218,7 +218,7 @@ def _correction(item: Candidate, answer: Agreement, batch: str) -> Correction | 
     if label is None or not trains(label) or label == item.truth:
         return None
     against = float(logit(np.clip(item.doubt or USUALLY_WRONG, 1e-4, 1 - 1e-4)) - logit(USUALLY_WRONG))
-    odds = np.array([[against, -abs(against) if label == item.predicted else 0.0]])
+    odds = np.array([[against, -max(against, 0.0) if label == item.predicted else 0.0]])
     believed, left = settled(odds, np.array([[USUALLY_WRONG, 1 - answer.probability]]), same=np.zeros(1, np.bool_))
     if not believed[0] or left[0] > 0.5:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service import annotation, refresh
-from service.label_checks.events import CHECKED, HELD_BACK, told as says
+from service.label_checks.events import CHECKED, HELD_BACK
 from service.records import AnnotationBatch, BatchState, Candidate, CycleState, Label, Outcome, Sample
 from service.selecting.asking import is_challenge
 from tests.service.refresh_bench import CLASSES, Bench, dying
