@@ -162,12 +162,12 @@ def _model(path: Path, given: Sequence[str], otherwise: Sequence[str], settings:
     from service.app import load_embedder  # noqa: PLC0415 - loads the inference runtime
     from service.switching import pairs  # noqa: PLC0415 - loads the detectors
     from service.switching.certificate import metadata  # noqa: PLC0415 - as above
-    from service.verifying.usable import REASON, usable  # noqa: PLC0415 - as above
+    from service.verifying.usable import unusable, usable  # noqa: PLC0415 - as above
 
     try:
         classes = given or pairs.class_names(path, metadata(path)) or otherwise
     except ArtefactError as error:
-        raise InputError(REASON, f"the model can't be used: {error}") from error
+        raise unusable(error) from error
     if not classes:
         raise InputError("classes", f"{path}: its classes are not known; name them with --classes, one per line in the order of its logits")
     return usable(lambda: load_embedder(settings), classes, [sample.payload for sample in sets.golden])

@@ -15,7 +15,7 @@ from service.records import Payload
 from service.verifying.answers import Answers, Model
 from service.verifying.judging import Judged
 
-_RESAMPLED = 200
+_RESAMPLED = 60
 _TIMED, _SECONDS = 64, 5.0
 """Rows that are timed, and how long that may take."""
 _WARMED = 3

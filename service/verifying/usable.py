@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from service.records import Payload
 from service.verifying.answers import Model, fitting
 
 REASON = "unusable_model"
+_OPSET = re.compile(r"opset", re.IGNORECASE)
+
 TRIED = 32
 """Payloads that it must answer."""
 
@@ -28,8 +31,16 @@ def usable(load: Callable[[], Embedder], classes: Sequence[str], payloads: Seque
         model = Model(load(), tuple(classes))
         _try(model, payloads[:TRIED])
     except (EmbedderError, InputError, OSError) as error:
-        raise InputError(REASON, f"the model can't be used: {error}") from error
+        raise unusable(error) from error
     return model
+
+
+def unusable(error: Exception) -> InputError:
+    """In words for whoever trained it; what the runtime says of an operator set it does not know is no help to anybody."""
+    said = str(error)
+    if _OPSET.search(said):
+        said = f"its operator set is newer than the installed ONNX Runtime knows: export it with an older opset. {said}"
+    return InputError(REASON, f"the model can't be used: {said}")
 
 
 def _check_names(classes: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -42,8 +43,9 @@ def json_text(verified: Verified) -> str:
 def document(verified: Verified) -> dict[str, Any]:
     """As plain values."""
     samples = {kind: [_exhibit(each) for each in found[:MOST]] for kind, found in gallery(verified.shown).items()}
+    moment = datetime.fromtimestamp(verified.made, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     models = {"old": dict(verified.old), "new": dict(verified.new)}
-    return {"report": FORMAT, "made": verified.made, **models, **verified.verification, "samples": samples}
+    return {"report": FORMAT, "made": moment, **models, **verified.verification, "samples": samples}
 
 
 WRITERS: Mapping[str, Callable[[Verified], str]] = MappingProxyType({".json": json_text, ".md": markdown, ".html": html})
@@ -58,15 +60,13 @@ def check_suffix(path: Path) -> None:
 def write(verified: Verified, path: Path) -> None:
     """In place of what was there, whole or not at all."""
     check_suffix(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    content, draft = WRITERS[path.suffix.lower()](verified), path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(WRITERS[path.suffix.lower()](verified), encoding="utf-8")
+        draft.write_text(content, encoding="utf-8")
         draft.replace(path)
     except OSError as error:
         raise InputError("file", f"{path}: can't be written: {error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _title(verified: Verified) -> str:
