@@ -41,7 +41,8 @@ def test_the_names_that_others_rely_on() -> None:
         "reference build", "reference list", "reference show", "reference accept", "reference rollback",
         "dataset add", "dataset list", "dataset diff", "alarm list", "alarm ack", "alarm resolve", "alarm verdict",
         "refresh list", "refresh show", "refresh start", "refresh status", "refresh close", "refresh cancel", "refresh approve",
-        "dlq list", "outbox list", "outbox replay", "annotation import", "annotation deliveries", "model build", "config schema", "config check",
+        "dlq list", "outbox list", "outbox replay", "annotation import", "annotation deliveries", "model build",
+        "config schema", "config check",
     }  # fmt: skip
 
 
