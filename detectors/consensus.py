@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, polygamma
-from scipy.stats import beta as beta_distribution
+from scipy.special import betaincinv, digamma, polygamma
 
 COMMON_RIGHT, COMMON_WRONG = 18.0, 2.0
 """What is believed of annotators at large before any of them is known: right in nine of ten answers, as if twenty had been seen."""
@@ -49,7 +48,7 @@ class Accuracies:
     def interval(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(w,) lower and upper bounds that hold each accuracy with this probability."""
         tail = (1 - level) / 2
-        low, high = (beta_distribution.ppf(q, self.right, self.wrong) for q in (tail, 1 - tail))
+        low, high = (betaincinv(self.right, self.wrong, share) for share in (tail, 1 - tail))
         return np.asarray(low, np.float64), np.asarray(high, np.float64)
 
 

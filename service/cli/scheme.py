@@ -108,7 +108,7 @@ def apply_file(
     _edit(config, monitor, after, as_json, lambda before, now: written(before, before.monitor, draft, actor=actor(), now=now))
 
 
-@group.command(epilog=example("driftgate scheme add 'lost card' --alias 'card gone' --guideline 'the card itself, not the PIN'"))
+@group.command(epilog=example("driftgate scheme add 'lost card' --alias 'card gone' --guideline 'the card and not its PIN'"))
 def add(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     name: Annotated[str, typer.Argument(metavar="CLASS", help="What the model is to call it.")],
     config: Config = CONFIG,
