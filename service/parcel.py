@@ -16,16 +16,18 @@ from typing import Any
 
 import msgspec
 
+from service import annotation
 from service.artefacts import MANIFEST, read_manifest
 from service.datasets import ROWS, DataSets, Role
 from service.errors import InputError, NotFoundError
 from service.ports import Store
-from service.records import Label, RefreshCycle
+from service.records import AnnotationBatch, Label, RefreshCycle
 
 FORMAT = 1
 MOST_BYTES = 20_000_000_000
 """Of one parcel; what is larger is fetched from the disk that it lies on."""
 
+_BATCHES = 100_000
 _PIECE = 1 << 20
 _BLOCK = tarfile.BLOCKSIZE
 _OPEN: tuple[Role, ...] = ("train", "challenge")
@@ -126,15 +128,23 @@ class Parcels:
         return folders
 
     def _provenance(self, monitor: str, folders: Iterable[tuple[Role, Path]]) -> Iterator[bytes]:
-        """One line for each row; `answers` is empty of those that came with their label."""
-        answers: Mapping[str, list[Label]] = defaultdict(list)
+        """One line for each row. `answers` is empty of those that came with their label; of the others `probability` is that of the label
+        to which the answers come together, and `spread` how uncertain that is."""
+        given = defaultdict[str, list[Label]](list)
         for label in self._store.labels(monitor):
-            answers[label.sample].append(label)
+            given[label.sample].append(label)
+        agreements = annotation.answers(self._store, self._store.find(AnnotationBatch, monitor=monitor, limit=_BATCHES))
         for role, folder in folders:
             with (folder / ROWS).open("rb") as file:
                 for row in map(msgspec.json.Decoder(_Row).decode, file):
-                    given = [_answer(label) for label in answers.get(row.id, ())]
-                    yield msgspec.json.encode({"set": role, "id": row.id, "label": row.label, "answers": given}) + b"\n"
+                    line = {"set": role, "id": row.id, "label": row.label, **_sureness(agreements.get(row.id))}
+                    yield msgspec.json.encode({**line, "answers": [_answer(label) for label in given.get(row.id, ())]}) + b"\n"
+
+
+def _sureness(agreement: annotation.Agreement | None) -> Mapping[str, float | None]:
+    if agreement is None:
+        return {"probability": None, "spread": None}
+    return {"probability": round(agreement.probability, 4), "spread": round(agreement.spread, 4)}
 
 
 def _answer(label: Label) -> Mapping[str, Any]:

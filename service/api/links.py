@@ -76,7 +76,7 @@ def _sample(sample: Sample, link: Link, form: Format | None) -> Response:
     if isinstance(payload, bytes):
         return _image(payload)
     if isinstance(payload, str):
-        return _plain(payload) if form else _page(shown, f'<p class="text" dir="auto">{escape(payload)}</p>')
+        return _plain(payload) if form else _page(shown, f'<p class="text" lang="" dir="auto">{escape(payload)}</p>')
     if form:
         return _json(payload.tolist())
     body = f"<p>A vector of {payload.size:,} numbers, which says nothing to the eye.</p>"
@@ -108,7 +108,7 @@ def _list(batch: Mapping[str, Any]) -> Response:
 def _row(row: Mapping[str, Any]) -> str:
     text = row["text"]
     shown = text[:_EXCERPT] + ("…" if len(text) > _EXCERPT else "")
-    return f'<li><a href="{escape(row["link"])}">{escape(row["driftgate_id"])}</a><br><span dir="auto">{escape(shown)}</span></li>'
+    return f'<li><a href="{escape(row["link"])}">{escape(row["driftgate_id"])}</a><br><span lang="" dir="auto">{escape(shown)}</span></li>'
 
 
 def _tar(service: Service, link: Link) -> Response:
@@ -120,5 +120,5 @@ def _tar(service: Service, link: Link) -> Response:
 def _page(title: str, body: str, *, status: int = 200) -> Response:
     """Foreign text is escaped, and the policy lets nothing load or run."""
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    page = f"<!doctype html><html><head>{head}<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{body}</body></html>"
+    page = f'<!doctype html><html lang="en"><head>{head}<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{body}</body></html>'
     return HTMLResponse(page, status, headers={**_HEADERS, "Content-Security-Policy": _POLICY})

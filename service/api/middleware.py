@@ -48,9 +48,15 @@ class LogRequests:
 
 
 def _report(scope: Scope, status: int, seconds: float) -> None:
-    path = getattr(scope.get("route"), "path", scope["path"])
+    path = getattr(scope.get("route"), "path", None) or _begins(scope["path"])
     write = _log.debug if path in _QUIET and status < 400 else _log.info
     write("http request", method=scope["method"], path=path, status=status, seconds=round(seconds, 4))
+
+
+def _begins(path: str) -> str:
+    """Of what no route has: what follows may be the token of a link, or ours."""
+    first, *rest = path.strip("/").split("/", 2)
+    return f"/{first}" + (f"/{rest[0]}" if rest else "") + ("/…" if len(rest) > 1 else "")
 
 
 class RequireAccess:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from service import annotation
 from service.access import Access
@@ -163,6 +164,14 @@ def test_links_are_read_only(shown: Any) -> None:
     assert shown.client.post(path(Kind.SAMPLE, "b1", "text"), json={}).status_code in (401, 405)
 
 
+def test_no_token_is_in_the_log(shown: Any) -> None:
+    address = path(Kind.SAMPLE, "b1", "text")
+    with capture_logs() as logs:
+        statuses = [shown.client.get(each, follow_redirects=False).status_code for each in (address, f"{address}/", f"{address}/x")]
+    assert statuses == [200, 307, 404]
+    assert [line["path"] for line in logs] == ["/v1/links/{token}", "/v1/links/…", "/v1/links/…"]
+
+
 def test_a_batch_opens_as_a_list_whose_links_open(shown: Any) -> None:
     page = shown.client.get(path(Kind.BATCH, "b1"), headers=BROWSER)
     assert "4 samples to label" in page.text
@@ -195,6 +204,7 @@ def trained(make_site: Any, keep: Any) -> Any:
     keep("challenge", "other", k1="three")
     site = make_site(access=Access(loopback=False, token="a-token-of-some-length"))
     site.store.save(RefreshCycle("c1", "support", 1, "alarm", 1, CycleState.TRAINING, NOW, requested={"cycle": "c1"}, version=1))
+    store_batch(site, Candidate("t1", "novel", 0.1, "all", "one"), state=BatchState.CLOSED)
     site.store.add_labels([Label("support", "b1", "t1", "refund", NOW, "ana"), Label("support", "b1", "t1", "other", NOW, "ben")])
     return site
 
@@ -219,6 +229,8 @@ def test_data_sets_arrive_whole_with_where_labels_come_from(trained: Any, sets: 
         ("train", "t2", "refund", 0),
         ("challenge", "k1", "other", 0),
     ]
+    assert 0 < provenance[0]["probability"] < 1
+    assert provenance[1]["probability"] is None
     assert {(given["annotator"], given["label"], given["batch"]) for given in provenance[0]["answers"]} == {
         ("ana", "refund", "b1"),
         ("ben", "other", "b1"),
