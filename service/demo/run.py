@@ -1,7 +1,7 @@
 """`driftgate demo`: the whole loop on a support chat that drifts.
 
-Messages and labels go in over the running service's HTTP interface; batches and requests come out as files. What has no route (the
-verification of a new model) and what is shown in full is asked of the service's own parts.
+Messages, labels and the new model go in over the running service's HTTP interface; batches and requests come out as files. What is
+shown in full is asked of the service's own parts.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from rich.rule import Rule
 from rich.text import Text
 
 from service import screens
+from service.annotation import scheme_of
 from service.app import Serving, opened, served
 from service.demo.annotator import Annotator
 from service.demo.messages import CALM, DRIFTED, Kind, Message, Mix
 from service.demo.scene import ANNOTATORS, MONITOR, TRAINER, Scene, first_model, prepare, retrain, settings_for
 from service.errors import DriftgateError
 from service.heads import Head
-from service.promotion import Given
 from service.records import Alarm, AnnotationBatch, Candidate, CycleState, Purpose, RefreshCycle, stable_id
 from service.refresh import ENDED
 from service.screens.bars import step_bars
@@ -70,6 +70,11 @@ class Show:
     def post(self, path: str, body: Any) -> Any:
         """A request to the API."""
         return self._answer(self.client.post(path, json=body))
+
+    def put(self, path: str, file: Path, **query: Any) -> Any:
+        """A file to the API, piece by piece."""
+        with file.open("rb") as content:
+            return self._answer(self.client.put(path, content=content, params=query))
 
     def until(self, what: str, ready: Callable[[], Any]) -> Any:
         """Waits for something that the service does by itself."""
@@ -204,7 +209,10 @@ def _annotate_in_rounds(show: Show, cycle: RefreshCycle, drifted: Sequence[Messa
         batch = show.serving.installation.store.get(AnnotationBatch, cycle.batch)
         chosen = [item for item in batch.items if item.purpose is not Purpose.CHALLENGE]
         table = [candidate_table(chosen, limit=6)] if batch.round == 1 else []
-        show.say(Text(f"CANDIDATES round {batch.round} of {cycle.rounds}", "bold"), *table, _selected(batch, chosen, drifted))
+        if any(item.again for item in batch.items):
+            show.say(Text(f"IN DOUBT   {len(batch.items)} of these answers: asked again, blind", "bold"))
+        else:
+            show.say(Text(f"CANDIDATES round {batch.round} of {cycle.rounds}", "bold"), *table, _selected(batch, chosen, drifted))
         _annotate(show, batch)
         cycle = show.until("the next round or the refresh request", partial(_moved_on, show, cycle))
 
@@ -233,7 +241,9 @@ def _annotate(show: Show, batch: AnnotationBatch) -> None:
     path = folder / f"annotation.batch-{stable_id('annotation.batch', batch.id)}.jsonl"
     show.until("the batch to reach the annotators", path.is_file)
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    labels = Annotator(show.scene.truth).answer([line["driftgate_id"] for line in lines])
+    scheme = scheme_of(show.serving.installation.store, MONITOR)
+    known = [each.name for each in scheme.classes] if scheme else []
+    labels = Annotator(show.scene.truth, known=known).answer([line["driftgate_id"] for line in lines])
     sent = {"batch": batch.id, "labels": labels}
     show.post("/v1/annotations", {"type": "annotation.returned", "timestamp": datetime.now(UTC).isoformat(), "data": sent})
     unusable = sum(label["unusable"] for label in labels)
@@ -249,7 +259,7 @@ def _train_and_verify(show: Show, cycle: RefreshCycle, head: Head) -> RefreshCyc
     with step_bars(show.console) as progress:
         progress("training the new classifier", 0.0)
         model, new = retrain(installation, head, show.scene.directory / "candidate" / "model.onnx")
-    installation.promotion.register(cycle.id, Given(model, "model-2", new.classes), actor="trainer", now=time.time())
+    show.put(f"/v1/refresh/{cycle.id}/model", model, version="model-2", classes=new.classes)
     return show.until("the verdict on the new model", partial(_ended, show, cycle))
 
 

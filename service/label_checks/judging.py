@@ -21,8 +21,9 @@ from service.settings import SelectionSettings
 def judge(read: Reading, batch: AnnotationBatch) -> AnnotationBatch:
     """The checked batch with outcomes, and risks now that labels are known, of those answered whose embedding is still kept."""
     first = answers(read.store, [batch])
-    useless = {item.id: Verdict.REJECTED for item in batch.items if item.id in first and not names_class(first[item.id])}
-    batch = judged(batch, {name: verdict for name, verdict in useless.items() if name in read.vectors})
+    named = {item.id: first[item.id].label for item in batch.items if item.id in first and not names_class(first[item.id])}
+    others = {name: Verdict.REJECTED if label.label is None else Verdict.USABLE for name, label in named.items() if name in read.vectors}
+    batch = judged(batch, others)
     given = given_to(read, [batch])
     if given is None:
         return batch
