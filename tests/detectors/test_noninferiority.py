@@ -20,7 +20,7 @@ counts = st.integers(1, 400).flatmap(
     ("positive", "negative", "rows", "confidence", "low", "high"),
     [
         (9, 3, 32, 0.95, -0.027, 0.390),  # Tango 1998, section 6.2
-        (1, 7, 21, 0.95, -0.517, -0.026),  # Fagerland, Lydersen and Laake, BMC Medical Research Methodology 2014, table 8
+        (1, 7, 21, 0.95, -0.517, -0.026),  # Fagerland, Lydersen and Laake, Statistics in Medicine 2014 (stem cell transplantation)
         (0, 1, 44, 0.90, -0.096, 0.037),  # Tango 1998, section 6.1 (its lower end)
     ],
 )
