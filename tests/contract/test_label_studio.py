@@ -124,6 +124,9 @@ def test_a_batch_becomes_tasks_once_each(studio: LabelStudio, people: People) ->
     assert [len(tasks[name]["predictions"]) for name in tasks] == [1, 0, 0]
     assert tasks["m-1"]["predictions"][0]["result"][0]["value"] == {"choices": ["loan"]}
     assert (tasks["m-1"]["data"]["reason"], "reason" in tasks["m-2"]["data"]) == ("new content", False)
+    for name in ("m-1", "m-2"):
+        people.answer(tasks[name], chosen("refund"))
+    assert [task["is_labeled"] for task in people.tasks("once")] == [True, False, False]
     project = people.project("once")
     assert (project["model_version"], project["show_instruction"]) == ("driftgate", True)
     assert "Read &lt;carefully&gt;." in project["expert_instruction"]
