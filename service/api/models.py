@@ -60,6 +60,7 @@ async def put_model(  # noqa: PLR0913, PLR0917 - what is said of a model that is
     x_checksum_sha256: Checksum = None,
 ) -> CycleView:
     """Takes a new model in for a cycle, as its body; it is verified by itself from here on. The same model again changes nothing."""
+    await run_in_threadpool(service.promotion.expects, id)
     with _received(service.promotion.shelf.incoming) as file:
         found = await _written(request.stream(), file)
         if x_checksum_sha256 is not None and found != x_checksum_sha256.lower():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,14 @@ class Annotator:
     The same sample always gets the same answer, however often and in whatever order it is asked for.
     """
 
-    def __init__(self, truth: Mapping[str, str | None], *, error: float = 0.03, seed: int = 0, name: str = "simulated") -> None:
+    def __init__(
+        self, truth: Mapping[str, str | None], *, known: Collection[str] = (), error: float = 0.03, seed: int = 0, name: str = "simulated"
+    ) -> None:
+        """`known`: classes of the label scheme; others are proposed. Without any, every name is a class."""
         if not 0 <= error <= 1:
             raise ValueError(f"error: a share is between 0 and 1, found {error}")
         self._truth = truth
+        self._known = frozenset(known)
         self._classes = tuple(sorted({intent for intent in truth.values() if intent is not None}))
         self._error = error
         self._seed = seed
@@ -37,4 +41,5 @@ class Annotator:
         if rng.random() < self._error:
             wrong = [name for name in self._classes if name != intent]
             intent = pick(wrong, rng) if wrong else intent
-        return {"id": sample, "label": intent, "unusable": intent is None, "annotator": self._name}
+        proposed = intent is not None and self._known and intent not in self._known
+        return {"id": sample, "label": f"new: {intent}" if proposed else intent, "unusable": intent is None, "annotator": self._name}

@@ -55,9 +55,7 @@ class Promotion:
 
     def register(self, cycle_id: str, given: Given, *, actor: str, now: float) -> RefreshCycle:
         """Takes a model in for a cycle; the same one again changes nothing, another one before a verdict stands in its place."""
-        cycle = self._store.get(RefreshCycle, cycle_id)
-        if cycle.state not in _TAKING and cycle.model is None:
-            raise ConflictError(_not_taking(cycle))
+        cycle = self.expects(cycle_id)
         self.shelf.tidy(now=now)
         try:
             self._require_other_version(cycle, given.version)
@@ -72,6 +70,13 @@ class Promotion:
         self._store.save(registered)
         log.info("model registered", monitor=cycle.monitor, cycle=cycle.id, version=model.version, sha256=model.checksum)
         return registered
+
+    def expects(self, cycle_id: str) -> RefreshCycle:
+        """The cycle, if a model may come back for it: asked before one is uploaded."""
+        cycle = self._store.get(RefreshCycle, cycle_id)
+        if cycle.state not in _TAKING and cycle.model is None:
+            raise ConflictError(_not_taking(cycle))
+        return cycle
 
     def promote(self, cycle_id: str, *, actor: str, now: float, note: str = "") -> RefreshCycle:
         """A person's word that a proven model is to serve; it is announced in the same transaction."""

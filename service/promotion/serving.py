@@ -81,6 +81,8 @@ class Serving:
         settings = self._monitors.effective(cycle.monitor)
         if settings.refresh.serve == "plain":
             return Served(replace(model, run={**model.run, "serve": "plain"}), "the model itself")
+        if heads(metadata(self._shelf.path(model))) > 1:
+            return Served(replace(model, run={**model.run, "serve": "plain"}), "the model itself, which is a switch already")
         in_force = settings.embedder.model
         count = heads(metadata(in_force)) if in_force else 1
         if count + 1 > MOST_HEADS:

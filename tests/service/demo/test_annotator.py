@@ -24,6 +24,11 @@ def test_it_errs_on_its_share_of_the_answers(junk: bool) -> None:
     assert {label["label"] for label in labels} - {None} <= set(TRUTH.values())
 
 
+def test_classes_that_the_scheme_has_not_are_proposed() -> None:
+    answers = Annotator(TRUTH, known=["intent3"], error=0.0).answer(["s3", "s4", "s5"])
+    assert [answer["label"] for answer in answers] == ["intent3", None, "new: intent5"]
+
+
 def test_the_same_sample_gets_the_same_answer_in_any_order() -> None:
     annotator = Annotator(TRUTH, error=0.5, seed=1)
     ids = list(TRUTH)[:200]

@@ -325,3 +325,19 @@ def test_a_model_that_breaks_too_much_at_every_threshold_is_not_served_behind_on
     assert ended.state is CycleState.REJECTED
     assert "no threshold keeps what breaks below 2.00%" in ended.history[-1].note
     assert (ended.verification or {})["verdict"] == "reject"
+
+
+def test_a_switch_that_somebody_built_is_served_as_it_is(loop: Callable[..., Loop]) -> None:
+    site = loop(serve="switch")
+    site.golden(4_500)
+    first = site.judged(site.waits(), moved(site.folder / "candidate.onnx"))
+    assert first.served is not None
+    built = site.promotion.shelf.path(first.served)
+    second = site.judged(site.waits("second"), built, "m3")
+    assert second.state is CycleState.VERIFIED, second.history[-1]
+    assert (second.history[-2].note, second.served and second.served.run["serve"]) == (
+        "the model itself, which is a switch already",
+        "plain",
+    )
+    assert second.served is not None
+    assert read(site.promotion.shelf.path(second.served)).alpha == 0.02  # its certificate came along
