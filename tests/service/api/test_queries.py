@@ -156,6 +156,21 @@ def test_a_refresh_cycle_s_life(site: Any) -> None:
     assert site.client.post(f"/v1/refresh/{cycle['id']}/cancel", json=ACT).status_code == 409
 
 
+def test_where_a_refresh_stands(site: Any) -> None:
+    assert site.client.get("/v1/monitors/nobody/refresh").status_code == 404
+    idle = site.client.get("/v1/monitors/support/refresh").json()
+    assert (idle["open"], idle["last"], idle["rests_until"]) == (None, None, None)
+    cycle = site.client.post("/v1/monitors/support/refresh", json=ACT).json()
+    standing = site.client.get("/v1/monitors/support/refresh").json()["open"]
+    assert (standing["cycle"], standing["state"], standing["stuck"]) == (cycle["id"], "annotating", False)
+    assert standing["waits_for"] == "a person's word on a batch"
+    assert standing["todo"].startswith(f"`driftgate refresh approve {cycle['id']}`")
+    site.client.post(f"/v1/refresh/{cycle['id']}/cancel", json=ACT)
+    over = site.client.get("/v1/monitors/support/refresh").json()
+    assert (over["open"], over["last"]["state"]) == (None, "cancelled")
+    assert over["rests_until"] > over["last"]["since"]
+
+
 def test_a_batch_is_listed_without_candidates_and_sent_once_approved(site: Any) -> None:
     batch = site.client.post("/v1/monitors/support/refresh", json=ACT).json()["batch"]
     [line] = site.client.get("/v1/batches", params={"monitor": "support", "state": "proposed"}).json()["batches"]

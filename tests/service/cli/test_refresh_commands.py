@@ -73,6 +73,23 @@ def only(desk: Desk) -> str:
     return str(desk.json("refresh", "list")["cycles"][0]["id"])
 
 
+def test_one_screen_says_where_the_cycle_is_and_what_to_do(training: Desk) -> None:
+    cycle = only(training)
+    shown = training.run("refresh", "status").stdout
+    for words in (
+        f"refresh {cycle}: annotating, opened by person",
+        "waits for labels: 0 of 40 answered",
+        "counts as stuck in",
+        "next: label",
+    ):
+        assert words in shown
+    (found,) = training.json("refresh", "status")["monitors"]
+    assert (found["open"]["cycle"], found["open"]["stuck"], found["due"]) == (cycle, False, [])
+    assert "only one is open at a time" in training.run("refresh", "start", code=1).stderr
+    training.run("refresh", "cancel", cycle)
+    assert "cool-down until" in training.run("refresh", "status").stdout
+
+
 def test_labels_come_back_and_a_better_model_is_promoted(training: Desk, centres: Any, truth: dict[str, str]) -> None:
     cycle, path = only(training), answer(training, truth)
     assert "after training was asked for" in training.run("verify", "--cycle", cycle, "--model", "model.onnx", code=1).stderr
