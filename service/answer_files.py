@@ -6,6 +6,7 @@ JSONL, CSV, TSV and Parquet. A file is taken whole or not at all: what is wrong 
 from __future__ import annotations
 
 import csv
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,9 @@ class _Fault(Exception):  # noqa: N818 - of a line, gathered with the others
 
 def read_answers(path: Path, columns: Columns = Columns()) -> dict[str, list[Answer]]:
     """The answers of each batch, in the file's order; lines without one are passed over. InputError says what is wrong, line by line."""
-    answers, faults = dict[tuple[str, str, str], tuple[Place, Answer]](), list[str]()
+    answers, faults, seen = dict[tuple[str, str, str], tuple[Place, Answer]](), list[str](), dict[str, None]()
     for place, row in _rows(path):
+        seen |= dict.fromkeys(map(str, row)) if len(seen) < _SHOWN_FAULTS else {}
         try:
             answer = _answer(row, columns)
             if answer is not None:
@@ -71,7 +73,8 @@ def read_answers(path: Path, columns: Columns = Columns()) -> dict[str, list[Ans
         rest = f"\n  and {len(faults) - _SHOWN_FAULTS:,} more" if len(faults) > _SHOWN_FAULTS else ""
         raise InputError("labels", f"{path}: nothing was taken; mend these lines:\n  " + "\n  ".join(faults[:_SHOWN_FAULTS]) + rest)
     if not answers:
-        raise InputError("labels", f'{path}: no line has an answer yet; fill in "{columns.label}", or say "unusable": true')
+        found = f"; it has {', '.join(seen):.300}" if seen else ", it is empty"
+        raise InputError("labels", f'{path}: no line has an answer yet: fill in "{columns.label}", or say "unusable": true{found}')
     batches = dict[str, list[Answer]]()
     for _, answer in answers.values():
         batches.setdefault(answer.batch, []).append(answer)
@@ -154,7 +157,7 @@ def _json_lines(path: Path) -> Iterator[tuple[Place, Row]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                yield f"line {number}", _document(path, number, line)
+                yield f"line {number}", _document(path, number, line.removeprefix(BOM_UTF8))
 
 
 def _document(path: Path, number: int, line: bytes) -> Row:

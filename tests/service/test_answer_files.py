@@ -92,6 +92,12 @@ def test_each_wrong_line_is_named_and_nothing_is_taken(tmp_path: Path) -> None:
     assert "line 1: " not in said
 
 
+def test_a_mark_of_byte_order_is_passed_over(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", ROWS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_answers(path) == FOUND
+
+
 def test_the_same_line_twice_is_one_answer(tmp_path: Path) -> None:
     assert read_answers(jsonl(tmp_path / "a.jsonl", [ROWS[0], ROWS[0]])) == {"b1": FOUND["b1"][:1]}
 
@@ -112,7 +118,8 @@ def test_many_faults_are_counted(tmp_path: Path) -> None:
         ("a.jsonl", b'{"batch": "b1", "driftgate_id": "m", "label": "x"}\n{"batch": "b1"', "line 2 is no JSON object"),
         ("a.jsonl", b"<html>login</html>", "line 1 is no JSON object"),
         ("a.jsonl", b"[1]", "line 1 is no JSON object"),
-        ("a.jsonl", b"", "no line has an answer yet"),
+        ("a.jsonl", b"", "no line has an answer yet: fill in"),
+        ("a.csv", b"batch;driftgate_id;label\nb1;m;refund\n", "it has batch;driftgate_id;label"),
         ("a.csv", b'batch,driftgate_id,label\nb1,m,"x\n', "is damaged"),
         ("a.csv", "batch,driftgate_id,label\nb1,m,grün\n".encode("latin-1"), "not UTF-8"),
         ("a.parquet", b"PAR1 but not really PAR1", "no Parquet file"),
