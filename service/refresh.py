@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Any
 
 from service import annotation
-from service.annotation import answers
 from service.errors import ConflictError, InputError, NotFoundError
 from service.ports import Store
 from service.records import (
@@ -28,6 +27,7 @@ from service.records import (
     stable_id,
 )
 from service.refresh_events import PLAIN, Terms, event, requested
+from service.selecting.asking import asked
 from service.settings import MonitorSettings, RefreshSettings
 from service.transitions import advance
 
@@ -248,8 +248,7 @@ def request_training(
             f"refresh cycle {cycle.id}: annotation batch {batch.id} is {batch.state}, {batch.returned} of {len(batch.items)} answered; "
             "close it to train with what there is"
         )
-    given = [agreement.label for agreement in answers(store, batches).values()]
-    content = requested(cycle, batches, given, data_sets, terms)
+    content = requested(cycle, batches, list(asked(store, batches).answers.values()), data_sets, terms)
     cycle = replace(labelled(cycle, now=now, left_out=terms.left_out), requested=content)
     store.save(cycle, outbox=event(cycle, "refresh.requested", content, settings.destinations, now=now))
     return cycle
