@@ -44,7 +44,7 @@ def list_batches(
     as_json: AsJson = False,
 ) -> None:
     """List annotation batches, newest first."""
-    from service.screens.annotation import batches_table  # noqa: PLC0415 - loads the detectors
+    from service.annotation.screen import batches_table  # noqa: PLC0415 - loads the detectors
 
     with installed(config) as installation:
         name = None if monitor is None else monitor_of(installation.settings, monitor)
@@ -111,9 +111,9 @@ def _act(config: Path, as_json: bool, act: Callable[[Operations], AnnotationBatc
 
 
 def _show(installation: Installation, batch: AnnotationBatch, as_json: bool) -> None:
+    from service.annotation.screen import batch_screen  # noqa: PLC0415 - as above
     from service.annotation.standing import standing  # noqa: PLC0415 - loads the detectors
     from service.api.batches import answers_view  # noqa: PLC0415 - loads the web framework
-    from service.screens.annotation import batch_screen  # noqa: PLC0415 - as above
 
     found = standing(installation.store, batch, installation.effective(batch.monitor).annotation)
     if as_json:

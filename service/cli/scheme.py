@@ -39,7 +39,7 @@ def show_scheme(
     """Show the scheme that annotators answer by; before anybody wrote one it follows from the monitor's classes."""
     from service.annotation import schemes  # noqa: PLC0415 - loads the detectors
     from service.annotation.scheme_files import as_yaml as written_out  # noqa: PLC0415 - as above
-    from service.screens.annotation import scheme_screen  # noqa: PLC0415 - as above
+    from service.annotation.screen import scheme_screen  # noqa: PLC0415 - as above
 
     with installed(config) as installation:
         settings = installation.effective(monitor_of(installation.settings, monitor))
@@ -58,7 +58,7 @@ def show_scheme(
 def list_versions(config: Config = CONFIG, monitor: MonitorName = None, as_json: AsJson = False) -> None:
     """List the versions of a monitor's scheme, newest first."""
     from service.annotation.schemes import versions  # noqa: PLC0415 - loads the detectors
-    from service.screens.annotation import schemes_table  # noqa: PLC0415 - as above
+    from service.annotation.screen import schemes_table  # noqa: PLC0415 - as above
 
     with installed(config) as installation:
         kept = versions(installation.store, monitor_of(installation.settings, monitor))
@@ -80,7 +80,7 @@ def diff(
     """Show what a version changes: classes that came, went or are called otherwise, aliases and guidelines."""
     from service.annotation.scheme import difference  # noqa: PLC0415 - loads the detectors
     from service.annotation.schemes import version  # noqa: PLC0415 - as above
-    from service.screens.annotation import change_screen  # noqa: PLC0415 - as above
+    from service.annotation.screen import change_screen  # noqa: PLC0415 - as above
 
     with installed(config) as installation:
         name = monitor_of(installation.settings, monitor)
@@ -160,7 +160,7 @@ def merge(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
 
 
 def _edit(config: Path, monitor: str | None, after: int | None, as_json: bool, change: Callable[[LabelScheme, float], LabelScheme]) -> None:
-    from service.screens.annotation import scheme_screen  # noqa: PLC0415 - loads the detectors
+    from service.annotation.screen import scheme_screen  # noqa: PLC0415 - loads the detectors
 
     now = time.time()
     with installed(config) as installation:

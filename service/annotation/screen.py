@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from service.annotation.consensus import Accuracy, Agreement
+from service.annotation.scheme import SchemeChange
+from service.annotation.standing import BatchStanding
 from service.records import AnnotationBatch, Candidate, LabelScheme
 from service.screens.drawing import NONE, columns, count, excerpt, moment, percent, word
-
-if TYPE_CHECKING:
-    from service.annotation.consensus import Accuracy, Agreement
-    from service.annotation.scheme import SchemeChange
-    from service.annotation.standing import BatchStanding
 
 _ITEMS = 50
 _RIGHT = ("answered", "asked", "rows", "priority", "probability", "answers", "gold")
