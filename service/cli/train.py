@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -36,6 +38,10 @@ OfCycle = Annotated[str | None, typer.Option("--cycle", metavar="CYCLE", help="T
 Download = Annotated[
     str | None, typer.Option("--download", metavar="URL|TAR", help="What the data link of the cycle's request opens, instead of its disk.")
 ]
+Event = Annotated[
+    str | None,
+    typer.Option("--event", metavar="FILE|JSON", envvar="DRIFTGATE_EVENT", help="The request as it was delivered: cycle, rows, address."),
+]
 Files = Annotated[list[Path] | None, typer.Option("--train", metavar="FILE", help="Labelled samples, without a cycle.")]
 Validation = Annotated[
     list[Path] | None,
@@ -47,13 +53,14 @@ Classes = Annotated[Path | None, typer.Option("--classes", help="Its classes, on
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for model.onnx, classes.txt and run.json.")]
 Version = Annotated[str, typer.Option("--version", help="What production will call the model; by default it follows from its checksum.")]
 Url = Annotated[str | None, typer.Option("--url", help="Give the model to the service at this address, over HTTP.")]
-Token = Annotated[Path | None, typer.Option("--token", metavar="FILE", help="File with the service's token.")]
+Token = Annotated[Path | None, typer.Option("--token", metavar="FILE", help="File with the service's token; else DRIFTGATE__INGEST_TOKEN.")]
 
 
 @app.command(epilog=example("driftgate train --cycle 9d41c2aa --head linear"))
 def train(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     cycle: OfCycle = None,
     download: Download = None,
+    event: Event = None,
     files: Files = None,
     validation: Validation = None,
     stands: Stands = None,
@@ -80,10 +87,13 @@ def train(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
     """
     require_torch()
     options = _options(head, seed, splits, allowed, threads)
-    if (cycle is not None or download is not None) == bool(files):
-        raise ConfigurationError("train what --cycle CYCLE or --download URL|TAR asks for, or --train FILE; name one of them")
-    folder = output or Path(tempfile.mkdtemp(prefix="driftgate-train-"))
-    named = _Named(stands, takes, tuple(class_names(classes)), config, monitor)
+    folder, named = output or _new_folder(), _Named(stands, takes, tuple(class_names(classes)), config, monitor)
+    back = None if url is None or cycle is None else model_address(url, cycle)
+    if event and not (cycle or download or files):
+        cycle, download, back, told = _asked(event)
+        named = replace(named, classes=named.classes or told)
+    if bool(cycle or download) == bool(files):
+        raise ConfigurationError("train what --cycle CYCLE, --download URL|TAR or --event FILE asks for, or --train FILE; name one of them")
     with bars() as progress:
         if files:
             made = _run(_of_files(named, files, validation or ()), options, folder, progress)
@@ -92,7 +102,7 @@ def train(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
         else:
             made = _of_cycle(str(cycle), config, options, folder, progress)
     if cycle is not None and register:
-        _register(made, cycle, version or str(made.run["model"]["checksum"])[:_DIGITS], _Service(config, url, token))
+        _register(made, cycle, version or str(made.run["model"]["checksum"])[:_DIGITS], _Service(config, back, token))
     if as_json:
         emit({**made.run, "path": str(made.model)})
     else:
@@ -108,7 +118,7 @@ def reproduce(cycle: CycleId, output: Output = None, config: Config = CONFIG, as
     require_torch()
     from service.training.reproducing import repeat  # noqa: PLC0415 - loads torch
 
-    folder = output or Path(tempfile.mkdtemp(prefix="driftgate-train-"))
+    folder = output or _new_folder()
     with installed(config) as installation, bars() as progress:
         found = repeat(cycle, installation, folder, path=installation.promotion.shelf.path, now=time.time(), progress=progress)
     if as_json:
@@ -202,18 +212,18 @@ def _run(order: Order, options: Options, folder: Path, progress: Progress, *, lo
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    """Where a model goes: to an installation beside us, or over HTTP."""
+    """Where a model goes: to an installation beside us, or by PUT to an address."""
 
     config: Path
-    url: str | None
+    address: str | None
     token: Path | None
 
 
 def _register(made: Made, cycle: str, version: str, service: _Service) -> None:
-    if service.url is not None:
+    if service.address is not None:
         from service.training.returning import give_back  # noqa: PLC0415 - loads an HTTP client
 
-        give_back(made, service.url, cycle, version, token=_token(service.token))
+        give_back(made, service.address, version, token=_token(service.token))
         return
     from service.promotion import Given  # noqa: PLC0415 - loads the detectors
 
@@ -222,10 +232,29 @@ def _register(made: Made, cycle: str, version: str, service: _Service) -> None:
         installation.promotion.register(cycle, given, actor=actor(), now=time.time())
 
 
-def _token(path: Path | None) -> str:
-    if path is None:
-        return ""
+def model_address(url: str, cycle: str) -> str:
+    """Where the service at that address takes a cycle's model."""
+    return f"{url.rstrip('/')}/v1/refresh/{cycle}/model"
+
+
+def _asked(event: str) -> tuple[str, str | None, str | None, tuple[str, ...]]:
+    """Of a request: its cycle, where the rows are fetched and the model is put, and the classes of the model in force."""
     try:
-        return path.read_text(encoding="utf-8").strip()
+        found = json.loads(event if event.lstrip().startswith("{") else Path(event).read_text(encoding="utf-8"))
+        content = (found if "specversion" in found else found["data"])["data"]
+        rows, back = content.get("data") or {}, content.get("return") or {}
+        return str(content["cycle"]), rows.get("url"), back.get("url"), tuple(content["model"].get("classes", ()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigurationError(f"--event: no request for training as driftgate sends it: {error!r:.200}") from error
+
+
+def _new_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="driftgate-train-"))
+
+
+def _token(path: Path | None) -> str:
+    """From the file, else from the environment as the service itself takes it."""
+    try:
+        return os.environ.get("DRIFTGATE__INGEST_TOKEN", "") if path is None else path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"--token {path}: can't be read: {error}") from error

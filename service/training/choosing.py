@@ -170,14 +170,14 @@ def _tried(recipe: Recipe, turns: Sequence[Turn], made: Sequence[Fit], allowed: 
 
 def _turn(material: Material, start: Start, kept: NDArray[np.int64], held: NDArray[np.int64], seed: int) -> Turn:
     """With a stand-in where there are old rows enough of every class that the old model has."""
-    own = kept[~material.fresh[kept]]
-    counts = np.bincount(material.targets[own], minlength=len(material.classes))[: len(material.known)]
+    old = ~material.fresh & (material.targets < len(material.known))
+    own = kept[old[kept]]
+    counts = np.bincount(material.targets[own], minlength=len(material.known))
     if material.old is None or not len(counts) or counts.min() < 1 or counts.mean() < _LEAST_OLD:
         return Turn(material, start, kept, held)
     alone = Material(material.rows, material.labels, material.groups, material.known)
     zeros = Start(TrainedHead(material.classes, np.zeros_like(start.head.weights), np.zeros_like(start.head.bias)), 0)
-    old_held = held[~material.fresh[held]]
-    found = fit(alone.part(own), Recipe(anchor=0.0, distillation=0.0), zeros, seed=seed, held_out=alone.part(old_held)).head
+    found = fit(alone.part(own), Recipe(anchor=0.0, distillation=0.0), zeros, seed=seed, held_out=alone.part(held[old[held]])).head
     count = len(material.known)
     logits = found.logits(material.rows)[:, :count]
     factor = _sureness(material.old[own], material.targets[own]) / max(_sureness(logits[own], material.targets[own]), 1e-6)

@@ -37,21 +37,18 @@ def fetch(url: str, target: Path) -> Path:
     return target
 
 
-def give_back(made: Made, url: str, cycle: str, version: str, *, token: str) -> None:
+def give_back(made: Made, address: str, version: str, *, token: str) -> None:
     """Puts the model, its tokenizer, classes and record to the cycle; the same one again changes nothing."""
     parcel = packed(made)
     headers = {"Content-Type": "application/x-tar", "X-Checksum-SHA256": sha256(parcel), "Content-Length": str(parcel.stat().st_size)}
     if token:
         headers["Authorization"] = f"Bearer {token}"
-    params = {"version": version} if version else {}
     try:
-        response = httpx2.put(
-            f"{url.rstrip('/')}/v1/refresh/{cycle}/model", params=params, headers=headers, content=_pieces(parcel), timeout=_SECONDS
-        )
+        response = httpx2.put(address, params={"version": version}, headers=headers, content=_pieces(parcel), timeout=_SECONDS)
     except httpx2.HTTPError as error:
-        raise DeliveryError(f"{url}: the model can't be given back: {error}", retryable=True) from error
+        raise DeliveryError(f"{address}: the model can't be given back: {error}", retryable=True) from error
     if response.is_error:
-        raise DeliveryError(f"{url}: answers {response.status_code}: {problem(response.text)}", retryable=response.status_code >= 500)
+        raise DeliveryError(f"{address}: answers {response.status_code}: {problem(response.text)}", retryable=response.status_code >= 500)
 
 
 def packed(made: Made) -> Path:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 from pytest_httpserver import HTTPServer
+from typer.testing import CliRunner
 
 pytest.importorskip("torch")
 
 from service import refresh
 from service.adapters.onnx_embedder import load_embedder
 from service.adapters.sqlite import SqliteStore
+from service.cli.application import app
 from service.datasets import DataSets
 from service.errors import DeliveryError, InputError
 from service.parcel import Parcels
@@ -94,7 +96,7 @@ def made(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def test_the_model_goes_back_with_all_that_belongs_to_it(made: Made, httpserver: HTTPServer) -> None:
     httpserver.expect_oneshot_request("/v1/refresh/c1/model", method="PUT", query_string="version=v7").respond_with_json({}, status=202)
-    give_back(made, httpserver.url_for("/"), "c1", "v7", token="secret")
+    give_back(made, httpserver.url_for("/v1/refresh/c1/model"), "v7", token="secret")
     request, _ = httpserver.log[0]
     assert request.headers["Authorization"] == "Bearer secret"
     assert request.headers["X-Checksum-SHA256"] == hashlib.sha256(request.data).hexdigest()
@@ -108,7 +110,33 @@ def test_the_model_goes_back_with_all_that_belongs_to_it(made: Made, httpserver:
 def test_a_refusal_is_told_in_the_services_words(made: Made, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/v1/refresh/c1/model").respond_with_json({"detail": "the cycle is cancelled"}, status=409)
     with pytest.raises(DeliveryError, match="409: the cycle is cancelled") as refused:
-        give_back(made, httpserver.url_for("/"), "c1", "v7", token="")
+        give_back(made, httpserver.url_for("/v1/refresh/c1/model"), "v7", token="")
     assert not refused.value.retryable
     with pytest.raises(DeliveryError, match="can't be given back"):
-        give_back(made, "http://127.0.0.1:9", "c1", "v7", token="")
+        give_back(made, "http://127.0.0.1:9/v1/refresh/c1/model", "v7", token="")
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_request_says_all_that_a_job_needs(parcel: Path, bench: Bench, httpserver: HTTPServer, tmp_path: Path, wrapped: bool) -> None:
+    httpserver.expect_request("/v1/links/abc").respond_with_data(parcel.read_bytes())
+    httpserver.expect_request("/v1/refresh/c1/model", method="PUT").respond_with_json({}, status=202)
+    content = {
+        "cycle": "c1",
+        "model": {"classes": list(KNOWN)},
+        "data": {"url": httpserver.url_for("/v1/links/abc")},
+        "return": {"url": httpserver.url_for("/v1/refresh/c1/model")},
+    }
+    event = {"specversion": "1.0", "data": content}
+    (tmp_path / "request.json").write_text(json.dumps({"type": "refresh.requested", "data": event} if wrapped else event))
+    told = str(tmp_path / "request.json") if wrapped else json.dumps(event)
+    arguments = ["train", "--event", told, "--embedder", str(bench.settings.model), "--input", "tensor", "--output", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    request = next(request for request, _ in httpserver.log if request.method == "PUT")
+    assert request.args["version"] == sha256(tmp_path / "out" / "model.onnx")[:12]
+
+
+def test_a_request_of_another_kind_is_said(bench: Bench) -> None:
+    result = CliRunner().invoke(app, ["train", "--event", '{"specversion": "1.0", "data": {}}', "--embedder", str(bench.settings.model)])
+    assert result.exit_code == 2
+    assert "no request for training" in result.output
