@@ -29,14 +29,14 @@ _BISECTIONS = 32
 _SMALLEST = 1e-300
 
 
-def score(positive: ArrayLike, negative: ArrayLike, rows: ArrayLike, *, difference: ArrayLike) -> NDArray[np.float64]:
+def tango_score(positive: ArrayLike, negative: ArrayLike, rows: ArrayLike, *, difference: ArrayLike) -> NDArray[np.float64]:
     """Tango's T(difference) of counts of flips that broadcast together; about normal if that is the true difference.
 
     Examples
     --------
-    >>> round(float(score(0, 1, 44, difference=-0.1)), 3)  # soft contact lenses, Tango's section 6.1
+    >>> round(float(tango_score(0, 1, 44, difference=-0.1)), 3)  # soft contact lenses, Tango's section 6.1
     1.709
-    >>> float(score(0, 0, 50, difference=0.0))
+    >>> float(tango_score(0, 0, 50, difference=0.0))
     0.0
 
     References
@@ -75,7 +75,7 @@ def score_limits(positive: int, negative: int, rows: int, *, reach: float) -> tu
     low, high = np.array([-1.0, estimate]), np.array([estimate, 1.0])
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        above = score(positive, negative, rows, difference=middle) >= levels
+        above = tango_score(positive, negative, rows, difference=middle) >= levels
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     lower, upper = ((low + high) / 2).tolist()
     return lower, upper
@@ -122,7 +122,7 @@ class NonInferiority:
     def shows(self, positive: int, negative: int) -> bool:
         """Whether so many flips show it."""
         _check_counts(positive, negative, self.rows)
-        return bool(score(positive, negative, self.rows, difference=-self.margin) >= self.critical)
+        return bool(tango_score(positive, negative, self.rows, difference=-self.margin) >= self.critical)
 
     def limits(self, positive: int, negative: int) -> tuple[float, float]:
         """The interval that agrees with the test: its lower end is above -margin where, and only where, the test shows it."""
@@ -158,7 +158,7 @@ class NonInferiority:
         low, high = np.full(len(positive), -1), self.rows - positive + 1
         while bool((high - low > 1).any()):
             middle = (low + high) // 2
-            passing = score(positive, np.maximum(middle, 0), self.rows, difference=-self.margin) >= self.critical
+            passing = tango_score(positive, np.maximum(middle, 0), self.rows, difference=-self.margin) >= self.critical
             low, high = np.where(passing & (middle >= 0), middle, low), np.where(passing, high, middle)
         return low
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.noninferiority import NonInferiority, joint_power, noninferior_rows, score, score_interval
+from detectors.noninferiority import NonInferiority, joint_power, noninferior_rows, score_interval, tango_score
 
 counts = st.integers(1, 400).flatmap(
     lambda n: st.tuples(st.just(n), st.integers(0, n)).flatmap(
@@ -29,11 +29,11 @@ def test_intervals_are_those_published(positive: int, negative: int, rows: int, 
 
 
 def test_at_no_difference_the_score_is_mcnemars() -> None:
-    assert float(score(12, 5, 200, difference=0.0)) == pytest.approx((12 - 5) / math.sqrt(12 + 5))
+    assert float(tango_score(12, 5, 200, difference=0.0)) == pytest.approx((12 - 5) / math.sqrt(12 + 5))
 
 
 def test_scores_broadcast_and_need_no_flip() -> None:
-    found = score(np.array([[0], [3]]), np.array([0, 1, 2]), 50, difference=-0.1)
+    found = tango_score(np.array([[0], [3]]), np.array([0, 1, 2]), 50, difference=-0.1)
     assert found.shape == (2, 3)
     assert np.isfinite(found).all()
     assert float(found[0, 0]) == pytest.approx(math.sqrt(50 * 0.1 / 0.9))
@@ -51,7 +51,7 @@ def test_intervals_hold_the_estimate_and_turn_with_the_models(drawn: tuple[int, 
 @given(counts, st.floats(-0.9, 0.9), st.floats(0.001, 0.09))
 def test_the_score_falls_as_the_difference_grows(drawn: tuple[int, int, int], at: float, step: float) -> None:
     rows, positive, negative = drawn
-    before, after = (float(score(positive, negative, rows, difference=each)) for each in (at, at + step))
+    before, after = (float(tango_score(positive, negative, rows, difference=each)) for each in (at, at + step))
     assert after <= before + 1e-9
 
 
