@@ -59,16 +59,14 @@ def to_see(item: OutboxItem, exhibits: Exhibits, links: Links) -> OutboxItem:
     """For a tool that shows samples itself: texts and vectors in the batch, images by a link to each where there are links."""
     if item.kind != BATCH:
         return item
-    whole = by_value(item, exhibits)
-    if not links:
-        return whole
-    batch, expires = str(item.payload["batch"]), expiry(item.payload, links, item.created)
-    seen = [
-        {name: value for name, value in each.items() if name != "image"}
-        | ({"link": links.url(Kind.SAMPLE, batch, str(each["driftgate_id"]), expires=expires)} if "image" in each else {})
-        for each in whole.payload["candidates"]
-    ]
-    return replace(whole, payload={**whole.payload, "candidates": seen})
+    batch, candidates = str(item.payload["batch"]), item.payload["candidates"]
+    without_text = next((str(each["driftgate_id"]) for each in candidates if not each.get("text")), None)
+    first = exhibits.samples(batch, [without_text]) if links and without_text is not None else {}
+    if not any(isinstance(sample.payload, bytes) for sample in first.values()):
+        return by_value(item, exhibits)
+    expires = expiry(item.payload, links, item.created)
+    seen = [{**each, "link": links.url(Kind.SAMPLE, batch, str(each["driftgate_id"]), expires=expires)} for each in candidates]
+    return replace(item, payload={**item.payload, "candidates": seen})
 
 
 def by_value(item: OutboxItem, exhibits: Exhibits) -> OutboxItem:

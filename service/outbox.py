@@ -11,7 +11,7 @@ import structlog
 from service.errors import ArtefactError, DeliveryError, NotFoundError
 from service.observe import Observer
 from service.ports import Destination, Store
-from service.records import OutboxItem
+from service.records import AnnotationBatch, BatchState, OutboxItem
 
 SCHEDULE = (0.0, 5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 """Seconds before each attempt, as Standard Webhooks recommends; about 75 hours in all."""
@@ -97,6 +97,8 @@ class Outbox:
         destination = self._destinations.get(item.destination)
         if destination is None:
             return DeliveryError(f"destination {item.destination!r} is not configured; declare it and replay the item", retryable=False)
+        if self._is_cancelled(item):
+            return DeliveryError("the batch was cancelled before it had left", retryable=False)
         why = self.disabled.get(item.destination)
         if why and not _replayed(item):
             return DeliveryError(f"destination {item.destination!r} is disabled ({why}); mend it and replay the item", retryable=False)
@@ -111,6 +113,15 @@ class Outbox:
             return DeliveryError(str(error), retryable=True)
         self._gone.pop(item.destination, None)
         return None
+
+    def _is_cancelled(self, item: OutboxItem) -> bool:
+        """What is cancelled may not arrive after the cancellation."""
+        if item.kind != "annotation.batch":
+            return False
+        try:
+            return self._store.get(AnnotationBatch, str(item.payload.get("batch"))).state is BatchState.CANCELLED
+        except NotFoundError:
+            return False
 
     def _deliver(self, destination: Destination, item: OutboxItem, now: float) -> None:
         receipt = destination.deliver(item, now=now)

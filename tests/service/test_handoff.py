@@ -18,8 +18,8 @@ from service.adapters.sqlite import SqliteStore
 from service.datasets import DataSets, Role
 from service.errors import DeliveryError, NotFoundError
 from service.exhibits import Exhibits, image_type
-from service.handoff import THIN_BYTES, by_link, by_value
-from service.links import PATH, Kind, Links
+from service.handoff import THIN_BYTES, by_link, by_value, to_see
+from service.links import NO_LINKS, PATH, Kind, Links
 from service.records import AnnotationBatch, BatchState, Candidate, OutboxItem, Payload, Purpose, Sample
 
 NOW = 1_772_366_400.0
@@ -130,6 +130,21 @@ def test_what_is_too_large_to_be_sent_inline_says_what_to_do(store: SqliteStore,
     with pytest.raises(DeliveryError, match="payload: link") as error:
         by_value(batch(store, "image"), Exhibits(store, sets))
     assert not error.value.retryable
+
+
+def test_a_tool_that_shows_samples_itself_gets_links_to_images_alone(store: SqliteStore, sets: DataSets) -> None:
+    keep(sets, "pool", image=PNG, again=PNG)
+    item, exhibits = batch(store, "image", "again"), Exhibits(store, sets)
+    seen = to_see(item, exhibits, LINKS).payload["candidates"]
+    links = {each["driftgate_id"]: LINKS.opened(each["link"].partition(PATH)[2], now=NOW).subject for each in seen}
+    assert links == {"image": ("b1", "image"), "again": ("b1", "again")}
+    assert to_see(item, exhibits, NO_LINKS) == by_value(item, exhibits)
+
+
+def test_a_tool_that_shows_samples_itself_gets_texts_and_vectors(store: SqliteStore, sets: DataSets) -> None:
+    keep(sets, "pool", vector=VECTOR)
+    item = batch(store, "vector")
+    assert to_see(item, Exhibits(store, sets), LINKS) == by_value(item, Exhibits(store, sets))
 
 
 # --- the samples ------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from service.adapters.sqlite import SqliteStore
 from service.errors import DeliveryError, NotFoundError
 from service.observe import Silent
 from service.outbox import SCHEDULE, Outbox, replayed, settled
-from service.records import OutboxItem
+from service.records import AnnotationBatch, BatchState, OutboxItem
 
 HOUR = 3_600.0
 DOWN = DeliveryError("receiver: 503", retryable=True)
@@ -282,3 +282,14 @@ def test_a_receipt_is_kept_before_the_delivery_goes_on_and_it_never_begins_anew(
     assert (kept.state, kept.receipt, receiver.taken, [each.receipt for each in told]) == ("pending", "uid-1", [], ["uid-1"])
     outbox.step(kept.due)
     assert (store.outbox()[0].state, receiver.begun, receiver.taken) == ("delivered", 1, ["o1"])
+
+
+@pytest.mark.parametrize(("state", "taken"), [(BatchState.SENT, ["o1"]), (BatchState.CANCELLED, [])])
+def test_a_batch_that_was_cancelled_meanwhile_does_not_leave(store: SqliteStore, state: BatchState, taken: list[str]) -> None:
+    receiver = Receiver()
+    store.save(
+        AnnotationBatch("b1", "chat", "c1", 1, state, (), 100.0, version=1), outbox=[item(kind="annotation.batch", payload={"batch": "b1"})]
+    )
+    Outbox(store, {"hook": receiver}, Silent(), rng=rng()).step(200.0)
+    assert receiver.taken == taken
+    assert [kept.error for kept in store.outbox(states=["dead"])] == ([] if taken else ["the batch was cancelled before it had left"])

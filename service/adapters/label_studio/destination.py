@@ -73,6 +73,12 @@ class LabelStudio:
     def _bring(self, item: OutboxItem) -> None:
         payload = self._shown(item).payload
         candidates: Sequence[Mapping[str, Any]] = payload["candidates"]
+        if payload["scheme"] is None:
+            raise DeliveryError(
+                f"monitor {payload['monitor']} has no classes that Label Studio could offer; declare its `classes`, or write a scheme "
+                "(`driftgate scheme apply`), then approve another batch: this one left without",
+                retryable=False,
+            )
         project = self._projects.ensure(payload["monitor"], payload["scheme"], tag_of(candidates))
         tasks = [task_of(payload, candidate) for candidate in candidates]
         wanted = {each["driftgate_id"]: int(each.get("answers") or 1) for each in candidates}

@@ -12,6 +12,7 @@ import msgspec
 from service.adapters.label_studio.client import Client, MissingError
 from service.adapters.label_studio.form import choice
 from service.errors import DeliveryError
+from service.exhibits import image_type
 
 ID, BATCH, PRIORITY = "driftgate_id", "driftgate_batch", "driftgate_priority"
 """Fields of a task's data."""
@@ -24,7 +25,6 @@ MOST_TASKS, MOST_BYTES = 100, 4_000_000
 
 _PAGE = 250
 _SHOWN_NUMBERS = 64
-_KINDS = ((b"\x89PNG", "png"), (b"\xff\xd8", "jpeg"), (b"GIF8", "gif"), (b"RIFF", "webp"))
 
 Task = Mapping[str, Any]
 
@@ -65,9 +65,8 @@ def _shown(candidate: Mapping[str, Any]) -> Mapping[str, Any]:
     if "link" in candidate:
         return {"image": candidate["link"]}
     if "image" in candidate:
-        start = base64.b64decode(candidate["image"][:16])
-        kind = next((kind for magic, kind in _KINDS if start.startswith(magic)), "png")
-        return {"image": f"data:image/{kind};base64,{candidate['image']}"}
+        media = image_type(base64.b64decode(candidate["image"][:16])).media
+        return {"image": f"data:{media};base64,{candidate['image']}"}
     numbers = candidate.get("vector") or ()
     rest = f" … {len(numbers)} numbers in all" if len(numbers) > _SHOWN_NUMBERS else ""
     return {"text": " ".join(f"{number:.4g}" for number in numbers[:_SHOWN_NUMBERS]) + rest or "(empty)"}
