@@ -22,7 +22,8 @@ from benchmarks.selection.gain import Interval
 from benchmarks.selection.head import Head, train
 from benchmarks.selection.risk import area, only
 from benchmarks.selection.scenarios import IMAGES, Scenario, World, drawn
-from benchmarks.selection.sources import Source, clinc150, embed_all, hwu64
+from benchmarks.selection.sources import Source, clinc150, hwu64, new_garments, turned_garments
+from benchmarks.selection.trials import measured
 from benchmarks.trials import spread
 from detectors.selection import REJECTED, Known, Pool, Turn
 from detectors.selection.balance import balance
@@ -158,11 +159,15 @@ class Looked:
     """Flips avoided by what is held back: estimate and interval, in per cent of golden's select part."""
     flips: float
     """The same as retraining with and without shows it."""
+    effect: tuple[float, float]
+    """Gain in points and negative flips in points of what is trained on in the end, less those of the first answers, all of them."""
 
 
 def run(progress: Progress) -> Sequence[Figure]:
     """LABEL_RUNS seeds (10) of CLINC150, each with another domain absent, and a third as many of the others."""
-    embed_all(progress)
+    for source in (clinc150, hwu64, turned_garments, new_garments):
+        progress(f"embedding for {source.__name__}")
+        source()
     runs = int(os.environ.get("LABEL_RUNS", str(RUNS)))
     jobs = [(name, SEED + at, rounds) for name in NAMES for rounds in (ROUNDS, 1) for at in range(runs if name == CLINC else -(-runs // 3))]
     trials = spread(trial, jobs, progress, unit="refreshes")
@@ -198,7 +203,7 @@ class Cycle:
         answers = Round(*(np.concatenate([getattr(one, name) for one in found]) for name in Round.__slots__))
         honest, random = np.mean([[at_random(chance) for chance in each] for each in self._shuffled], axis=0)
         right = answers.final == self._given.pool.truth[answers.rows]
-        return Looked(answers, right, float(honest), float(random), self._foretold(answers), self._flips(answers))
+        return Looked(answers, right, float(honest), float(random), self._foretold(answers), *self._retrained(answers))
 
     def _round(self, number: int) -> Round:
         known, share = self._known(), LABELS // self._rounds
@@ -263,18 +268,20 @@ class Cycle:
         found = balance(opinion.harm, (rows, said, answers.final[held]), rows=opinion.rows, said=opinion.said, truth=opinion.truth)
         return found.broken.estimate * 100, found.broken.low * 100, found.broken.high * 100
 
-    def _flips(self, answers: Round) -> float:
-        """Negative flips on golden's select part if everything is trained on, less those without what is held back."""
+    def _retrained(self, answers: Round) -> tuple[float, tuple[float, float]]:
+        """Flips on golden's select part if everything is trained on, less those without what is held back; and what all of it does."""
         select, right = self._given.select, self._said.argmax(1) == self._given.select.labels
         given = answers.final != REJECTED
-        everything, kept = (self._trained(answers, some) for some in (given, given & ~answers.left))
+        everything, kept = (self._trained(answers.rows[some], answers.final[some]) for some in (given, given & ~answers.left))
         broken = [(right & (head.answers(select.rows) != select.labels)).mean() for head in (everything, kept)]
-        return float(100 * (broken[0] - broken[1]))
+        unchecked = measured(self._given, self._trained(answers.rows, answers.first))
+        gain, flips = np.array(measured(self._given, kept)) - unchecked
+        return float(100 * (broken[0] - broken[1])), (float(gain), float(flips))
 
-    def _trained(self, answers: Round, some: NDArray[np.bool_]) -> Head:
+    def _trained(self, asked: NDArray[np.int64], answers: NDArray[np.int64]) -> Head:
         given = self._given
-        rows = np.concatenate([given.train.rows, given.pool.rows[answers.rows[some]], given.failures.rows])
-        labels = np.concatenate([given.train.labels, answers.final[some], given.failures.labels])
+        rows = np.concatenate([given.train.rows, given.pool.rows[asked], given.failures.rows])
+        labels = np.concatenate([given.train.labels, answers, given.failures.labels])
         return train(rows, labels, given.classes, start=given.old)
 
 
@@ -314,6 +321,7 @@ def _figures(label: str, trials: Sequence[Looked], *, barred: bool) -> list[Figu
         *(Figure(f"{label}: recall by {name} alone, as many sent back", _told(trials, partial(_by, name))) for name in ("vote", "model")),
         Figure(f"{label}: area under the curve; by the vote alone; by the model alone", _areas(trials)),
         Figure(f"{label}: wrong labels among those trained on, unchecked and in the end", _trained_wrong(trials)),
+        Figure(f"{label}: what it does, Δ gain; Δ negative flips, points", _effects(trials)),
         Figure(f"{label}: right labels left out in the end, of all", _told(trials, lambda one: _share(one.answers.left, ~_bad(one)))),
     ]
 
@@ -361,6 +369,11 @@ def _area(name: str, one: Looked) -> float:
 def _trained_wrong(trials: Sequence[Looked]) -> str:
     before = _told(trials, lambda one: _bad(one).mean())
     return f"{before}; {_told(trials, lambda one: (~one.right[~one.answers.left]).mean())}"
+
+
+def _effects(trials: Sequence[Looked]) -> str:
+    gain, flips = (Interval.of(column) for column in np.array([one.effect for one in trials]).T)
+    return f"{gain}; {flips.mean:+.2f} ± {flips.half:.2f}"
 
 
 def _calibration(trials: Sequence[Looked]) -> list[Figure]:

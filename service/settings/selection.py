@@ -32,7 +32,9 @@ class SelectionSettings(Section):
         0.05, ge=0, le=0.5, description="Share of the candidates drawn without regard to `risk_limit`, to hold risks against outcomes."
     )
     label_checks: bool = Field(
-        True, description="Leave labels that hardly anything nearby bears out untrained; false: every usable label trains."
+        True,
+        description="Ask again about answers in doubt, and leave labels untrained that stay so or whose risk is too high; false: every usable "
+        "label trains.",
     )
     cycle_cost: float | None = Field(None, gt=0, description="Most that a cycle's labels may cost, at `annotation.price`; unset: no limit.")
     period_labels: int | None = Field(None, ge=1, description=f"Most labels asked for in any {PERIOD_DAYS} days; unset: no limit.")
