@@ -126,9 +126,7 @@ def consensus(
         if np.abs(found - before).max(initial=0.0) < _CLOSE:
             break
     label, probability = ballot.best(found)
-    doubt = (polygamma(1, accuracies.right) + polygamma(1, accuracies.wrong))[annotators]
-    sway = np.sqrt(np.bincount(samples, weights=doubt, minlength=n))
-    return Consensus(label, probability, probability * (1 - probability) * sway, found[ballot.pair], accuracies)
+    return Consensus(label, probability, _spread(probability, samples, accuracies, annotators), found[ballot.pair], accuracies)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,6 +189,14 @@ def _learnt(right: NDArray[np.float64], annotators: NDArray[np.int64], telling: 
 def _weights(accuracies: Accuracies, classes: int) -> NDArray[np.float64]:
     """(w,) log-odds that an answer of each annotator adds to the class it names, in the mean over what their accuracy may be."""
     return np.asarray(digamma(accuracies.right) - digamma(accuracies.wrong) + np.log(classes - 1), np.float64)
+
+
+def _spread(
+    probability: NDArray[np.float64], samples: NDArray[np.int64], accuracies: Accuracies, annotators: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(n,) standard deviations: the variances of the log-odds of those who answered, to first order."""
+    variance = (polygamma(1, accuracies.right) + polygamma(1, accuracies.wrong))[annotators]
+    return probability * (1 - probability) * np.sqrt(np.bincount(samples, weights=variance, minlength=len(probability)))
 
 
 def _sizes(
