@@ -44,8 +44,8 @@ class AnnotationSettings(Section):
         0.15,
         ge=0,
         le=1,
-        description="Share of `budget` that may be asked once more, blind, where the label checks doubt an answer; 0: none, and answers that "
-        "are likelier wrong than right train nothing.",
+        description="Share of `budget` that may be asked once more, blind, where the label checks doubt an answer; 0: none, and answers "
+        "that are likelier wrong than right train nothing.",
     )
     new_classes: Literal["automatic", "operator"] = Field(
         "automatic",

@@ -33,8 +33,8 @@ class SelectionSettings(Section):
     )
     label_checks: bool = Field(
         True,
-        description="Ask again about answers in doubt, and leave labels untrained that stay so or whose risk is too high; false: every usable "
-        "label trains.",
+        description="Ask again about answers in doubt, and leave labels untrained that stay so or whose risk is too high; false: every "
+        "usable label trains.",
     )
     cycle_cost: float | None = Field(None, gt=0, description="Most that a cycle's labels may cost, at `annotation.price`; unset: no limit.")
     period_labels: int | None = Field(None, ge=1, description=f"Most labels asked for in any {PERIOD_DAYS} days; unset: no limit.")
