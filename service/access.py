@@ -72,13 +72,14 @@ class Access:
         return found
 
     def permits(self, path: str, headers: Mapping[str, str], *, method: str = "GET") -> bool:
-        """Whether a request for `path` may go on; header names are in lower case. What is posted to hooks shows a token of its own."""
+        """Whether a request for `path` may go on; header names are in lower case. What is posted to hooks shows a token of its own, and
+        what is signed may come by any name: that of a proxy is none of this machine's."""
         if path in PROBES or path.startswith(LINKS):
+            return True
+        if method == "POST" and (path.startswith(HOOKS) or (path == SIGNED and self.signed_annotations)):
             return True
         if self.token is None:
             return _local_name(headers.get("host", ""))
-        if method == "POST" and (path.startswith(HOOKS) or (path == SIGNED and self.signed_annotations)):
-            return True
         return self._matches(_bearer(headers.get("authorization", ""))) or self._matches(_in_path(path))
 
     def _matches(self, given: str) -> bool:

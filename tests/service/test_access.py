@@ -10,6 +10,7 @@ import pytest
 from service.access import Access, is_loopback
 from service.errors import ConfigurationError
 from service.settings import Settings, parse
+from service.signatures import Secret
 
 TOKEN = "0123456789abcdef"
 
@@ -124,6 +125,13 @@ def test_links_pass_by_their_signature_alone(path: str) -> None:
     """Whatever they are called by: a proxy's name is none of this machine's."""
     for access in (Access(loopback=True), Access(loopback=False, token=TOKEN)):
         assert access.permits(path, {"host": "drift.example"})
+
+
+def test_signed_labels_come_by_any_name_and_unsigned_ones_by_this_machine_s(webhook_secrets: list[str]) -> None:
+    signed = Access(loopback=True, webhook_secrets=(Secret.parse(webhook_secrets[0]),))
+    assert signed.permits("/v1/annotations", {"host": "drift.example"}, method="POST")
+    assert not signed.permits("/v1/annotations", {"host": "drift.example"}, method="GET")
+    assert not Access(loopback=True).permits("/v1/annotations", {"host": "drift.example"}, method="POST")
 
 
 def test_what_only_begins_alike_does_not() -> None:
