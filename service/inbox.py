@@ -15,7 +15,7 @@ from service.errors import BacklogFullError, ConflictError, InputError, NotFound
 from service.ports import Store
 from service.records import AnnotationBatch, BatchState, Delivery, DeliveryState, Label, stable_id
 
-MOST_PENDING = 500
+MOST_PENDING = 200
 """Deliveries that wait to be worked off; beyond them the sender is asked to come back."""
 
 KEEP, KEEP_SECONDS = 1_000, 30 * 86_400.0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -13,6 +14,17 @@ from service.adapters.label_studio.projects import Projects
 from service.adapters.label_studio.tasks import ID, Tasks, tag_of, task_of
 from service.errors import DeliveryError
 from service.records import AnnotationBatch, Delivery, Label, OutboxItem, stable_id
+
+
+@contextmanager
+def _as_expected() -> Iterator[None]:
+    """What another version, or what is no Label Studio, answers is an error that says so."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DeliveryError(
+            f"Label Studio's answer is not as expected ({error!r:.200}); this is written for 1.23", retryable=False
+        ) from error
 
 
 class LabelStudio:
@@ -45,16 +57,13 @@ class LabelStudio:
             raise DeliveryError(
                 f"Label Studio takes annotation batches, not {item.kind}; name another destination for these", retryable=False
             )
-        try:
+        with _as_expected():
             acts[item.kind](item)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DeliveryError(
-                f"Label Studio's answer is not as expected ({error!r:.200}); is it version 1.20 or later?", retryable=False
-            ) from error
 
     def answers(self, batches: Sequence[AnnotationBatch], *, now: float) -> Sequence[Delivery]:
         """What it holds of these batches; a task that nobody has answered is a label taken back by nobody. Without a project, nothing."""
-        held = [(batch, self._held(batch)) for batch in batches]
+        with _as_expected():
+            held = [(batch, self._held(batch)) for batch in batches]
         return [
             Delivery(
                 stable_id("held", self._name, batch.id, msgspec.json.encode(labels).decode()),

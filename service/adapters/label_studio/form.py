@@ -112,7 +112,8 @@ def _parsed(text: str) -> ET.Element:
     if "<!DOCTYPE" in text.upper() or "<!ENTITY" in text.upper():
         raise DeliveryError("its labelling configuration declares entities, which none needs; remove them", retryable=False)
     try:
-        return ET.fromstring(text)  # noqa: S314 - without entities there is nothing to blow up
+        keeping_comments = ET.XMLParser(target=ET.TreeBuilder(insert_comments=True))  # noqa: S314 - there are no entities to blow up
+        return ET.fromstring(text, keeping_comments)  # noqa: S314 - as above
     except ET.ParseError as error:
         raise DeliveryError(
             f"its labelling configuration is no XML ({error}); mend it in the project's settings", retryable=False

@@ -32,7 +32,8 @@ class Projects:
         self._client = client
         self._hook = hook
         self._known: dict[str, int] = {}
-        self._hooked: set[int] = set()
+        self._hooked: set[tuple[int, str]] = set()
+        """(project, the token it was given)."""
 
     def find(self, monitor: str) -> int | None:
         """Its project's id; of several, which two processes can have made at once, the first."""
@@ -65,22 +66,24 @@ class Projects:
 
     def listen(self, number: int) -> None:
         """Has Label Studio tell us of annotations. Where it won't, asking finds them all the same."""
-        if self._hook is None or number in self._hooked:
+        if self._hook is None:
             return
-        url, token = self._hook
+        url, token = self._hook[0], self._hook[1]()
+        if (number, token) in self._hooked:
+            return
         wanted = {
             "url": url,
             "send_payload": True,
             "send_for_all_actions": False,
             "actions": list(ACTIONS),
-            "headers": {"Authorization": f"Bearer {token()}"},
+            "headers": {"Authorization": f"Bearer {token}"},
             "is_active": True,
         }
         try:
             self._register(number, wanted)
         except DeliveryError as error:
             log.warning("Label Studio takes no webhook; answers are asked for instead", project=number, reason=str(error))
-        self._hooked.add(number)
+        self._hooked.add((number, token))
 
     def _register(self, number: int, wanted: Mapping[str, Any]) -> None:
         there = self._client.ask("GET", "api/webhooks/", params={"project": number})

@@ -61,7 +61,7 @@ def sortable(urgency: float) -> str:
 
 def _shown(candidate: Mapping[str, Any]) -> Mapping[str, Any]:
     if candidate.get("text"):
-        return {"text": candidate["text"]}
+        return {"text": candidate["text"].replace("\0", "\N{REPLACEMENT CHARACTER}")}  # PostgreSQL takes none
     if "link" in candidate:
         return {"image": candidate["link"]}
     if "image" in candidate:

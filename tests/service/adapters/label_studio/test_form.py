@@ -84,3 +84,10 @@ def test_guidelines_are_escaped() -> None:
     told = instruction({"guideline": "<script>", "classes": [{"name": "<b>", "guideline": "a & b"}]})
     assert "<script>" not in told
     assert "<b>&lt;b&gt;</b>: a &amp; b" in told
+
+
+def test_what_people_added_stays() -> None:
+    added = configuration(scheme("a"), "Text").replace("</View>", '<!-- ours --><Rating name="sure" toName="sample" /></View>')
+    config = adapted(added, scheme("a", "b"), "Text", ())
+    assert '<!-- ours --><Rating name="sure" toName="sample" /></View>' in config
+    assert choices(config) == ["a", "b", *FURTHER]

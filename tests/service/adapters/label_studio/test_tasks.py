@@ -42,6 +42,7 @@ def test_what_is_asked_blind_says_nothing_of_itself() -> None:
         ({"image": PNG}, {"image": f"data:image/png;base64,{PNG}"}),
         ({"vector": [1.0, 0.123456]}, {"text": "1 0.1235"}),
         ({"vector": [0.5] * 100}, {"text": " ".join(["0.5"] * 64) + " … 100 numbers in all"}),
+        ({"text": "a\0b"}, {"text": "a\N{REPLACEMENT CHARACTER}b"}),
         ({}, {"text": "(empty)"}),
     ],
 )
