@@ -24,7 +24,7 @@ from service.access import Access
 from service.api import Probes, Service, create_app, create_probes, create_waiting, listen, server_for
 from service.app.configuration import Configuration, accepted
 from service.app.destinations import Destinations, hook_of
-from service.app.installation import CONTROLLER, install
+from service.app.installation import CONTROLLER, Installation, install
 from service.app.parts import Logs, open_logs
 from service.app.process import Serving, alone, answering
 from service.backfill import Backfills
@@ -124,8 +124,6 @@ class Assembly:
         destinations = Destinations(self.settings, installation.links, installation.exhibits, alive=self._still_turning)
         self._configuration.followers.insert(0, destinations.follow)
         outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng(), received=partial(refresh.received, store))
-        silence, telling = Silence(store, lambda: installation.names, self.metrics), Telling(store, lambda: installation.names)
-        gathering = Gathering(store, installation.failures, lambda: installation.names, installation.version)
         schedule = Schedule(self._reporting, lambda: installation.names, lambda: installation.settings.report.every_hours)
         deciding.declare(installation.declarations.declared)
         self._listeners.append(deciding.declare)
@@ -142,23 +140,15 @@ class Assembly:
         self._leads = lambda: leading.fence() is not None
         self._add("lease", leading.step)
         self._add("controller", lambda: deciding.step(now=time.time()))
-        self._add("budget", led(lambda now: installation.allot(now=now)))
-        self._add("refresh", led(lambda now: installation.refresher.step(now=now)))
-        turn = self._beat("promotion")
-        self._add("promotion", led(lambda now: installation.promotion.step(now=now, progress=lambda *_: turn())))
-        occasions = installation.occasions
-        self._add("occasions", led(occasions.step))
+        for name, step in _follows(installation, self.metrics, self._beat("promotion")).items():
+            self._add(name, led(step))
         reviews = led(lambda now: installation.reviews.tend(installation.names, now=now))
         self._add("reviews", Every(_REPORT_SECONDS, reviews))
-        self._add("news", led(CycleNews(store, installation, occasions.found).step))
         inbox = self._inbox()
         collecting = Collecting(store, destinations.annotators, inbox)
         self._add("inbox", led(inbox.step))
         self._add("collecting", led(collecting.step))
         self._add("outbox", led(outbox.step))
-        self._add("silence", led(silence.step))
-        self._add("truth", led(telling.step))
-        self._add("failures", led(gathering.step))
         self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
         self._add("reports", led(lambda _: look()))
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
@@ -314,6 +304,25 @@ def _assembled(assembly: Assembly, access: Access, roles: Roles, stack: ExitStac
     if Roles.API not in roles:
         return create_probes(assembly.probes(access))
     return create_app(assembly.answer(logs.sink(), access, assembly.check if Roles.WORKER in roles else assembly.light_check))
+
+
+def _follows(installation: Installation, metrics: Metrics, beat: Callable[[], None]) -> Mapping[str, Callable[[float], int]]:
+    """What follows from what is stored, and from the clock, by the name of its loop. `beat`: of one whose steps are long."""
+    store = installation.store
+
+    def names() -> Sequence[str]:
+        return installation.names
+
+    return {
+        "budget": lambda now: installation.allot(now=now),
+        "refresh": lambda now: installation.refresher.step(now=now),
+        "promotion": lambda now: installation.promotion.step(now=now, progress=lambda *_: beat()),
+        "occasions": installation.occasions.step,
+        "news": CycleNews(store, installation, installation.occasions.found).step,
+        "silence": Silence(store, names, metrics).step,
+        "truth": Telling(store, names).step,
+        "failures": Gathering(store, installation.failures, names, installation.version).step,
+    }
 
 
 def _require_shared(settings: Settings, roles: Roles) -> None:
