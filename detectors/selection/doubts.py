@@ -57,7 +57,7 @@ class Doubts:
         Whether confident learning counts the row to another class by what the model in force says. Told, not counted: candidates are
         asked about where that model fails, and beside the witnesses it made no ranking better, and that of turned images worse.
     heads : (n, C) float32
-        Log probabilities of heads that did not see the answer.
+        Log probabilities of heads that did not see the answer; NaN where hardly anything is known.
     """
 
     parts: NDArray[np.float64]
@@ -118,7 +118,7 @@ def doubts(answered: Pool, labels: NDArray[np.int64], known: Known) -> Doubts:
     heads = _heads(answered.embeddings, labels, known)
     at, best = np.arange(len(labels)), heads.copy()
     best[at, labels] = -np.inf
-    preferred = np.clip(best.max(1) - heads[at, labels], -_SURE, _SURE)
+    preferred = np.where(np.isnan(heads[:, 0]), np.nan, np.clip(best.max(1) - heads[at, labels], -_SURE, _SURE))
     few = ~np.isin(labels, np.flatnonzero(np.bincount(voters.labels, minlength=1) >= FEW))
     said = np.column_stack([np.where(few, np.nan, vote), -own, np.clip(other - own, -_WIDEST, _WIDEST), preferred]).astype(np.float64)
     usual = np.array(_USUAL)
@@ -163,12 +163,15 @@ def _two_nearest(cosine: NDArray[np.float32], first: NDArray[np.int64], sizes: N
 
 
 def _heads(rows: NDArray[np.float32], labels: NDArray[np.int64], known: Known) -> NDArray[np.float32]:
-    """(n, C) log probabilities by discriminants of the reference, of failures, of earlier answers and of four fifths of these."""
+    """(n, C) log probabilities by discriminants of the reference, of failures, of earlier answers and of four fifths of these; NaN where
+    hardly anything is known."""
     base, classes = _labelled(known)
+    if len(base) < 2 * _FOLDS:
+        return np.full((len(rows), max([*labels.tolist(), *classes.tolist()]) + 1), np.nan, np.float32)
     everything, given = np.concatenate([base, rows]), np.concatenate([classes, labels])
     folds = np.concatenate([np.arange(len(base)) % _FOLDS, np.random.default_rng(0).permutation(len(rows)) % _FOLDS])
     said = held_out_discriminants(everything, given, folds, int(given.max()) + 1)
-    steep = scale_of(said[: len(base)], classes) if len(base) else 1.0
+    steep = scale_of(said[: len(base)], classes)
     return np.asarray(log_softmax(said[len(base) :] * np.float32(steep), axis=1), np.float32)
 
 
@@ -283,7 +286,7 @@ def chance_of_shuffled(heads: NDArray[np.float32], labels: NDArray[np.int64], *,
     """p value of one annotator's answers (n,) against the same answers in any order: how well (n, C) log probabilities say that they fit.
 
     Near 0 for whoever looks at the rows; anything for whoever answers at random. 0 where there are fewer than 10 answers or three
-    classes: nothing can be told.
+    classes, or heads know nothing: nothing can be told.
 
     Examples
     --------
@@ -293,7 +296,7 @@ def chance_of_shuffled(heads: NDArray[np.float32], labels: NDArray[np.int64], *,
     >>> chance_of_shuffled(heads, labels, rng=rng) < 0.01, chance_of_shuffled(heads, rng.permutation(labels), rng=rng) > 0.01
     (True, True)
     """
-    if len(labels) < LEAST_ANSWERS or len(np.unique(labels)) < 3:
+    if len(labels) < LEAST_ANSWERS or len(np.unique(labels)) < 3 or np.isnan(heads).any():
         return 0.0
     fits = heads[:, labels].astype(np.float64)
     at = np.arange(len(labels))

@@ -63,6 +63,11 @@ class _Found:
     told: NDArray[np.bool_]
     """Whether there is one that differs."""
 
+    @property
+    def overruled(self) -> NDArray[np.bool_]:
+        """(n,) whether another answer than the first is believed."""
+        return self.second & self.told
+
 
 def check(read: Reading, batch: AnnotationBatch, second: AnnotationBatch | None = None) -> Checked:
     """The answered batch, with the second opinions about it where they are in. Answers that name no class are not doubted, nor those whose
@@ -73,17 +78,19 @@ def check(read: Reading, batch: AnnotationBatch, second: AnnotationBatch | None 
     drawn = np.array([is_challenge(item) for item in given.items], bool)
     learnt, judging = np.flatnonzero(~drawn), np.flatnonzero(drawn)
     found = [_checked(given, learnt, given.base.known)] if len(learnt) else []
-    looks = (
-        Looks([(given.items[i].id, int(given.labels[i])) for i in learnt.tolist()], found[0].doubts.heads, found[0].probability)
-        if found
-        else None
-    )
+    looks = _looks(given, found[0]) if found else None
     if len(judging):
         found.append(_checked(given, judging, _with(given, found)))
     marked = {item.id: item for part in found for item in _marked(given, part)}
     items = tuple(marked.get(item.id, item) for item in batch.items)
     told = people(read.store, batch, looks, given.base.names) if looks else ()
     return Checked(batch if items == batch.items else replace(batch, items=items), told)
+
+
+def _looks(given: Given, found: _Found) -> Looks:
+    """The first answers as they look in the end."""
+    agreed = [(given.items[row].id, int(given.labels[row])) for row in found.rows.tolist()]
+    return Looks(agreed, found.doubts.heads, np.where(found.overruled, 1 - found.probability, found.probability))
 
 
 def given_to(read: Reading, batches: Sequence[AnnotationBatch], second: AnnotationBatch | None = None) -> Given | None:
@@ -123,7 +130,7 @@ def _said(read: Reading, items: Sequence[Candidate]) -> NDArray[np.float32] | No
 def _with(given: Given, found: Sequence[_Found]) -> Known:
     """What is known for rows that models are judged by: the believed answers to the others too, as none of these is learnt from."""
     known = given.base.known
-    kept = found[0].rows[found[0].probability < HALF] if found else np.empty(0, np.int64)
+    kept = found[0].rows[(found[0].probability < HALF) & ~found[0].overruled] if found else np.empty(0, np.int64)
     if not len(kept):
         return known
     vectors, labels, said = given.pool.embeddings[kept], given.labels[kept], np.full(len(kept), UNKNOWN, np.int64)

@@ -56,6 +56,14 @@ def test_what_nothing_bears_out_may_be_new(known: Known) -> None:
     assert likely[31:].max() < 0.25
 
 
+@pytest.mark.parametrize("count", [1, 2, 12])
+def test_without_labels_in_the_reference_nothing_speaks_but_other_answers(count: int) -> None:
+    found = doubts(Pool(topic(np.zeros(count, np.int64), 6)), np.zeros(count, np.int64), Known(topic(np.arange(50) % CLASSES, 7)))
+    assert np.isfinite(found.odds).all()
+    assert found.odds.max() < 0
+    assert chance_of_shuffled(found.heads, np.arange(count) % 3, rng=np.random.default_rng(0)) == 0
+
+
 def test_rejections_are_no_labels(known: Known) -> None:
     with pytest.raises(ValueError, match="no rejections"):
         doubts(Pool(topic(np.array([0, 1]), 4)), np.array([0, REJECTED]), known)
