@@ -12,11 +12,13 @@ from typing import IO, Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse
 
 from service.api.context import Served
 from service.api.schemas import Act, CycleView, Form, Problem
-from service.errors import InputError
+from service.errors import InputError, NotFoundError
 from service.promotion import Given
+from service.records import RefreshCycle
 
 router = APIRouter(tags=["refresh"], responses={404: {"model": Problem}, 409: {"model": Problem}})
 
@@ -68,6 +70,17 @@ async def put_model(  # noqa: PLR0913, PLR0917 - what is said of a model that is
         given = Given(Path(file.name), version, tuple(classes or ()), {}, uri)
         cycle = await run_in_threadpool(service.promotion.register, id, given, actor=actor, now=service.clock())
     return CycleView.model_validate(cycle)
+
+
+@router.get(PATH, response_class=FileResponse)
+def get_model(id: str, service: Served) -> FileResponse:
+    """What is verified and would be served for a cycle: an ONNX file, or a tar of it with its weights."""
+    cycle = service.store.get(RefreshCycle, id)
+    model = cycle.served or cycle.model
+    if model is None:
+        raise NotFoundError(f"refresh cycle {cycle.id} is {cycle.state} and has no model")
+    path = service.promotion.shelf.given_out(model)
+    return FileResponse(path, media_type="application/octet-stream", filename=path.name, headers={"X-Model-SHA256": model.checksum})
 
 
 @router.post(PATH, status_code=202)

@@ -32,7 +32,7 @@ from service.observe import Observer, Silent
 from service.once import Once
 from service.openings import Openings
 from service.ports import Embedder
-from service.promotion import Promotion
+from service.promotion import Promotion, Shelf
 from service.records import Fence
 from service.reference import References, effective_tolerance
 from service.refresher import Refresher
@@ -73,8 +73,8 @@ class Installation:
         self.refresher = Refresher(store, self.references, self.data_sets, self, links=self.links)
         self.reviews = Reviews(store, self.references, self.data_sets, self)
         self.occasions = Occasions(store, self.references, self.data_sets, self, self.refresher)
-        limit = settings.server.max_model_bytes
-        self.promotion = Promotion(store, self.references, self.data_sets, self, directory=settings.directory, max_bytes=limit)
+        shelf = Shelf(settings.directory, max_bytes=settings.server.max_model_bytes, address=self.links.address)
+        self.promotion = Promotion(store, self.references, self.data_sets, self, shelf)
         self.failures = Failures(store, self.references, self.data_sets, self)
         self.similar = Mining(store, self.references, self.data_sets, self.failures, self, sends=self.refresher)
         self._allotment = Allotment(store, lambda: self.settings)

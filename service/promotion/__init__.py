@@ -7,6 +7,6 @@ controller's side of it, and `promoting` has the acts of people.
 
 from service.promotion.promoting import Promotion
 from service.promotion.rebasing import shortfall
-from service.promotion.registering import Given, run_of
+from service.promotion.registering import Given, Shelf, run_of
 
-__all__ = ["Given", "Promotion", "run_of", "shortfall"]
+__all__ = ["Given", "Promotion", "Shelf", "run_of", "shortfall"]

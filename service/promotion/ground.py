@@ -42,7 +42,8 @@ class Ground:
         if cycle.state is not CycleState.VERIFIED:
             raise ConflictError(f"refresh cycle {cycle.id} is {cycle.state}; only a verified model can be promoted")
         promoted = steps.promoted(cycle, reason, actor=actor, now=now, note=note)
-        self.store.save(promoted, outbox=self.told(promoted, steps.PROMOTED, steps.promoted_content(promoted), now=now))
+        content = steps.promoted_content(promoted, url=self._shelf.url(cycle))
+        self.store.save(promoted, outbox=self.told(promoted, steps.PROMOTED, content, now=now))
         return promoted
 
     def deploy(self, cycle: RefreshCycle, step: Step) -> RefreshCycle:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import structlog
 
 from service.datasets import DataSets
@@ -30,12 +28,9 @@ log = structlog.get_logger()
 class Promotion:
     """What a cycle's model goes through. `step` is the controller's, the others are acts of people and of trainers."""
 
-    def __init__(
-        self, store: Store, references: References, data_sets: DataSets, monitors: Monitors, *, directory: Path, max_bytes: int = 2**31
-    ) -> None:
+    def __init__(self, store: Store, references: References, data_sets: DataSets, monitors: Monitors, shelf: Shelf) -> None:
         self._store = store
-        self._max_bytes = max_bytes
-        self.shelf = shelf = Shelf(directory)
+        self.shelf = shelf
         self._ground = Ground(store, references, monitors, shelf)
         self._rebasing = Rebasing(store, references, data_sets, monitors, shelf)
         self._judging = judging = Judging(store, data_sets, monitors, shelf)
@@ -59,7 +54,7 @@ class Promotion:
         self.shelf.tidy(now=now)
         try:
             self._require_other_version(cycle, given.version)
-            model = self.shelf.keep(cycle, given, limit=self._max_bytes, now=now)
+            model = self.shelf.keep(cycle, given, now=now)
         except InputError as error:
             raise InputError(error.reason, f"the model can't be used: {error}") from error
         if cycle.model is not None and _same(cycle.model, model):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from service.artefacts import sync
 from service.errors import ArtefactError, InputError
@@ -20,6 +22,9 @@ from service.records import Artefact, RefreshCycle
 
 VERSION = re.compile(r"^[\x21-\x7e]{1,200}$")
 """What a model's version may look like: as `model_version` of outputs has it."""
+
+Address: TypeAlias = Callable[[str], str | None]
+"""From a path of the API to where it is reached from outside; None where nobody said."""
 
 MOST_CLASSES = 10_000
 _LEFT_SECONDS = 86_400.0
@@ -51,11 +56,18 @@ class Given:
             raise InputError("run", f"run: at most {MOST_RUN_BYTES:,} bytes as JSON; cite large files by checksum")
 
 
+def _nowhere(_path: str) -> None:
+    """Nobody said where the installation is reached from outside."""
+
+
 class Shelf:
     """Where models of cycles are kept. A model is there as a whole or not at all, once, however often it comes."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, max_bytes: int = 2**31, address: Address = _nowhere) -> None:
+        """`max_bytes`: of a model with all that belongs to it. `address`: of a path of the API."""
         self.directory = directory
+        self._max_bytes = max_bytes
+        self._address = address
 
     @property
     def incoming(self) -> Path:
@@ -68,6 +80,24 @@ class Shelf:
         """Of its ONNX file."""
         return self.directory / model.path
 
+    def url(self, cycle: RefreshCycle) -> str | None:
+        """Where a cycle's model is fetched, with the installation's token; None where it is not reached from outside."""
+        return self._address(f"/v1/refresh/{cycle.id}/model")
+
+    def given_out(self, model: Artefact) -> Path:
+        """The model as one file: the ONNX file, or where weights lie beside it a tar of both, which goes with the next day's."""
+        unpacked = laid_out(self.path(model).parent)
+        if not unpacked.weights:
+            return unpacked.model
+        target = self.incoming / f"{model.checksum}.tar"
+        if not target.is_file():
+            draft = target.with_name(f".{target.name}.{os.getpid()}")
+            with tarfile.open(draft, "w") as archive:
+                for path in (unpacked.model, *unpacked.weights):
+                    archive.add(path, path.name)
+            draft.replace(target)
+        return target
+
     def below(self, path: str) -> Path:
         """A file named from the installation's directory; InputError where it is none, or lies somewhere else."""
         root = self.directory.resolve()
@@ -76,11 +106,11 @@ class Shelf:
             raise InputError("path", f"path: {path!r:.200} is no file below the installation's directory; upload it instead")
         return found
 
-    def keep(self, cycle: RefreshCycle, given: Given, *, limit: int, now: float) -> Artefact:
+    def keep(self, cycle: RefreshCycle, given: Given, *, now: float) -> Artefact:
         """The model among the cycle's, with all that belongs to it."""
         try:
             with self._draft() as draft:
-                unpacked = unpack(given.path, draft, limit=limit)
+                unpacked = unpack(given.path, draft, limit=self._max_bytes)
                 found = checksum(unpacked)
                 folder = f"models/{cycle.monitor}/{cycle.id}/{found[:12]}"
                 classes, run = given.classes or _listed(draft / CLASSES), given.run or _run(draft / RUN)

@@ -149,10 +149,11 @@ def verdict_content(cycle: RefreshCycle) -> Mapping[str, Any]:
     return {"model": found.get("model") or cited(cycle.model), "served": cited(cycle.served), **told, **sets}
 
 
-def promoted_content(cycle: RefreshCycle) -> Mapping[str, Any]:
-    """What production is to serve, and how it is known again."""
+def promoted_content(cycle: RefreshCycle, *, url: str | None) -> Mapping[str, Any]:
+    """What production is to serve, where it is fetched, and how it is known again."""
     found = cycle.verification or {}
-    return {"model": cited(cycle.model), "served": cited(cycle.served), **{name: found[name] for name in _PROMISED if name in found}}
+    promised = {name: found[name] for name in _PROMISED if name in found}
+    return {"model": cited(cycle.model), "served": cited(cycle.served), "url": url, **promised}
 
 
 def _figures(found: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from service.datasets import DataSets
 from service.errors import ConfigurationError, EmbedderError, InputError
 from service.observe import Silent
 from service.ports import Embedded
-from service.promotion import Given, Promotion
+from service.promotion import Given, Promotion, Shelf
 from service.records import (
     Alarm,
     AnnotationBatch,
@@ -102,7 +102,7 @@ class Site:
             raise EmbedderError(f"{path}: not an ONNX model")
         return self.models[name]
 
-    def inputs(self, settings: EmbedderSettings) -> Sequence[str]:
+    def inputs(self, settings: EmbedderSettings) -> Sequence[str]:  # noqa: ARG002 - the protocol's signature
         return ()
 
     def version(self, monitor: str) -> int | None:
@@ -141,7 +141,8 @@ class Bench:
 
     def promoting(self) -> Promotion:
         """The same of what judges models."""
-        return Promotion(self.store, self.site.references, self.data_sets, self.site, directory=self.folder)
+        shelf = Shelf(self.folder, address=lambda path: f"https://gate.example{path}")
+        return Promotion(self.store, self.site.references, self.data_sets, self.site, shelf)
 
     def controller(self) -> Controller:
         reference = self.site.references.load("chat")

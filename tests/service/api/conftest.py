@@ -38,7 +38,7 @@ from service.metrics import Metrics, StoreFigures
 from service.openings import Openings
 from service.outbox import replayed
 from service.ports import Embedder
-from service.promotion import Promotion
+from service.promotion import Promotion, Shelf
 from service.records import (
     Alarm,
     AlarmState,
@@ -253,7 +253,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             declaring=declarations, reporting=reporting, samples=Samples(gather, lambda _: embedder),
             failures=failures, similar=Mining(store, references, DataSets(tmp_path), failures, installed, sends=actions),
             inbox=Inbox(store, actions.take_labels),
-            promotion=Promotion(store, references, DataSets(tmp_path), installed, directory=tmp_path, max_bytes=100_000),
+            promotion=Promotion(store, references, DataSets(tmp_path), installed, Shelf(tmp_path, max_bytes=100_000)),
             labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
             openings=Openings(store, DataSets(tmp_path), LINKS, Exhibits(store, DataSets(tmp_path))),
             accept=lambda name, document: accepted(SETTINGS, name, document),

@@ -59,6 +59,19 @@ def test_a_model_is_uploaded_once_however_often_it_comes(site: Site, cycle: Call
     assert not list((tmp_path / "models" / ".incoming").iterdir())
 
 
+def test_the_model_of_a_cycle_is_given_out_as_one_file(site: Site, cycle: Callable[..., RefreshCycle]) -> None:
+    path = f"/v1/refresh/{cycle().id}/model"
+    answer = site.client.get(path)
+    assert (answer.status_code, "has no model" in answer.json()["message"]) == (404, True)
+    site.client.put(f"{path}?version=m2", content=CONTENT)
+    given = site.client.get(path)
+    assert (given.content, given.headers["x-model-sha256"]) == (CONTENT, hashlib.sha256(CONTENT).hexdigest())
+    archive = packed({"net.onnx": CONTENT, "net.onnx.data": b"weights", "run.json": b"{}"})
+    site.client.put(f"{path}?version=m3", content=archive)
+    with tarfile.open(fileobj=io.BytesIO(site.client.get(path).content)) as found:
+        assert found.getnames() == ["net.onnx", "net.onnx.data"]
+
+
 def test_an_archive_brings_all_that_belongs_to_a_model(site: Site, cycle: Callable[..., RefreshCycle], tmp_path: Path) -> None:
     files = {
         "net.onnx": CONTENT, "net.onnx.data": b"weights", "tokenizer.json": b"{}", "classes.txt": b"a\nb\n", "run.json": b'{"seed": 1}',

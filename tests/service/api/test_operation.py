@@ -13,7 +13,7 @@ from service.errors import ArtefactError
 from service.health import Heartbeats
 
 OPERATIONS = {
-    "decline_refresh", "deployed_refresh", "promote_refresh", "put_model", "register_model", "revert_refresh",
+    "decline_refresh", "deployed_refresh", "get_model", "promote_refresh", "put_model", "register_model", "revert_refresh",
     "cancel_batch", "get_answers", "get_manifest", "get_scheme", "list_schemes", "prioritise_batch", "put_scheme",
     "acknowledge_alarm", "approve_batch", "cancel_refresh", "close_batch", "delete_monitor", "get_alarm", "get_batch", "get_declaration",
     "explain_given_sample", "explain_sample", "get_fleet", "get_ledger", "get_metrics", "get_monitor", "get_refresh", "get_refresh_status",

@@ -80,6 +80,7 @@ def test_every_step_says_why_and_tells_whoever_is_to_know(alone: Bench, refitted
     assert verified["data"]["golden"]["new_accuracy"] == 1.0
     model = alone.cycle().model
     assert model is not None
+    assert promoted["data"]["url"] == f"https://gate.example/v1/refresh/{alone.cycle().id}/model"
     assert promoted["data"]["model"] == {"path": model.path, "sha256": model.checksum, "version": "m2", "classes": list(CLASSES)}
 
 

@@ -21,7 +21,7 @@ from service.adapters.onnx_embedder import OnnxEmbedder, load_embedder
 from service.adapters.sqlite import SqliteStore
 from service.datasets import PARTS, DataSets, Part
 from service.ports import Embedder
-from service.promotion import Given, Promotion
+from service.promotion import Given, Promotion, Shelf
 from service.promotion.steps import Reason
 from service.records import CycleState, RefreshCycle
 from service.reference import References
@@ -109,7 +109,7 @@ def loop(tmp_path: Path) -> Iterator[Callable[..., Loop]]:
                 "refresh": {"margin": 0.02, "max_negative_flips": 0.02, **options},
             }
             place, data_sets = Place(MonitorSettings.model_validate(document)), DataSets(tmp_path)
-            promotion = Promotion(store, References(tmp_path / "references"), data_sets, place, directory=tmp_path)
+            promotion = Promotion(store, References(tmp_path / "references"), data_sets, place, Shelf(tmp_path))
             return Loop(tmp_path, place, store, data_sets, promotion)
 
         yield make
