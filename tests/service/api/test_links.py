@@ -87,16 +87,15 @@ def test_a_text_opens_as_a_page_without_a_token(shown: Any) -> None:
     assert "<script" not in answer.text
 
 
-@pytest.mark.parametrize("name", ["text", "image", "vector", "other"])
-def test_nothing_runs_is_kept_or_found_by_others(shown: Any, name: str) -> None:
-    headers = shown.client.get(path(Kind.SAMPLE, "b1", name), headers=BROWSER).headers
-
-    assert "default-src 'none'" in headers["content-security-policy"]
-    assert "script" not in headers["content-security-policy"]
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["cache-control"] == "no-store"
-    assert "noindex" in headers["x-robots-tag"]
-    assert headers["referrer-policy"] == "no-referrer"
+def test_nothing_runs_is_kept_or_found_by_others(shown: Any) -> None:
+    for name in ("text", "image", "vector", "other"):
+        headers = shown.client.get(path(Kind.SAMPLE, "b1", name), headers=BROWSER).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "script" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert "noindex" in headers["x-robots-tag"]
+        assert headers["referrer-policy"] == "no-referrer"
 
 
 def test_the_policy_allows_the_page_s_own_style(shown: Any) -> None:
@@ -140,24 +139,21 @@ def test_a_vector_says_that_it_is_one(shown: Any) -> None:
     assert "A vector of 3 numbers" in shown.client.get(path(Kind.SAMPLE, "b1", "vector"), headers=BROWSER).text
 
 
-@pytest.mark.parametrize(
-    ("given", "status", "error"),
-    [
-        (lambda: path(Kind.SAMPLE, "b1", "text", expires=int(NOW) - 1), 410, "link_ended"),
-        (lambda: path(Kind.SAMPLE, "b1", "text")[:-1], 404, "link"),
-        (lambda: PATH + "nothing", 404, "link"),
-        (lambda: path(Kind.SAMPLE, "b1", "gone"), 404, "not_found"),
-        (lambda: path(Kind.SAMPLE, "b2", "text"), 404, "not_found"),
-        (lambda: path(Kind.BATCH, "b2"), 404, "not_found"),
-        (lambda: path(Kind.TRAINING, "c2", "train=1"), 404, "not_found"),
-    ],
-)
-def test_a_link_that_opens_nothing_says_so_to_people_and_programs(shown: Any, given: Any, status: int, error: str) -> None:
-    page, document = shown.client.get(given(), headers=BROWSER), shown.client.get(given())
-
-    assert (page.status_code, document.status_code) == (status, status)
-    assert "<h1>This link opens nothing</h1>" in page.text
-    assert document.json()["error"] == error
+def test_a_link_that_opens_nothing_says_so_to_people_and_programs(shown: Any) -> None:
+    cases = (
+        (path(Kind.SAMPLE, "b1", "text", expires=int(NOW) - 1), 410, "link_ended"),
+        (path(Kind.SAMPLE, "b1", "text")[:-1], 404, "link"),
+        (PATH + "nothing", 404, "link"),
+        (path(Kind.SAMPLE, "b1", "gone"), 404, "not_found"),
+        (path(Kind.SAMPLE, "b2", "text"), 404, "not_found"),
+        (path(Kind.BATCH, "b2"), 404, "not_found"),
+        (path(Kind.TRAINING, "c2", "train=1"), 404, "not_found"),
+    )
+    for given, status, error in cases:
+        page, document = shown.client.get(given, headers=BROWSER), shown.client.get(given)
+        assert (page.status_code, document.status_code) == (status, status)
+        assert "<h1>This link opens nothing</h1>" in page.text
+        assert document.json()["error"] == error
 
 
 def test_links_are_read_only(shown: Any) -> None:

@@ -11,6 +11,8 @@ from service.records import OutboxItem
 from service.settings import load
 from tests.service.cli.conftest import Desk
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def dead(desk: Desk) -> Desk:
