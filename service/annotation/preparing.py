@@ -44,7 +44,8 @@ class Preparing:
         )
         annotation = settings.annotation
         several = _doubled(known, annotation.double_share, annotation.double_answers, key)
-        return (*several, *self._gold(settings, math.ceil(annotation.gold_share * len(known)), key, now))
+        gold = self._gold(settings, math.ceil(annotation.gold_share * len(known)), key, now)
+        return (*several, *(replace(item, segment=known[at % len(known)].segment) for at, item in enumerate(gold)))
 
     def _gold(self, settings: MonitorSettings, size: int, key: str, now: float) -> tuple[Candidate, ...]:
         """Rows of golden's *select* part, which promises nothing; those that annotators have not seen yet first."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from service.annotation.pricing import price_of
-from service.annotation.scheme import NEW, NONE, UNUSABLE
+from service.annotation.scheme import NEW, NONE, UNUSABLE, naming
 from service.records import AnnotationBatch, Candidate, LabelScheme, OutboxItem, stable_id
 
 BATCH = "annotation.batch"
@@ -38,7 +38,7 @@ def outgoing(batch: AnnotationBatch, *, destination: str, price: float | None, n
         "deadline": written(batch.deadline) if batch.deadline else None,
         "priority": batch.priority,
         "price_estimate": price_of(batch, price),
-        "candidates": _items(batch),
+        "candidates": _items(batch, naming(scheme)),
     }
     return OutboxItem(stable_id(BATCH, batch.id), BATCH, destination, payload, created=now, due=now)
 
@@ -55,7 +55,7 @@ def reordered(batch: AnnotationBatch, *, now: float) -> Sequence[OutboxItem]:
     """What tells the annotators of a batch that is with them in which order it is wanted now."""
     if not batch.destination:
         return ()
-    items = {item["driftgate_id"]: item["priority"] for item in _items(batch)}
+    items = {item["driftgate_id"]: item["priority"] for item in _items(batch, str)}
     payload = {"batch": batch.id, "monitor": batch.monitor, "priority": batch.priority, "items": items}
     return (OutboxItem(stable_id(PRIORITY, batch.id, batch.version), PRIORITY, batch.destination, payload, created=now, due=now),)
 
@@ -80,12 +80,13 @@ def written(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _items(batch: AnnotationBatch) -> list[dict[str, Any]]:
+def _items(batch: AnnotationBatch, called: Callable[[str], str]) -> list[dict[str, Any]]:
     lenders = [item for item in batch.items if not item.blind]
-    return [_shown(batch, key, item, lenders) for key, item in items_by_shown(batch).items()]
+    items = items_by_shown(batch).items()
+    return [_shown(batch, key, item, called) | {"priority": round(_priority(key, item, lenders), 4)} for key, item in items]
 
 
-def _shown(batch: AnnotationBatch, key: str, item: Candidate, lenders: Sequence[Candidate]) -> dict[str, Any]:
+def _shown(batch: AnnotationBatch, key: str, item: Candidate, called: Callable[[str], str]) -> dict[str, Any]:
     """Where there is gold everything is blind: the rows without a prediction would be the ones with known answers."""
     blind = item.blind or bool(batch.gold)
     return {
@@ -93,11 +94,10 @@ def _shown(batch: AnnotationBatch, key: str, item: Candidate, lenders: Sequence[
         "text": item.text,
         "segment": item.segment,
         "answers": item.answers,
-        "predicted": None if blind else item.predicted,
+        "predicted": None if blind or item.predicted is None else called(item.predicted),
         "risk": None if blind else round(item.risk, 4),
         "reason": None if blind else item.reason,
         "weight": 1 if blind else item.weight,
-        "priority": round(_priority(key, item, lenders), 4),
     }
 
 

@@ -42,6 +42,7 @@ def test_a_batch_is_sealed_with_digests_and_goes_out_with_gold_and_second_answer
     assert len(batch.gold) == int(np.ceil(0.2 * len(batch.items)))
     assert {item.id for item in batch.gold} <= set(select)
     assert all(item.truth == select[item.id].label and item.digest == payload_digest(select[item.id].payload) for item in batch.gold)
+    assert {item.segment for item in batch.gold} <= {item.segment for item in batch.items}
     assert sum(item.answers == 2 for item in batch.items) == round(0.25 * len(batch.items))
     pool = {sample.id: sample.payload for sample in bench.data_sets.load("chat", "pool").samples}
     assert all(item.digest == payload_digest(pool[item.id]) for item in batch.items)

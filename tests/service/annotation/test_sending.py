@@ -90,6 +90,7 @@ def test_a_person_sends_what_waits_by_the_scheme_of_that_moment(store: SqliteSto
     assert (sent.state, sent.version, sent.destination, sent.scheme) == (BatchState.SENT, 2, "vendor", 2)
     assert is_intact(sent)
     assert [each["name"] for each in shown(store)["scheme"]["classes"]] == ["refund", "card lost", "rest"]
+    assert {item["predicted"] for item in shown(store)["candidates"]} == {"rest"}, "the model says `other`"
     with pytest.raises(ConflictError, match="is sent and can't become approved"):
         sending.approve(store, batch.id, monitor().annotation, actor="ana", now=121.0)
 
