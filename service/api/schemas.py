@@ -97,8 +97,10 @@ class LabelForm(Form):
     """An annotator's answer: a class, or none with `unusable`."""
 
     id: Annotated[str, StringConstraints(min_length=1, max_length=1_000)] = Field(description="The candidate's `driftgate_id`.")
-    label: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
-    unusable: bool = Field(False, description="Junk, unreadable, none of the classes.")
+    label: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        None, description="A class of the label scheme or an alias of one, `none of these`, or `new: NAME`."
+    )
+    unusable: bool = Field(False, description="Junk, unreadable.")
     annotator: Annotated[str, StringConstraints(max_length=200)] = ""
 
     @model_validator(mode="after")

@@ -139,8 +139,8 @@ class AnnotationBatch:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """An annotator's answer: a class, or None with `unusable` (junk, unreadable, none of the classes). A class that the scheme has not
-    is a proposal of whoever answered."""
+    """An annotator's answer, in the words that were used: a class, an alias, `none of these`, `new: NAME`; None with `unusable` (junk,
+    unreadable). What it means by now, `service.annotation.answers` tells."""
 
     monitor: str
     batch: str
