@@ -465,6 +465,17 @@ def test_the_newest_label_wins_and_repetitions_are_not_counted(store: Store) -> 
     assert store.labels("search") == []
 
 
+def test_an_answer_that_was_taken_back_is_no_label_until_there_is_a_newer_one(store: Store) -> None:
+    given = Label("chat", "b1", "s1", "billing", 10.0, "ana")
+    store.add_labels([given])
+    assert store.add_labels([replace(given, label="", time=20.0)]) == 1
+    assert store.labels("chat") == []
+    assert store.add_labels([given]) == 0
+    assert store.labels("chat") == []
+    store.add_labels([replace(given, time=30.0)])
+    assert [label.label for label in store.labels("chat")] == ["billing"]
+
+
 # --- outbox, dead letters
 
 

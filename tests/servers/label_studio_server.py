@@ -42,6 +42,7 @@ class LabelStudioServer(Server):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.port = free_port()
+        self._personal = ""
 
     @property
     def url(self) -> str:
@@ -73,7 +74,8 @@ class LabelStudioServer(Server):
         return httpx2.Client(base_url=self.url, headers={"authorization": f"Token {self.token}"}, timeout=60, trust_env=False)
 
     def personal_token(self) -> str:
-        """A new one of the administrator's, as people make them in their settings."""
-        with self.client() as client:
-            answer = client.post("/api/token/", json={})
-            return str(answer.raise_for_status().json()["token"])
+        """The administrator's, as people make it in their settings; there is one at a time."""
+        if not self._personal:
+            with self.client() as client:
+                self._personal = str(client.post("/api/token/", json={}).raise_for_status().json()["token"])
+        return self._personal
