@@ -12,7 +12,19 @@ from service.annotation.editing import edited
 from service.errors import ConflictError, NotFoundError
 from service.outbox import replayed
 from service.ports import Store
-from service.records import Alarm, AlarmState, AnnotationBatch, Event, Label, LabelScheme, OutboxItem, RefreshCycle, Verdict, stable_id
+from service.records import (
+    Alarm,
+    AlarmState,
+    AnnotationBatch,
+    Event,
+    Label,
+    LabelScheme,
+    OutboxItem,
+    RefreshCycle,
+    Trigger,
+    Verdict,
+    stable_id,
+)
 from service.refresher import Refresher
 from service.selecting.proposal import Proposal
 from service.settings import MonitorSettings
@@ -57,7 +69,8 @@ class Operations:
 
     def open_refresh(self, monitor: str, *, actor: str, note: str, now: float) -> RefreshCycle:
         """Opens a cycle for the monitor's strongest open alarm."""
-        return self._refresher.open(monitor, stable_id("request", monitor, actor, note, now), now=now)
+        opener = refresh.Opener(Trigger.PERSON, actor, note)
+        return self._refresher.open(monitor, stable_id("request", monitor, actor, note, now), opener=opener, now=now)
 
     def cancel_refresh(self, cycle_id: str, *, actor: str, note: str, now: float) -> RefreshCycle:
         """Ends the cycle, and its batch where that is still running."""

@@ -53,6 +53,18 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Opener:
+    """Who opens a cycle, and why."""
+
+    trigger: Trigger = Trigger.PERSON
+    actor: str = "driftgate"
+    note: str = ""
+
+
+PERSON = Opener()
+
+
+@dataclass(frozen=True, slots=True)
 class Opening:
     """What a cycle's id is made of: the same trigger always opens the same cycle. `opened_by` is an alarm's or request's id."""
 
@@ -60,7 +72,7 @@ class Opening:
     reference_version: int
     opened_by: str
     attempt: int = 1
-    trigger: Trigger = Trigger.PERSON
+    opener: Opener = PERSON
 
     @property
     def cycle(self) -> str:
@@ -94,8 +106,9 @@ def rests_until(settings: RefreshSettings, cycles: Iterable[RefreshCycle]) -> fl
 # --- pure steps ---------------------------------------------------------------------------------------------------
 
 
-def opened(opening: Opening, plan: Plan = Plan(), *, now: float, note: str = "") -> RefreshCycle:
+def opened(opening: Opening, plan: Plan = Plan(), *, now: float) -> RefreshCycle:
     """A new cycle, waiting for labels."""
+    opener = opening.opener
     return RefreshCycle(
         id=opening.cycle,
         monitor=opening.monitor,
@@ -104,12 +117,12 @@ def opened(opening: Opening, plan: Plan = Plan(), *, now: float, note: str = "")
         attempt=opening.attempt,
         state=CycleState.ANNOTATING,
         created=now,
-        history=(Step(CycleState.ANNOTATING, Reason.OPENED, now, note=note),),
+        history=(Step(CycleState.ANNOTATING, Reason.OPENED, now, opener.actor, opener.note),),
         version=1,
         rounds=plan.rounds,
         segment=plan.segment,
         since=plan.since,
-        trigger=opening.trigger,
+        trigger=opener.trigger,
     )
 
 

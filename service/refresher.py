@@ -91,14 +91,14 @@ class Refresher:
         if not refresh.wanted(alarm, settings.refresh, self._store.find(RefreshCycle, monitor=alarm.monitor, limit=_CYCLES), now=now):
             return
         try:
-            cycle = self.open(alarm.monitor, alarm.id, trigger=Trigger.ALARM, now=now)
+            cycle = self.open(alarm.monitor, alarm.id, opener=refresh.Opener(Trigger.ALARM), now=now)
         except (InputError, ConflictError) as error:
             log.info("refresh not opened yet", monitor=alarm.monitor, alarm=alarm.id, reason=str(error))
         else:
             log.info("refresh opened", monitor=alarm.monitor, cycle=cycle.id, alarm=alarm.id, batch=cycle.batch)
 
     def open(
-        self, monitor: str, opened_by: str, *, trigger: Trigger = Trigger.PERSON, budget: int | None = None, now: float
+        self, monitor: str, opened_by: str, *, opener: refresh.Opener = refresh.PERSON, budget: int | None = None, now: float
     ) -> RefreshCycle:
         """Opens the cycle of an alarm's or request's id with its first candidates; the same opener gives the same cycle while it runs.
         ConflictError while another one is open.
@@ -111,8 +111,8 @@ class Refresher:
             return running
         refresh.taken(self._store, monitor, by="", now=now)  # asked before a choice that takes seconds, and again when it is saved
         settings = self._monitors.effective(monitor)
-        about = self.about(monitor, opened_by, trigger)
-        opening = _opening(about, opened_by, attempts, trigger)
+        about = self.about(monitor, opened_by, opener.trigger)
+        opening = _opening(about, opened_by, attempts, opener)
         rounds = _rounds(settings, budget)
         proposal = self.selection.propose(about, Round(opening.cycle, Turn(1, rounds), budget), now=now)
         return self._start(opening, proposal, settings, rounds=rounds, now=now)
@@ -168,7 +168,7 @@ class Refresher:
         if same is not None and sent < same.rounds:
             turn = Round(same.id, Turn(sent + 1, same.rounds), budget)
         else:
-            opening = _opening(about, about.alarm, self._attempts(about.monitor, about.alarm), Trigger.PERSON)
+            opening = _opening(about, about.alarm, self._attempts(about.monitor, about.alarm), refresh.PERSON)
             turn = Round(opening.cycle if about.alarm else "", Turn(1, _rounds(settings, budget)), budget)
         proposal = self.selection.propose(about, turn, now=now, progress=progress)
         notes = proposal.notes if proposal.candidates else (*proposal.notes, str(_nothing(proposal)))
@@ -258,10 +258,10 @@ class Refresher:
         return self._sets.publish(settings, labels, drawn, embedder, now=now, scheme=scheme), len(given) - len(labels)
 
 
-def _opening(about: Slice, opened_by: str, attempts: Sequence[RefreshCycle], trigger: Trigger) -> refresh.Opening:
+def _opening(about: Slice, opened_by: str, attempts: Sequence[RefreshCycle], opener: refresh.Opener) -> refresh.Opening:
     """Of the next attempt."""
     number = max((cycle.attempt for cycle in attempts), default=0) + 1
-    return refresh.Opening(about.monitor, about.reference_version, opened_by, number, trigger)
+    return refresh.Opening(about.monitor, about.reference_version, opened_by, number, opener)
 
 
 def _rounds(settings: MonitorSettings, budget: int | None) -> int:

@@ -8,12 +8,15 @@ from typing import Any
 
 from service.cycles.due import Due
 from service.cycles.standing import Awaited, Standing, labels_until, sent, undecided
-from service.records import AnnotationBatch, BatchState, CycleState, OutboxItem, RefreshCycle, stable_id
+from service.records import AnnotationBatch, BatchState, CycleState, OutboxItem, RefreshCycle, Trigger, stable_id
 from service.refresh_events import written
 from service.settings import MonitorSettings
 
 _LATE = 0.8
 """Of a batch's time, after which labels that have not come are late: there is time left to do something about it."""
+
+_NOTE = 300
+"""Characters of a person's note."""
 
 _OUT = (BatchState.SENT, BatchState.PARTLY_RETURNED)
 
@@ -54,7 +57,7 @@ def _entered(cycle: RefreshCycle, state: CycleState, time: float, note: str, tol
     """A state that it came into."""
     show = f"`driftgate refresh show {cycle.id}`"
     if state is CycleState.ANNOTATING:
-        text = f"{cycle.monitor}: a refresh cycle was opened ({_opener(cycle)})"
+        text = f"{cycle.monitor}: a refresh cycle was opened, {_opener(cycle)}"
         yield News("refresh.opened", cycle.monitor, (cycle.id,), time, text, "`driftgate refresh status`", told)
     elif state in (CycleState.VERIFIED, CycleState.REJECTED):
         yield _verdict(cycle, time, told, state)
@@ -68,7 +71,9 @@ def _entered(cycle: RefreshCycle, state: CycleState, time: float, note: str, tol
 
 
 def _opener(cycle: RefreshCycle) -> str:
-    return f"opened by {cycle.trigger}" if cycle.trigger is not None else cycle.opened_by
+    first = cycle.history[0]
+    by = first.actor if cycle.trigger is Trigger.PERSON else cycle.trigger or cycle.opened_by
+    return f"by {by}" + (f": {first.note[:_NOTE]}" if first.note else "")
 
 
 def _verdict(cycle: RefreshCycle, time: float, told: Mapping[str, Any], state: CycleState = CycleState.VERIFYING) -> News:

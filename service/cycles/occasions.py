@@ -48,7 +48,7 @@ class Monitors(Protocol):
 class Opens(Protocol):
     """What opens a cycle."""
 
-    def open(self, monitor: str, opened_by: str, *, trigger: Trigger, now: float) -> RefreshCycle:
+    def open(self, monitor: str, opened_by: str, *, opener: refresh.Opener, now: float) -> RefreshCycle:
         """With its first candidates; the same opener gives the same cycle while it runs."""
 
 
@@ -63,6 +63,8 @@ class Occasions:
         self._opens = opens
         self.top_ups = TopUps(store, references, data_sets, monitors)
         self._looked = -math.inf
+        self._room = 1
+        """Measurements of freshness at this look: each takes seconds."""
         self._again: dict[str, float] = {}
         """When a monitor whose cycle could not be opened is tried again."""
         self.freshness: dict[str, Freshness] = {}
@@ -74,7 +76,7 @@ class Occasions:
         """A look at every monitor; returns how many cycles it opened."""
         if now - self._looked < _LOOK:
             return 0
-        self._looked = now
+        self._looked, self._room = now, 1
         self.top_ups.tend(self._monitors.names, now=now)
         return sum(self._safely(monitor, now) for monitor in self._monitors.names)
 
@@ -102,7 +104,8 @@ class Occasions:
 
     def _open(self, monitor: str, due: Due, now: float) -> bool:
         try:
-            cycle = self._opens.open(monitor, due.opened_by, trigger=due.trigger, now=now)
+            opener = refresh.Opener(due.trigger, note=due.why)
+            cycle = self._opens.open(monitor, due.opened_by, opener=opener, now=now)
         except (ConflictError, InputError) as error:
             log.info("refresh not opened", monitor=monitor, trigger=due.trigger, reason=str(error))
             self._again[monitor] = now + _AGAIN
@@ -142,10 +145,12 @@ class Occasions:
             self.freshness.pop(monitor, None)
             return
         found = self.freshness.get(monitor)
-        if found is None or now - found.looked >= _MEASURE or found.golden != self._golden(monitor):
+        outdated = found is None or now - found.looked >= _MEASURE or found.golden != self._golden(monitor)
+        if outdated and self._room:
+            self._room -= 1
             found = measured(self._monitors.material(monitor, now=now), self._golden(monitor), now)
             self.freshness |= {monitor: found}
-        if found.high < least:
+        if found is not None and found.high < least:
             self.top_ups.propose(monitor, now=now)
 
     def _golden(self, monitor: str) -> int:

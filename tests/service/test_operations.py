@@ -34,9 +34,9 @@ class Requests:
         self._store = store
         self._settings = settings
 
-    def open(self, monitor: str, opened_by: str, *, now: float) -> RefreshCycle:
+    def open(self, monitor: str, opened_by: str, *, opener: refresh.Opener, now: float) -> RefreshCycle:
         candidates = [Candidate(f"s{i}", "new", 0.1, "all") for i in range(4)]
-        return refresh.start(self._store, refresh.Opening(monitor, 1, opened_by), candidates, self._settings, now=now)
+        return refresh.start(self._store, refresh.Opening(monitor, 1, opened_by, opener=opener), candidates, self._settings, now=now)
 
 
 @dataclass

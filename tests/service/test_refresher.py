@@ -107,7 +107,7 @@ def test_a_request_is_for_the_strongest_alarm_else_for_the_traffic_as_a_whole(ma
 def test_a_cycle_that_no_drift_opened_is_about_the_traffic_as_a_whole(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(refresh={"automatic": False})
     bench.drift()
-    opened = bench.refresher.open("chat", "cadence-1", trigger=Trigger.CADENCE, now=3_000.0)
+    opened = bench.refresher.open("chat", "cadence-1", opener=refresh.Opener(Trigger.CADENCE), now=3_000.0)
     assert (opened.trigger, opened.segment, opened.since) == (Trigger.CADENCE, WHOLE, 0.0)
     bench.answer()
     bench.refresher.step(now=4_002.0)

@@ -83,6 +83,7 @@ def test_a_cadence_opens_one_cycle_and_the_next_only_after_it_has_ended_and_rest
     assert occasions.step(start + 7 * DAY) == 1
     opened = bench.cycle()
     assert (opened.trigger, opened.segment, opened.since) == (Trigger.CADENCE, "all", 0.0)
+    assert opened.history[0].note == "the reference in force is 7 days ago, more than 7"
 
     assert occasions.step(start + 15 * DAY) == watching(bench).step(start + 15 * DAY) == 0
     refresh.cancel(bench.store, opened.id, actor="ana", now=start + 15 * DAY)

@@ -32,7 +32,7 @@ SETTINGS = settings()
 
 def cycle(*states: CycleState, verdict: str = "") -> RefreshCycle:
     """In each of these states for an hour."""
-    made = replace(refresh.opened(refresh.Opening("chat", 1, "a1", trigger=Trigger.ALARM), now=0.0), batch="b1")
+    made = replace(refresh.opened(refresh.Opening("chat", 1, "a1", opener=refresh.Opener(Trigger.ALARM)), now=0.0), batch="b1")
     for hours, state in enumerate(states, 1):
         verification = {"verdict": verdict, "reasons": ["fewer errors"]} if verdict else None
         made = advance(made, Step(state, "as it goes", hours * HOUR), verification=verification)
