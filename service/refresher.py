@@ -12,7 +12,7 @@ import structlog
 from detectors.selection.base import Turn
 from service import refresh
 from service.alarms import of_drift
-from service.annotation import scheme_of, tend, trains
+from service.annotation import NEW, scheme_of, tend, trains
 from service.annotation.adopting import adopt
 from service.annotation.preparing import Preparing
 from service.datasets import DataSets
@@ -196,7 +196,9 @@ class Refresher:
             self._adopt(cycle, now)
             if self._checks.step(cycle, self.selection.reading(self._about(cycle)), now=now) or self._next_round(cycle, now):
                 return True
-            if not any(answer.label for answer in self._history(cycle).answers.values()):
+            said = [answer.label for answer in self._history(cycle).answers.values()]
+            if not any(map(trains, said)):
+                _require_no_proposals(cycle, said)
                 refresh.give_up(self._store, cycle.id, now=now)
                 log.warning("refresh given up", monitor=cycle.monitor, cycle=cycle.id, reason=refresh.Reason.UNLABELLED)
                 return True
@@ -276,6 +278,16 @@ def _require_paid(limits: Sequence[Purse], monitor: str, labels: int) -> None:
             "no_budget",
             f"monitor {monitor}: {labels:,} labels are asked for, and {least.name} leave {least.labels:,} ({least.spent:g} of "
             f"{least.limit:g} are spent); ask for fewer, or raise {least.setting}",
+        )
+
+
+def _require_no_proposals(cycle: RefreshCycle, said: Sequence[str | None]) -> None:
+    """Where all that was answered are classes that are missing, a person has the word: it would be a pity about the labels."""
+    missing = sorted({word.removeprefix(NEW) for word in said if word and word.startswith(NEW)})
+    if missing:
+        raise ConflictError(
+            f"refresh cycle {cycle.id}: annotators answered with classes that the label scheme has not, such as {missing[0]!r:.80}; "
+            "`driftgate scheme add` adds one, `driftgate refresh cancel` ends the cycle"
         )
 
 
