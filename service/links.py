@@ -15,6 +15,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -109,14 +110,21 @@ class Links:
         signed = _bytes(token)
         content, given = signed[:-_SIZE], signed[-_SIZE:]
         if not any(hmac.compare_digest(hmac.digest(key, content, hashlib.sha256), given) for key in self._keys):
-            raise InputError("link", "there is nothing under this link: it is incomplete, or of another installation")
-        found = msgspec.json.decode(content, type=_Signed)
+            raise _nothing()
+        try:
+            found = msgspec.json.decode(content, type=_Signed)
+        except msgspec.DecodeError as error:  # of a version that has further kinds
+            raise _nothing() from error
         if now > found.expires:
             raise InputError("link_ended", "this link has ended; ask whoever sent it for a new one")
         return Link(found.kind, found.subject, found.expires)
 
 
 NO_LINKS = Links((), None)
+
+
+def _nothing() -> InputError:
+    return InputError("link", "there is nothing under this link: it is incomplete, or of another installation")
 
 
 def _secrets(settings: Settings) -> list[str]:
@@ -149,27 +157,26 @@ def _checked(text: str, origin: str) -> list[str]:
 
 
 def _make(path: Path) -> None:
-    """Appears whole, readable by its owner alone; of two that make it at once one wins, and both read that one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{FILE}-")
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(f"{secrets.token_hex(32)}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        _claim(Path(draft), path)
-        sync(path.parent)
+        _write(path)
     except OSError as error:
         raise ConfigurationError(f"{path}: the link secret can't be kept here ({error.strerror}); set DRIFTGATE__LINK_SECRET") from error
 
 
-def _claim(draft: Path, path: Path) -> None:
+def _write(path: Path) -> None:
+    """Appears whole, readable by its owner alone; of two that make it at once one wins, and both read that one."""
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{FILE}-")
     try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        pass
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(f"{secrets.token_hex(32)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+        sync(path.parent)
     finally:
-        draft.unlink()
+        Path(draft).unlink()
 
 
 def _text(content: bytes) -> str:
