@@ -171,12 +171,19 @@ def run(progress: Progress) -> Sequence[Figure]:
     runs = int(os.environ.get("LABEL_RUNS", str(RUNS)))
     jobs = [(name, SEED + at, rounds) for name in NAMES for rounds in (ROUNDS, 1) for at in range(runs if name == CLINC else -(-runs // 3))]
     trials = spread(trial, jobs, progress, unit="refreshes")
+    return figures_of(dict(zip(jobs, trials, strict=True)))
+
+
+def figures_of(found: Mapping[tuple[str, int, int], Looked]) -> Sequence[Figure]:
+    """Of trials by their jobs."""
     figures: list[Figure] = []
     for name in NAMES:
         for rounds in (ROUNDS, 1):
-            found = [one for job, one in zip(jobs, trials, strict=True) if (job[0], job[2]) == (name, rounds)]
-            figures += _figures(f"{name}, {rounds} × {LABELS // rounds}", found, barred=name == CLINC)
-    return [*figures, *_calibration(trials), *_people(trials), *_flips(trials)]
+            trials = [one for job, one in found.items() if (job[0], job[2]) == (name, rounds)]
+            figures += _figures(f"{name}, {rounds} × {LABELS // rounds}", trials, barred=name == CLINC)
+    for rounds, label in ((ROUNDS, "all, in rounds"), (1, "all, in one batch")):
+        figures += _calibration(label, [one for job, one in found.items() if job[2] == rounds])
+    return [*figures, *_people(list(found.values())), *_flips(list(found.values()))]
 
 
 def trial(job: tuple[str, int, int]) -> Looked:
@@ -376,15 +383,14 @@ def _effects(trials: Sequence[Looked]) -> str:
     return f"{gain}; {flips.mean:+.2f} ± {flips.half:.2f}"
 
 
-def _calibration(trials: Sequence[Looked]) -> list[Figure]:
-    """Over everything."""
+def _calibration(label: str, trials: Sequence[Looked]) -> list[Figure]:
     told = reliability(
         np.concatenate([one.answers.probability for one in trials]).astype(np.float32), np.concatenate([_bad(one) for one in trials])
     )
     bins = "; ".join(f"{one.mean_risk:.2f}: {one.share:.2f} ({one.share_low:.2f} to {one.share_high:.2f})" for one in told.bins)
     return [
-        Figure(f"all: mean probability, share wrong (95 %), five bins of {told.count:,} answers", bins),
-        Figure("all: expected calibration error; of right probabilities", f"{told.error:.3f}; {told.chance:.3f}"),
+        Figure(f"{label}: mean probability, share wrong (95 %), five bins of {told.count:,} answers", bins),
+        Figure(f"{label}: expected calibration error; of right probabilities", f"{told.error:.3f}; {told.chance:.3f}"),
     ]
 
 
@@ -397,8 +403,8 @@ def _people(trials: Sequence[Looked]) -> list[Figure]:
 
 def _flips(trials: Sequence[Looked]) -> list[Figure]:
     foretold, found = _told(trials, lambda one: one.foretold[0]), _told(trials, lambda one: one.flips)
-    inside = np.mean([one.foretold[1] <= one.flips <= one.foretold[2] for one in trials])
+    beyond = np.mean([one.flips > one.foretold[2] for one in trials])
     return [
         Figure("all: flips avoided by holding back, % of golden's select part: foretold; by retraining", f"{foretold}; {found}"),
-        Figure("all: refreshes whose interval holds what retraining shows", f"{inside:.2f}"),
+        Figure("all: refreshes in which retraining shows more than the upper end", f"{beyond:.2f}"),
     ]

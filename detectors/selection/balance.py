@@ -13,7 +13,8 @@ _Z = 1.96
 
 
 class Share(NamedTuple):
-    """Of rows, with an interval that holds what so few rows leave open, and how far effects of single rows overlap."""
+    """Of rows, with an interval that holds what so few rows leave open, how far effects of single rows overlap, and that a step goes further
+    than training does."""
 
     estimate: float
     low: float
@@ -42,10 +43,9 @@ def balance(
 
     Each row held back reaches each other one with a chance q (`Harm.reach`); a row that is right breaks where it comes to be called
     anything else, a wrong one mends where it comes to be called what it is. For all that are held back together 1 - Π (1 - q) is the
-    estimate, as if they acted independently. The lower end takes the largest q alone, the upper one their sum, at most 1, less and
-    plus 1.96 standard errors over the m rows.
-
-    What it is not: a retrained model. It knows one step per row, no regularisation and nothing of an embedding that moves.
+    estimate, as if they acted independently. The upper end takes the sum of q, at most 1, plus 1.96 standard errors over the m rows. The
+    lower end is 0: a step goes as far as it takes to give the row its label, and a head that is trained on thousands of others as well
+    hardly ever does. Retraining with and without what was held back broke about a quarter of what is foretold in 40 refreshes.
 
     Examples
     --------
@@ -70,9 +70,8 @@ def balance(
 
 def _share(chances: NDArray[np.float64]) -> Share:
     """From (n, m) chances."""
-    apart, most, least = 1 - (1 - chances).prod(0), np.minimum(chances.sum(0), 1), chances.max(0)
-    low, high = least.mean() - _Z * _error(least), most.mean() + _Z * _error(most)
-    return Share(float(apart.mean()), max(float(low), 0.0), min(float(high), 1.0))
+    apart, most = 1 - (1 - chances).prod(0), np.minimum(chances.sum(0), 1)
+    return Share(float(apart.mean()), 0.0, min(float(most.mean() + _Z * _error(most)), 1.0))
 
 
 def _error(values: NDArray[np.float64]) -> float:

@@ -17,8 +17,7 @@ from service.selecting.reading import Reading
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Of a cycle. Shares are of rows of golden's *select* part; the interval holds what so few rows leave open, and how far effects of
-    single labels overlap."""
+    """Of a cycle: shares, each with the interval of `detectors.selection.balance`, as a virtual step of the last layer foretells them."""
 
     labels: int
     """Held back, as far as their embeddings are kept."""
