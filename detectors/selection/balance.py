@@ -13,8 +13,8 @@ _Z = 1.96
 
 
 class Share(NamedTuple):
-    """Of rows, with an interval that holds what so few rows leave open, how far effects of single rows overlap, and that a step goes further
-    than training does."""
+    """Of rows, with an interval that holds what so few rows leave open, how far effects of single rows overlap, and that a step goes
+    further than training does."""
 
     estimate: float
     low: float
