@@ -12,9 +12,9 @@ from service import annotation
 from service.annotation.adopting import adopt, proposals
 from service.annotation.editing import edited
 from service.annotation.manifest import is_intact
-from service.annotation.scheme import renamed
+from service.annotation.scheme import added, renamed
 from service.datasets import payload_digest
-from service.records import AnnotationBatch, BatchState, CycleState, Label, LabelScheme, Purpose
+from service.records import AnnotationBatch, BatchState, CycleState, Label, LabelScheme, Purpose, SchemeClass
 from tests.service.refresh_bench import CLASSES, Bench
 
 pytestmark = pytest.mark.long
@@ -150,7 +150,18 @@ def test_where_a_person_decides_no_class_joins_by_itself(make_bench: MakeBench) 
     answered(bench, lambda _: "new: top up")
     bench.refresher.step(now=4_002.0)
     assert [scheme.number for scheme in bench.store.find(LabelScheme)] == [1]
-    assert not bench.data_sets.versions("chat", "train")
+    assert bench.cycle().state is CycleState.ANNOTATING, "it waits for the person's word"
+    edited(bench.store, bench.site.settings, lambda scheme: added(scheme, SchemeClass("top up"), actor="ana", now=4_003.0), now=4_003.0)
+    bench.refresher.step(now=4_100.0)
+    assert bench.cycle().state is CycleState.TRAINING
+    assert {sample.label for sample in bench.data_sets.load("chat", "train").samples} == {"top up"}
+
+
+def test_a_cycle_of_which_nothing_can_be_learnt_is_given_up(bench: Bench) -> None:
+    bench.drift()
+    answered(bench, lambda _: "none of these")
+    bench.refresher.step(now=4_002.0)
+    assert bench.cycle().state is CycleState.CANCELLED
 
 
 def test_what_everybody_proposes_is_trained_as_a_class(bench: Bench) -> None:
