@@ -26,7 +26,7 @@ from detectors.selection.uncertainty import Uncertainty
 if TYPE_CHECKING:
     from benchmarks.outcome.refreshes import Outcome
 
-SEED, RUNS = 700, 5
+SEED, RUNS = 800, 5
 """The first of the seeds, and how many of each scenario. The trainer was made on seeds 0 to 2."""
 
 GAIN_BAR, FALL_BAR, FLIPS_BAR = 40.0, 0.5, 1.0

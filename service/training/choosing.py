@@ -14,9 +14,10 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from service.training.fitting import Fit, Kind, Recipe, Start, fit
+from service.errors import InputError
+from service.training.fitting import Fit, Recipe, Start, fit
 from service.training.folds import folds
-from service.training.heads import Floats, TrainedHead
+from service.training.heads import Floats, Kind, TrainedHead
 from service.training.material import Figures, Material, Part, joined
 
 Progress = Callable[[str, float], None]
@@ -71,6 +72,8 @@ class Search:
         if self.validation is not None:
             alike = np.isin(material.groups, material.groups[self.validation])
             return [(np.flatnonzero(~alike), self.validation)]
+        if len(np.unique(material.groups)) < 2 * self.splits:
+            raise InputError("too_few", f"nearly all of the {len(material)} rows are copies of one another: none could be held out")
         return folds(material.groups, material.targets, self.splits, np.random.default_rng(self.seed))
 
 
@@ -97,7 +100,8 @@ def recipes(head: Kind, *, old: bool, fresh: bool) -> list[Recipe]:
 def choose(material: Material, start: Start, search: Search, *, progress: Progress = lambda *_: None) -> Chosen:
     """The recipe that is worth most on rows held out. A head is then trained for as many epochs as it took there: on all rows, or on all
     but those that are for validation alone."""
-    among = recipes(search.head, old=material.old is not None, fresh=bool(material.fresh.any()))
+    kind = start.head.kind if start.head.hidden is not None else search.head
+    among = recipes(kind, old=material.old is not None, fresh=bool(material.fresh.any()))
     turns = []
     for number, (kept, held) in enumerate(splits := search.splits_of(material)):
         progress("standing in for the old model", number / len(splits))
@@ -173,7 +177,7 @@ def _turn(material: Material, start: Start, kept: NDArray[np.int64], held: NDArr
     old = ~material.fresh & (material.targets < len(material.known))
     own = kept[old[kept]]
     counts = np.bincount(material.targets[own], minlength=len(material.known))
-    if material.old is None or not len(counts) or counts.min() < 1 or counts.mean() < _LEAST_OLD:
+    if material.old is None or not old[held].any() or counts.min() < 1 or counts.mean() < _LEAST_OLD:
         return Turn(material, start, kept, held)
     alone = Material(material.rows, material.labels, material.groups, material.known)
     zeros = Start(TrainedHead(material.classes, np.zeros_like(start.head.weights), np.zeros_like(start.head.bias)), 0)

@@ -17,16 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.training.heads import Hidden, TrainedHead
+from service.training.heads import Hidden, Kind, TrainedHead
 from service.training.material import Part
-
-Kind = Literal["linear", "mlp"]
 
 _LEAST_STEPS = 10
 """Of an epoch, however few rows there are."""
@@ -45,10 +43,10 @@ class Recipe:
     balance: float = 0.5
     caution: float = 0.0
     """Taken off the logits of the classes that grow once the head is trained."""
-    rate: float = 0.005
+    rate: float = 0.01
     batch: int = 256
-    epochs: int = 40
-    patience: int = 8
+    epochs: int = 20
+    patience: int = 5
 
     def document(self) -> dict[str, Any]:
         """For the run's record."""
@@ -96,8 +94,8 @@ def fit(
     gives the best; else for `epochs`."""
     scale = _Scale.of(part.rows)
     theta = _Parameters.of(start.head, scale, recipe, seed)
-    task = _Task(part, recipe, scale, theta, start.own)
-    trial = None if held_out is None else _Task(held_out, recipe, scale, theta, start.own)
+    task = _Task(part, recipe, scale, theta, start)
+    trial = None if held_out is None else _Task(held_out, recipe, scale, theta, start)
     steps = np.random.default_rng(seed)
     adam = torch.optim.Adam(theta.free, lr=recipe.rate)
     losses: list[float] = []
@@ -209,12 +207,13 @@ class _Parameters:
 class _Task:
     """Rows, and what a head loses on them."""
 
-    def __init__(self, part: Part, recipe: Recipe, scale: _Scale, theta: _Parameters, own: int) -> None:
+    def __init__(self, part: Part, recipe: Recipe, scale: _Scale, theta: _Parameters, start: Start) -> None:
         self._rows, self._targets = scale(part.rows), torch.from_numpy(part.targets)
         self._weights = torch.from_numpy(row_weights(part, recipe))
         self._recipe, self._theta, self._start = recipe, theta, theta.copy()
-        held = ~part.grown & (np.arange(part.classes) < own)
+        held = ~part.grown & (np.arange(part.classes) < start.own)
         self._pull = torch.from_numpy(np.where(held, recipe.anchor, recipe.decay).astype(np.float32))[:, None]
+        self._inner_pull = recipe.anchor if start.own and start.head.hidden is not None else recipe.decay
         self._wanted = None
         if part.old is not None and recipe.distillation and part.old_right.any():
             wide = torch.full((len(part), part.classes), -torch.inf)
@@ -245,7 +244,7 @@ class _Task:
         moved = {name: (tensor - self._start.tensors[name]) ** 2 for name, tensor in self._theta.tensors.items()}
         total = (self._pull * moved["weights"]).sum() + (self._pull[:, 0] * moved["bias"]).sum()
         if "inner" in moved:
-            total = total + (self._pull * moved["outer"]).sum() + self._recipe.decay * moved["inner"].sum()
+            total = total + (self._pull * moved["outer"]).sum() + self._inner_pull * (moved["inner"].sum() + moved["offset"].sum())
         return total
 
 

@@ -48,7 +48,8 @@ class Export:
 
 def graft(model: Path, head: TrainedHead, settings: EmbedderSettings, target: Path) -> Path:
     """Writes `model` with the head's logits in place of those it has; its tokenizer goes along. Only `embedding` and `logits` are given."""
-    name = logits_name(settings)
+    standing_on(settings)
+    name = str(settings.logits_output)
     proto = _without_answers(read_model(model), settings)
     tail = _Tail(proto)
     tail.head(tail.read(settings), head, name)
@@ -62,11 +63,11 @@ def graft(model: Path, head: TrainedHead, settings: EmbedderSettings, target: Pa
     return write_model(target, proto.SerializeToString(deterministic=True))
 
 
-def logits_name(settings: EmbedderSettings) -> str:
-    """InputError where the monitor reads no logits, or has no model that a head could stand on."""
+def standing_on(settings: EmbedderSettings) -> Path:
+    """The model's file; InputError where the monitor reads no logits, or has no model that a head could stand on."""
     if settings.logits_output is None or settings.model is None:
         raise InputError("no_logits", "a head needs embedder.model to stand on and embedder.logits_output to be read by; set both")
-    return settings.logits_output
+    return settings.model
 
 
 def head_of(model: Path, settings: EmbedderSettings, classes: Sequence[str]) -> TrainedHead | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Kind = Literal["linear", "mlp"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +31,7 @@ class TrainedHead:
     hidden: Hidden | None = None
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Kind:
         """`linear` or `mlp`."""
         return "mlp" if self.hidden else "linear"
 

@@ -18,7 +18,7 @@ from service.settings import EmbedderSettings
 from service.training.choosing import Chosen, Search, choose, starting
 from service.training.fitting import repeatable, torch_logits
 from service.training.folds import groups_of
-from service.training.grafting import graft, head_of, logits_name
+from service.training.grafting import graft, head_of, standing_on
 from service.training.material import Material, fresh_rows
 from service.training.orders import Order
 from service.training.written import FORMAT, environment, plain, sha256, write_record
@@ -61,16 +61,13 @@ class Made:
 def train(order: Order, options: Options, folder: Path, *, load: Load, now: float, progress: Progress = lambda *_: None) -> Made:
     """InputError, ArtefactError or EmbedderError say what is wrong with the data or the model; nothing is left half done."""
     repeatable(options.threads)
-    logits_name(order.model)
+    old = standing_on(order.model)
     embedder = load(order.model)
     embedded = _embedded(order, embedder, folder, progress)
     material = _material(order, embedded)
-    old = order.model.model
-    start = starting(material, None if old is None or embedded.logits is None else head_of(old, order.model, order.classes))
+    start = starting(material, None if embedded.logits is None else head_of(old, order.model, order.classes))
     held_out = np.arange(len(material) - order.held_out, len(material)) if order.held_out else None
     chosen = choose(material, start, _search(options.search, held_out), progress=progress)
-    if old is None:
-        raise InputError("no_model", "a head needs embedder.model to stand on")
     progress("writing the model", 0.0)
     written = graft(old, chosen.head, order.model, folder / MODEL)
     difference, rows = _parity(written, order, embedded, chosen, load)

@@ -15,9 +15,9 @@ import numpy as np
 
 from service.artefacts import MANIFEST
 from service.datasets import DataSet, DataSets, checksum
-from service.errors import InputError
+from service.errors import ConflictError, InputError
 from service.ports import Embedded, Store
-from service.records import AnnotationBatch, Purpose, RefreshCycle, Sample
+from service.records import AnnotationBatch, CycleState, Purpose, RefreshCycle, Sample
 from service.settings import EmbedderSettings
 
 MOST_BYTES = 20_000_000_000
@@ -59,6 +59,8 @@ class Order:
 
 def of_cycle(cycle: RefreshCycle, store: Store, data_sets: DataSets, model: EmbedderSettings, classes: Sequence[str]) -> Order:
     """The training set that the cycle's request names; what its batches asked about is fresh."""
+    if cycle.state is CycleState.ANNOTATING:
+        raise ConflictError(f"refresh cycle {cycle.id} still waits for labels; it is trained once they are in")
     cited = cited_train(cycle.requested or {})
     version = None if cited is None else int(cited["version"])
     found = data_sets.load(cycle.monitor, "train", version)

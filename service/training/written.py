@@ -85,8 +85,10 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         "processor": "processor",
         "threads": "number of threads",
     }
-    found = [f"another {words}: {_shown(before, key)}, now {_shown(now, key)}" for key, words in named.items() if before[key] != now[key]]
-    then, there = before["libraries"], now["libraries"]
+    found = [
+        f"another {words}: {_shown(before, key)}, now {_shown(now, key)}" for key, words in named.items() if before.get(key) != now.get(key)
+    ]
+    then, there = before.get("libraries", {}), now["libraries"]
     differing = [name for name in sorted({*then, *there}) if then.get(name) != there.get(name)]
     return found + [f"another {name}: {then.get(name)}, now {there.get(name)}" for name in differing]
 
@@ -97,7 +99,7 @@ def plain(figures: Any) -> dict[str, Any]:
 
 
 def _shown(environment: Mapping[str, Any], key: str) -> str:
-    return str(environment[key] or "none")[:40]
+    return str(environment.get(key) or "none")[:40]
 
 
 def _version(name: str) -> str:

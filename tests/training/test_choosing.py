@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from service.errors import InputError
 from service.training.choosing import Search, cautious, choose, recipes, starting
 from service.training.fitting import Recipe, Start, fit, repeatable, row_weights
 from service.training.folds import groups_of
@@ -122,3 +123,18 @@ def test_hidden_units_add_nothing_at_first() -> None:
     again = fit(whole, replace(Recipe("mlp"), hidden=16), Start(still, 3), seed=3, epochs=2).head
     assert again.hidden is not None
     assert len(again.hidden.inner) == 128
+
+
+def test_a_head_with_hidden_units_keeps_them() -> None:
+    made = material()
+    start, whole = starting(made, OLD), made.part(np.arange(len(made)))
+    hidden = fit(whole, Recipe("mlp", hidden=8), start, seed=3, epochs=3).head
+    found = choose(made, Start(hidden, 3), Search("linear", splits=2))
+    assert found.head.kind == found.best.recipe.head == "mlp"
+
+
+def test_copies_of_one_row_can_not_be_held_out() -> None:
+    made = material()
+    alike = Material(made.rows, made.labels, np.zeros(len(made), np.int64), KNOWN, made.old, made.fresh)
+    with pytest.raises(InputError, match="copies of one another"):
+        choose(alike, starting(alike, OLD), Search())
