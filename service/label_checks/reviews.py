@@ -125,7 +125,9 @@ class Reviews:
             return None
         sent = next((event for event in events if event.kind == _SENT and event.subject == batch.id), None)
         if sent is None or not is_review(batch):
-            raise ConflictError(f"annotation batch {batch.id} is no review of labels; `driftgate dataset review --send` makes one")
+            raise ConflictError(
+                f"annotation batch {batch.id} is no review of labels; `driftgate dataset review --role train --send` makes one"
+            )
         found = answers(self._store, [batch])
         role: Reviewed = sent.body["role"]
         newest = self._data_sets.load(batch.monitor, role)
