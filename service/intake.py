@@ -106,8 +106,7 @@ class Intake:
         described, pooled, reserved, memory = {}, list[Pooled](), list[Reservation](), Memory()
         for name, taken in self._taken.items():
             monitor, replies = self._monitors[name], Replies.of(self._monitors[name], taken)
-            if replies.others:
-                self._unanswered[name, "other_model"] += replies.others
+            self._unanswered += Counter({(name, "other_model"): replies.others})
             embeddings, rows = describe(monitor, taken, replies)
             recent = list(pool_rows(self.partition, monitor, taken, embeddings, rows))
             pooled.extend(recent)
@@ -225,8 +224,7 @@ class Intake:
             self._folder.lose(watched.rules, reason, samples)
 
     def _take(self, sample: Sample, vector: NDArray[np.float32], output: Output | None) -> None:
-        taken = self._taken.setdefault(sample.monitor, [])
-        rules = self._monitors[sample.monitor].rules
+        taken, rules = self._taken.setdefault(sample.monitor, []), self._monitors[sample.monitor].rules
         if rules is not None:
             self._folder.add(rules, sample.segments, len(taken))
             if sample.time < self._folder.time - losses.LATE_SECONDS:

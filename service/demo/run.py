@@ -266,7 +266,8 @@ def _train_and_verify(show: Show, cycle: RefreshCycle, head: Head) -> RefreshCyc
 def _ended(show: Show, before: RefreshCycle) -> RefreshCycle | None:
     """The cycle with its verdict and, where the new model is proven, its reference."""
     cycle = show.serving.installation.store.get(RefreshCycle, before.id)
-    return cycle if cycle.state in ENDED else None
+    failed = cycle.verification is not None and not cycle.verification["passed"]
+    return cycle if failed or cycle.state in ENDED else None
 
 
 def _rebased(show: Show) -> None:

@@ -112,10 +112,11 @@ class Serving:
         return Served(replace(model, run={**model.run, "serve": "plain", "no_switch": why}), says)
 
     def _behind(self, model: Artefact, output: Path, certificate: Certificate) -> Served:
-        told = {"heads": MOST_HEADS, **_promised(certificate)}
+        path = str(output.relative_to(self._shelf.directory))
+        told = {"heads": MOST_HEADS, "certificate": f"{path}.certificate.json", **_promised(certificate)}
         served = replace(
             model,
-            path=str(output.relative_to(self._shelf.directory)),
+            path=path,
             checksum=checksum(Unpacked(output)),
             classes=certificate.classes,
             uri="",

@@ -72,23 +72,27 @@ def too_large(limit: int) -> InputError:
 
 
 def _extract(given: Path, folder: Path, limit: int) -> None:
-    room = limit
     try:
         with tarfile.open(given, "r:") as archive:
-            for number, member in enumerate(archive):
-                if number >= _MOST_FILES:
-                    raise InputError("model", f"an archive of a model holds at most {_MOST_FILES} files")
-                if member.isdir() and PurePosixPath(member.name) == PurePosixPath():
-                    continue
-                name = _safe(member)
-                room -= member.size
-                if room < 0:
-                    raise too_large(limit)
-                if name in {CLASSES, RUN, TOKENIZER} and member.size > _MOST_BESIDE_BYTES:
-                    raise InputError("too_large", f"{name} of the archive takes {member.size:,} bytes; at most {_MOST_BESIDE_BYTES:,}")
-                _write(archive, member, folder / name)
+            _write_all(archive, folder, limit)
     except (tarfile.TarError, EOFError) as error:
         raise InputError("model", f"a damaged archive: {error}; send it again") from error
+
+
+def _write_all(archive: tarfile.TarFile, folder: Path, limit: int) -> None:
+    room = limit
+    for number, member in enumerate(archive):
+        if number >= _MOST_FILES:
+            raise InputError("model", f"an archive of a model holds at most {_MOST_FILES} files")
+        if member.isdir() and PurePosixPath(member.name) == PurePosixPath():
+            continue
+        name = _safe(member)
+        room -= member.size
+        if room < 0:
+            raise too_large(limit)
+        if name in {CLASSES, RUN, TOKENIZER} and member.size > _MOST_BESIDE_BYTES:
+            raise InputError("too_large", f"{name} of the archive takes {member.size:,} bytes; at most {_MOST_BESIDE_BYTES:,}")
+        _write(archive, member, folder / name)
 
 
 def _safe(member: tarfile.TarInfo) -> str:
