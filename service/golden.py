@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.comparison import allowed_flips, spent
+from detectors.noninferiority import noninferior_rows
 from detectors.selection.duplicates import duplicate_groups
 from service.datasets import DataSet, DataSets, Part, Row, payload_digest
 from service.errors import ArtefactError, NotFoundError
@@ -40,13 +41,18 @@ class Promise:
     rate: float
     delta: float
     outcomes: int
+    flips: float | None = None
+    """Share of rows that are expected to change sides, where the rate is of a fall in accuracy; None where it is of rows that break."""
 
     def error(self, use: int) -> float:
         """What the `use`-th look at the same rows may spend of δ."""
         return spent(self.delta, use, outcomes=self.outcomes)
 
     def worth(self, rows: int, use: int) -> float:
-        """How much of the rate these rows would let pass at this look, in shares; negative where they can't pass at all."""
+        """How much of the rate these rows would let pass at this look, in shares; negative where they can't pass at all. Of a fall in
+        accuracy: how much of the rows that it takes they are."""
+        if self.flips is not None:
+            return rows / noninferior_rows(self.rate, flips=self.flips, error=self.error(use))
         flips = allowed_flips(rows, self.rate, error=self.error(use)) if rows else -1
         return (flips + 1) / rows if flips >= 0 else rows / 1e9 - 1
 

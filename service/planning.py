@@ -34,6 +34,9 @@ UNKNOWN_FLIPS = 0.5
 _OPEN = (CycleState.ANNOTATING, CycleState.TRAINING, CycleState.VERIFYING)
 _CYCLES = 100
 
+_ALL_OF_THEM = 10**9
+"""Rows of a segment, where each is to have enough."""
+
 _SURELY = 1.645
 """Standard deviations that random draws are to be on the safe side."""
 
@@ -184,7 +187,7 @@ def _needs(rows: Rows, asked: Asked, gate: Gate, flips: float) -> Iterator[Need]
         share = 1.0 if segment == WHOLE else rows.share(segment)
         error, chance = spent(delta, 1, outcomes=OUTCOMES), share / (len(PARTS) if first else 2)
         yield _need(rows, "calibrate", segment, (least_rows(asked.alpha, error=error), steady_rows(asked.alpha, error=error)), chance)
-        judging = gate.rows_needed if segment == WHOLE else gate.segment_rows_needed
+        judging = gate.rows_needed if segment == WHOLE else gate.segment_rows_needed([_ALL_OF_THEM] * len(asked.segments))
         yield _need(rows, "verify", segment, (judging, judging), chance)
         wanted = paired_rows(asked.margin, flips=flips, error=delta)
         have = len(_within(rows.challenge, segment))
@@ -234,6 +237,6 @@ def _steps(monitor: str, rows: Rows, needs: Sequence[Need]) -> Iterator[str]:
     if any(need.used for need in needs):
         yield "rows that a look has met allow ever less: fresh ones for each cycle are the normal way"
     if any(need.segment != WHOLE for need in needs):
-        yield "a segment with its rows of verify is tested by itself; those of calibrate are for your own figures: a switch promises of all traffic"
+        yield "a segment with its rows of verify is tested by itself; a switch promises of all traffic, not of a segment"
     if any(need.labels for need in needs if need.purpose == "challenge"):
         yield "challenge rows are drawn from what drifts when a cycle opens (selection.challenge says how many)"

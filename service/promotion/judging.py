@@ -98,7 +98,8 @@ class Judging:
 
         before = labels_before(self._data_sets, look.golden)
         found = judge(old, new, look, drawn, settings, weigh=weigh, before=before, progress=progress)
-        record(self._store, look, actor="driftgate", now=now)
+        if found.looked:
+            record(self._store, look, actor="driftgate", now=now)
         return found.verification | self._beside(cycle, found, old, new)
 
     def _beside(self, cycle: RefreshCycle, found: Judged, old: Model, new: Model) -> dict[str, Any]:

@@ -56,10 +56,11 @@ def golden_checks(found: Comparison | None, segments: Mapping[str, Comparison], 
     yield _accuracy(found, gate)
     if found is not None and gate.max_negative_flips is not None:
         yield _flips(found, gate.max_negative_flips, gate)
+    needed = gate.segment_rows_needed([each.rows for each in segments.values()])
     for name, each in segments.items():
-        yield _segment(name, each, gate)
+        yield _segment(name, each, needed, gate)
     for tag, names in groupby(sorted(segments), key=lambda name: name.partition("=")[0]):
-        large = {name: segments[name] for name in names if segments[name].rows >= gate.segment_rows_needed}
+        large = {name: segments[name] for name in names if segments[name].rows >= needed}
         if len(large) > 1:
             yield _gap(tag, large, gate)
 
@@ -101,13 +102,12 @@ def _accuracy(found: Comparison | None, gate: Gate) -> Check:
     return _tested("accuracy", "golden accuracy", found, gate.margin, gate)
 
 
-def _segment(name: str, found: Comparison, gate: Gate) -> Check:
+def _segment(name: str, found: Comparison, needed: int, gate: Gate) -> Check:
     """Which segments are tested is decided by their rows alone: one that breaks does not escape by what it shows."""
-    needed, margin = gate.segment_rows_needed, gate.segment_margin
     if found.rows < needed:
         says = f"{name}: {found.rows:,} rows of {needed:,} that a test takes; {points(found.gain)}, not gated"
         return Check("segment", name, Outcome.TOLD, says, found.rows, needed, needed - found.rows)
-    return _tested("segment", name, found, margin, gate)
+    return _tested("segment", name, found, gate.segment_margin, gate)
 
 
 def _tested(name: str, subject: str, found: Comparison, margin: float, gate: Gate) -> Check:

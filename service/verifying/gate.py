@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -80,10 +81,12 @@ class Gate:
         needed = _rows(self.margin, self.expected_flips, self.spent)
         return needed if self.max_negative_flips is None else max(needed, least_rows(self.max_negative_flips, error=self.spent))
 
-    @property
-    def segment_rows_needed(self) -> int:
-        """Rows of a segment below which it is told, and not tested: before anything of it is looked at."""
-        return _rows(self.segment_margin, self.expected_flips, self.spent)
+    def segment_rows_needed(self, sizes: Sequence[int] = ()) -> int:
+        """Rows of a segment below which it is told, and not tested, by the rows of all of them alone. Of one by itself as of a test of
+        the whole; of several that have these so many that a model as good as the old one passes all of their tests with probability .8."""
+        alone = _rows(self.segment_margin, self.expected_flips, self.spent)
+        several = sum(rows >= alone for rows in sizes)
+        return _rows(self.segment_margin, self.expected_flips, self.spent, 1 - (1 - POWER) / several) if several > 1 else alone
 
     def test(self, rows: int, margin: float) -> NonInferiority:
         """At this look's error."""
@@ -114,12 +117,12 @@ def _churn(found: Comparison) -> int:
 
 def promise(settings: RefreshSettings) -> Promise:
     """What a look at golden's *verify* part is to show."""
-    return Promise(settings.margin, 1 - settings.confidence, len(VERDICTS))
+    return Promise(settings.margin, 1 - settings.confidence, len(VERDICTS), settings.expected_flips)
 
 
 @lru_cache(1_000)
-def _rows(margin: float, flips: float, error: float) -> int:
-    return noninferior_rows(margin, flips=flips, error=error, power=POWER)
+def _rows(margin: float, flips: float, error: float, power: float = POWER) -> int:
+    return noninferior_rows(margin, flips=flips, error=error, power=power)
 
 
 @lru_cache(1_000)

@@ -16,6 +16,7 @@ from service.ports import Store
 from service.records import Sample
 from service.settings import MonitorSettings, RefreshSettings
 from service.verifying.answers import Answers, Model, answers_of
+from service.verifying.checks import Outcome
 from service.verifying.correction import without_correction
 from service.verifying.gate import Gate, promise
 from service.verifying.usable import added, lost
@@ -34,6 +35,11 @@ class Judged:
     verification: dict[str, Any]
     golden: Answers
     challenge: Answers
+
+    @property
+    def looked(self) -> bool:
+        """Whether the golden rows had a say: where there are too few of any, the verdict was clear before anything was looked at."""
+        return all(check["outcome"] != Outcome.TOO_FEW for check in self.verification["checks"])
 
 
 def next_look(store: Store, data_sets: DataSets, monitor: str, settings: RefreshSettings, *judged: object) -> Attempt:
@@ -59,7 +65,8 @@ def judge(  # noqa: PLR0913 - options by keyword, after what decides the verdict
     before: Mapping[str, str] | None = None,
     progress: Progress = lambda *_: None,
 ) -> Judged:
-    """Nothing is written: whoever asks records the look before the verdict is told. `before`: labels that golden's correct."""
+    """Nothing is written: whoever asks records the look, if it is one, before the verdict is told. `before`: labels that golden's
+    correct."""
     golden, rows = look.drawn.rows.samples, challenge.samples if challenge else ()
     on_golden = answers_of(golden, old, new, lambda done: progress("golden rows", done))
     on_challenge = answers_of(rows, old, new, lambda done: progress("challenge rows", done))

@@ -55,7 +55,7 @@ def verify(
         **_asked(gate),
         "rows_needed": max(gate.rows_needed, checks[0].needed),
         "rows_missing": checks[0].missing,
-        "segment_rows_needed": gate.segment_rows_needed,
+        "segment_rows_needed": gate.segment_rows_needed([each.rows for each in segments.values()]),
         "joint_power": joint_power([check.power for check in checks if check.power is not None]) if sets["golden"] else None,
         "checks": [check.document() for check in checks],
         **figures,

@@ -111,7 +111,7 @@ def test_a_segment_needs_as_much_for_itself_and_more_draws(store: SqliteStore, t
     found = plan(store, sets, SETTINGS, Asked(0.02, 0.1, segments=("locale=de", "locale=en")))
     whole, part = needs(found), needs(found, "locale=de")
     assert part["calibrate"].steady > whole["calibrate"].steady  # they share δ
-    assert part["verify"].steady == Gate("rows").segment_rows_needed < whole["verify"].steady
+    assert Gate("rows").segment_rows_needed() < part["verify"].steady < whole["verify"].steady  # both are to pass
     assert part["verify"].have < whole["verify"].have
     assert found.golden_labels == max(need.labels for need in found.needs if need.purpose != "challenge")
     assert part["calibrate"].labels > 6 * part["calibrate"].missing

@@ -71,7 +71,7 @@ def test_further_looks_at_the_same_rows_are_stricter(look: int) -> None:
 def test_a_segment_worse_by_its_margin_is_seldom_promoted(worse: str) -> None:
     """Though the others make up for it."""
     rng = np.random.default_rng(len(worse))
-    rows = {"tag=large": 1_500, "tag=small": GATE.segment_rows_needed, "tag=rest": 1_000}
+    rows = {"tag=large": 1_500, "tag=small": 400, "tag=rest": 1_000}
     fallen = {name: -0.03 if worse in {"all", name.removeprefix("tag=")} else 0.01 for name in rows}
     drawn = (
         {name: pairs(rng, count, accuracy=0.9, flips=0.04, difference=fallen[name]) for name, count in rows.items()} for _ in range(RUNS)
@@ -104,7 +104,7 @@ def test_so_it_does_at_the_rows_that_are_stated_where_more_change_sides(first: i
 
 def test_joint_power_is_what_several_gates_reach_together() -> None:
     rng = np.random.default_rng(8)
-    rows = {"tag=a": GATE.segment_rows_needed, "tag=b": GATE.segment_rows_needed, "tag=c": 1_000}
+    rows = {"tag=a": 320, "tag=b": 320, "tag=c": 1_000}
     drawn = [{name: pairs(rng, count, accuracy=0.9, flips=0.02, difference=0.0) for name, count in rows.items()} for _ in range(RUNS)]
     checks = list(golden_checks(together(drawn[0]), drawn[0], GATE))
     stated = np.prod([check.power for check in checks if check.power is not None])

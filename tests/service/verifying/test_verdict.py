@@ -122,10 +122,24 @@ def test_a_segment_that_breaks_keeps_a_model_out() -> None:
 
 
 def test_a_small_segment_is_told_and_not_tested() -> None:
-    tags = ["de"] * (GATE.segment_rows_needed - 1) + ["en"] * (1_501 - GATE.segment_rows_needed)
+    few = GATE.segment_rows_needed() - 1
+    tags = ["de"] * few + ["en"] * (1_500 - few)
     found = verify(answers(1_500, broken=12, mended=12, tags=tags), answers(20, mended=5), GATE, tags=["locale"])
     assert found["passed"]
     assert {each["segment"]: each["gated"] for each in found["segments"]} == {"locale=en": True, "locale=de": False}
+
+
+def test_more_segments_take_more_rows_of_each_so_that_a_good_model_passes_them_all() -> None:
+    needed = [GATE.segment_rows_needed([1_000] * count) for count in (1, 2, 10)]
+    assert needed == sorted(set(needed))
+    assert needed[0] == GATE.segment_rows_needed([1_000, *[100] * 50]) == GATE.segment_rows_needed()
+    tags = [f"t{i % 10}" for i in range(6_000)]
+    found = verify(answers(6_000, broken=50, mended=50, tags=tags), answers(20, mended=5), GATE, tags=["locale"])
+    assert found["passed"]
+    assert sum(each["gated"] for each in found["segments"]) == 10
+    assert found["joint_power"] > 0.8
+    few = verify(answers(1_500, tags=[f"t{i % 5}" for i in range(1_500)]), answers(20, mended=5), GATE, tags=["locale"])
+    assert not any(each["gated"] for each in few["segments"])
 
 
 def test_a_gap_between_segments_may_not_widen() -> None:
