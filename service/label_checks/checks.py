@@ -44,9 +44,9 @@ class LabelChecks:
             log.info("second opinions asked", monitor=cycle.monitor, cycle=cycle.id, doubted=doubted.id, answers=len(again))
             return True
         final = judge(read, checked.batch)
+        self._store.record_event(_told(cycle, replace(checked, batch=final), second, now))  # first: outcomes say that all is done
         if final.items != doubted.items:
             self._store.save(as_one_change(final, doubted.version))
-        self._store.record_event(_told(cycle, replace(checked, batch=final), second, now))
         return False
 
     def held_back(self, cycle: RefreshCycle, read: Reading, names: Collection[str], *, now: float) -> Held | None:

@@ -139,11 +139,13 @@ def test_a_crash_while_second_opinions_are_asked_loses_and_doubles_nothing(
     assert bench.restarted().step(now=4_004.0) == 0
     assert bench.cycle().batch == again
     answer(bench, annotator="ben")
-    with dying(monkeypatch, bench.store, "record_event"):
-        bench.restarted().step(now=4_005.0)
+    for method in ("record_event", "save"):
+        with dying(monkeypatch, bench.store, method):
+            bench.restarted().step(now=4_005.0)
     assert bench.restarted().step(now=4_006.0) == 1
     assert bench.cycle().state is CycleState.TRAINING
     assert sum(item.kind == "annotation.batch" for item in bench.store.outbox()) == 2
+    assert sum(event.kind == CHECKED for event in bench.store.events("chat")) == 1
 
 
 def test_a_batch_of_second_opinions_that_a_person_closes_counts_for_what_came(make_bench: Callable[..., Bench]) -> None:
