@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def in_rounds(document: dict[str, Any]) -> None:
     document["destinations"] = [{"type": "folder", "name": "inbox", "path": "inbox"}]
     document["monitors"][0] |= {
-        "annotation": {"destination": "inbox", "budget": 24, "price": 0.5},
+        "annotation": {"destination": "inbox", "budget": 24, "price": 0.5, "second_opinions": 0.0},
         "selection": {"rounds": 3, "challenge": 5, "period_cost": 12.0},
         "refresh": {"destination": "inbox", "after_samples": 200},
     }
