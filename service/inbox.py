@@ -47,6 +47,8 @@ class Inbox:
         self._full, self._count_at = False, float("-inf")
         self._forget_at, self._since = float("-inf"), 0
         self._later: dict[str, float] = {}
+        self.stuck: tuple[str, ...] = ()
+        """Deliveries whose work failed for a reason that only the log has."""
 
     def receive(self, labels: Sequence[Label], *, id: str = "", source: str, now: float) -> Delivery:
         """Keeps the labels of one batch. A repetition gives what is kept already; ConflictError where its id came with other labels.
@@ -70,6 +72,7 @@ class Inbox:
 
     def step(self, now: float) -> int:
         """Works off what waits, the oldest first; returns how many deliveries it worked on."""
+        self.stuck = tuple(self._later)
         waiting = [delivery for delivery in reversed(self._pending()) if self._later.get(delivery.id, now) <= now]
         for delivery in waiting:
             self._later[delivery.id] = now + _AGAIN

@@ -152,6 +152,7 @@ class Assembly:
         self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
         self._add("reports", led(lambda _: look()))
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
+        self._notes.append(lambda: {f"delivery {name}": "its labels can't be taken, the log says why" for name in inbox.stuck})
         self._notes.append(lambda: {f"answers from {name}": why for name, why in collecting.problems.items()})
         self._notes.append(lambda: {"leader": "yes" if leading.fence() is not None else "no, standing by"})
         self._notes.append(lambda: {f"decisions of {name}": why for name, why in deciding.problems.items()})

@@ -145,6 +145,7 @@ def test_one_that_raises_what_nobody_foresaw_does_not_hold_up_the_others(store: 
     with pytest.raises(ZeroDivisionError):
         inbox.step(NOW)
     assert inbox.step(NOW + 1) == 1
+    assert inbox.stuck == ("s0",)
     assert [store.get(Delivery, name).state for name in ("s0", "s1")] == [DeliveryState.PENDING, DeliveryState.TAKEN]
     with pytest.raises(ZeroDivisionError):
         inbox.step(NOW + 100)
