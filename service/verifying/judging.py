@@ -38,8 +38,8 @@ class Judged:
 
     @property
     def looked(self) -> bool:
-        """Whether the golden rows had a say: where there are too few of any, the verdict was clear before anything was looked at."""
-        return all(check["outcome"] != Outcome.TOO_FEW for check in self.verification["checks"])
+        """Whether golden rows had a say: where they are too few, the verdict was clear before anything was looked at."""
+        return all(check["outcome"] != Outcome.TOO_FEW for check in self.verification["checks"] if check["name"] == "accuracy")
 
 
 def next_look(store: Store, data_sets: DataSets, monitor: str, settings: RefreshSettings, *judged: object) -> Attempt:

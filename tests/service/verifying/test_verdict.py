@@ -15,8 +15,8 @@ from service.errors import InputError
 from service.looks import Attempt, record
 from service.ports import Embedded
 from service.records import Payload, Sample
-from service.settings import RefreshSettings
-from service.verifying import Answers, Gate, Model, next_look, verify
+from service.settings import MonitorSettings, RefreshSettings
+from service.verifying import Answers, Gate, Model, judge, look_at, next_look, verify
 from service.verifying.answers import answers_of, said
 
 GATE = Gate("rows-1")
@@ -200,8 +200,8 @@ def test_copies_of_a_row_say_no_more_than_it_does(tmp_path: Path) -> None:
 class Signs:
     """Classifies a vector by the sign of its first value."""
 
-    fingerprint = "signs"
-    dimension = 2
+    def __init__(self, fingerprint: str = "signs", dimension: int = 2) -> None:
+        self.fingerprint, self.dimension = fingerprint, dimension
 
     def check(self, payload: Payload) -> None:
         pass
@@ -235,3 +235,31 @@ def test_a_model_without_fitting_logits_is_refused() -> None:
         said(Model(VectorEmbedder(2, normalize=False), ("a", "b")), rows)
     with pytest.raises(InputError, match="not finite numbers on 1 of 1 rows"):
         said(signs("a", "b"), [np.full(2, np.nan, np.float32)])
+
+
+@pytest.mark.parametrize(("margin", "uses"), [(0.05, [1, 2]), (0.01, [1, 1])])
+def test_rows_that_are_too_few_are_not_used_up(tmp_path: Path, margin: float, uses: list[int]) -> None:
+    store, sets = SqliteStore(":memory:"), DataSets(tmp_path)
+    add(sets, rows(450, 1))
+    document = {"name": "chat", "embedder": {"input": "none", "dimension": 8}, "refresh": {"margin": margin}}
+    settings = MonitorSettings.model_validate(document)
+    found, old = [], Model(Signs(dimension=8), ("a", "b"))
+    for name in ("first", "second"):
+        new = Model(Signs(name, dimension=8), ("a", "b"))
+        look = look_at(store, sets, settings, old, new, None)
+        found.append(look.drawn.use)
+        if judge(old, new, look, None, settings).looked:
+            record(store, look, actor="ana", now=1.0)
+    assert found == uses
+
+
+def test_the_rows_are_those_that_fall_least_short(tmp_path: Path) -> None:
+    """All of them at a second look rather than the few that came since, and those rather than all at a fourth."""
+    store, sets = SqliteStore(":memory:"), DataSets(tmp_path)
+    settings = RefreshSettings.model_validate({"margin": 0.05})
+    add(sets, rows(1_000, 1))
+    record(store, next_look(store, sets, "chat", settings, "m-1"), actor="ana", now=1.0)
+    add(sets, [*rows(1_000, 1), *rows(200, 2)])
+    assert not next_look(store, sets, "chat", settings, "m-2").drawn.fresh
+    add(sets, [*rows(1_000, 1), *rows(1_100, 2)])
+    assert next_look(store, sets, "chat", settings, "m-2").drawn.fresh
