@@ -162,7 +162,7 @@ def test_labels_that_can_never_be_taken_are_refused_with_the_reason(store: Sqlit
 
 
 def test_one_whose_batch_is_changed_meanwhile_is_tried_again(store: SqliteStore) -> None:
-    answers = iter([ConflictError("somebody was faster"), TakenBack(batch(), 1, 0)])
+    answers: Iterator[ConflictError | TakenBack] = iter([ConflictError("somebody was faster"), TakenBack(batch(), 1, 0)])
 
     def take(labels: Sequence[Label], *, now: float) -> TakenBack:
         answer = next(answers)
