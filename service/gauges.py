@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -124,7 +125,8 @@ class CycleFigures(Collector):
             "driftgate_test_set_freshness_ratio", "Share of the traffic that the test set covers.", labels=["monitor"]
         )
         for monitor, measured in sorted(self._occasions.freshness.items()):
-            fresh.add_metric([monitor], measured.share)
+            if math.isfinite(measured.share):
+                fresh.add_metric([monitor], measured.share)
         yield from (due, fresh)
 
 

@@ -59,6 +59,14 @@ class GoldenRows(View):
     answered: int
 
 
+class FreshnessView(View):
+    """Share of the traffic that the test set covers, with its interval."""
+
+    share: float
+    low: float
+    high: float
+
+
 class RefreshStatus(View):
     """Where a monitor's refresh stands."""
 
@@ -68,5 +76,6 @@ class RefreshStatus(View):
     rests_until: Time | None = Field(description="Until when only a person opens a cycle.")
     alarms: tuple[str, ...] = Field(description="Alarms that wait for it.")
     due: tuple[DueView, ...]
+    freshness: FreshnessView | None = Field(description="Of the test set; measured on request by `driftgate refresh status` alone.")
     budgets: tuple[BudgetView, ...]
     golden_rows: GoldenRows | None

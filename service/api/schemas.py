@@ -243,9 +243,7 @@ class BatchLine(View):
     version: int
     round: int = Field(description="Which of its cycle's batches it is.")
     scheme: int = Field(description="Version of the label scheme by which it is answered.")
-    deadline: TimeOrNever = Field(
-        description="When it closes with what has come; null: never by itself."
-    )
+    deadline: TimeOrNever = Field(description="When it closes with what has come; null: never by itself.")
     manifest: str = Field(description="SHA-256 of its manifest.")
     priority: int = Field(description="0 to 10; larger goes first.")
     destination: str = Field(description="Where it was sent; empty before that.")
@@ -294,6 +292,7 @@ class CycleView(View):
     since: Time = Field(description="From when on.")
     model: ArtefactView | None = Field(description="What the trainer gave.")
     served: ArtefactView | None = Field(description="What is verified and would be served: the model itself, or a switch.")
+    requested: Mapping[str, Any] | None = Field(description="What its request for training says.")
     verification: Mapping[str, Any] | None
     history: tuple[StepView, ...]
     version: int

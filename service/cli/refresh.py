@@ -118,8 +118,10 @@ def refresh_status(installation: Installation, monitor: str, now: float) -> Mapp
     from service.cycles.summary import summary  # noqa: PLC0415 - loads the detectors
 
     settings = installation.effective(monitor)
-    due = installation.occasions.due(monitor, settings, now=now)
-    return summary(installation.store, settings, now=now, due=due).figures
+    occasions = installation.occasions
+    freshness = None if settings.refresh.min_freshness is None else occasions.measure(monitor, now=now)
+    due = occasions.due(monitor, settings, now=now)
+    return summary(installation.store, settings, now=now, due=due, freshness=freshness).figures
 
 
 def _act_on_batch(config: Path, cycle: str, as_json: bool, act: Callable[[Operations, str], AnnotationBatch]) -> None:

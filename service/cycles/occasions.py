@@ -148,10 +148,14 @@ class Occasions:
         outdated = found is None or now - found.looked >= _MEASURE or found.golden != self._golden(monitor)
         if outdated and self._room:
             self._room -= 1
-            found = measured(self._monitors.material(monitor, now=now), self._golden(monitor), now)
-            self.freshness |= {monitor: found}
+            found = self.measure(monitor, now=now)
         if found is not None and found.high < least:
             self.top_ups.propose(monitor, now=now)
+
+    def measure(self, monitor: str, *, now: float) -> Freshness:
+        """How much of the traffic the test set covers; takes seconds."""
+        found = self.freshness[monitor] = measured(self._monitors.material(monitor, now=now), self._golden(monitor), now)
+        return found
 
     def _golden(self, monitor: str) -> int:
         versions = self._data_sets.versions(monitor, "golden")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from service import refresh
-from service.cycles.due import Due
+from service.cycles.due import Due, Freshness
 from service.cycles.standing import Standing, standings
 from service.ports import Store
 from service.records import Alarm, AlarmState, AnnotationBatch, RefreshCycle
@@ -36,6 +37,8 @@ class Summary:
     purses: tuple[Purse, ...]
     top_up: AnnotationBatch | None
     """Golden rows that are being labelled."""
+    freshness: Freshness | None = None
+    """Of the test set, where it was measured."""
 
     @property
     def stuck(self) -> bool:
@@ -53,6 +56,7 @@ class Summary:
             "last": last and {"cycle": last.id, "state": last.state, "since": last.entered},
             "rests_until": self.rests_until or None,
             "alarms": list(self.alarms),
+            "freshness": _known(self.freshness),
             "due": [{"trigger": due.trigger, "since": due.since, "why": due.why} for due in self.due],
             "budgets": [
                 {"name": each.name, "setting": each.setting, "limit": each.limit, "spent": each.spent, "labels_left": each.labels}
@@ -60,6 +64,13 @@ class Summary:
             ],
             "golden_rows": top_up and {"batch": top_up.id, "state": top_up.state, "asked": len(top_up.items), "answered": top_up.returned},
         }
+
+
+def _known(freshness: Freshness | None) -> dict[str, float] | None:
+    """None of one that could not be told."""
+    if freshness is None or not math.isfinite(freshness.share):
+        return None
+    return {"share": freshness.share, "low": freshness.low, "high": freshness.high}
 
 
 def _shown(standing: Standing, now: float) -> dict[str, Any]:
@@ -79,7 +90,7 @@ def _shown(standing: Standing, now: float) -> dict[str, Any]:
     }
 
 
-def summary(store: Store, settings: MonitorSettings, *, now: float, due: Sequence[Due] = ()) -> Summary:
+def summary(store: Store, settings: MonitorSettings, *, now: float, due: Sequence[Due] = (), freshness: Freshness | None = None) -> Summary:
     """As the store has it. `due`: what the clock would open."""
     monitor = settings.name
     cycles = store.find(RefreshCycle, monitor=monitor, limit=_CYCLES)
@@ -98,6 +109,7 @@ def summary(store: Store, settings: MonitorSettings, *, now: float, due: Sequenc
         tuple(due),
         (candidates_purse(settings, batches, name), *purses(settings, batches, name, now=now), top_up_purse(settings, batches, now=now)),
         next((batch for batch in batches if is_top_up(batch) and batch.state not in refresh.ANSWERED), None),
+        freshness,
     )
 
 

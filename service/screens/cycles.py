@@ -11,7 +11,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from service.screens.drawing import columns, count, excerpt, level_bar, moment, span, word
+from service.records import Measured
+from service.screens.drawing import columns, count, excerpt, interval, level_bar, moment, span, word
 
 
 def refresh_screen(monitors: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -50,6 +51,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"cool-down until {moment(found['rests_until'])}: alarms wait, {start} does not"
     if found["alarms"]:
         yield f"alarms that wait: {', '.join(found['alarms'])}"
+    if fresh := found["freshness"]:
+        yield f"the test set covers {interval(Measured(fresh['share'], fresh['low'], fresh['high']))} of the traffic"
     for due in found["due"]:
         yield f"due: {excerpt(due['why'], 200)}"
     if golden:

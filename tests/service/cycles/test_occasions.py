@@ -163,6 +163,10 @@ def test_a_stale_test_set_asks_for_random_golden_rows_and_gets_them(make_bench: 
     occasions = watching(bench)
     occasions.step(5_000.0)
     assert occasions.freshness["chat"].high < 0.95
+    found = summary(bench.store, bench.site.effective("chat"), now=5_000.0, freshness=occasions.freshness["chat"])
+    console = Console(width=140, file=StringIO())
+    console.print(refresh_screen([found.figures]))
+    assert "the test set covers" in console.file.getvalue()  # type: ignore[attr-defined]  # rich knows it as any file
     batch = top_up(bench)
     assert (batch.cycle, len(batch.items), batch.state) == ("", 60, BatchState.SENT)
     assert all(item.purpose is Purpose.TOP_UP and item.blind and item.predicted is None for item in batch.items)
