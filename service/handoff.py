@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
+from service.annotation.preparing import MOST_TEXT
 from service.datasets import payload_field
 from service.errors import DeliveryError
 from service.exhibits import Exhibits
 from service.links import Kind, Links
-from service.records import OutboxItem
+from service.records import OutboxItem, Sample
 
 BATCH = "annotation.batch"
 
@@ -73,11 +74,10 @@ def by_value(item: OutboxItem, exhibits: Exhibits) -> OutboxItem:
     """The batch with its images and vectors beside the texts. A repetition is the same as long as the samples are kept."""
     if item.kind != BATCH:
         return item
-    candidates: Sequence[Mapping[str, Any]] = item.payload["candidates"]
-    without_text = [str(each["driftgate_id"]) for each in candidates if not each.get("text")]
-    samples = exhibits.samples(str(item.payload["batch"]), without_text) if without_text else {}
+    samples = beyond_text(item.payload, exhibits)
     shown = [
-        {**each, **payload_field(samples[each["driftgate_id"]].payload)} if each["driftgate_id"] in samples else each for each in candidates
+        {**each, **payload_field(samples[each["driftgate_id"]].payload)} if each["driftgate_id"] in samples else each
+        for each in item.payload["candidates"]
     ]
     whole = {**item.payload, "candidates": shown}
     if samples and len(msgspec.json.encode(whole)) > WHOLE_BYTES:
@@ -87,3 +87,10 @@ def by_value(item: OutboxItem, exhibits: Exhibits) -> OutboxItem:
             retryable=False,
         )
     return replace(item, payload=whole)
+
+
+def beyond_text(batch: Mapping[str, Any], exhibits: Exhibits) -> Mapping[str, Sample]:
+    """The samples of which the batch has no text, or perhaps only the beginning."""
+    candidates: Sequence[Mapping[str, Any]] = batch["candidates"]
+    lacking = [str(each["driftgate_id"]) for each in candidates if not 0 < len(each.get("text") or "") < MOST_TEXT]
+    return exhibits.samples(str(batch["batch"]), lacking) if lacking else {}

@@ -17,7 +17,7 @@ import numpy as np
 from service.artefacts import sync
 from service.errors import DeliveryError
 from service.exhibits import Exhibits, image_type
-from service.handoff import BATCH
+from service.handoff import BATCH, beyond_text
 from service.records import OutboxItem, Payload
 
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -63,8 +63,7 @@ class FolderDestination:
     def _rows(self, name: str, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
         header = {field: value for field, value in batch.items() if field != "candidates"}
         rows = [{**header, **candidate} for candidate in batch["candidates"]]
-        without_text = [row["driftgate_id"] for row in rows if not row.get("text")]
-        samples = self._exhibits.samples(str(batch["batch"]), without_text) if without_text else {}
+        samples = beyond_text(batch, self._exhibits)
         return [
             row | self._shown(name, number, samples[row["driftgate_id"]].payload) if row["driftgate_id"] in samples else row
             for number, row in enumerate(rows, 1)

@@ -119,6 +119,13 @@ def test_images_and_vectors_go_inline(store: SqliteStore, sets: DataSets) -> Non
     assert not {"image", "vector"} & shown["lost"].keys()
 
 
+def test_a_text_that_was_cut_goes_whole(store: SqliteStore, sets: DataSets) -> None:
+    keep(sets, "pool", long="word " * 2_000)
+    item = batch(store, "long", text=("word " * 2_000)[:4_000])
+    (candidate,) = by_value(item, Exhibits(store, sets)).payload["candidates"]
+    assert candidate["text"] == "word " * 2_000
+
+
 def test_texts_are_there_already(store: SqliteStore, tmp_path: Path) -> None:
     item = batch(store, "m-1", text="words")
     assert by_value(item, Exhibits(store, DataSets(tmp_path / "nothing"))) == item
