@@ -46,7 +46,7 @@ class Accuracies:
         return np.asarray(self.right / (self.right + self.wrong), np.float64)
 
     def interval(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(w,) lower and upper bounds around each accuracy. Variational posteriors are a little narrow: of 95 % intervals 90 to 92 % hold it."""
+        """(w,) lower and upper bounds; a little narrow, as variational posteriors are: of 95 % intervals 90 to 92 % hold the accuracy."""
         tail = (1 - level) / 2
         low, high = (betaincinv(self.right, self.wrong, share) for share in (tail, 1 - tail))
         return np.asarray(low, np.float64), np.asarray(high, np.float64)
