@@ -52,9 +52,13 @@ class Check:
 
 
 def golden_checks(found: Comparison | None, segments: Mapping[str, Comparison], gate: Gate) -> Iterator[Check]:
-    """On golden's *verify* part."""
-    yield _accuracy(found, gate)
-    if found is not None and gate.max_negative_flips is not None:
+    """On golden's *verify* part. Where it has too few rows nothing else of it is tested: that would be a look, and decide nothing."""
+    accuracy = _accuracy(found, gate)
+    yield accuracy
+    if found is None or accuracy.outcome is Outcome.TOO_FEW:
+        yield from (_told(name, each, "not tested while golden has too few rows") for name, each in segments.items())
+        return
+    if gate.max_negative_flips is not None:
         yield _flips(found, gate.max_negative_flips, gate)
     needed = gate.segment_rows_needed([each.rows for each in segments.values()])
     for name, each in segments.items():
@@ -105,9 +109,13 @@ def _accuracy(found: Comparison | None, gate: Gate) -> Check:
 def _segment(name: str, found: Comparison, needed: int, gate: Gate) -> Check:
     """Which segments are tested is decided by their rows alone: one that breaks does not escape by what it shows."""
     if found.rows < needed:
-        says = f"{name}: {found.rows:,} rows of {needed:,} that a test takes; {points(found.gain)}, not gated"
-        return Check("segment", name, Outcome.TOLD, says, found.rows, needed, needed - found.rows)
+        return _told(name, found, f"not gated: a test takes {needed:,}", needed)
     return _tested("segment", name, found, gate.segment_margin, gate)
+
+
+def _told(name: str, found: Comparison, why: str, needed: int = 0) -> Check:
+    says = f"{name}: {points(found.gain)} on {found.rows:,} rows, {why}"
+    return Check("segment", name, Outcome.TOLD, says, found.rows, needed, max(needed - found.rows, 0))
 
 
 def _tested(name: str, subject: str, found: Comparison, margin: float, gate: Gate) -> Check:

@@ -101,6 +101,13 @@ def test_too_few_rows_say_how_many_are_needed() -> None:
     assert verify(answers(0), answers(0), GATE)["verdict"] == "insufficient"
 
 
+def test_segments_of_too_few_rows_are_not_tested_either() -> None:
+    tags = ["de"] * 600 + ["en"] * 600
+    found = verify(answers(1_200, broken=100, tags=tags), answers(20, mended=5), replace(GATE, max_negative_flips=0.01), tags=["locale"])
+    assert found["verdict"] == "insufficient"
+    assert [check["outcome"] for check in found["checks"]] == ["too few rows", "not gated", "not gated", "passed"]
+
+
 def test_each_look_at_the_same_rows_costs_more_of_them() -> None:
     needed = [replace(GATE, look=look).rows_needed for look in (1, 2, 3)]
     assert needed == sorted(needed)
