@@ -41,7 +41,9 @@ def test_the_names_that_others_rely_on() -> None:
         "reference build", "reference list", "reference show", "reference accept", "reference rollback",
         "dataset add", "dataset list", "dataset diff", "alarm list", "alarm ack", "alarm resolve", "alarm verdict",
         "refresh list", "refresh show", "refresh start", "refresh status", "refresh close", "refresh cancel", "refresh approve",
-        "dlq list", "outbox list", "outbox replay", "annotation import", "annotation deliveries", "model build",
+        "dlq list", "outbox list", "outbox replay", "annotation import", "annotation list", "annotation show", "annotation approve", "annotation close",
+        "annotation cancel", "annotation priority", "scheme show", "scheme apply", "scheme add", "scheme rename", "scheme merge", "scheme diff",
+        "annotation deliveries", "model build",
         "config schema", "config check",
     }  # fmt: skip
 
