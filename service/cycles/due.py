@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.records import RefreshCycle, Trigger, stable_id
-from service.settings import RefreshSettings
+from service.settings import PERIOD_DAYS, RefreshSettings
 
 DAY = 86_400.0
 
@@ -66,15 +66,17 @@ class Known:
 
 def due(known: Known, settings: RefreshSettings, now: float) -> Iterator[Due]:
     """What is due now, the most telling first."""
-    yield from _stale(known, settings)
+    yield from _stale(known, settings, now)
     yield from _old(known, settings, now)
     yield from _long_ago(known, settings, now)
 
 
-def _stale(known: Known, settings: RefreshSettings) -> Iterator[Due]:
-    """Once for each golden version under a reference."""
+def _stale(known: Known, settings: RefreshSettings, now: float) -> Iterator[Due]:
+    """Once for each golden version under a reference, and at most once in a period: a promotion changes both, and the test set may be as
+    stale after it as before."""
     found, least = known.freshness, settings.min_freshness
-    if found is not None and least is not None and found.high < least:
+    lately = any(cycle.trigger is Trigger.FRESHNESS and cycle.created > now - DAY * PERIOD_DAYS for cycle in known.cycles)
+    if found is not None and least is not None and found.high < least and not lately:
         opened_by = stable_id(Trigger.FRESHNESS, known.monitor, known.reference_version, found.golden)
         why = f"the test set covers {found.share:.0%} of the traffic ({found.low:.0%} to {found.high:.0%}), less than {least:.0%}"
         yield Due(Trigger.FRESHNESS, opened_by, why, found.looked)

@@ -144,13 +144,13 @@ class Occasions:
         if least is None:
             self.freshness.pop(monitor, None)
             return
-        found = self.freshness.get(monitor)
-        outdated = found is None or now - found.looked >= _MEASURE or found.golden != self._golden(monitor)
-        if outdated and self._room:
+        known = self.freshness.get(monitor)
+        if known is not None and now - known.looked < _MEASURE and known.golden == self._golden(monitor):
+            return
+        if self._room:
             self._room -= 1
-            found = self.measure(monitor, now=now)
-        if found is not None and found.high < least:
-            self.top_ups.propose(monitor, now=now)
+            if self.measure(monitor, now=now).high < least:
+                self.top_ups.propose(monitor, now=now)
 
     def measure(self, monitor: str, *, now: float) -> Freshness:
         """How much of the traffic the test set covers; takes seconds."""

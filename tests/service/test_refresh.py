@@ -171,6 +171,21 @@ def test_an_alarm_opens_a_cycle_on_the_whole_stream_when_none_runs() -> None:
     assert not refresh.wanted(alarm(), RefreshSettings.model_validate({"automatic": False}), [], now=2.0)
 
 
+def test_a_request_goes_to_each_destination_once_and_says_the_same() -> None:
+    assert RefreshSettings.model_validate({"destination": "jobs"}).destinations == ("jobs",)
+    several = RefreshSettings.model_validate({"destination": ["jobs", "topic", "jobs"]})
+    store, cycle = started()
+    answer(store, cycle)
+    refresh.request_training(store, cycle.id, [], several, now=80.0, terms=Terms(rows_url="https://d/x", rows_until=90.0, deadline=100.0))
+    items = [item for item in store.outbox() if item.kind == "refresh.requested"]
+    assert sorted(item.destination for item in items) == ["jobs", "topic"]
+    assert len({item.id for item in items}) == 2
+    assert items[0].payload == items[1].payload
+    assert items[0].payload["data"]["data"] == {"url": "https://d/x", "until": "1970-01-01T00:01:30Z"}
+    assert items[0].payload["data"]["deadline"] == "1970-01-01T00:01:40Z"
+    assert items[0].payload["data"]["return"] is None
+
+
 def test_after_a_cycle_alarms_wait_for_a_while_and_people_do_not() -> None:
     store, cycle = started()
     over = refresh.cancel(store, cycle.id, actor="ana", now=1_000.0)

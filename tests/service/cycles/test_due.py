@@ -63,6 +63,10 @@ def test_a_test_set_is_stale_only_where_that_is_sure_and_once_for_each_version()
     assert sure.why == "the test set covers 70% of the traffic (60% to 79%), less than 80%"
     (topped_up,) = found(replace(KNOWN, freshness=Freshness(0.7, 0.6, 0.79, 5, 9.0)), 30.0, min_freshness=0.8)
     assert topped_up.opened_by != sure.opened_by
+    lately = replace(cycle(5 * DAY), trigger=Trigger.FRESHNESS)
+    again = replace(KNOWN, reference_version=4, freshness=Freshness(0.7, 0.6, 0.79, 6, 9.0), cycles=(lately,))
+    assert found(again, 34.9, min_freshness=0.8) == []
+    assert len(found(again, 35.1, min_freshness=0.8)) == 1
 
 
 def test_a_model_is_as_old_as_the_first_reference_that_it_served_without_a_break() -> None:
