@@ -41,10 +41,10 @@ def test_the_names_that_others_rely_on() -> None:
         "reference build", "reference list", "reference show", "reference accept", "reference rollback",
         "dataset add", "dataset list", "dataset diff", "alarm list", "alarm ack", "alarm resolve", "alarm verdict",
         "refresh list", "refresh show", "refresh start", "refresh status", "refresh close", "refresh cancel", "refresh approve",
-        "dlq list", "outbox list", "outbox replay", "annotation import", "annotation list", "annotation show", "annotation approve", "annotation close",
-        "annotation cancel", "annotation priority", "scheme show", "scheme apply", "scheme add", "scheme rename", "scheme merge", "scheme diff",
-        "annotation deliveries", "model build",
-        "config schema", "config check",
+        "dlq list", "outbox list", "outbox replay", "model build", "config schema", "config check",
+        "annotation import", "annotation deliveries", "annotation list", "annotation show", "annotation approve", "annotation close",
+        "annotation cancel", "annotation priority", "scheme show", "scheme apply", "scheme add", "scheme rename", "scheme merge",
+        "scheme list", "scheme diff",
     }  # fmt: skip
 
 
