@@ -53,7 +53,7 @@ def _newest(installation: Installation, monitor: str | None) -> AnnotationBatch:
 
 
 def _document(installation: Installation, batch: AnnotationBatch, *, every: bool) -> dict[str, Any]:
-    from service.label_checks.checks import DOUBTFUL, both  # noqa: PLC0415 - loads the detectors
+    from service.label_checks.checks import DOUBTFUL, both, oddest  # noqa: PLC0415 - loads the detectors
     from service.label_checks.events import CHECKED, told  # noqa: PLC0415 - likewise
     from service.selecting.asking import asked  # noqa: PLC0415 - likewise
 
@@ -74,7 +74,7 @@ def _document(installation: Installation, batch: AnnotationBatch, *, every: bool
         "answers": len(items),
         "doubtful": sum((item.doubt or 0.0) >= DOUBTFUL for item in items),
         "doubts": [_doubt(item, answers.get(item.id)) for item in listed],
-        "annotators": checked.body["annotators"] if checked else [asdict(person) for person in now.people] if now else [],
+        "annotators": checked.body["annotators"] if checked else [asdict(person) for person in oddest(now.people)] if now else [],
         "told": [told(event) for event in events],
     }
 

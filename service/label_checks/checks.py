@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 
 import structlog
@@ -13,6 +13,7 @@ from service.label_checks.checking import HALF, Checked, check
 from service.label_checks.events import CHECKED, HELD_BACK
 from service.label_checks.holding import Held, weighed
 from service.label_checks.judging import judge
+from service.label_checks.people import Person
 from service.ports import Store
 from service.records import AnnotationBatch, Candidate, Event, RefreshCycle, stable_id
 from service.selecting.reading import Reading
@@ -21,6 +22,9 @@ from service.transitions import as_one_change
 
 DOUBTFUL = 0.25
 """Probability of being wrong from which an answer is worth a second opinion."""
+
+_PEOPLE = 100
+"""Annotators of a batch that are told of."""
 
 log = structlog.get_logger()
 
@@ -80,6 +84,11 @@ def due_opinions(purse: Purse, number: int, rounds: int) -> int:
     return math.ceil(purse.limit * min(number / max(rounds, 1), 1.0) - purse.spent - 1e-9)
 
 
+def oddest(people: Sequence[Person]) -> Sequence[Person]:
+    """As many as are kept, those who are wrong most often first."""
+    return sorted(people, key=lambda person: (-person.random - person.same, -person.wrong, person.name))[:_PEOPLE]
+
+
 def _told(cycle: RefreshCycle, checked: Checked, second: AnnotationBatch | None, now: float) -> Event:
     batch = checked.batch
     asked = {item.id for item in second.items} if second is not None else set()
@@ -92,6 +101,6 @@ def _told(cycle: RefreshCycle, checked: Checked, second: AnnotationBatch | None,
         "asked_again": len(asked),
         "settled": sum(item.settled is not None for item in known),
         "left_out": sum((item.doubt or 0.0) > HALF for item in known),
-        "annotators": [asdict(person) for person in checked.people],
+        "annotators": [asdict(person) for person in oddest(checked.people)],
     }
     return Event(stable_id(CHECKED, batch.id), cycle.monitor, CHECKED, now, "driftgate", batch.id, body)
