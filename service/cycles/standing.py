@@ -55,7 +55,8 @@ class Standing:
         """What it waits for, with how far that is."""
         batch = self.batch
         if self.awaited is Awaited.LABELS and batch is not None:
-            return f"labels: {batch.returned} of {len(batch.items)} answered (batch {batch.id}, round {batch.round} of {self.cycle.rounds})"
+            what = "second opinions" if any(item.again for item in batch.items) else "labels"
+            return f"{what}: {batch.returned} of {len(batch.items)} answered (batch {batch.id}, round {batch.round} of {self.cycle.rounds})"
         if self.awaited is Awaited.WORD and batch is not None:
             return f"a person's word on batch {batch.id} of {len(batch.items)} samples"
         return self.awaited.value
