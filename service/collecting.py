@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -15,6 +16,9 @@ from service.records import AnnotationBatch, BatchState, Delivery, Label
 
 AFTERWARDS = 86_400.0
 """Seconds for which a batch that has ended is still asked about: people mend their answers."""
+
+REST = 10.0
+"""Times as long as an answer took before the tool is asked again."""
 
 MOST_LABELS = 5_000
 """Of one delivery."""
@@ -32,10 +36,18 @@ log = structlog.get_logger()
 class Collecting:
     """Puts into the inbox what the tools hold and have not told; `problems` says by name why one could not be asked."""
 
-    def __init__(self, store: Store, annotators: Callable[[], Mapping[str, Annotator]], inbox: Inbox) -> None:
+    def __init__(
+        self,
+        store: Store,
+        annotators: Callable[[], Mapping[str, Annotator]],
+        inbox: Inbox,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._annotators = annotators
         self._inbox = inbox
+        self._clock = clock
         self._next: dict[str, float] = {}
         self._missing: dict[str, frozenset[tuple[str, str]]] = {}
         """By batch: said answers that were not found at the last look."""
@@ -44,10 +56,17 @@ class Collecting:
     def step(self, now: float) -> int:
         """Asks those whose time has come; returns how many labels were news."""
         due = {name: tool for name, tool in self._annotators().items() if now >= self._next.get(name, now)}
-        return sum(self._ask(name, tool, now) for name, tool in due.items())
+        return sum(self._look(name, tool, now) for name, tool in due.items())
+
+    def _look(self, name: str, tool: Annotator, now: float) -> int:
+        """A tool that takes long to answer is asked less often: it has annotators to serve."""
+        began = self._clock()
+        self._next[name] = now + tool.poll_seconds
+        found = self._ask(name, tool, now)
+        self._next[name] = now + max(tool.poll_seconds, REST * (self._clock() - began))
+        return found
 
     def _ask(self, name: str, tool: Annotator, now: float) -> int:
-        self._next[name] = now + tool.poll_seconds
         batches = self._asked_about(name, now)
         try:
             held = tool.answers(batches, now=now) if batches else ()

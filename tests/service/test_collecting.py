@@ -147,6 +147,14 @@ def test_who_is_asked_about_what_and_when(site: Site) -> None:
     assert len(site.tool.asked) == 4
 
 
+def test_a_tool_that_takes_long_is_asked_less_often(site: Site) -> None:
+    moments = iter([0.0, 30.0])
+    slow = Collecting(site.store, lambda: {"tool": site.tool}, site.inbox, clock=lambda: next(moments, 30.0))
+    for now in (NOW, NOW + 60, NOW + 299, NOW + 301):
+        slow.step(now)
+    assert len(site.tool.asked) == 2
+
+
 def test_a_tool_that_does_not_answer_is_named_and_asked_again(site: Site) -> None:
     site.tool.failure = DeliveryError("refuses our token", retryable=False)
     site.look(NOW)

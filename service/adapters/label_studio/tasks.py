@@ -102,10 +102,12 @@ class Tasks:
 
     def bring(self, tasks: Sequence[Mapping[str, Any]], answers: Mapping[str, int]) -> None:
         """Imports those that are missing, and no more than once each; `answers` is how many annotators each wants."""
-        there = {task["data"].get(ID) for task in self.listed()}
-        for chunk in chunks([task for task in tasks if task["data"][ID] not in there]):
+        listed = self.listed()
+        there = {task["data"].get(ID) for task in listed}
+        wanting = [task for task in tasks if task["data"][ID] not in there]
+        for chunk in chunks(wanting):
             self._client.ask("POST", f"api/projects/{self._project}/import", params={"commit_to_project": "true"}, body=chunk)
-        kept = self._once_each()
+        kept = self._once_each(self.listed() if wanting else listed)
         missing = [task["data"][ID] for task in tasks if task["data"][ID] not in kept]
         if missing:
             raise DeliveryError(
@@ -129,10 +131,10 @@ class Tasks:
             if not _answered(task):
                 self._delete(task)
 
-    def _once_each(self) -> Mapping[str, Task]:
+    def _once_each(self, listed: Sequence[Task]) -> Mapping[str, Task]:
         """Two processes can have imported at once: of an id's tasks the one with answers stays, else the oldest."""
         kept: dict[str, Task] = {}
-        for task in sorted(self.listed(), key=lambda task: (not _answered(task), task["id"])):
+        for task in sorted(listed, key=lambda task: (not _answered(task), task["id"])):
             name = task["data"].get(ID)
             if name not in kept:
                 kept[name] = task
