@@ -8,7 +8,8 @@ from typing import Any
 
 from service.cycles.due import Due
 from service.cycles.standing import Awaited, Standing, labels_until, sent, undecided
-from service.records import AnnotationBatch, BatchState, CycleState, OutboxItem, RefreshCycle, Trigger, stable_id
+from service.promotion.steps import SHORTFALL, Reason
+from service.records import AnnotationBatch, BatchState, CycleState, OutboxItem, RefreshCycle, Step, Trigger, stable_id
 from service.refresh_events import written
 from service.settings import MonitorSettings
 
@@ -49,6 +50,7 @@ def of_cycle(cycle: RefreshCycle) -> Iterator[News]:
         if step.state != before:
             before = step.state
             yield from _entered(cycle, CycleState(step.state), step.time, step.note, told)
+        yield from _of_model(cycle, step, told)
     if cycle.state is CycleState.VERIFYING and undecided(cycle):
         yield _verdict(cycle, cycle.history[-1].time, told)
 
@@ -68,6 +70,18 @@ def _entered(cycle: RefreshCycle, state: CycleState, time: float, note: str, tol
         said = "was cancelled" if state is CycleState.CANCELLED else "was reverted: the model before is asked back"
         text = f"{cycle.monitor}: the refresh cycle {said}{f' ({note})' if note else ''}"
         yield News("refresh.ended", cycle.monitor, (cycle.id, state), time, text, show, {**told, "state": state})
+
+
+def _of_model(cycle: RefreshCycle, step: Step, told: Mapping[str, Any]) -> Iterator[News]:
+    """A step that leaves the cycle where it was, or leads back, and that people have to hear of."""
+    content = {**told, "state": step.state, "reasons": [step.note]}
+    if step.reason == Reason.UNUSABLE:
+        text = f"{cycle.monitor}: the model that came back can't be used: {step.note}"
+        todo = f"train another; `driftgate refresh register {cycle.id}` takes it in"
+        yield News("refresh.verdict", cycle.monitor, (cycle.id, step.reason, step.time), step.time, text, todo, content)
+    elif step.reason == Reason.SHORT:
+        text = f"{cycle.monitor}: the promoted model falls short of its verification: {step.note}"
+        yield News(SHORTFALL, cycle.monitor, (cycle.id,), step.time, text, f"`driftgate refresh revert {cycle.id}`", content)
 
 
 def _opener(cycle: RefreshCycle) -> str:
@@ -92,7 +106,8 @@ def _verdict(cycle: RefreshCycle, time: float, told: Mapping[str, Any], state: C
 def of_standing(standing: Standing, settings: MonitorSettings, now: float) -> Iterator[News]:
     """What a cycle waits for, where that is a person, or takes too long."""
     cycle, told = standing.cycle, {"cycle": standing.cycle.id, "waits_for": standing.awaited}
-    if standing.awaited is Awaited.PROMOTION and settings.refresh.promotion == "approval":
+    asks = settings.refresh.promotion == "approval" or (cycle.verification or {}).get("full_replacement")
+    if standing.awaited is Awaited.PROMOTION and asks:
         text = f"{cycle.monitor}: a proven model waits for approval"
         yield News("refresh.approval", cycle.monitor, (cycle.id, standing.since), standing.since, text, standing.todo, told)
     if standing.stuck(now):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from service.adapters.memory import ListSource
+from service.cycles.news import of_cycle
 from service.describing import Replies, Taken
 from service.errors import ConflictError
 from service.observe import Silent
@@ -151,6 +152,8 @@ def test_a_shortfall_is_told_once_and_proposes_a_revert(
     assert bench.promotion.step(now=7_000.0) == 0
     items = [item for item in bench.store.outbox() if item.kind == "refresh.shortfall"]
     assert [item.payload["data"]["reasons"] for item in items] == [[after.history[-1].note]]
+    (news,) = [each for each in of_cycle(after) if each.kind == "refresh.shortfall"]
+    assert news.todo == f"`driftgate refresh revert {cycle.id}`"
 
 
 # --- taking it back -----------------------------------------------------------------------------------------------

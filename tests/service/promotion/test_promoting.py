@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from service.cycles.news import of_cycle
 from service.errors import ConflictError, InputError
 from service.promotion import Given, shortfall
 from service.promotion.steps import Reason
@@ -198,6 +199,7 @@ def test_a_model_that_cannot_be_used_leaves_the_cycle_in_training(bench: Bench) 
     assert refused.history[-1].reason == Reason.UNUSABLE
     assert (refused.verification or {})["reasons"][0].startswith("the model can't be used: ")
     assert (refused.verification or {})["reasons"][0].endswith("not an ONNX model")
+    assert [news.kind for news in of_cycle(refused) if "can't be used" in news.text] == ["refresh.verdict"]
     told = next(item.payload["data"] for item in bench.store.outbox() if item.kind == "refresh.verified")
     assert (told["verdict"], told["model"]["version"]) == ("unusable", "m2")
     other = bench.judged("new.onnx", classes=("a", "b", "c"))
