@@ -32,7 +32,9 @@ class ServerSettings(Section):
     )
     max_body_bytes: int = Field(16_000_000, ge=1_000, description="Larger requests are refused.")
     max_model_bytes: int = Field(
-        2_000_000_000, ge=1_000, description="Of a new model that is uploaded; more than `max_body_bytes`, as it goes to disk piece by piece."
+        2_000_000_000,
+        ge=1_000,
+        description="Of a new model that is uploaded; more than `max_body_bytes`, as it goes to disk piece by piece.",
     )
     max_items: int = Field(10_000, ge=1, description="Samples in one request.")
 

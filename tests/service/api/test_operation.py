@@ -22,7 +22,7 @@ OPERATIONS = {
     "list_outbox", "list_refreshes", "list_reports", "make_report", "open_link", "open_refresh",
     "put_monitor", "replay_item", "resolve_alarm", "send_annotations", "send_events", "send_events_with_token", "send_labels",
     "send_samples", "list_failures", "mark_failure", "unmark_failure", "find_similar",
-    "propose_candidates", "finish_refresh", "show_pool", "get_delivery", "list_deliveries", "tell_annotations", "tell_annotations",
+    "propose_candidates", "finish_refresh", "show_pool", "get_delivery", "list_deliveries", "tell_annotations",
 }  # fmt: skip
 """Generated clients call these: a change here breaks them."""
 
