@@ -173,16 +173,15 @@ def _tried(recipe: Recipe, turns: Sequence[Turn], made: Sequence[Fit], allowed: 
 
 
 def _turn(material: Material, start: Start, kept: NDArray[np.int64], held: NDArray[np.int64], seed: int) -> Turn:
-    """With a stand-in where there are old rows enough of every class that the old model has."""
+    """With a stand-in where there are old rows enough to train one on."""
     old = ~material.fresh & (material.targets < len(material.known))
     own = kept[old[kept]]
-    counts = np.bincount(material.targets[own], minlength=len(material.known))
-    if material.old is None or not old[held].any() or counts.min() < 1 or counts.mean() < _LEAST_OLD:
+    count = len(material.known)
+    if material.old is None or count < 2 or len(own) < _LEAST_OLD * count or not old[held].any():
         return Turn(material, start, kept, held)
     alone = Material(material.rows, material.labels, material.groups, material.known)
     zeros = Start(TrainedHead(material.classes, np.zeros_like(start.head.weights), np.zeros_like(start.head.bias)), 0)
     found = fit(alone.part(own), Recipe(anchor=0.0, distillation=0.0), zeros, seed=seed, held_out=alone.part(held[old[held]])).head
-    count = len(material.known)
     logits = found.logits(material.rows)[:, :count]
     factor = _sureness(material.old[own], material.targets[own]) / max(_sureness(logits[own], material.targets[own]), 1e-6)
     stand_in = TrainedHead(material.known, found.weights[:count] * np.float32(factor), found.bias[:count] * np.float32(factor))

@@ -138,3 +138,20 @@ def test_copies_of_one_row_can_not_be_held_out() -> None:
     alike = Material(made.rows, made.labels, np.zeros(len(made), np.int64), KNOWN, made.old, made.fresh)
     with pytest.raises(InputError, match="copies of one another"):
         choose(alike, starting(alike, OLD), Search())
+
+
+def test_an_old_class_that_looks_otherwise_now_is_learnt_too() -> None:
+    """The old classes give way then, where nearness to the old head would keep them from it."""
+    rng = np.random.default_rng(2)
+    centres = np.concatenate([2 * np.eye(6)[:3], [[0.5, 1.2, 0, 1.5, 0, 0]]])
+    places = np.repeat([0, 1, 2, 3], [150, 150, 150, 60])
+    rows = (centres[places] + 0.4 * rng.standard_normal((len(places), 6))).astype(np.float32)
+    labels = tuple("abca"[place] for place in places)
+    made = Material(rows, labels, np.arange(len(rows)), KNOWN, OLD.logits(rows), np.asarray(places == 3))
+    assert made.grown.tolist() == [False] * 3
+    assert made.old_right[places == 3].mean() < 0.5
+    found = choose(made, starting(made, OLD), Search(splits=2))
+    after = found.head.logits(rows).argmax(1) == made.targets
+    assert found.best.recipe.caution == 0
+    assert after[places == 3].mean() > 0.85
+    assert after[places < 3].mean() > 0.95
