@@ -19,6 +19,13 @@ _LATE = 0.8
 _NOTE = 300
 """Characters of a person's note."""
 
+_ENDS = {
+    CycleState.PROMOTED: "the new model serves, and the reference follows it",
+    CycleState.REJECTED: "a person declined the new model, though it is proven",
+    CycleState.CANCELLED: "the refresh cycle was cancelled",
+    CycleState.REVERTED: "the refresh cycle was reverted: the model before is asked back",
+}
+
 _OUT = (BatchState.SENT, BatchState.PARTLY_RETURNED)
 
 
@@ -61,15 +68,15 @@ def _entered(cycle: RefreshCycle, state: CycleState, time: float, note: str, tol
     if state is CycleState.ANNOTATING:
         text = f"{cycle.monitor}: a refresh cycle was opened, {_opener(cycle)}"
         yield News("refresh.opened", cycle.monitor, (cycle.id,), time, text, "`driftgate refresh status`", told)
-    elif state in (CycleState.VERIFIED, CycleState.REJECTED):
+    elif state is CycleState.VERIFIED or (state is CycleState.REJECTED and not _proven(cycle)):
         yield _verdict(cycle, time, told, state)
-    elif state is CycleState.PROMOTED:
-        text = f"{cycle.monitor}: the new model serves, and the reference follows it"
+    elif state in _ENDS:
+        text = f"{cycle.monitor}: {_ENDS[state]}{f' ({note[:_NOTE]})' if note else ''}"
         yield News("refresh.ended", cycle.monitor, (cycle.id, state), time, text, show, {**told, "state": state})
-    elif state in (CycleState.CANCELLED, CycleState.REVERTED):
-        said = "was cancelled" if state is CycleState.CANCELLED else "was reverted: the model before is asked back"
-        text = f"{cycle.monitor}: the refresh cycle {said}{f' ({note})' if note else ''}"
-        yield News("refresh.ended", cycle.monitor, (cycle.id, state), time, text, show, {**told, "state": state})
+
+
+def _proven(cycle: RefreshCycle) -> bool:
+    return (cycle.verification or {}).get("verdict") == "promote"
 
 
 def _of_model(cycle: RefreshCycle, step: Step, told: Mapping[str, Any]) -> Iterator[News]:

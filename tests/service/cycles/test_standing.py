@@ -108,6 +108,9 @@ def test_a_history_tells_each_of_its_steps_once() -> None:
 def test_a_rejected_an_undecided_and_a_cancelled_cycle_are_told() -> None:
     rejected = list(of_cycle(cycle(*TRAINED, CycleState.REJECTED, verdict="reject")))
     assert rejected[-1].text == "chat: the new model is rejected: fewer errors"
+    declined = list(of_cycle(cycle(*TRAINED, CycleState.VERIFIED, CycleState.REJECTED, verdict="promote")))
+    assert [each.kind for each in declined] == ["refresh.opened", "refresh.verdict", "refresh.ended"]
+    assert "declined" in declined[-1].text
     undecided = list(of_cycle(cycle(*TRAINED, CycleState.VERIFYING, verdict="insufficient")))
     assert kinds(undecided)[-1] == ("refresh.verdict", 3 * HOUR)
     assert kinds(list(of_cycle(cycle(CycleState.CANCELLED))))[-1] == ("refresh.ended", HOUR)
