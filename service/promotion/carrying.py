@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import structlog
 
 from service.errors import ConflictError, DriftgateError, InputError
@@ -19,6 +22,9 @@ _CYCLES = 10_000
 _LOOK_SECONDS, _WATCH_SECONDS, _RETRY_SECONDS = 5.0, 300.0, 60.0
 """Between two looks at a cycle that waits, at late labels, and after a step that failed."""
 
+_DEAR = 50
+"""Or so many times as long as a look took: it reads all recent samples."""
+
 _UNDER_WAY = (CycleState.VERIFYING, CycleState.VERIFIED, CycleState.DEPLOYING)
 _TAKEN_BACK = (CycleState.REVERTED, CycleState.CANCELLED)
 
@@ -28,7 +34,10 @@ log = structlog.get_logger()
 class Carrying:
     """Everything is idempotent: a step that was taken already is found in the store and not taken again."""
 
-    def __init__(self, ground: Ground, serving: Serving, judging: Judging, rebasing: Rebasing) -> None:
+    def __init__(
+        self, ground: Ground, serving: Serving, judging: Judging, rebasing: Rebasing, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self._ground = ground
         self._serving = serving
         self._judging = judging
@@ -57,7 +66,7 @@ class Carrying:
 
     def _carry_on(self, cycle: RefreshCycle, now: float, progress: Progress) -> bool:
         """A cycle that can't go on does not hold up the others, and is left alone for a while."""
-        self._again[cycle.id] = now + _LOOK_SECONDS
+        began = self._clock()
         try:
             after = self._next(cycle, now, progress)
         except DriftgateError as error:
@@ -66,6 +75,7 @@ class Carrying:
             self._again[cycle.id] = now + _RETRY_SECONDS
             return False
         if after is None:
+            self._again[cycle.id] = now + max(_LOOK_SECONDS, _DEAR * (self._clock() - began))
             return False
         self._again.pop(cycle.id, None)
         log.info("refresh went on", monitor=cycle.monitor, cycle=cycle.id, state=after.state.value)

@@ -64,9 +64,9 @@ def test_the_reference_follows_the_first_record_that_carries_the_version(deployi
 
     arrive(deploying, "first", PROMOTED_AT + 20, "m1", "m2")
     assert deploying.promotion.step(now=PROMOTED_AT + 12) == 0  # looked at a moment ago
-    assert deploying.promotion.step(now=PROMOTED_AT + 30) == 1
+    assert deploying.promotion.step(now=PROMOTED_AT + 3_000) == 1
     assert (deploying.cycle().history[-1].reason, deploying.cycle().history[-1].note) == (Reason.SEEN, "version m2")
-    assert deploying.promotion.step(now=PROMOTED_AT + 31) == 1
+    assert deploying.promotion.step(now=PROMOTED_AT + 3_001) == 1
     assert (deploying.cycle().state, deploying.site.references.active("chat")) == (CycleState.PROMOTED, 2)
 
 
