@@ -37,6 +37,7 @@ from service.records import Alarm, AnnotationBatch, Candidate, CycleState, Purpo
 from service.refresh import ENDED
 from service.screens.bars import step_bars
 from service.screens.candidates import candidate_table
+from service.screens.verifying import verification_table
 
 _CALM, _AFTER, _BATCH = 640, 480, 32
 SETTLED = replace(DRIFTED, repeat=CALM.repeat)
@@ -133,7 +134,7 @@ def _play(show: Show, head: Head) -> RefreshCycle:
     cycle = _stream_until_cycle(show, drifted)
     _annotate_in_rounds(show, cycle, drifted)
     cycle = _train_and_verify(show, cycle, head)
-    show.say(Text("OLD AGAINST NEW", "bold"), screens.verification_table(cycle.verification or {}))
+    show.say(Text("OLD AGAINST NEW", "bold"), verification_table(cycle.verification or {}))
     if cycle.state is CycleState.PROMOTED:
         _rebased(show)
     return cycle
@@ -260,7 +261,8 @@ def _train_and_verify(show: Show, cycle: RefreshCycle, head: Head) -> RefreshCyc
         progress("training the new classifier", 0.0)
         model, new = retrain(installation, head, show.scene.directory / "candidate" / "model.onnx")
     show.put(f"/v1/refresh/{cycle.id}/model", model, version="model-2", classes=new.classes)
-    return show.until("the verdict on the new model", partial(_ended, show, cycle))
+    judged: RefreshCycle = show.until("the verdict on the new model", partial(_ended, show, cycle))
+    return judged
 
 
 def _ended(show: Show, before: RefreshCycle) -> RefreshCycle | None:

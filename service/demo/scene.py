@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tarfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,13 +116,23 @@ def labelled(messages: Iterable[Message]) -> list[Sample]:
 
 
 def retrain(installation: Installation, head: Head, target: Path) -> tuple[Path, Head]:
-    """What the team's training job does: fits a new head on the newest training set."""
+    """What the team's training job does: fits a new head on the newest training set, and packs the model with how it was made."""
     train = installation.data_sets.load(MONITOR, "train")
-    new = fit(train.embeddings, [str(sample.label) for sample in train.samples], classes=head.classes)
+    labels = [str(sample.label) for sample in train.samples]
+    new = fit(train.embeddings, labels, classes=head.classes)
     settings = installation.effective(MONITOR).embedder
     if settings.model is None:
         raise ValueError("the demo's monitor has a model")
-    return attach_head(settings.model, new, target), new
+    right = sum(said == label for said, label in zip(new.predict(train.embeddings), labels, strict=True))
+    figures = {"train": {"accuracy": right / len(labels), "rows": len(labels)}}
+    model = attach_head(settings.model, new, target)
+    run = target.with_name("run.json")
+    run.write_text(json.dumps({"method": "softmax layer on the frozen embedder, L-BFGS", "figures": figures}), encoding="utf-8")
+    archive = target.with_suffix(".tar")
+    with tarfile.open(archive, "w") as packed:
+        for path in (model, target.with_name("tokenizer.json"), run):
+            packed.add(path, path.name)
+    return archive, new
 
 
 def settings_for(scene: Scene, model: Path, head: Head, *, port: int) -> Settings:
