@@ -108,6 +108,18 @@ def test_a_rejection_as_second_opinion_settles_on_no_label(make_bench: Callable[
     assert not planted & {sample.id for sample in bench.data_sets.load("chat", "train").samples}
 
 
+def test_annotators_who_differ_are_in_doubt_whatever_lies_around(make_bench: Callable[..., Bench]) -> None:
+    bench = doubting(make_bench)
+    first, differ = bench.batch(), one_of_each_topic(bench)
+    answer(bench)
+    answer(bench, wrong=differ, annotator="ben")
+    bench.refresher.step(now=4_002.0)
+    items = {item.id: item for item in bench.store.get(AnnotationBatch, first.id).items}
+    assert all(items[name].against[0] == "answers differ" for name in differ)
+    assert all("answers differ" not in item.against for name, item in items.items() if name not in differ)
+    assert max(items[name].doubt or 0 for name in items if name not in differ) < min(items[name].doubt or 0 for name in differ)
+
+
 def test_no_more_go_back_than_the_budget_pays(make_bench: Callable[..., Bench]) -> None:
     bench = doubting(make_bench, opinions=0.1)
     answer(bench, wrong={item.id for item in candidates(bench)[:8]})
