@@ -80,5 +80,6 @@ def test_rounds_survive_kill_9_and_end_when_the_money_of_the_period_is_spent(idl
     assert all(batch.id in path.read_text(encoding="utf-8") for path, batch in zip(files(idle), batches, strict=True))
     reached = "limit of money per 30 days is reached (12 of 12 spent); raise selection.period_cost"
     assert reached in command(idle, "candidates", "--monitor", "chat").stdout
-    refused = command(idle, "refresh", "open", "--monitor", "chat")
+    assert command(idle, "refresh", "cancel", cycle.id).returncode == 0  # one is open at a time
+    refused = command(idle, "refresh", "start", "--monitor", "chat")
     assert (refused.returncode, reached in refused.stderr) == (2, True)
