@@ -124,12 +124,14 @@ class Outbox:
             return False
 
     def _deliver(self, destination: Destination, item: OutboxItem, now: float) -> None:
-        receipt = destination.deliver(item, now=now)
-        if receipt is not None:
-            self._failing = kept = replace(item, receipt=receipt)
-            self._store.settle(kept)
-            self._received(kept)
-            destination.deliver(kept, now=now)
+        if not item.receipt:
+            receipt = destination.deliver(item, now=now)
+            if receipt is None:
+                return
+            self._failing = item = replace(item, receipt=receipt)
+            self._store.settle(item)
+        self._received(item)
+        destination.deliver(item, now=now)
 
 
 def _replayed(item: OutboxItem) -> bool:

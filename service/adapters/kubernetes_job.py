@@ -78,14 +78,13 @@ class KubernetesJobDestination:
     def _job(self, cycle: str, item: OutboxItem) -> Mapping[str, Any]:
         """The template's Job under the cycle's name, suspended, its containers told what is asked."""
         job = deepcopy(self._read())
-        metadata, spec = job.setdefault("metadata", {}), job["spec"]
+        metadata, spec = job["metadata"], job["spec"]
         metadata.pop("generateName", None)
         metadata["name"] = cycle
         metadata["labels"] = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "driftgate", "driftgate.io/cycle": cycle}
         spec["suspend"] = True
-        pod = spec["template"]["spec"]
         told = _environment(cycle, item.payload)
-        for container in (*pod.get("initContainers", ()), *pod["containers"]):
+        for container in _containers(spec["template"]["spec"]):
             own = [entry for entry in container.get("env") or () if entry.get("name") not in told]
             container["env"] = own + [{"name": name, "value": value} for name, value in told.items()]
         return job
@@ -98,13 +97,11 @@ class KubernetesJobDestination:
             raise DeliveryError(f"job template {self._template}: can't be read: {error}", retryable=True) from error
         if not isinstance(job, dict) or (job.get("apiVersion"), job.get("kind")) != ("batch/v1", "Job"):
             raise DeliveryError(f"job template {self._template}: not a `kind: Job` of `apiVersion: batch/v1`", retryable=True)
-        pod = _at(job, "spec", "template", "spec")
-        if (
-            not isinstance(pod, dict)
-            or not isinstance(pod.get("containers"), list)
-            or not all(isinstance(c, dict) for c in pod["containers"])
-        ):
-            raise DeliveryError(f"job template {self._template}: no spec.template.spec.containers", retryable=True)
+        metadata, pod = job.setdefault("metadata", {}), _at(job, "spec", "template", "spec")
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("labels") or {}, dict):
+            raise DeliveryError(f"job template {self._template}: metadata and its labels hold names and values", retryable=True)
+        if not isinstance(pod, dict) or not pod.get("containers") or not all(map(_is_container, _containers(pod))):
+            raise DeliveryError(f"job template {self._template}: no spec.template.spec.containers, or one that is none", retryable=True)
         return job
 
     def _client(self) -> httpx2.Client:
@@ -125,6 +122,20 @@ class KubernetesJobDestination:
         )
 
 
+def _containers(pod: Mapping[str, Any]) -> list[Any]:
+    """All that run, one after another or together."""
+    return [each for name in ("initContainers", "containers") for each in _listed(pod.get(name))]
+
+
+def _is_container(found: Any) -> bool:
+    return isinstance(found, dict) and all(isinstance(entry, dict) for entry in _listed(found.get("env")))
+
+
+def _listed(found: Any) -> list[Any]:
+    """A list as it is; anything else that is there as something that is none of its items."""
+    return found if isinstance(found, list) else [found] if found else []
+
+
 def _start(client: httpx2.Client, cycle: str, uid: str) -> None:
     """One that is gone has been started and has ended: a suspended Job stays. One that somebody else made since is left alone."""
     found = client.get(f"jobs/{cycle}")
@@ -140,15 +151,14 @@ def _start(client: httpx2.Client, cycle: str, uid: str) -> None:
 
 
 def _environment(cycle: str, event: Mapping[str, Any]) -> Mapping[str, str]:
-    """What the containers are told: the cycle, its monitor, and the whole event."""
+    """What the containers are told: the cycle, its monitor, and the whole event. A `$` is doubled: Kubernetes would put other variables,
+    secrets among them, in the place of `$(NAME)`.
+    """
     document = msgspec.json.encode(event)
     if len(document) > _MOST_ENVIRONMENT:
         raise DeliveryError(f"refresh cycle {cycle}: its event of {len(document):,} bytes does not fit into a Job", retryable=False)
-    return {
-        "DRIFTGATE_CYCLE": cycle,
-        "DRIFTGATE_MONITOR": str(_at(event, "data", "monitor") or ""),
-        "DRIFTGATE_EVENT": document.decode(),
-    }
+    told = {"DRIFTGATE_CYCLE": cycle, "DRIFTGATE_MONITOR": str(_at(event, "data", "monitor") or ""), "DRIFTGATE_EVENT": document.decode()}
+    return {name: value.replace("$", "$$") for name, value in told.items()}
 
 
 def _answer(response: httpx2.Response, doing: str, cycle: str) -> Mapping[str, Any]:

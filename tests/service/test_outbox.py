@@ -282,6 +282,7 @@ def test_a_receipt_is_kept_before_the_delivery_goes_on_and_it_never_begins_anew(
     assert (kept.state, kept.receipt, receiver.taken, [each.receipt for each in told]) == ("pending", "uid-1", [], ["uid-1"])
     outbox.step(kept.due)
     assert (store.outbox()[0].state, receiver.begun, receiver.taken) == ("delivered", 1, ["o1"])
+    assert [each.receipt for each in told] == ["uid-1", "uid-1"], "told again: the first time may have been cut off"
 
 
 @pytest.mark.parametrize(("state", "taken"), [(BatchState.SENT, ["o1"]), (BatchState.CANCELLED, [])])

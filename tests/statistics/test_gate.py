@@ -41,7 +41,7 @@ def share(rng: np.random.Generator, rows: int, *, gate: Gate = GATE, wanted: str
     return sum(verdict({"all": pairs(rng, rows, **law)}, gate) == wanted for _ in range(RUNS))
 
 
-def test_the_bar_is_the_issues() -> None:
+def test_so_many_of_500_are_allowed() -> None:
     assert MOST == 37
 
 

@@ -131,6 +131,9 @@ def test_a_template_that_the_api_refuses_says_what_is_wrong(cluster: Cluster, te
         ("kind: Pod", "not a `kind: Job`"),
         ("apiVersion: batch/v1\nkind: Job\nspec: {}", "no spec.template.spec.containers"),
         ("apiVersion: [", "can't be read"),
+        ("apiVersion: batch/v1\nkind: Job\nmetadata: [a]\nspec: {template: {spec: {containers: [{}]}}}", "metadata and its labels"),
+        ("apiVersion: batch/v1\nkind: Job\nspec: {template: {spec: {containers: [{env: [DEBUG]}]}}}", "no spec.template.spec.containers"),
+        ("apiVersion: batch/v1\nkind: Job\nspec: {template: {spec: {containers: {name: a}}}}", "no spec.template.spec.containers"),
     ],
 )
 def test_a_template_that_is_no_job_is_named(tmp_path: Path, text: str, words: str) -> None:
@@ -138,6 +141,16 @@ def test_a_template_that_is_no_job_is_named(tmp_path: Path, text: str, words: st
     template.write_text(text, encoding="utf-8")
     with pytest.raises(DeliveryError, match=words):
         unreachable(template, tmp_path)._job("aa", asked("aa"))
+
+
+def test_what_is_told_names_no_other_variable(template: Path, tmp_path: Path) -> None:
+    """Kubernetes puts variables in the place of $(NAME), and one $ in the place of two."""
+    event = asked("aa")
+    event = replace(event, payload={**event.payload, "data": {"monitor": "$(TOKEN)", "labels": {"$5 fee": 1}}})
+    job = unreachable(template, tmp_path)._job("aa", event)
+    told = {entry["name"]: entry["value"] for entry in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert told["DRIFTGATE_MONITOR"] == "$$(TOKEN)"
+    assert json.loads(told["DRIFTGATE_EVENT"].replace("$$", "$")) == event.payload
 
 
 def test_other_events_are_no_business_of_jobs(template: Path, tmp_path: Path) -> None:
