@@ -100,7 +100,7 @@ class KubernetesJobDestination:
         metadata, pod = job.setdefault("metadata", {}), _at(job, "spec", "template", "spec")
         if not isinstance(metadata, dict) or not isinstance(metadata.get("labels") or {}, dict):
             raise DeliveryError(f"job template {self._template}: metadata and its labels hold names and values", retryable=True)
-        if not isinstance(pod, dict) or not pod.get("containers") or not all(map(_is_container, _containers(pod))):
+        if not isinstance(pod, dict) or not isinstance(pod.get("containers"), list) or not all(map(_is_container, _containers(pod))):
             raise DeliveryError(f"job template {self._template}: no spec.template.spec.containers, or one that is none", retryable=True)
         return job
 
