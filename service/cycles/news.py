@@ -84,7 +84,7 @@ def _of_model(cycle: RefreshCycle, step: Step, told: Mapping[str, Any]) -> Itera
     content = {**told, "state": step.state, "reasons": [step.note]}
     if step.reason == Reason.UNUSABLE:
         text = f"{cycle.monitor}: the model that came back can't be used: {step.note}"
-        todo = f"train another; `driftgate refresh register {cycle.id}` takes it in"
+        todo = f"train another; `driftgate refresh register {cycle.id} --model FILE` takes it in"
         yield News("refresh.verdict", cycle.monitor, (cycle.id, step.reason, step.time), step.time, text, todo, content)
     elif step.reason == Reason.SHORT:
         text = f"{cycle.monitor}: the promoted model falls short of its verification: {step.note}"

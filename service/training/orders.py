@@ -112,9 +112,8 @@ def _unpacked(tar: Path, folder: Path) -> tuple[str, int, list[str]]:
             monitor, version = str(told["monitor"]), int(told["sets"]["train"]["version"])
             request = told.get("request") or {}
             target = _target(folder, monitor, version)
-            for name in sorted(_FILES):
-                if member := members.get(f"train/{name}"):
-                    _copy(packed, member, target / name)
+            for name in sorted(members.keys() & {f"train/{each}" for each in _FILES}):
+                _copy(packed, members[name], target / Path(name).name)
             own = {str(batch["batch"]) for batch in request.get("provenance", ())}
             return monitor, version, _asked(packed, members, own)
     except (OSError, tarfile.TarError, KeyError, TypeError, ValueError) as error:

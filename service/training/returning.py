@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -22,16 +22,11 @@ _SHOWN = 500
 def fetch(url: str, target: Path) -> Path:
     """Downloads what the link opens; InputError where it has ended or opens nothing."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    taken = 0
     try:
         with httpx2.stream("GET", url, timeout=_SECONDS, follow_redirects=False) as response, target.open("wb") as file:
             if response.status_code != 200:
                 raise InputError("link", f"the data link answers {response.status_code}: it has ended, or is another installation's")
-            for piece in response.iter_bytes(_PIECE):
-                taken += len(piece)
-                if taken > MOST_BYTES:
-                    raise InputError("too_large", f"the data link gives more than {MOST_BYTES:,} bytes")
-                file.write(piece)
+            file.writelines(_within(response.iter_bytes(_PIECE)))
     except httpx2.HTTPError as error:
         raise DeliveryError(f"the data link can't be fetched: {error}", retryable=True) from error
     return target
@@ -68,6 +63,15 @@ def problem(text: str) -> str:
         return str(json.loads(text)["detail"])
     except (ValueError, KeyError, TypeError):
         return text[:_SHOWN]
+
+
+def _within(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    taken = 0
+    for piece in pieces:
+        taken += len(piece)
+        if taken > MOST_BYTES:
+            raise InputError("too_large", f"the data link gives more than {MOST_BYTES:,} bytes")
+        yield piece
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -33,7 +33,7 @@ def environment(threads: int, lock: Path | None) -> dict[str, Any]:
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": _machine(),
         "threads": threads,
     }
 
@@ -116,7 +116,7 @@ def _digest(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _processor() -> str:
+def _machine() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
