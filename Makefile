@@ -67,9 +67,9 @@ format: install  ## format and mend what ruff can
 chaos: install servers  ## Kafka, Redis and driftgate killed, stopped and starved at random, in the long form
 	@CHAOS=long .venv/bin/pytest tests/chaos $(ARGS)
 
-trained: install  ## the reference trainer, for which torch is installed until the next make install
+trained: install servers  ## the reference trainer, and the whole loop with it: torch is there until the next make install
 	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --inexact --all-extras
-	@.venv/bin/pytest tests/training $(ARGS)
+	@.venv/bin/pytest tests/training tests/e2e/test_closed_loop.py $(ARGS)
 
 e2e: chaos trained  ## what takes too long for make test
 

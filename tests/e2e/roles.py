@@ -62,12 +62,12 @@ def until(look: Callable[[], T], *, seconds: float = 60.0, what: str = "it") -> 
 class Role:
     """A process."""
 
-    def __init__(self, role: str, folder: Path, number: int) -> None:
+    def __init__(self, role: str, folder: Path, number: int, *, port: int = 0) -> None:
         self.name = role
         self._log = folder / f"{number}-{role}.log"
         command = [sys.executable, "-c", "from service.cli import main; main()", role]
         with self._log.open("w") as log:
-            environment = {**os.environ, "DRIFTGATE__SERVER__PORT": "0"}
+            environment = {**os.environ, "DRIFTGATE__SERVER__PORT": str(port)}
             self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout is not None
         first = self.process.stdout.readline()
