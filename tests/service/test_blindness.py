@@ -186,8 +186,8 @@ def test_it_takes_nothing_of_the_budget_and_opens_no_cycle(world: World, streams
     (opened,) = decided(streams, numbered(lossy(world, world.ordinary(320, 1), {"type": 16})))
     seasonal = replace(opened, verdict=Verdict.SEASONAL, id="seasonal", version=1)
     assert of_drift([opened, seasonal, replace(opened, family=Family.INPUT, id="drift")])[0].id == "drift"
-    assert not wanted(opened, world.settings.refresh, [])
-    assert wanted(replace(opened, family=Family.INPUT), world.settings.refresh, [])
+    assert not wanted(opened, world.settings.refresh, [], now=0.0)
+    assert wanted(replace(opened, family=Family.INPUT), world.settings.refresh, [], now=0.0)
     with closing(SqliteStore(":memory:")) as store:
         store.save(opened, seasonal)
         ledger = keep(store, ["chat"], BudgetSettings(), weeks=4)
