@@ -38,7 +38,7 @@ def beside(  # noqa: PLR0913 - options by keyword, after what is told of
 ) -> dict[str, Any]:
     """To be kept with the verdict. `payloads`: that are timed; `run` and `train` as `fitting` takes them."""
     return {
-        "calibration": calibration(judged.golden, rng=rng),
+        "calibration": calibration(judged.golden, rng=rng) if judged.looked else None,
         "latency": latency(old.embedder, new.embedder, payloads, clock=clock),
         "fitting": fitting(run, judged.verification, train),
     }

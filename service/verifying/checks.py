@@ -52,11 +52,12 @@ class Check:
 
 
 def golden_checks(found: Comparison | None, segments: Mapping[str, Comparison], gate: Gate) -> Iterator[Check]:
-    """On golden's *verify* part. Where it has too few rows nothing else of it is tested: that would be a look, and decide nothing."""
+    """On golden's *verify* part. Where it has too few rows nothing else of it is tested or told but how many there are: that would be a
+    look, and decide nothing."""
     accuracy = _accuracy(found, gate)
     yield accuracy
     if found is None or accuracy.outcome is Outcome.TOO_FEW:
-        yield from (_told(name, each, "not tested while golden has too few rows") for name, each in segments.items())
+        yield from (_counted(name, each) for name, each in segments.items())
         return
     if gate.max_negative_flips is not None:
         yield _flips(found, gate.max_negative_flips, gate)
@@ -97,7 +98,7 @@ def points(difference: float) -> str:
 def _accuracy(found: Comparison | None, gate: Gate) -> Check:
     needed, rows = gate.rows_needed, found.rows if found else 0
     if found is None or rows < needed:
-        stated = max(needed, gate.needed(found, gate.margin).stated) if found else needed
+        stated = needed if found is None or gate.counted else max(needed, gate.needed(found, gate.margin).stated)
         says = (
             f"golden rows to verify with: {rows:,}, needed are {stated:,} to show that accuracy falls by less than "
             f"{_margin(gate.margin)} at look {gate.look}; add labelled rows to the golden set: {stated - rows:,} more of its verify part"
@@ -116,6 +117,11 @@ def _segment(name: str, found: Comparison, needed: int, gate: Gate) -> Check:
 def _told(name: str, found: Comparison, why: str, needed: int = 0) -> Check:
     says = f"{name}: {points(found.gain)} on {found.rows:,} rows, {why}"
     return Check("segment", name, Outcome.TOLD, says, found.rows, needed, max(needed - found.rows, 0))
+
+
+def _counted(name: str, found: Comparison) -> Check:
+    says = f"{name}: {found.rows:,} rows, not tested while golden has too few"
+    return Check("segment", name, Outcome.TOLD, says, found.rows)
 
 
 def _tested(name: str, subject: str, found: Comparison, margin: float, gate: Gate) -> Check:

@@ -50,6 +50,8 @@ class Gate:
     """Largest share of golden rows that may break, surely; None: it is told, and not held against the model."""
     confidence: float = 0.9
     look: int = 1
+    counted: bool = True
+    """Whether looks at the golden rows are counted: then nothing that a model does on them is told without one."""
 
     @classmethod
     def of(cls, attempt: Attempt, settings: RefreshSettings) -> Gate:
@@ -57,7 +59,7 @@ class Gate:
         return cls.asked(settings, attempt.checksum, look=attempt.drawn.use)
 
     @classmethod
-    def asked(cls, settings: RefreshSettings, golden: str, *, look: int = 1) -> Gate:
+    def asked(cls, settings: RefreshSettings, golden: str, *, look: int = 1, counted: bool = True) -> Gate:
         """For golden rows with this checksum."""
         return cls(
             golden,
@@ -68,6 +70,7 @@ class Gate:
             max_negative_flips=settings.max_negative_flips,
             confidence=settings.confidence,
             look=look,
+            counted=counted,
         )
 
     @property

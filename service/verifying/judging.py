@@ -39,19 +39,26 @@ class Judged:
     @property
     def looked(self) -> bool:
         """Whether golden rows had a say: where they are too few, the verdict was clear before anything was looked at."""
-        return all(check["outcome"] != Outcome.TOO_FEW for check in self.verification["checks"] if check["name"] == "accuracy")
+        return _looked(self.verification)
 
 
-def next_look(store: Store, data_sets: DataSets, monitor: str, settings: RefreshSettings, *judged: object) -> Attempt:
-    """The golden rows that judge next, one of each group of near-duplicates. `judged`: what decides the verdict beside them."""
-    golden = data_sets.load(monitor, "golden")
+def next_look(
+    store: Store, data_sets: DataSets, monitor: str, settings: RefreshSettings, *judged: object, version: int | None = None
+) -> Attempt:
+    """The golden rows that judge next, one of each group of near-duplicates. `judged`: what decides the verdict beside them; `version`: of
+    golden, the newest by default."""
+    golden = data_sets.load(monitor, "golden", version)
     return attempt(store, golden, data_sets, "verify", judged=(*judged, *_asked(settings)), promise=promise(settings))
 
 
 def look_at(store: Store, data_sets: DataSets, settings: MonitorSettings, old: Model, new: Model, challenge: DataSet | None) -> Attempt:
     """The rows for judging this model against that one: the same again for the same two models, which tells nobody anything new."""
-    judged = (*old.judged, *new.judged, challenge.checksum if challenge else "", *settings.segments.tags)
-    return next_look(store, data_sets, settings.name, settings.refresh, *judged)
+    return next_look(store, data_sets, settings.name, settings.refresh, *decisive(old, new, challenge, settings))
+
+
+def decisive(old: Model, new: Model, challenge: DataSet | None, settings: MonitorSettings) -> tuple[object, ...]:
+    """What a look at golden rows is known again by, beside those rows and what is asked of the model."""
+    return (*old.judged, *new.judged, challenge.checksum if challenge else "", *settings.segments.tags)
 
 
 def judge(  # noqa: PLR0913 - options by keyword, after what decides the verdict
@@ -80,9 +87,14 @@ def judge(  # noqa: PLR0913 - options by keyword, after what decides the verdict
 def concluded(
     decide: Callable[[Answers], dict[str, Any]], samples: Sequence[Sample], golden: Answers, before: Mapping[str, str] | None
 ) -> dict[str, Any]:
-    """The verdict, and what it would be with the labels from before."""
-    correction = {} if before is None else {"correction": without_correction(samples, golden, before, decide)}
-    return decide(golden) | correction
+    """The verdict, and what it would be with the labels from before: where rows are too few, that would be a look."""
+    found = decide(golden)
+    correction = {"correction": without_correction(samples, golden, before, decide)} if before is not None and _looked(found) else {}
+    return found | correction
+
+
+def _looked(verification: Mapping[str, Any]) -> bool:
+    return all(check["outcome"] != Outcome.TOO_FEW for check in verification["checks"] if check["name"] == "accuracy")
 
 
 def changed_classes(old: Model, new: Model) -> dict[str, list[str]]:

@@ -60,14 +60,14 @@ def compare(  # noqa: PLR0913 - options by keyword, after what decides the verdi
     """Golden rows count once for each group of near-duplicates. `show_golden`: golden rows may be looked at one by one, which uses them."""
     golden, on_golden = _distinct(sets.golden, old, new, progress)
     on_challenge = answers_of(sets.challenge, old, new, lambda done: progress("challenge rows", done))
-    decide = partial(verify, challenge=on_challenge, gate=Gate.asked(settings, checksum(golden)), tags=tags)
+    decide = partial(verify, challenge=on_challenge, gate=Gate.asked(settings, checksum(golden), counted=False), tags=tags)
     before = labels_of(sets.before) if sets.before else None
     judged = Judged(concluded(decide, golden, on_golden, before) | changed_classes(old, new), on_golden, on_challenge)
     learned = answers_of(sets.train, old, new, lambda done: progress("training rows", done))
     progress("latency", 0.0)
     told = beside(judged, old, new, [sample.payload for sample in golden], rng=rng, clock=clock, run=sets.run, train=learned)
     shown = [Shown("challenge", sets.challenge, on_challenge)] if sets.challenge else []
-    shown += [Shown("golden", golden, on_golden)] if show_golden else []
+    shown += [Shown("golden", golden, on_golden)] if show_golden and judged.looked else []
     left_out = {"golden_duplicates": len(sets.golden) - len(golden)}
     return Compared({**judged.verification, **left_out, **told}, shown)
 

@@ -5,7 +5,8 @@ rows enough to tell; gaps between segments do not widen; and on the challenge ro
 are worse by the margin at most a share δ(k) pass, where k counts the looks that these golden rows have had, δ(k) = δ / (k (k + 1)
 3^(k-1)) and δ = 1 - `confidence`. A look has three outcomes, so this is a union over all verdicts that whoever trained the next model can
 have learnt; it makes fresh rows per cycle the normal way. The verdict is what is counted, not the figures that are told with it: a next
-model that is made by them needs fresh rows. Of a group of near-duplicates one row counts: copies of it say no more.
+model that is made by them needs fresh rows. Where golden rows are too few no look is counted, and nothing is told of what the models do
+on them. Of a group of near-duplicates one row counts: copies of it say no more.
 
 All that holds for traffic like the golden rows, and for rows that neither selection nor training has seen.
 """
@@ -44,7 +45,9 @@ def verify(
     drawn = dict(weighted or {}) if sets["challenge"] else {}
     checks = [*golden_checks(sets["golden"], segments, gate), challenge_check(sets["challenge"], drawn)]
     verdict, reasons = judged(checks)
-    figures = {name: _figures(found, gate) for name, found in sets.items() if found}
+    looked = checks[0].outcome is not Outcome.TOO_FEW
+    figures = {name: _figures(found, gate) for name, found in sets.items() if found and (looked or name != "golden")}
+    powers = [check.power for check in checks if check.power is not None]
     if drawn:
         figures["challenge"] |= drawn
     return {
@@ -56,11 +59,11 @@ def verify(
         "rows_needed": max(gate.rows_needed, checks[0].needed),
         "rows_missing": checks[0].missing,
         "segment_rows_needed": gate.segment_rows_needed([each.rows for each in segments.values()]),
-        "joint_power": joint_power([check.power for check in checks if check.power is not None]) if sets["golden"] else None,
+        "joint_power": joint_power(powers) if powers else None,
         "checks": [check.document() for check in checks],
         **figures,
-        "segments": [_segment(name, found, checks, gate) for name, found in segments.items()],
-        "worse_segments": list(_worse(segments)),
+        "segments": [_segment(name, found, checks, gate) for name, found in segments.items()] if looked else [],
+        "worse_segments": list(_worse(segments)) if looked else [],
     }
 
 

@@ -76,7 +76,7 @@ def test_vectors_and_their_labels_beside_them_do_as_well(desk: Desk) -> None:
 def test_too_few_rows_are_no_verdict_and_say_how_many_are_missing(desk: Desk) -> None:
     found = desk.json(*PAIR, "--golden", "few.jsonl", "--challenge", "challenge.jsonl", code=1)
     assert (found["verdict"], found["rows_needed"]) == ("insufficient", 1_397)
-    assert found["rows_missing"] == 1_397 - found["golden"]["rows"]
+    assert found["rows_missing"] == 1_397 - found["checks"][0]["rows"]
 
 
 def test_a_worse_model_is_rejected(desk: Desk) -> None:

@@ -64,7 +64,7 @@ def test_copies_of_a_golden_row_count_once() -> None:
     copies = tuple(replace(sample, id=f"copy {sample.id}") for sample in GOLDEN[:700])
     found = compared((*GOLDEN[:900], *copies))
     assert found.verification["verdict"] == "insufficient"
-    assert found.verification["golden"]["rows"] == 900 - found.verification["golden_duplicates"] + 700
+    assert found.verification["checks"][0]["rows"] == 900 - found.verification["golden_duplicates"] + 700
 
 
 def test_the_verdict_with_and_without_a_correction_of_labels() -> None:
@@ -143,8 +143,17 @@ def test_every_section_is_there_in_every_form(found: Compared) -> None:
 def test_too_few_rows_say_what_to_do() -> None:
     found = compared(GOLDEN[:300])
     missing = found.verification["rows_missing"]
-    assert found.verification["rows_needed"] == missing + found.verification["golden"]["rows"]
+    assert found.verification["rows_needed"] == missing + found.verification["checks"][0]["rows"]
     assert f"**Do first:** label {missing:,} more rows" in markdown(verified(found))
+
+
+def test_too_few_rows_are_not_told_of_one_by_one_nor_together() -> None:
+    found = compared(GOLDEN[:300], before=GOLDEN[:300], show_golden=True, tags=("locale",))
+    assert [each.name for each in found.shown] == ["challenge"]
+    told = found.verification
+    assert not {"golden", "correction"} & set(told)
+    assert (told["segments"], told["worse_segments"], told["calibration"], told["joint_power"]) == ([], [], None, None)
+    assert "golden" not in told["fitting"]
 
 
 def test_a_model_that_can_not_be_used_has_a_report_too(tmp_path: Path) -> None:

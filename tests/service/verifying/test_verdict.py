@@ -93,7 +93,7 @@ def test_what_gains_nothing_is_not_promoted() -> None:
 
 
 def test_too_few_rows_say_how_many_are_needed() -> None:
-    found = verify(answers(120, broken=60), answers(0), GATE)
+    found = verify(answers(120), answers(0), GATE)
     assert (found["verdict"], found["rows_needed"], found["rows_missing"]) == ("insufficient", NEEDED, NEEDED - 120)
     assert f"120, needed are {NEEDED:,}" in found["reasons"][0]
     assert found["reasons"][1].startswith("challenge rows: none")
@@ -106,6 +106,27 @@ def test_segments_of_too_few_rows_are_not_tested_either() -> None:
     found = verify(answers(1_200, broken=100, tags=tags), answers(20, mended=5), replace(GATE, max_negative_flips=0.01), tags=["locale"])
     assert found["verdict"] == "insufficient"
     assert [check["outcome"] for check in found["checks"]] == ["too few rows", "not gated", "not gated", "passed"]
+    assert found["checks"][1]["says"] == "locale=de: 600 rows, not tested while golden has too few"
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_of_rows_that_are_too_few_nothing_is_told_but_how_many_there_are(counted: bool) -> None:
+    """Whoever learned more could make the next model by it, and no look would be counted."""
+    tags = ["de"] * 600 + ["en"] * 600
+    gate = replace(GATE, max_negative_flips=0.01, counted=counted)
+    good, bad = (
+        verify(answers(1_200, broken=broken, mended=mended, tags=tags), answers(20, mended=5), gate, tags=["locale"])
+        for broken, mended in ((0, 24), (24, 0))
+    )
+    assert good == bad
+    assert "golden" not in good
+    assert good["challenge"]["gain"]["estimate"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(("counted", "more"), [(True, False), (False, True)])
+def test_rows_are_planned_with_the_flips_that_are_found_only_where_looks_are_not_counted(counted: bool, more: bool) -> None:
+    found = verify(answers(1_200, broken=60, mended=60), answers(20, mended=5), replace(GATE, counted=counted))
+    assert (found["rows_needed"] > NEEDED) == more
 
 
 def test_each_look_at_the_same_rows_costs_more_of_them() -> None:
@@ -161,7 +182,7 @@ def test_a_gap_between_segments_may_not_widen() -> None:
 
 
 def test_only_so_many_segments_of_a_tag_are_looked_at() -> None:
-    found = verify(answers(300, tags=[f"t{i // 2}" for i in range(300)]), answers(20, mended=5), GATE, tags=["locale"])
+    found = verify(answers(1_500, tags=[f"t{i // 10}" for i in range(1_500)]), answers(20, mended=5), GATE, tags=["locale"])
     assert len(found["segments"]) == 50
 
 
