@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from service import annotation
+from service.annotation.errands import errand_of
 from service.errors import ConflictError, InputError, NotFoundError
 from service.ports import Store
 from service.records import (
@@ -298,7 +299,7 @@ def give_up(store: Store, cycle_id: str, *, now: float) -> RefreshCycle:
 
 
 def ask(store: Store, batch: AnnotationBatch, settings: MonitorSettings, *, now: float) -> AnnotationBatch:
-    """Saves a new batch of no cycle, on its way where the monitor approves by itself."""
+    """Saves a new batch of no cycle with what is to become of its answers, on its way where the monitor approves by itself."""
     leaving = annotation.leaving(store, batch, settings, now=now)
-    store.save(leaving.batch, *leaving.schemes, outbox=leaving.outbox)
+    store.save(leaving.batch, errand_of(leaving.batch), *leaving.schemes, outbox=leaving.outbox)
     return leaving.batch

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from service.annotation import life
 from service.annotation.consensus import agreed, resolved
+from service.annotation.errands import came_late
 from service.annotation.scheme import UNUSABLE, Meaning, Words
 from service.annotation.schemes import scheme_of
 from service.annotation.shown import items_by_shown, shown_id
@@ -62,6 +63,9 @@ def take_back(store: Store, labels: Sequence[Label], *, quota: float, now: float
     moved = _moved(batch, found, quota, now)
     if moved is not batch:
         store.save(moved)
+    late = len(known) if batch.state in life.ENDED else 0
+    if late:
+        came_late(store, batch)
     return TakenBack(
         moved,
         changed,
@@ -69,7 +73,7 @@ def take_back(store: Store, labels: Sequence[Label], *, quota: float, now: float
         unknown=tuple(dict.fromkeys(label.sample for label in labels if label.sample not in keys)),
         unresolved=tuple(dict.fromkeys(each.name for each in meant if each.meaning is Meaning.UNKNOWN)),
         proposed=tuple(dict.fromkeys(each.name for each in meant if each.meaning is Meaning.NEW)),
-        late=len(known) if batch.state in life.ENDED else 0,
+        late=late,
         conflicting=_conflicting(before, known),
     )
 

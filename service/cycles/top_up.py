@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import numpy as np
 import structlog
 
 from service import refresh
-from service.annotation import answers, propose_apart, trains
+from service.annotation import answers, errands, propose_apart, trains
 from service.datasets import DataSets
-from service.errors import DriftgateError
 from service.golden import refill
 from service.labelled import LabelledSets
 from service.ports import Embedder, Store
-from service.records import WHOLE, AnnotationBatch, BatchState, Candidate, Pooled, Purpose, stable_id
+from service.records import WHOLE, AnnotationBatch, Candidate, Pooled, Purpose, stable_id
 from service.reference import References
 from service.selecting.asking import MAX_TEXT, batches_of
 from service.selecting.reading import Reading
 from service.selecting.slices import Slice
 from service.selecting.spending import is_top_up, top_up_purse
 from service.settings import MonitorSettings
-
-_PENDING = (BatchState.PROPOSED, BatchState.APPROVED, BatchState.SENT, BatchState.PARTLY_RETURNED)
-_MOST = 1_000
 
 REASON = "drawn at random from all traffic, for the golden set"
 
@@ -50,8 +46,6 @@ class TopUps:
         self._data_sets = data_sets
         self._sets = LabelledSets(data_sets)
         self._monitors = monitors
-        self._out: set[str] | None = None
-        """Those that annotators have, or that wait to be taken in; None before the first look."""
 
     def propose(self, monitor: str, *, now: float) -> AnnotationBatch | None:
         """As many rows as the budget of golden rows pays for; None where that is none, one is out already, or there is no golden set."""
@@ -70,30 +64,12 @@ class TopUps:
             return None
         self._sets.keep(candidates, {row.id: row for row in rows}, settings, self._monitors.embedder(monitor), now=now)
         batch = refresh.ask(self._store, propose_apart(name, monitor, version, candidates, now=now), settings, now=now)
-        if self._out is not None:
-            self._out.add(batch.id)
         log.info("golden top-up proposed", monitor=monitor, batch=batch.id, rows=len(candidates))
         return batch
 
-    def tend(self, monitors: Iterable[str], *, now: float) -> int:
-        """Takes in those that have closed since the last look; the first one looks at all there ever were. Returns how many it took."""
-        open_now = {batch.id for batch in self._store.find(AnnotationBatch, states=_PENDING, limit=_MOST) if is_top_up(batch)}
-        before, self._out = self._out, open_now
-        if before is None:
-            closed = [batch for name in monitors for batch in batches_of(self._store, name) if is_top_up(batch)]
-        else:
-            closed = [self._store.get(AnnotationBatch, name) for name in sorted(before - open_now)]
-        return sum(self._taken(batch, now) for batch in closed if batch.state is BatchState.CLOSED)
-
-    def _taken(self, batch: AnnotationBatch, now: float) -> bool:
-        """One that can't be taken in now is looked at again."""
-        try:
-            self.take(batch, now=now)
-        except DriftgateError as error:
-            log.warning("golden top-up not taken in", monitor=batch.monitor, batch=batch.id, reason=str(error))
-            self._out = {*(self._out or ()), batch.id}
-            return False
-        return True
+    def tend(self, monitors: Collection[str], *, now: float) -> int:
+        """Takes in those that have closed, and those to which answers came afterwards; returns how many."""
+        return errands.run(self._store, Purpose.TOP_UP, lambda batch: self.take(batch, now=now), monitors=monitors)
 
     def take(self, batch: AnnotationBatch, *, now: float) -> None:
         """Its answers become golden rows, of *calibrate* and *verify*; those that are there already stay as they are."""

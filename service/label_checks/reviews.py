@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,14 +12,14 @@ from scipy.special import logit
 
 from detectors.selection.doubts import USUALLY_WRONG, settled
 from service import looks, refresh
-from service.annotation import Agreement, answers, propose_apart, trains
+from service.annotation import Agreement, answers, errands, propose_apart, trains
 from service.annotation.preparing import MOST_TEXT
 from service.corrections import Correction, corrected
 from service.datasets import PARTS, DataSet, DataSets, Part
-from service.errors import ConflictError, DriftgateError, InputError
+from service.errors import ConflictError, InputError
 from service.label_checks.events import REVIEWED
 from service.ports import Store
-from service.records import WHOLE, AnnotationBatch, BatchState, Candidate, CycleState, Event, Purpose, RefreshCycle, stable_id
+from service.records import WHOLE, AnnotationBatch, Candidate, CycleState, Event, Purpose, RefreshCycle, stable_id
 from service.reference import References
 from service.report.mislabelled import Suspect
 from service.selecting.asking import batches_of
@@ -30,8 +30,7 @@ Reviewed = Literal["train", "golden"]
 """Roles whose labels are reviewed; a challenge set is replaced with every drift."""
 
 _SENT = "labels.review"
-_PENDING = (BatchState.PROPOSED, BatchState.APPROVED, BatchState.SENT, BatchState.PARTLY_RETURNED)
-_MOST, _CYCLES = 1_000, 10_000
+_CYCLES = 10_000
 _JUDGED = (CycleState.VERIFYING, CycleState.VERIFIED)
 
 log = structlog.get_logger()
@@ -69,8 +68,6 @@ class Reviews:
         self._references = references
         self._data_sets = data_sets
         self._monitors = monitors
-        self._out: set[str] | None = None
-        """Those that annotators have, or that wait to be published; None before the first look."""
 
     def send(self, monitor: str, role: Reviewed, suspects: Sequence[Suspect], *, now: float) -> AnnotationBatch:
         """Asks about the newest version's suspects; the same ones again are the same batch. InputError where the budgets do not pay."""
@@ -94,29 +91,12 @@ class Reviews:
         version = self._references.load(monitor).version
         self._store.record_event(Event(name, monitor, _SENT, now, "driftgate", name, {"role": role, "version": data_set.version}))
         batch = refresh.ask(self._store, propose_apart(name, monitor, version, asked, now=now), settings, now=now)
-        if self._out is not None:
-            self._out.add(batch.id)
         log.info("review sent", monitor=monitor, role=role, version=data_set.version, batch=batch.id, rows=len(asked))
         return batch
 
-    def tend(self, monitors: Iterable[str], *, now: float) -> int:
-        """Publishes those that have closed since the last look; the first one looks at all there ever were. Returns how many."""
-        open_now = {batch.id for batch in self._store.find(AnnotationBatch, states=_PENDING, limit=_MOST) if is_review(batch)}
-        before, self._out = self._out, open_now
-        if before is None:
-            closed = [batch for name in monitors for batch in batches_of(self._store, name) if is_review(batch)]
-        else:
-            closed = [self._store.get(AnnotationBatch, name) for name in sorted(before - open_now)]
-        return sum(self._tended(batch, now) for batch in closed if batch.state is BatchState.CLOSED)
-
-    def _tended(self, batch: AnnotationBatch, now: float) -> bool:
-        """One that can't be published now is looked at again."""
-        try:
-            return self.publish(batch, now=now) is not None
-        except DriftgateError as error:
-            log.warning("review not published", monitor=batch.monitor, batch=batch.id, reason=str(error))
-            self._out = {*(self._out or ()), batch.id}
-            return False
+    def tend(self, monitors: Collection[str], *, now: float) -> int:
+        """Publishes those that have closed and are not published yet; returns how many."""
+        return errands.run(self._store, Purpose.REVIEW, lambda batch: self.publish(batch, now=now), monitors=monitors)
 
     def publish(self, batch: AnnotationBatch, *, now: float) -> Published | None:
         """A version with what the answers correct; None where that was done before."""

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 from service.records.alarms import Alarm
 from service.records.declarations import Declaration
 from service.records.failures import FailureMark
-from service.records.refresh import AnnotationBatch, Delivery, RefreshCycle, RefreshSlot
+from service.records.refresh import AnnotationBatch, Delivery, Errand, RefreshCycle, RefreshSlot
 from service.records.schemes import LabelScheme
 
-Entity: TypeAlias = Alarm | AnnotationBatch | RefreshCycle | Declaration | FailureMark | LabelScheme | Delivery | RefreshSlot
+Entity: TypeAlias = Alarm | AnnotationBatch | RefreshCycle | Declaration | FailureMark | LabelScheme | Delivery | Errand | RefreshSlot
 """What has an id, a version that every change raises, and a history."""
 
 

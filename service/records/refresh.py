@@ -156,6 +156,19 @@ class Label:
         return self.label == ""
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """That the answers of a batch of no cycle go into a data set: what remains to be done follows from the store alone."""
+
+    id: str
+    """The batch's."""
+    monitor: str
+    created: float
+    state: str
+    """The purpose of what is asked while it waits, then `done`."""
+    version: int = 1
+
+
 class DeliveryState(StrEnum):
     PENDING = "pending"
     TAKEN = "taken"

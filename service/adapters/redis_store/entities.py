@@ -18,6 +18,7 @@ from service.records import (
     Declaration,
     Delivery,
     Entity,
+    Errand,
     FailureMark,
     Label,
     LabelScheme,
@@ -34,6 +35,7 @@ _NAMES: dict[type, str] = {
     FailureMark: "failure mark",
     LabelScheme: "label scheme",
     Delivery: "delivery",
+    Errand: "errand",
     RefreshSlot: "refresh slot",
 }
 
@@ -141,7 +143,9 @@ def labels(server: Server, monitor: str, batch: str | None) -> Sequence[Label]:
     """In order of time."""
     found = server.run("labels", {"monitor": monitor} | ({} if batch is None else {"batch": batch}))
     read = [label for name, flat in found for label in _labels(monitor, name.decode(), flat)]
-    return sorted((label for label in read if not label.withdrawn), key=lambda label: (label.time, label.batch, label.sample, label.annotator))
+    return sorted(
+        (label for label in read if not label.withdrawn), key=lambda label: (label.time, label.batch, label.sample, label.annotator)
+    )
 
 
 def _labels(monitor: str, batch: str, flat: Sequence[bytes]) -> Iterator[Label]:

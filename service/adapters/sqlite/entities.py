@@ -17,6 +17,7 @@ from service.records import (
     Declaration,
     Delivery,
     Entity,
+    Errand,
     FailureMark,
     LabelScheme,
     OutboxItem,
@@ -32,6 +33,7 @@ _NAMES: dict[type, str] = {
     FailureMark: "failure mark",
     LabelScheme: "label scheme",
     Delivery: "delivery",
+    Errand: "errand",
     RefreshSlot: "refresh slot",
 }
 

@@ -190,6 +190,24 @@ def test_a_stale_test_set_asks_for_random_golden_rows_and_gets_them(make_bench: 
     assert is_top_up(top_up(bench))  # and the budget of the period is spent
 
 
+def test_a_top_up_closed_between_two_looks_is_taken_in_and_late_answers_follow(make_bench: Callable[..., Bench]) -> None:
+    bench = drifted(make_bench, min_freshness=0.95, top_up=40, automatic=False)
+    bench.golden(400)
+    leader = watching(bench)
+    leader.top_ups.tend(["chat"], now=4_900.0)
+    watching(bench).step(5_000.0)
+    batch = top_up(bench)
+    labels = [Label("chat", batch.id, item.id, "late", 5_200.0, "ana") for item in batch.items]
+    annotation.take_back(bench.store, labels[:20], quota=0.5, now=5_200.0)
+    assert [leader.top_ups.tend(["chat"], now=5_300.0 + look) for look in range(2)] == [1, 0]
+    first = bench.data_sets.load("chat", "golden")
+    annotation.take_back(bench.store, labels[20:], quota=0.5, now=5_400.0)
+    assert [leader.top_ups.tend(["chat"], now=5_500.0 + look) for look in range(2)] == [1, 0]
+    after = bench.data_sets.load("chat", "golden")
+    came = {sample.id for sample in after.samples} - {sample.id for sample in first.samples}
+    assert came == {item.id for item in batch.items[20:]}
+
+
 def test_golden_rows_teach_the_choice_nothing_and_cost_cycles_nothing(make_bench: Callable[..., Bench]) -> None:
     bench = drifted(make_bench, min_freshness=0.95, top_up=40, automatic=False)
     bench.golden(400)

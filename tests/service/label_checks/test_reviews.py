@@ -87,6 +87,17 @@ def test_a_review_is_blind_and_makes_a_version_that_says_why(make_bench: Callabl
     assert told(event) == f"4 of 6 labels of the {role} set corrected in version 2"
 
 
+def test_a_review_that_others_send_and_answer_between_two_looks_is_published_once(make_bench: Callable[..., Bench]) -> None:
+    desk = Desk(make_bench(), "train")
+    leader = desk.restarted()
+    assert leader.tend(["chat"], now=5.0) == 0
+    batch = desk.send()
+    desk.answer(batch, {item.id: desk.truth[item.id] for item in batch.items})
+    assert leader.tend(["another"], now=30.0) == 0
+    assert [leader.tend(["chat"], now=31.0 + look) for look in range(3)] == [1, 0, 0]
+    assert desk.labels() == desk.truth
+
+
 def test_rows_of_no_class_are_told_and_stay(make_bench: Callable[..., Bench]) -> None:
     desk = Desk(make_bench(), "golden")
     batch = desk.answer(batch := desk.send(), {item.id: None for item in batch.items})
