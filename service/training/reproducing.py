@@ -7,19 +7,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from service.datasets import DataSet, DataSets, checksum
+from service.datasets import DataSets, checksum
 from service.declarations import Declared
 from service.errors import ArtefactError, ConflictError, NotFoundError
 from service.ports import Embedder, Store
 from service.records import Artefact, RefreshCycle
 from service.reference import References
-from service.selecting import challenge
 from service.settings import EmbedderSettings, MonitorSettings
 from service.training.choosing import Search
 from service.training.job import Options, train
 from service.training.orders import Order, of_cycle
+from service.training.verdicts import Recorded, same_verdict
 from service.training.written import changes, checked, environment, lock_file, sha256
-from service.verifying import Model, judge, next_look
+from service.verifying import Model
 from service.verifying.answers import said
 
 Progress = Callable[[str, float], None]
@@ -78,7 +78,8 @@ def repeat(
 ) -> Reproduction:
     """Trains the cycle's model again, with the recipe search, seed and threads of its record. `path`: where an artefact lies.
 
-    Nothing of the installation changes, and no look at golden rows is spent: of the two verdicts only whether they are the same is told.
+    Nothing of the installation changes, and no look at golden rows is spent: of the verdict only whether it is the one on
+    record is told.
     """
     cycle = site.store.get(RefreshCycle, cycle_id)
     if cycle.model is None:
@@ -97,7 +98,7 @@ def repeat(
         for file, classes in ((path(cycle.model), cycle.model.classes), (made.model, made.classes))
     ]
     rows, agreement = _agreement(site, cycle.monitor, models, progress)
-    verdict = _same_verdict(site, cycle, settings, models, progress)
+    verdict = same_verdict(Recorded(cycle, settings, Model(site.load(settings.embedder), settings.classes), *models), site, progress)
     return Reproduction(False, rows, agreement, verdict, tuple(differences or ["nothing that the record names: the file differs alone"]))
 
 
@@ -139,14 +140,3 @@ def _agreement(site: Site, monitor: str, models: Sequence[Model], progress: Prog
     answers = [said(model, payloads, lambda done: progress("golden labels", done)).classes for model in models]
     same = sum(one == other for one, other in zip(*answers, strict=True))
     return len(payloads), same / len(payloads)
-
-
-def _same_verdict(site: Site, cycle: RefreshCycle, settings: MonitorSettings, models: Sequence[Model], progress: Progress) -> bool | None:
-    """On the same rows, drawn for both; nothing else of it is told, so nobody learns of golden what the verdict has not said."""
-    drawn: DataSet | None = challenge.of_cycle(site.store, site.data_sets, cycle)
-    if drawn is None or not site.data_sets.versions(cycle.monitor, "golden"):
-        return None
-    old = Model(site.load(settings.embedder), settings.classes)
-    look = next_look(site.store, site.data_sets, cycle.monitor, settings.refresh, "reproduce", cycle.id)
-    first, second = (judge(old, model, look, drawn, settings, progress=progress).verification["verdict"] for model in models)
-    return bool(first == second)

@@ -6,8 +6,8 @@
 
 from service.verifying.answers import Answers, Model
 from service.verifying.gate import VERDICTS, Gate, promise
-from service.verifying.judging import Judged, judge, look_at, next_look
+from service.verifying.judging import Judged, decisive, judge, look_at, next_look
 from service.verifying.usable import usable
 from service.verifying.verdict import verify
 
-__all__ = ["VERDICTS", "Answers", "Gate", "Judged", "Model", "judge", "look_at", "next_look", "promise", "usable", "verify"]
+__all__ = ["VERDICTS", "Answers", "Gate", "Judged", "Model", "decisive", "judge", "look_at", "next_look", "promise", "usable", "verify"]
