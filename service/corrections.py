@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from service.artefacts import publish
 from service.datasets import DataSet, DataSets, Role, Row, write_rows
 from service.errors import ConflictError
 from service.ports import Embedded
@@ -52,8 +51,7 @@ def corrected(data_sets: DataSets, before: DataSet, corrections: Sequence[Correc
         lines = (json.dumps(asdict(each), ensure_ascii=False, allow_nan=False) + "\n" for each in corrections)
         (draft / FILE).write_text("".join(lines), encoding="utf-8")
 
-    publish(data_sets.folder(monitor, role, newest + 1), manifest, write)
-    return data_sets.load(monitor, role, newest + 1)
+    return data_sets.put(manifest, write)
 
 
 def corrections_of(data_sets: DataSets, before: DataSet) -> Sequence[Correction]:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from detectors.selection.duplicates import duplicate_groups
 from service.artefacts import publish, read_manifest, versions
-from service.errors import ArtefactError, InputError, NotFoundError
+from service.errors import ArtefactError, ConflictError, InputError, NotFoundError
 from service.ports import Embedded, Embedder
 from service.records import Output, Payload, Sample
 from service.reference_rows import answer, sureness
@@ -137,27 +138,44 @@ class DataSets:
         now: float,
         classes: Sequence[str] = (),
         among: Sequence[Part] = PARTS,
+        after: int | None = None,
         progress: Callable[[int], None] = lambda _: None,
     ) -> DataSet:
         """Embeds the samples and publishes them as the next version; `progress` hears how many rows are done.
 
         classes : names of the model's classes in the order of its logits.
         among : golden parts that rows may come into which the version before did not have.
+        after : the version that they were made of, 0 for none; ConflictError where one came since. Without it they replace any.
 
         One bad row refuses the whole: InputError names it, as data sets are made with care. Golden rows that were in the version
         before stay in their part.
         """
         rows, embedded = _embedded(samples, role, embedder, progress)
-        folder = self._folder(monitor, role)
-        known = versions(folder)
-        if role == "golden":
-            earlier = self.load(monitor, role, known[-1]).rows if known else ()
-            parts = split(rows, duplicate_groups(embedded.embedding), {row.digest: row.part for row in earlier}, among)
-            rows = [Row(row.sample, part) for row, part in zip(rows, parts, strict=True)]
-        version = known[-1] + 1 if known else 1
-        manifest = {**_manifest(rows, embedder), "monitor": monitor, "role": role, "version": version, "classes": list(classes)}
-        manifest["created"] = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
-        publish(folder / f"v{version}", manifest, lambda draft: write_rows(draft, rows, embedded))
+        created = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
+        named = {"monitor": monitor, "role": role, "classes": list(classes), "created": created}
+        while True:
+            before = max(versions(self._folder(monitor, role)), default=0) if after is None else after
+            if role == "golden":
+                earlier = self.load(monitor, role, before).rows if before else ()
+                parts = split(rows, duplicate_groups(embedded.embedding), {row.digest: row.part for row in earlier}, among)
+                rows = [Row(row.sample, part) for row, part in zip(rows, parts, strict=True)]
+            manifest = {**_manifest(rows, embedder), **named, "version": before + 1}
+            try:
+                return self.put(manifest, partial(write_rows, rows=rows, embedded=embedded))
+            except ConflictError:
+                if after is not None:
+                    raise
+
+    def put(self, manifest: Mapping[str, Any], write: Callable[[Path], None]) -> DataSet:
+        """Publishes a version made of the one before; ConflictError where another came first: the rename into place compares."""
+        monitor, role, version = manifest["monitor"], manifest["role"], manifest["version"]
+        target = self.folder(monitor, role, version)
+        try:
+            publish(target, manifest, write)
+        except ArtefactError as error:
+            if not target.exists():
+                raise
+            raise ConflictError(f"monitor {monitor}: {role} set {version} came meanwhile, and would be undone; try again") from error
         return self.load(monitor, role, version)
 
     def load(self, monitor: str, role: Role, version: int | None = None) -> DataSet:

@@ -18,6 +18,7 @@ from detectors.noninferiority import noninferior_rows
 from detectors.selection.duplicates import duplicate_groups
 from service.datasets import DataSet, DataSets, Part, Row, payload_digest
 from service.errors import ArtefactError, NotFoundError
+from service.growing import Growth
 from service.ports import Embedder
 from service.records import Sample
 from service.settings import MonitorSettings
@@ -117,13 +118,15 @@ def _extended(
     """Repeating it finds the version there and makes no other."""
     if not data_sets.versions(settings.name, "golden"):
         return None
-    golden = data_sets.load(settings.name, "golden")
-    ids, contents = {sample.id for sample in golden.samples}, {row.digest for row in golden.rows}
-    labelled = (sample for sample in new if sample.label is not None and sample.id not in ids)
-    added = [sample for sample in labelled if payload_digest(sample.payload) not in contents]
-    if not added:
-        return golden
-    return data_sets.add(settings.name, "golden", [*golden.samples, *added], embedder, now=now, classes=settings.classes, among=among)
+
+    def joined(golden: DataSet | None) -> Sequence[Sample] | None:
+        had = golden.rows if golden else ()
+        ids, contents = {row.sample.id for row in had}, {row.digest for row in had}
+        labelled = (sample for sample in new if sample.label is not None and sample.id not in ids)
+        added = [sample for sample in labelled if payload_digest(sample.payload) not in contents]
+        return [*(row.sample for row in had), *added] if added else None
+
+    return Growth(data_sets, settings, "golden", embedder, among).grown(joined, now=now)
 
 
 def _first(groups: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from service.annotation import Words
 from service.datasets import DataSet, DataSets, Role, checksum
 from service.errors import InputError
+from service.growing import Growth
 from service.ports import Embedder
 from service.records import Candidate, LabelScheme, Partition, Pooled, Sample
 from service.settings import MonitorSettings
@@ -86,15 +87,15 @@ class LabelledSets:
         self, settings: MonitorSettings, role: Role, new: Sequence[Sample], embedder: Embedder, now: float, words: Words | None
     ) -> DataSet | None:
         """A challenge set is of one drift: it replaces the former; the others grow."""
-        newest = self.newest(settings.name, role)
-        former = None if role == "challenge" else newest
         ids = {sample.id for sample in new}
-        rows = [*(_renamed(s, words) for s in (former.samples if former else ()) if s.id not in ids), *(_renamed(s, words) for s in new)]
-        if not rows:
-            return former
-        if newest and newest.checksum == checksum(rows):
-            return newest
-        return self._data_sets.add(settings.name, role, rows, embedder, now=now, classes=settings.classes)
+
+        def extended(newest: DataSet | None) -> Sequence[Sample] | None:
+            former = newest.samples if newest and role != "challenge" else ()
+            rows = [*(_renamed(s, words) for s in former if s.id not in ids), *(_renamed(s, words) for s in new)]
+            return rows if rows and not (newest and newest.checksum == checksum(rows)) else None
+
+        made = Growth(self._data_sets, settings, role, embedder).grown(extended, now=now)
+        return made if new or role != "challenge" else None
 
 
 def _renamed(sample: Sample, words: Words | None) -> Sample:
