@@ -22,7 +22,11 @@ JITTER = 0.1
 LONGEST_WAIT = 86_400.0
 """A Retry-After beyond a day is cut to it."""
 
+BEHIND = 60.0
+"""Seconds until an item that waits for another one is looked at again; that is no attempt."""
+
 _ERROR_LENGTH = 500
+_MOST = 10_000
 _OUTCOMES = {"delivered": "delivered", "pending": "retry", "dead": "dead"}
 
 _log = structlog.get_logger(__name__)
@@ -80,6 +84,9 @@ class Outbox:
             self._note(self._failing, DeliveryError("an unexpected error, see the program's log", retryable=True), now)
             return 1
         for item in self._store.due(now, 1):
+            if self._batch_is(item, "pending"):
+                self._store.settle(replace(item, due=now + BEHIND))
+                return 1
             self._failing = item
             failure = self._attempt(item, now)
             self._note(self._failing, failure, now)
@@ -97,8 +104,9 @@ class Outbox:
         destination = self._destinations.get(item.destination)
         if destination is None:
             return DeliveryError(f"destination {item.destination!r} is not configured; declare it and replay the item", retryable=False)
-        if self._is_cancelled(item):
-            return DeliveryError("the batch was cancelled before it had left", retryable=False)
+        pointless = self._pointless(item)
+        if pointless:
+            return DeliveryError(pointless, retryable=False)
         why = self.disabled.get(item.destination)
         if why and not _replayed(item):
             return DeliveryError(f"destination {item.destination!r} is disabled ({why}); mend it and replay the item", retryable=False)
@@ -114,6 +122,12 @@ class Outbox:
         self._gone.pop(item.destination, None)
         return None
 
+    def _pointless(self, item: OutboxItem) -> str:
+        """Why what is told of a batch should not be, by what became of it."""
+        if self._is_cancelled(item):
+            return "the batch was cancelled before it had left"
+        return "its batch has not arrived; replay the batch, then this" if self._batch_is(item, "dead") else ""
+
     def _is_cancelled(self, item: OutboxItem) -> bool:
         """What is cancelled may not arrive after the cancellation."""
         if item.kind != "annotation.batch":
@@ -122,6 +136,13 @@ class Outbox:
             return self._store.get(AnnotationBatch, str(item.payload.get("batch"))).state is BatchState.CANCELLED
         except NotFoundError:
             return False
+
+    def _batch_is(self, item: OutboxItem, state: str) -> bool:
+        """New priorities may not overtake their batch, which carries the old ones."""
+        if item.kind != "annotation.priority":
+            return False
+        batches = (other for other in self._store.outbox(states=[state], limit=_MOST) if other.kind == "annotation.batch")
+        return any(other.payload.get("batch") == item.payload.get("batch") for other in batches)
 
     def _deliver(self, destination: Destination, item: OutboxItem, now: float) -> None:
         if not item.receipt:

@@ -294,3 +294,34 @@ def test_a_batch_that_was_cancelled_meanwhile_does_not_leave(store: SqliteStore,
     Outbox(store, {"hook": receiver}, Silent(), rng=rng()).step(200.0)
     assert receiver.taken == taken
     assert [kept.error for kept in store.outbox(states=["dead"])] == ([] if taken else ["the batch was cancelled before it had left"])
+
+
+def waiting(store: SqliteStore, *failures: DeliveryError) -> tuple[Receiver, Outbox]:
+    """A batch that does not get through, and priorities that were edited meanwhile."""
+    receiver = Receiver(*failures)
+    batch = item("batch", kind="annotation.batch", payload={"batch": "b1"}, created=100.0)
+    store.save(AnnotationBatch("b1", "chat", "c1", 1, BatchState.SENT, (), 100.0, version=1), outbox=[batch])
+    outbox = Outbox(store, {"hook": receiver}, Silent(), rng=rng())
+    outbox.step(200.0)
+    edited = AnnotationBatch("b1", "chat", "c1", 1, BatchState.SENT, (), 100.0, version=2)
+    store.save(edited, outbox=[item("order", kind="annotation.priority", payload={"batch": "b1"}, created=201.0)])
+    return receiver, outbox
+
+
+def test_new_priorities_do_not_overtake_their_batch(store: SqliteStore) -> None:
+    receiver, outbox = waiting(store, DOWN, DOWN)
+    for now in np.arange(201.0, 900.0, 1.0).tolist():
+        outbox.step(now)
+        if len(receiver.taken) == 2:
+            break
+    assert receiver.taken == ["batch", "order"]
+    assert {kept.id: (kept.state, kept.attempts) for kept in store.outbox()} == {"batch": ("delivered", 3), "order": ("delivered", 1)}
+
+
+def test_priorities_of_a_batch_that_never_arrived_wait_for_a_person(store: SqliteStore) -> None:
+    receiver, outbox = waiting(store, DeliveryError("receiver: 400", retryable=False))
+    assert outbox.step(202.0) == 1
+    assert receiver.taken == []
+    assert [kept.error for kept in store.outbox(states=["dead"]) if kept.id == "order"] == [
+        "its batch has not arrived; replay the batch, then this"
+    ]
