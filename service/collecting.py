@@ -67,15 +67,18 @@ class Collecting:
         return found
 
     def _ask(self, name: str, tool: Annotator, now: float) -> int:
-        batches = self._asked_about(name, now)
-        try:
-            held = tool.answers(batches, now=now) if batches else ()
-        except DeliveryError as error:
-            log.warning("answers not collected", destination=name, reason=str(error))
-            self.problems[name] = str(error)
-            return 0
-        self.problems.pop(name, None)
-        return sum(self._take(delivery, now) for delivery in held)
+        """Each batch by itself: one that can't be read holds up no other, a tool that can't be reached is left alone until next time."""
+        told, problem = 0, ""
+        for batch in self._asked_about(name, now):
+            try:
+                told += sum(self._take(delivery, now) for delivery in tool.answers([batch], now=now))
+            except DeliveryError as error:
+                log.warning("answers not collected", destination=name, batch=batch.id, reason=str(error))
+                problem = problem or str(error)
+                if error.retryable:
+                    break
+        self.problems = {each: why for each, why in self.problems.items() if each != name} | ({name: problem} if problem else {})
+        return told
 
     def _asked_about(self, name: str, now: float) -> Sequence[AnnotationBatch]:
         out = self._store.find(AnnotationBatch, states=[BatchState.SENT, BatchState.PARTLY_RETURNED], limit=_BATCHES)

@@ -56,7 +56,7 @@ class Inbox:
         id : the sender's; without one it follows from the labels.
         """
         batch = self._batch(labels)
-        content = stable_id(msgspec.json.encode(labels).decode())
+        content = _content(labels)
         delivery = Delivery(
             _name(id) or content, batch.monitor, batch.id, tuple(labels), now, source, version=1, checksum=content, count=len(labels)
         )
@@ -99,7 +99,7 @@ class Inbox:
             known = self._store.get(Delivery, delivery.id)
         except NotFoundError:
             return None
-        if (known.batch, known.checksum) != (delivery.batch, delivery.checksum):
+        if (known.batch, _checksum(known)) != (delivery.batch, delivery.checksum):
             raise ConflictError(f"delivery {known.id} came before with other labels; send these under an id of their own")
         return known
 
@@ -135,8 +135,17 @@ class Inbox:
         taken = self._store.find(Delivery, states=[DeliveryState.TAKEN], limit=2 * KEEP)
         for number, delivery in enumerate(taken):
             if delivery.labels and (number >= KEEP or delivery.created < now - KEEP_SECONDS):
-                self._store.save(replace(delivery, labels=(), version=delivery.version + 1))
+                self._store.save(replace(delivery, labels=(), checksum=_checksum(delivery), version=delivery.version + 1))
         self._forget_at, self._since = now + _FORGET_SECONDS, 0
+
+
+def _content(labels: Sequence[Label]) -> str:
+    return stable_id(msgspec.json.encode(labels).decode())
+
+
+def _checksum(delivery: Delivery) -> str:
+    """Of one that was kept before there were checksums, by its labels: those of the time stayed."""
+    return delivery.checksum or _content(delivery.labels)
 
 
 def _done(delivery: Delivery, taken: TakenBack) -> Delivery:

@@ -29,6 +29,8 @@ class Tool:
     poll_seconds: float = 60.0
     asked: list[str] = field(default_factory=list)
     failure: DeliveryError | None = None
+    failing: str = ""
+    """The batch that fails; '': every one."""
     meanwhile: Callable[[], object] = lambda: None
     """What goes on between the tool's answer and its arrival."""
 
@@ -36,7 +38,7 @@ class Tool:
 
     def answers(self, batches: Sequence[AnnotationBatch], *, now: float) -> Sequence[Delivery]:
         self.asked += [batch.id for batch in batches]
-        if self.failure is not None:
+        if self.failure is not None and self.failing in ("", *(batch.id for batch in batches)):
             raise self.failure
         held = [(batch, tuple(label for label in self.held if label.batch == batch.id)) for batch in batches]
         self.meanwhile()
@@ -162,6 +164,14 @@ def test_a_tool_that_does_not_answer_is_named_and_asked_again(site: Site) -> Non
     site.tool.failure, site.tool.held = None, [label("s0")]
     assert site.look(NOW + 60) == {"s0": "refund"}
     assert site.collecting.problems == {}
+
+
+@pytest.mark.parametrize(("retryable", "found"), [(False, {"s0": "refund"}), (True, {})])
+def test_a_batch_that_can_not_be_read_holds_up_no_other(site: Site, retryable: bool, found: dict[str, str]) -> None:
+    site.store.save(replace(batch("b2"), created=NOW + 1))
+    site.tool.held, site.tool.failing, site.tool.failure = [label("s0")], "b2", DeliveryError("odd", retryable=retryable)
+    assert site.look(NOW) == found  # a tool that can't be reached is not asked for the next one
+    assert site.collecting.problems == {"tool": "odd"}
 
 
 ANSWERS = st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from(["ana", "bo"])), st.sampled_from(["x", "y"]))

@@ -75,6 +75,13 @@ def test_the_same_id_with_other_labels_is_a_conflict(inbox: Inbox) -> None:
         inbox.receive([label("s0", "loan")], id="msg_1", source="webhook", now=NOW)
 
 
+def test_a_repetition_of_what_a_former_version_kept_is_known(store: SqliteStore, inbox: Inbox) -> None:
+    store.save(Delivery("msg_1", "support", "b1", (label("s0"),), NOW, "webhook", DeliveryState.TAKEN, version=1))
+    assert inbox.receive([label("s0")], id="msg_1", source="webhook", now=NOW + 1).state is DeliveryState.TAKEN
+    with pytest.raises(ConflictError, match="msg_1 came before with other labels"):
+        inbox.receive([label("s0", "loan")], id="msg_1", source="webhook", now=NOW + 1)
+
+
 def test_an_id_that_can_stand_in_no_path_is_replaced(inbox: Inbox) -> None:
     name = inbox.receive([label("s0")], id="a/../b?c", source="webhook", now=NOW).id
     assert name.isalnum()

@@ -64,9 +64,10 @@ def instruction(scheme: Mapping[str, Any]) -> str:
     return f"{about}<ul>{''.join(lines)}{further}</ul><p>Is a class missing? Write its name below the choices.</p>"
 
 
-def word(result: Sequence[Mapping[str, Any]]) -> str | None:
-    """What an annotation says, in the annotator's word; None where it says nothing."""
-    said = {region.get("from_name"): region.get("value") for region in result}
+def word(result: Sequence[Any]) -> str | None:
+    """What an annotation says, in the annotator's word; None where it says nothing that can be read."""
+    regions = (region for region in result if isinstance(region, Mapping) and isinstance(region.get("from_name"), str))
+    said = {region["from_name"]: region.get("value") for region in regions}
     proposed, chosen = _first(said.get(PROPOSED), "text"), _first(said.get(LABEL), "choices")
     return f"{NEW}{proposed}" if proposed else chosen or None
 

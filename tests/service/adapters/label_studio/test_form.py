@@ -74,6 +74,7 @@ def test_a_configuration_that_cannot_be_used_is_refused(existing: str, said: str
         ([{"from_name": "label", "value": None}, {}, {"from_name": "label"}], None),
         ([{"from_name": "label", "value": {"choices": [3]}}], None),
         ([], None),
+        ([None, "s", ["a"], {"from_name": ["label"], "value": {}}, choice("refund")], "refund"),
     ],
 )
 def test_what_an_annotation_says(result: list[Any], said: str | None) -> None:
