@@ -278,8 +278,13 @@ def received(store: Store, item: OutboxItem) -> None:
 
 
 def cancel(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "") -> RefreshCycle:
-    """Ends the cycle, and its batch where that is still running."""
+    """Ends the cycle, and its batch where that is still running. ConflictError once its model was announced: production has to be told."""
     cycle = store.get(RefreshCycle, cycle_id)
+    if cycle.state in (CycleState.DEPLOYING, CycleState.PROMOTED):
+        raise ConflictError(
+            f"refresh cycle {cycle.id} is {cycle.state}: production was asked to serve its model, and cancelling would not tell it "
+            f"otherwise; `driftgate refresh revert {cycle.id}` asks for the model before"
+        )
     cancelled = advance(cycle, Step(CycleState.CANCELLED, Reason.CANCELLED, now, actor, note))
     batch = store.get(AnnotationBatch, cycle.batch)
     if batch.state in ANSWERED:

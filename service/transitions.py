@@ -31,7 +31,7 @@ WAYS: Mapping[StrEnum, frozenset[StrEnum]] = {
         }
     ),
     CycleState.VERIFIED: frozenset({CycleState.DEPLOYING, CycleState.REJECTED, CycleState.CANCELLED}),
-    CycleState.DEPLOYING: frozenset({CycleState.DEPLOYING, CycleState.PROMOTED, CycleState.REVERTED, CycleState.CANCELLED}),
+    CycleState.DEPLOYING: frozenset({CycleState.DEPLOYING, CycleState.PROMOTED, CycleState.REVERTED}),
     CycleState.PROMOTED: frozenset({CycleState.PROMOTED, CycleState.REVERTED}),
     CycleState.REJECTED: frozenset(),
     CycleState.CANCELLED: frozenset(),

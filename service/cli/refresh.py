@@ -99,7 +99,7 @@ def finish(cycle: CycleId, config: Config = CONFIG, note: Note = "", as_json: As
 
 @group.command(epilog=example("driftgate refresh cancel 9d41c2aa --note 'a false alarm'"))
 def cancel(cycle: CycleId, config: Config = CONFIG, note: Note = "", as_json: AsJson = False) -> None:
-    """End the cycle, and its batch where that is still running."""
+    """End the cycle, and its batch where that is still running. Once its model was announced, `refresh revert` does."""
     with installed(config) as installation:
         operations(installation).cancel_refresh(cycle, actor=actor(), note=note, now=time.time())
         _report(installation, cycle, as_json)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from service import refresh
 from service.adapters.memory import ListSource
 from service.cycles.news import of_cycle
 from service.describing import Replies, Taken
@@ -210,6 +211,13 @@ def test_a_model_on_its_way_is_reverted_before_anything_follows(deploying: Bench
     arrive(deploying, "late", PROMOTED_AT + 20, "m2")
     assert deploying.promotion.step(now=PROMOTED_AT + 30) == 0
     assert deploying.site.references.active("chat") == 1
+
+
+def test_a_model_on_its_way_is_not_cancelled_without_a_word_to_production(deploying: Bench) -> None:
+    cycle = deploying.cycle()
+    with pytest.raises(ConflictError, match=f"is deploying: production was asked .* `driftgate refresh revert {cycle.id}`"):
+        refresh.cancel(deploying.store, cycle.id, actor="bob", now=PROMOTED_AT + 5)
+    assert deploying.cycle() == cycle
 
 
 def test_a_revert_while_the_reference_is_built_wins(deploying: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
