@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import tarfile
@@ -91,11 +90,12 @@ class Shelf:
             return unpacked.model
         target = self.incoming / f"{model.checksum}.tar"
         if not target.is_file():
-            draft = target.with_name(f".{target.name}.{os.getpid()}")
-            with tarfile.open(draft, "w") as archive:
-                for path in (unpacked.model, *unpacked.weights):
-                    archive.add(path, path.name)
-            draft.replace(target)
+            with self._draft() as folder:  # one of its own: several may ask at once
+                draft = folder / target.name
+                with tarfile.open(draft, "w") as archive:
+                    for path in (unpacked.model, *unpacked.weights):
+                        archive.add(path, path.name)
+                draft.replace(target)
         return target
 
     def below(self, path: str) -> Path:
