@@ -1,6 +1,7 @@
 """Looks at golden rows, recorded before they are taken: whoever learns how one ended has used the rows.
 
-Where more of how it ended was told than the look is counted for, its rows are not looked at again.
+Where more of how it ended was told than the look is counted for, its rows are not looked at again. Golden that corrects labels tells two
+verdicts at once, with the correction and without: later ones count that as two looks.
 The same models judged on the same golden set end the same again, which tells nobody anything new, and is no further look.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from service.corrections import CORRECTS
 from service.datasets import DataSet, DataSets, Part
 from service.errors import ConflictError, InputError
 from service.golden import Contents, Drawn, Look, Promise, contents_of, draw
@@ -57,7 +59,8 @@ def attempt(store: Store, golden: DataSet, data_sets: DataSets, part: Part, *, j
     made = _made(store, monitor, part)
     number = next((i for i, event in enumerate(made) if event.subject == subject), len(made))
     before = contents_of(data_sets, monitor, part, map(_look, made[:number]))
-    drawn = draw(golden, part, before, promise, _together(before[place] for place in _told(store, monitor, part, number)))
+    twice = [contents for contents, event in zip(before, made, strict=False) if event.body.get("corrects")]
+    drawn = draw(golden, part, [*before, *twice], promise, _together(before[place] for place in _told(store, monitor, part, number)))
     return Attempt(part, golden, drawn, subject, number + 1, known=number < len(made))
 
 
@@ -77,6 +80,7 @@ def record(store: Store, attempt: Attempt, *, actor: str, now: float) -> None:
         "fresh": drawn.fresh,
         "use": drawn.use,
         "rows": len(drawn.rows.rows),
+        "corrects": attempt.part == "verify" and CORRECTS in attempt.golden.manifest,
     }
     event = Event(stable_id(LOOKED, monitor, attempt.part, attempt.number), monitor, LOOKED, now, actor, attempt.subject, body)
     if store.record_event(event).subject != attempt.subject:
