@@ -89,13 +89,14 @@ class Shelf:
         if not unpacked.weights:
             return unpacked.model
         target = self.incoming / f"{model.checksum}.tar"
-        if not target.is_file():
-            with self._draft() as folder:  # one of its own: several may ask at once
-                draft = folder / target.name
-                with tarfile.open(draft, "w") as archive:
-                    for path in (unpacked.model, *unpacked.weights):
-                        archive.add(path, path.name)
-                draft.replace(target)
+        if target.is_file():
+            return target
+        with self._draft() as folder:  # one of its own: several may ask at once
+            draft = folder / target.name
+            with tarfile.open(draft, "w") as archive:
+                for path in (unpacked.model, *unpacked.weights):
+                    archive.add(path, path.name)
+            draft.replace(target)
         return target
 
     def below(self, path: str) -> Path:
