@@ -129,7 +129,8 @@ def verified(models: Models, files: Files, asked: Asked, progress: Progress, *, 
     """A new model that can't be used is rejected; an old one that can't be is wrong use."""
     from service.verifying.report import Verified  # noqa: PLC0415 - loads the detectors
     from service.verifying.standalone import compare  # noqa: PLC0415 - as above
-    from service.verifying.usable import REASON, named  # noqa: PLC0415 - as above
+    from service.verifying.unusable import REASON  # noqa: PLC0415 - as above
+    from service.verifying.usable import named  # noqa: PLC0415 - as above
     from service.verifying.verdict import unusable_verdict  # noqa: PLC0415 - as above
 
     progress("reading samples", 0.0)
@@ -139,21 +140,21 @@ def verified(models: Models, files: Files, asked: Asked, progress: Progress, *, 
     before = named(models.old, old.classes)
     try:
         new = _model(models.new, models.classes, old.classes, models.fed(models.new, asked, sets.golden[0]), sets)
+        found = compare(
+            old,
+            new,
+            sets,
+            asked.refresh,
+            tags=asked.tags,
+            show_golden=show_golden,
+            rng=np.random.default_rng(0),
+            clock=time.perf_counter,
+            progress=progress,
+        )
     except InputError as error:
         if error.reason != REASON:
             raise
         return Verified(time.time(), before, named(models.new, ()), unusable_verdict(str(error)))
-    found = compare(
-        old,
-        new,
-        sets,
-        asked.refresh,
-        tags=asked.tags,
-        show_golden=show_golden,
-        rng=np.random.default_rng(0),
-        clock=time.perf_counter,
-        progress=progress,
-    )
     return Verified(time.time(), before, named(models.new, new.classes), found.verification, found.shown)
 
 
@@ -162,7 +163,8 @@ def _model(path: Path, given: Sequence[str], otherwise: Sequence[str], settings:
     from service.app import load_embedder  # noqa: PLC0415 - loads the inference runtime
     from service.switching import pairs  # noqa: PLC0415 - loads the detectors
     from service.switching.certificate import metadata  # noqa: PLC0415 - as above
-    from service.verifying.usable import unusable, usable  # noqa: PLC0415 - as above
+    from service.verifying.unusable import unusable  # noqa: PLC0415 - as above
+    from service.verifying.usable import usable  # noqa: PLC0415 - as above
 
     try:
         classes = given or pairs.class_names(path, metadata(path)) or otherwise

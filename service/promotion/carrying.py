@@ -103,7 +103,10 @@ class Carrying:
             return self._choose(cycle, cycle.model, now, progress)
         if (cycle.verification or {}).get("basis") == self._judging.basis(cycle):
             return None  # judged already, and nothing has come since
-        found = self._judging.judge(cycle, cycle.served, now=now, progress=progress)
+        try:
+            found = self._judging.judge(cycle, cycle.served, now=now, progress=progress)
+        except InputError as error:
+            return self._concluded(steps.refused(cycle, str(error), now=now), now)
         return self._concluded(steps.judged(cycle, found, now=now), now)
 
     def _choose(self, cycle: RefreshCycle, model: Artefact, now: float, progress: Progress) -> RefreshCycle:
@@ -160,8 +163,28 @@ class Carrying:
         if now < self._watched + _WATCH_SECONDS:
             return 0
         self._watched = now
-        found = self._store.find(RefreshCycle, states=[CycleState.PROMOTED], limit=_CYCLES)
-        return sum(self._short(cycle, now) for cycle in found if self._ground.serves(cycle) and not steps.has_fallen_short(cycle))
+        found = self._store.find(RefreshCycle, states=[CycleState.PROMOTED, *_TAKEN_BACK], limit=_CYCLES)
+        return sum(self._looked_after(cycle, now) for cycle in found)
+
+    def _looked_after(self, cycle: RefreshCycle, now: float) -> bool:
+        """One that can't be, as its monitor is gone, does not hold up the others."""
+        try:
+            if not self._ground.serves(cycle):
+                return False
+            if cycle.state in _TAKEN_BACK:
+                return self._let_go(cycle)
+            return not steps.has_fallen_short(cycle) and self._short(cycle, now)
+        except DriftgateError as error:
+            log.info("promoted model not looked after", monitor=cycle.monitor, cycle=cycle.id, reason=str(error))
+            return False
+
+    def _let_go(self, cycle: RefreshCycle) -> bool:
+        """Goes back where a rebase was cut short after its reference came into force, while somebody asked for the model before. Where
+        it had ended, a person chose the reference since."""
+        if steps.has_rebased(cycle):
+            return False
+        self._ground.go_back(cycle)
+        return True
 
     def _short(self, cycle: RefreshCycle, now: float) -> bool:
         short = shortfall(self._store, cycle)

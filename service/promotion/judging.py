@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +17,7 @@ from service.looks import record
 from service.ports import Store
 from service.promotion.monitors import Monitors
 from service.promotion.registering import Shelf
+from service.promotion.steps import cited
 from service.records import AnnotationBatch, Artefact, CycleState, RefreshCycle, stable_id
 from service.reference import Progress
 from service.selecting import challenge
@@ -27,6 +29,7 @@ from service.verifying.beside import beside
 from service.verifying.correction import labels_before
 from service.verifying.gallery import Shown
 from service.verifying.report import Verified
+from service.verifying.unusable import REASON, blamed
 from service.verifying.usable import named
 
 _JUDGING: tuple[Role, ...] = ("golden", "challenge")
@@ -47,28 +50,40 @@ class Judging:
         """All that a verdict depends on but the rows themselves, whose versions stand for them."""
         newest = [max((int(made["version"]) for made in self._data_sets.versions(cycle.monitor, role)), default=0) for role in _JUDGING]
         served = cycle.served.checksum if cycle.served else ""
-        gate = self._monitors.effective(cycle.monitor).refresh.model_dump(mode="json")
-        return stable_id("verdict", served, self._monitors.version(cycle.monitor), *newest, gate)
+        settings, scheme = self._monitors.effective(cycle.monitor), scheme_of(self._store, cycle.monitor)
+        gate = settings.refresh.model_dump(mode="json"), settings.classes, settings.segments.tags, scheme.number if scheme else 0
+        return stable_id("verdict", served, self._monitors.version(cycle.monitor), *newest, *gate)
 
     def judge(self, cycle: RefreshCycle, served: Artefact, *, now: float, progress: Progress) -> dict[str, Any]:
-        """The verification, ready to be stored. Without the rows it takes it says so: that is no fault of the model's."""
+        """The verification, ready to be stored. Without the rows it takes it says so: that is no fault of the model's. InputError
+        (`unusable_model`) where the model fails on some of them: it is."""
         basis = self.basis(cycle)
         try:
             found = self._verified(cycle, served, now, progress)
         except (InputError, NotFoundError) as error:
+            if isinstance(error, InputError) and error.reason == REASON:
+                raise
             found = {"verdict": "insufficient", "passed": False, "reasons": [str(error)]}
         return {**found, **_replacing(served, found), "basis": basis}
 
     def report(self, cycle: RefreshCycle, *, now: float, progress: Progress) -> Verified:
-        """The verdict with rows to look at: challenge, and golden's *select* part, which judges nothing. Once the model serves, the verdict
-        alone: the one before it is no longer in force."""
+        """The verdict with rows to look at: challenge, and golden's *select* part, which judges nothing. Once the model serves, and where
+        nothing was judged, the verdict alone: the one before it is no longer in force, or there is nothing to be held against it."""
         served, settings = cycle.served, self._monitors.effective(cycle.monitor)
-        if served is None or cycle.verification is None:
+        if cycle.verification is None:
             raise ConflictError(f"refresh cycle {cycle.id} is {cycle.state}; nothing was verified yet")
-        in_force, path = settings.embedder.model, self._shelf.path(served)
+        in_force = settings.embedder.model
         before = {"name": str(in_force), "classes": len(settings.classes)} if in_force is None else named(in_force, settings.classes)
-        shown = () if cycle.state is CycleState.PROMOTED else self._shown(cycle, *self._models(served, settings), progress)
-        return Verified(now, before, named(path, served.classes), cycle.verification, shown)
+        told = bool(cycle.verification.get("checks")) and cycle.state is not CycleState.PROMOTED
+        shown = self._shown(cycle, *self._models(served, settings), progress) if told and served else ()
+        return Verified(now, before, self._named(cycle), cycle.verification, shown)
+
+    def _named(self, cycle: RefreshCycle) -> Mapping[str, Any]:
+        """The model that was verified, or that could not be."""
+        if cycle.served is not None:
+            return named(self._shelf.path(cycle.served), cycle.served.classes)
+        told = (cycle.verification or {}).get("model") or cited(cycle.model) or {}
+        return {"name": Path(told.get("path", "")).name, "checksum": told.get("sha256", ""), "classes": len(told.get("classes", ()))}
 
     def _shown(self, cycle: RefreshCycle, old: Model, new: Model, progress: Progress) -> Sequence[Shown]:
         drawn = challenge.of_cycle(self._store, self._data_sets, cycle)
@@ -79,7 +94,8 @@ class Judging:
 
     def _models(self, served: Artefact, settings: MonitorSettings) -> tuple[Model, Model]:
         """In force, and to be served."""
-        new = self._monitors.load(settings.embedder.with_model(self._shelf.path(served)))
+        with blamed():
+            new = self._monitors.load(settings.embedder.with_model(self._shelf.path(served)))
         scheme = scheme_of(self._store, settings.name)  # labels carry the names of today, models those of when they were made
         old, called = settings.classes, naming(scheme)
         return Model(self._monitors.embedder(settings.name), tuple(map(called, old))), Model(new, tuple(map(called, served.classes)))

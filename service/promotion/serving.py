@@ -20,7 +20,8 @@ from service.switching.building import Built, Switches, Wanted
 from service.switching.certificate import Certificate, metadata
 from service.switching.graph import heads
 from service.switching.pairs import class_names
-from service.verifying.usable import REASON, usable
+from service.verifying.unusable import REASON
+from service.verifying.usable import usable
 
 MOST_HEADS = 2
 """Models that answer in one that is served: each costs its time at every request."""

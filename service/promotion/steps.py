@@ -120,6 +120,11 @@ def has_shown_itself(cycle: RefreshCycle) -> bool:
     return any(step.reason == Reason.SEEN for step in cycle.history)
 
 
+def has_rebased(cycle: RefreshCycle) -> bool:
+    """Whether its reference came into force, as far as the store knows."""
+    return any(step.reason == Reason.REBASED for step in cycle.history)
+
+
 def announced(cycle: RefreshCycle) -> float:
     """When its promotion was announced."""
     return next((step.time for step in cycle.history if step.state == CycleState.DEPLOYING), cycle.created)

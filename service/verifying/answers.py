@@ -12,6 +12,7 @@ from detectors.comparison import Comparison, compare
 from service.errors import InputError
 from service.ports import Embedder
 from service.records import Payload, Sample
+from service.verifying.unusable import blamed
 
 _BATCH = 256
 
@@ -84,12 +85,13 @@ NOTHING = Answers((), (), ())
 
 
 def answers_of(samples: Sequence[Sample], old: Model, new: Model, progress: Callable[[float], None] = lambda _: None) -> Answers:
-    """What both say of labelled samples."""
+    """What both say of labelled samples. InputError (`unusable_model`) where the new one fails on rows that the old one answers."""
     if not samples:
         return NOTHING
     payloads = [sample.payload for sample in samples]
     before = said(old, payloads, lambda done: progress(done / 2))
-    after = said(new, payloads, lambda done: progress(0.5 + done / 2))
+    with blamed():
+        after = said(new, payloads, lambda done: progress(0.5 + done / 2))
     return paired(samples, before, after)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ from service.ports import Embedder
 from service.records import Payload
 from service.verifying.answers import Answers, Model
 from service.verifying.judging import Judged
+from service.verifying.unusable import blamed
 
 _RESAMPLED = 60
 _TIMED, _SECONDS = 64, 5.0
@@ -80,11 +82,11 @@ def latency(old: Embedder, new: Embedder, payloads: Sequence[Payload], *, clock:
         return None
     for payload in timed[:_WARMED]:
         _seconds(old, payload, clock)
-        _seconds(new, payload, clock)
+        _new_seconds(new, payload, clock)
     began, pairs = clock(), []
+    taking = partial(_seconds, old), partial(_new_seconds, new)
     for at, payload in enumerate(timed):
-        turn = (old, new) if at % 2 else (new, old)
-        first, second = (_seconds(each, payload, clock) for each in turn)
+        first, second = (each(payload, clock) for each in (taking if at % 2 else taking[::-1]))
         pairs.append((first, second) if at % 2 else (second, first))
         if clock() - began > _SECONDS:
             break
@@ -95,6 +97,11 @@ def _seconds(model: Embedder, payload: Payload, clock: Callable[[], float]) -> f
     began = clock()
     model.embed([payload])
     return clock() - began
+
+
+def _new_seconds(model: Embedder, payload: Payload, clock: Callable[[], float]) -> float:
+    with blamed():
+        return _seconds(model, payload, clock)
 
 
 def _medians(pairs: NDArray[np.float64]) -> dict[str, Any]:

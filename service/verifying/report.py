@@ -14,7 +14,9 @@ from service.screens.drawing import percent, points
 from service.verifying.gallery import KINDS, MOST, Exhibit, Shown, gallery
 
 _SEGMENTS = 50
-_STANDING: Mapping[str, Standing] = MappingProxyType({"promote": Standing.FINE, "reject": Standing.ACT, "insufficient": Standing.UNKNOWN})
+_STANDING: Mapping[str, Standing] = MappingProxyType(
+    {"promote": Standing.FINE, "reject": Standing.ACT, "unusable": Standing.ACT, "insufficient": Standing.UNKNOWN}
+)
 _SETS: Mapping[str, str] = MappingProxyType({"golden": "golden: must not regress", "challenge": "challenge: what drifts"})
 
 
@@ -43,7 +45,8 @@ def sections(verified: Verified) -> list[Section]:
 def _verdict(found: Mapping[str, Any]) -> Section:
     verdict = str(found["verdict"])
     checks = tuple(
-        (_check_name(each), each["outcome"], each["says"], each["rows"] or None, each["needed"] or None) for each in found["checks"]
+        (_check_name(each), each["outcome"], each["says"], each["rows"] or None, each["needed"] or None)
+        for each in found.get("checks") or ()
     )
     columns = (Column("test"), Column("ended"), Column("found"), Column("rows", Unit.COUNT), Column("rows needed", Unit.COUNT))
     lost, correction = found.get("lost_classes") or (), found.get("correction")
@@ -78,7 +81,7 @@ def _todo(found: Mapping[str, Any]) -> str:
 
 def _power(found: Mapping[str, Any]) -> str:
     """What to expect of a model that is as good as the old one."""
-    power, tests = found.get("joint_power"), sum(each.get("power") is not None for each in found["checks"])
+    power, tests = found.get("joint_power"), sum(each.get("power") is not None for each in found.get("checks") or ())
     if power is None or not tests:
         return ""
     among = "the test" if tests == 1 else f"all {tests} tests"
@@ -94,7 +97,8 @@ def _figures(found: Mapping[str, Any]) -> Iterator[Figure]:
         rate, bound = golden["negative_flip_rate"], golden["negative_flip_bound"]
         yield Figure("broken on golden, and at most", Measured(rate, 0.0, bound))
         yield Figure("golden rows", float(golden["rows"]), Unit.COUNT)
-    yield Figure("golden rows needed", float(found["rows_needed"]), Unit.COUNT)
+    if "rows_needed" in found:
+        yield Figure("golden rows needed", float(found["rows_needed"]), Unit.COUNT)
 
 
 def _corrected(found: Mapping[str, Any], correction: Mapping[str, Any]) -> Table:

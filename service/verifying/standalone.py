@@ -21,6 +21,7 @@ from service.verifying.correction import labels_of
 from service.verifying.gallery import Shown
 from service.verifying.gate import Gate
 from service.verifying.judging import Judged, Progress, changed_classes, concluded
+from service.verifying.unusable import blamed
 from service.verifying.verdict import verify
 
 
@@ -81,5 +82,6 @@ def _distinct(samples: Sequence[Sample], old: Model, new: Model, progress: Progr
     _, first = np.unique(duplicate_groups(before.embedding), return_index=True) if payloads else ((), np.empty(0, np.int64))
     rows = np.sort(first).tolist()
     kept = [samples[row] for row in rows]
-    after = said(new, [sample.payload for sample in kept], lambda done: progress("new model on golden rows", done))
+    with blamed():
+        after = said(new, [sample.payload for sample in kept], lambda done: progress("new model on golden rows", done))
     return kept, paired(kept, before.only(rows), after)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,9 +14,7 @@ from service.errors import EmbedderError, InputError
 from service.ports import Embedder
 from service.records import Payload
 from service.verifying.answers import Model, fitting
-
-REASON = "unusable_model"
-_OPSET = re.compile(r"opset", re.IGNORECASE)
+from service.verifying.unusable import unusable
 
 TRIED = 32
 """Payloads that it must answer."""
@@ -33,14 +30,6 @@ def usable(load: Callable[[], Embedder], classes: Sequence[str], payloads: Seque
     except (EmbedderError, InputError, OSError) as error:
         raise unusable(error) from error
     return model
-
-
-def unusable(error: Exception) -> InputError:
-    """In words for whoever trained it; what the runtime says of an operator set it does not know is no help to anybody."""
-    said = str(error)
-    if _OPSET.search(said):
-        said = f"its operator set is newer than the installed ONNX Runtime knows: export it with an older opset. {said}"
-    return InputError(REASON, f"the model can't be used: {said}")
 
 
 def _check_names(classes: Sequence[str]) -> None:

@@ -11,7 +11,8 @@ from service.errors import EmbedderError, InputError
 from service.ports import Embedded, Embedder
 from service.records import Payload
 from service.verifying import usable
-from service.verifying.usable import REASON, added, lost
+from service.verifying.unusable import REASON
+from service.verifying.usable import added, lost
 from tests.service.verifying.models import CENTRES, NAMES, NEW, OLD, Nearest, samples
 
 ROWS = [sample.payload for sample in samples(40, 1, "pay", "ship")]
