@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-from service import refresh
+from service import annotation, refresh
+from service.annotation import errands
 from service.errors import ConflictError
-from service.records import AnnotationBatch, Candidate, RefreshCycle, RefreshSlot
+from service.records import AnnotationBatch, Candidate, Label, Purpose, RefreshCycle, RefreshSlot
 from service.settings import MonitorSettings
 from tests.contract.stored import Opener, item
 
@@ -24,6 +25,18 @@ def test_news_of_nothing_that_changed_leave_once_and_as_they_were_told_first(ope
     store.settle(replace(told, state="delivered", attempts=1))
     store.save(outbox=[told, item("more")])
     assert {(each.id, each.state) for each in store.outbox()} == {("news", "delivered"), ("more", "pending")}
+
+
+def test_what_is_to_become_of_answers_is_kept_with_the_batch_and_done_once(open_store: Opener) -> None:
+    store, taken = open_store(), list[str]()
+    items = [replace(each, purpose=Purpose.TOP_UP) for each in CANDIDATES]
+    refresh.ask(store, annotation.propose_apart("apart", "chat", 1, items, now=1.0), SETTINGS, now=1.0)
+    for sample in ("s0", "s1"):  # the second one late
+        annotation.take_back(store, [Label("chat", "apart", sample, "refund", 3.0, "ana")], quota=0.3, now=3.0)
+        for _ in range(2):
+            errands.run(store, Purpose.TOP_UP, lambda batch: taken.append(batch.id), monitors=["chat"])
+    assert taken == ["apart", "apart"]
+    assert errands.run(store, Purpose.REVIEW, lambda batch: taken.append(batch.id), monitors=["chat"]) == 0
 
 
 def test_of_cycles_that_open_at_once_one_does(open_store: Opener) -> None:
