@@ -113,7 +113,7 @@ def train(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
 def reproduce(cycle: CycleId, output: Output = None, config: Config = CONFIG, as_json: AsJson = False) -> None:
     """Train a cycle's model once more, as its record says, and hold both against each other on the golden rows.
 
-    Exit code 0: at least 99.9 % of the golden labels and the verdict are the same; 1: they are not, and it says why.
+    Exit code 0: at least 99.9 % of the golden labels are the same, and the verdict where it can be told; 1: they are not, and it says why.
     """
     require_torch()
     from service.training.reproducing import repeat  # noqa: PLC0415 - loads torch

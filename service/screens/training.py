@@ -37,7 +37,7 @@ def reproduction_screen(found: Mapping[str, Any]) -> RenderableType:
     head = Text("reproduced" if same else "not reproduced", "bold green" if same else "bold red")
     file = "the same file, bit for bit" if found["identical"] else "another file"
     labels = "no golden rows to compare on" if agree is None else f"{percent(agree)} of {found['golden_rows']:,} golden labels the same"
-    verdict = {True: "the same verdict", False: "another verdict", None: "no verdict to compare"}[found["same_verdict"]]
+    verdict = {True: "the same verdict", False: "another verdict", None: "of the verdict nothing can be told"}[found["same_verdict"]]
     return Group(head, Text(f"{file}; {labels}; {verdict}"), *(Text(f"- {excerpt(why, 200)}", "yellow") for why in found["differences"]))
 
 
