@@ -131,7 +131,10 @@ class Projects:
             self._client.ask("PATCH", f"api/projects/{number}/", body=changes)
 
     def _used(self, number: int) -> Collection[str]:
-        summary = self._client.ask("GET", f"api/projects/{number}/summary/")
+        try:
+            summary = self._client.ask("GET", f"api/projects/{number}/summary/")
+        except MissingError:  # somebody has just made the project: its summary comes a moment later
+            return ()
         drafts = (summary.get("created_labels_drafts") or {}).get(LABEL) or {}
         return {*((summary.get("created_labels") or {}).get(LABEL) or {}), *drafts}
 
