@@ -85,7 +85,8 @@ def score_limits(positive: int, negative: int, rows: int, *, reach: float) -> tu
 class NonInferiority:
     """A test of "Δ is above -margin" on so many rows, which a model that is worse by the margin passes with probability `error` at most.
 
-    The error is exact: the sum over all counts of flips that pass, the largest over the shares of rows that may flip.
+    The error is exact: the sum over all counts of flips that pass, the largest over a grid of shares of rows that may flip, near
+    which it hardly changes.
 
     Attributes
     ----------
@@ -131,7 +132,7 @@ class NonInferiority:
     def level(self) -> float:
         """The largest share of models worse by the margin that pass."""
         most = (1 - self.margin) / 2
-        mended = [0.0, *np.geomspace(most * 1e-4, most, _FLIPS)]
+        mended = [0.0, *np.geomspace(most * 1e-4, most, _FLIPS), *np.linspace(0.0, most, _FLIPS)[1:-1]]
         allowed = self._most_negative(np.arange(self.rows + 1))
         return max(self._passing(share, share + self.margin, allowed) for share in mended)
 

@@ -57,11 +57,13 @@ def test_a_model_worse_by_the_margin_is_seldom_promoted(rows: int, flips: float,
     assert share(rng, rows, accuracy=accuracy, flips=flips, difference=-0.01) <= MOST
 
 
-@pytest.mark.parametrize(("rows", "margin", "error"), [(99, 0.05, 0.05), (150, 0.03, 0.05), (1_300, 0.01, 0.05), (3_000, 0.01, 0.001)])
+@pytest.mark.parametrize(
+    ("rows", "margin", "error"), [(99, 0.05, 0.05), (150, 0.03, 0.05), (225, 0.03, 0.05), (1_300, 0.01, 0.05), (3_000, 0.01, 0.001)]
+)
 def test_the_level_holds_between_the_shares_that_it_was_computed_at(rows: int, margin: float, error: float) -> None:
     test = NonInferiority.of(rows, margin=margin, error=error)
     shares = np.linspace(margin, 1.0, 301)
-    assert max(test.power(float(flips), difference=-margin) for flips in shares) <= 1.02 * error
+    assert max(test.power(float(flips), difference=-margin) for flips in shares) <= 1.004 * error
 
 
 @pytest.mark.parametrize("look", [2, 3])
