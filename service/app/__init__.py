@@ -4,7 +4,7 @@ from service.adapters.file_source import read_samples
 from service.adapters.onnx_embedder import load_embedder
 from service.app.backfilling import Backfilling, backfill_alarms, backfill_files, backfill_topic
 from service.app.examining import examine_kafka, examine_redis
-from service.app.installation import Installation, opened
+from service.app.installation import Installation, inputs, opened
 from service.app.parts import LOG, STORE, open_log, open_logs, open_topics
 from service.app.process import Serving, alone
 from service.app.roles import Roles, served
@@ -22,6 +22,7 @@ __all__ = [
     "backfill_topic",
     "examine_kafka",
     "examine_redis",
+    "inputs",
     "load_embedder",
     "open_log",
     "open_logs",

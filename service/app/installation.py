@@ -143,8 +143,7 @@ class Installation:
 
     def inputs(self, settings: EmbedderSettings) -> Sequence[str]:
         """The names under which a model is fed; none of vectors that samples bring."""
-        embedder = self.load(settings)
-        return embedder.inputs if isinstance(embedder, OnnxEmbedder) else ()
+        return inputs(self.load(settings))
 
     def watched(self, monitor: str) -> WatchedMonitor:
         """What a worker needs of a monitor; without an accepted reference it only keeps samples."""
@@ -269,6 +268,11 @@ def opened(
         yield Installation(settings, state, declarations, rows, observer or Silent())
     finally:
         state.store.close()
+
+
+def inputs(embedder: Embedder) -> Sequence[str]:
+    """The names under which a model is fed; none of vectors that samples bring."""
+    return embedder.inputs if isinstance(embedder, OnnxEmbedder) else ()
 
 
 def _with_model(settings: MonitorSettings, model: str, classes: tuple[str, ...]) -> MonitorSettings:

@@ -12,7 +12,7 @@ import numpy as np
 
 from service.cli.installed import good
 from service.decoding.options import SampleOptions
-from service.errors import ArtefactError, InputError
+from service.errors import InputError
 from service.records import Sample
 from service.settings import EmbedderSettings, RefreshSettings, load
 
@@ -127,10 +127,11 @@ def _with_label(sample: Sample, path: Path, at: int, beside: Sequence[str] | Non
 
 def verified(models: Models, files: Files, asked: Asked, progress: Progress, *, show_golden: bool) -> Verified:
     """A new model that can't be used is rejected; an old one that can't be is wrong use."""
+    from service.app import inputs  # noqa: PLC0415 - loads the inference runtime
     from service.verifying.report import Verified  # noqa: PLC0415 - loads the detectors
     from service.verifying.standalone import compare  # noqa: PLC0415 - as above
     from service.verifying.unusable import REASON  # noqa: PLC0415 - as above
-    from service.verifying.usable import named  # noqa: PLC0415 - as above
+    from service.verifying.usable import named, require_same_inputs  # noqa: PLC0415 - as above
     from service.verifying.verdict import unusable_verdict  # noqa: PLC0415 - as above
 
     progress("reading samples", 0.0)
@@ -140,6 +141,7 @@ def verified(models: Models, files: Files, asked: Asked, progress: Progress, *, 
     before = named(models.old, old.classes)
     try:
         new = _model(models.new, models.classes, old.classes, models.fed(models.new, asked, sets.golden[0]), sets)
+        require_same_inputs(inputs(old.embedder), inputs(new.embedder))
         found = compare(
             old,
             new,
@@ -163,13 +165,11 @@ def _model(path: Path, given: Sequence[str], otherwise: Sequence[str], settings:
     from service.app import load_embedder  # noqa: PLC0415 - loads the inference runtime
     from service.switching import pairs  # noqa: PLC0415 - loads the detectors
     from service.switching.certificate import metadata  # noqa: PLC0415 - as above
-    from service.verifying.unusable import unusable  # noqa: PLC0415 - as above
+    from service.verifying.unusable import blamed  # noqa: PLC0415 - as above
     from service.verifying.usable import usable  # noqa: PLC0415 - as above
 
-    try:
+    with blamed():
         classes = given or pairs.class_names(path, metadata(path)) or otherwise
-    except ArtefactError as error:
-        raise unusable(error) from error
     if not classes:
         raise InputError("classes", f"{path}: its classes are not known; name them with --classes, one per line in the order of its logits")
     return usable(lambda: load_embedder(settings), classes, [sample.payload for sample in sets.golden])

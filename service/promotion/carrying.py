@@ -8,6 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from service.errors import ConflictError, DriftgateError, InputError
+from service.patience import Patience
 from service.promotion import steps
 from service.promotion.ground import Ground
 from service.promotion.judging import Judging
@@ -50,7 +51,7 @@ class Carrying:
     def step(self, *, now: float, progress: Progress = lambda *_: None) -> int:
         """Takes the next step of every cycle that has one to take; returns how many moved."""
         found = self._store.find(RefreshCycle, states=_UNDER_WAY, limit=_CYCLES)
-        moved = sum(self._carry_on(cycle, now, progress) for cycle in found if self._again.get(cycle.id, now) <= now)
+        moved = sum(self._attempted(cycle, now, progress) for cycle in found if self._again.get(cycle.id, now) <= now)
         return moved + self._watch(now)
 
     def go_on(self, cycle_id: str, *, now: float, progress: Progress = lambda *_: None) -> RefreshCycle:
@@ -63,6 +64,14 @@ class Carrying:
             except ConflictError:
                 if self._store.get(RefreshCycle, cycle_id).version == before.version:
                     raise  # else a running server took the step meanwhile
+
+    def _attempted(self, cycle: RefreshCycle, now: float, progress: Progress) -> int:
+        """Nor does one whose step fails with what nobody foresaw, which the log tells."""
+        patience = Patience(shortest=_RETRY_SECONDS, longest=_RETRY_SECONDS)
+        moved = patience.attempt(lambda: int(self._carry_on(cycle, now, progress)), monitor=cycle.monitor, cycle=cycle.id)
+        if patience.seconds:
+            self._again[cycle.id] = now + patience.seconds
+        return moved
 
     def _carry_on(self, cycle: RefreshCycle, now: float, progress: Progress) -> bool:
         """A cycle that can't go on does not hold up the others, and is left alone for a while."""

@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from service.datasets import DataSets
-from service.errors import ArtefactError, EmbedderError, InputError
+from service.errors import EmbedderError, InputError
 from service.ports import Store
 from service.promotion.monitors import Monitors
 from service.promotion.registering import Shelf, checksum
 from service.promotion.unpacking import Unpacked
 from service.records import Artefact, Payload, RefreshCycle
 from service.reference import Progress
-from service.settings import EmbedderSettings
 from service.switching.building import Built, Switches, Wanted
 from service.switching.certificate import Certificate, metadata
 from service.switching.graph import heads
 from service.switching.pairs import class_names
-from service.verifying.unusable import REASON
-from service.verifying.usable import usable
+from service.verifying.unusable import REASON, blamed
+from service.verifying.usable import require_same_inputs, usable
 
 MOST_HEADS = 2
 """Models that answer in one that is served: each costs its time at every request."""
@@ -56,13 +55,12 @@ class Serving:
         """The model with its classes: as whoever registered it said, as its file says, else those in force. InputError where it can't
         be used."""
         path, settings = self._shelf.path(model), self._monitors.effective(cycle.monitor)
-        dimension = self._monitors.embedder(cycle.monitor).dimension
-        try:
+        dimension, tried = self._monitors.embedder(cycle.monitor).dimension, self._tried(cycle.monitor)
+        fed = settings.embedder.with_model(path)
+        with blamed():
             classes = model.classes or class_names(path, metadata(path)) or settings.classes
-            new = usable(lambda: self._monitors.load(settings.embedder.with_model(path)), classes, self._tried(cycle.monitor)).embedder
-        except ArtefactError as error:
-            raise InputError(REASON, str(error)) from error
-        self._require_same_inputs(settings.embedder, settings.embedder.with_model(path))
+            new = usable(lambda: self._monitors.load(fed), classes, tried).embedder
+        require_same_inputs(self._monitors.inputs(settings.embedder), self._monitors.inputs(fed))
         if new.dimension != dimension:
             raise InputError(
                 REASON,
@@ -70,12 +68,6 @@ class Serving:
                 "against new ones. Train on an embedder of the same dimension, or declare a monitor of its own for it",
             )
         return replace(model, classes=tuple(classes))
-
-    def _require_same_inputs(self, old: EmbedderSettings, new: EmbedderSettings) -> None:
-        """Whoever asks it in production goes on asking as before."""
-        before, after = (", ".join(sorted(self._monitors.inputs(settings))) for settings in (old, new))
-        if before != after:
-            raise InputError(REASON, f"it is fed as {after}, the model in force as {before}; export it with inputs of the same names")
 
     def choose(self, cycle: RefreshCycle, model: Artefact, *, now: float, progress: Progress) -> Served | str:
         """What would be served; why nothing is where the policy refuses what can't be a switch."""

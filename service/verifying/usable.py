@@ -14,7 +14,7 @@ from service.errors import EmbedderError, InputError
 from service.ports import Embedder
 from service.records import Payload
 from service.verifying.answers import Model, fitting
-from service.verifying.unusable import unusable
+from service.verifying.unusable import blamed, unusable
 
 TRIED = 32
 """Payloads that it must answer."""
@@ -22,14 +22,24 @@ TRIED = 32
 
 def usable(load: Callable[[], Embedder], classes: Sequence[str], payloads: Sequence[Payload] = ()) -> Model:
     """Loads it and has it answer the first payloads. InputError says why the model can't be used: no ONNX, an operator set that the
-    runtime does not know, other inputs or outputs, logits of other classes, numbers that are none."""
+    runtime does not know, other inputs or outputs, logits of other classes, numbers that are none, or whatever else it fails with."""
     try:
-        _check_names(classes)
-        model = Model(load(), tuple(classes))
-        _try(model, payloads[:TRIED])
+        with blamed():
+            _check_names(classes)
+            model = Model(load(), tuple(classes))
+            _try(model, payloads[:TRIED])
     except (EmbedderError, InputError, OSError) as error:
         raise unusable(error) from error
     return model
+
+
+def require_same_inputs(old: Sequence[str], new: Sequence[str]) -> None:
+    """Names under which the models are fed: whoever asks the old one in production goes on asking the new one as before."""
+    before, after = (", ".join(sorted(names)) for names in (old, new))
+    if before != after:
+        raise unusable(
+            InputError("inputs", f"it is fed as {after}, the model in force as {before}; export it with inputs of the same names")
+        )
 
 
 def _check_names(classes: Sequence[str]) -> None:

@@ -36,11 +36,14 @@ def load_embedder(settings: EmbedderSettings) -> Embedder:
         embedder = OnnxEmbedder(graph, _feeder(settings, graph), Readout(settings, graph))
         embedder.prove()
     except InputError as error:
-        raise EmbedderError(
-            f"{graph.path}: the model fails on a probe. For text, embedder.max_tokens ({settings.max_tokens}) may be more than it was made "
-            f"for, or the tokenizer be another model's. {error}"
-        ) from error
+        raise EmbedderError(f"{graph.path}: the model fails on a probe: {error}{_advice(settings)}") from error
     return embedder
+
+
+def _advice(settings: EmbedderSettings) -> str:
+    if settings.input != "text":
+        return ""
+    return f". embedder.max_tokens ({settings.max_tokens}) may be more than it was made for, or the tokenizer be another model's"
 
 
 def _feeder(settings: EmbedderSettings, graph: Graph) -> Feeder:

@@ -47,14 +47,13 @@ class Graph:
         options.intra_op_num_threads = threads or cpu_share()
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised, once
-        self._failures = (errors.Fail, errors.InvalidArgument, errors.RuntimeException)
+        self._failures = (errors.Fail, errors.InvalidArgument, errors.NotImplemented, errors.RuntimeException)
         unloadable = (
             *self._failures,
             errors.InvalidGraph,
             errors.InvalidProtobuf,
             errors.NoModel,
             errors.NoSuchFile,
-            errors.NotImplemented,
         )
         try:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

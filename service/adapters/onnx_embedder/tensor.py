@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.adapters.onnx_embedder.feeder import ROWS, Batch, row_runs, wrong_type
 from service.adapters.onnx_embedder.graph import Graph
@@ -36,11 +37,7 @@ class TensorFeeder:
 
     def check(self, payload: Payload) -> None:
         """Arrays must have the declared shape and numbers that the model's type can hold."""
-        if not isinstance(payload, np.ndarray):
-            raise wrong_type(payload, "vector", "tensors")
-        if payload.shape not in {self._shape, (self._elements,)}:
-            raise InputError("dimension", f"vector: shape {payload.shape}; the model takes {self._shape}, or {self._elements} numbers")
-        check_finite(payload)
+        check_finite(payload := self._shaped(payload))
         if self._range and not (self._range[0] <= payload.min() <= payload.max() <= self._range[1]):
             low, high = self._range
             raise InputError(
@@ -50,8 +47,16 @@ class TensorFeeder:
     def batches(self, payloads: Sequence[Payload]) -> Iterator[Batch]:
         """In the order given."""
         for rows in row_runs(len(payloads), rows=self._rows, elements=self._elements):
-            tensors = np.stack([np.reshape(np.asarray(payloads[row]), self._shape) for row in rows])
+            tensors = np.stack([self._shaped(payloads[row]) for row in rows])
             yield Batch(rows, {self._input.name: tensors.astype(self._input.dtype, copy=False)})
+
+    def _shaped(self, payload: Payload) -> NDArray[Any]:
+        """As the model declares it; what one model takes another one may not."""
+        if not isinstance(payload, np.ndarray):
+            raise wrong_type(payload, "vector", "tensors")
+        if payload.shape not in {self._shape, (self._elements,)}:
+            raise InputError("dimension", f"vector: shape {payload.shape}; the model takes {self._shape}, or {self._elements} numbers")
+        return payload.reshape(self._shape)
 
     def probes(self) -> Sequence[Payload]:
         """Noise of several strengths, within what the model's type can hold."""

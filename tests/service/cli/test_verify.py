@@ -22,12 +22,14 @@ NAMES = [f"topic {number}" for number in range(9)]
 
 
 def model(path: Path, centres: NDArray[np.float64], topics: Sequence[int], **options: Any) -> Path:
-    """Answers by the nearest of these centres; `fed`, `logits`, `opset` and `weight` make it a bad one."""
+    """Answers by the nearest of these centres; `fed`, `logits`, `opset`, `weight` and `width` make it a bad one."""
+    width = options.get("width", 16)
+    centres = centres[:, :width]
     weights = 4.0 * (centres[list(topics)] / np.linalg.norm(centres[list(topics)], axis=1, keepdims=True)).astype(np.float32)
     fed, logits = options.get("fed", "x"), options.get("logits", "logits")
     text = (
-        f'<ir_version: 8, opset_import: ["" : {options.get("opset", 17)}]> g (float[N, 16] {fed}) => '
-        f"(float[N, 16] embedding, float[N, {len(topics)}] {logits}) "
+        f'<ir_version: 8, opset_import: ["" : {options.get("opset", 17)}]> g (float[N, {width}] {fed}) => '
+        f"(float[N, {width}] embedding, float[N, {len(topics)}] {logits}) "
         f"{{ embedding = Identity({fed}) {logits} = MatMul({fed}, w) }}"
     )
     made = onnx.parser.parse_model(text)
@@ -91,7 +93,10 @@ def test_a_worse_model_is_rejected(desk: Desk) -> None:
         (None, "no ONNX model"),
         ({"logits": "scores", "named": False}, "found none"),
         ({"weight": np.nan}, "not finite"),
-        ({"opset": 99}, "export it with an older opset"),
+        ({"opset": 99}, "its operator set is 99, and"),
+        ({"weight": np.nan}, "used: bad.onnx: the model fails on a probe: the model's answer to this payload is not finite"),
+        ({"fed": "tokens"}, "it is fed as tokens, the model in force as x"),
+        ({"width": 8}, "used: vector: shape (16,); the model takes (8,), or 8 numbers"),
         ({"topics": [0, 1], "classes": True}, "one logit for each of its 8 classes; found 2"),
     ],
 )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from service.errors import DriftgateError, EmbedderError, InputError
+from service.errors import EmbedderError, InputError
 from service.ports import Embedded
+from service.promotion.carrying import Carrying
 from service.promotion.steps import Reason
-from service.records import CycleState, Payload
+from service.records import CycleState, Payload, RefreshCycle
+from service.reference import Progress
 from service.settings import EmbedderSettings
 from service.verifying.writing import html, json_text, markdown
 from tests.service.refresh_bench import Bench, Nearest
@@ -26,7 +28,7 @@ TRIED = 32
 class Failing(Nearest):
     """Answers the rows that are tried first, and fails on those that judge."""
 
-    error: DriftgateError | None = None
+    error: Exception | None = None
 
     def embed(self, payloads: Sequence[Payload]) -> Embedded:
         found = super().embed(payloads)
@@ -37,7 +39,7 @@ class Failing(Nearest):
         return found
 
 
-def failing(bench: Bench, error: DriftgateError | None) -> Failing:
+def failing(bench: Bench, error: Exception | None) -> Failing:
     new = bench.models["new.onnx"]
     return Failing("failing", new.topics, new.late, error=error)
 
@@ -56,9 +58,10 @@ def alone(make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> 
         (None, "not finite numbers on 1 of"),
         (EmbedderError("Gather out of bounds"), "Gather out of bounds"),
         (InputError("model", "fails on this payload"), "fails on this payload"),
+        (ValueError("cannot reshape array"), "it fails with ValueError: cannot reshape array"),
     ],
 )
-def test_a_model_that_fails_on_rows_that_judge_it_is_unusable(alone: Bench, error: DriftgateError | None, says: str) -> None:
+def test_a_model_that_fails_on_rows_that_judge_it_is_unusable(alone: Bench, error: Exception | None, says: str) -> None:
     alone.trained()
     alone.site.models = {**alone.models, "failing.onnx": failing(alone, error)}
     refused = alone.judged("failing.onnx")
@@ -80,6 +83,28 @@ def test_the_model_in_force_that_fails_is_no_fault_of_the_new_one(alone: Bench, 
     assert (alone.cycle().state, alone.cycle().verification) == (CycleState.VERIFYING, None)
     alone.site.models = alone.models
     assert alone.promotion.go_on(registered.id, now=5_100.0).state is CycleState.PROMOTED
+
+
+def test_a_step_that_fails_as_nobody_foresaw_holds_up_no_other_cycle(alone: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone.trained()
+    waiting = alone.registered("new.onnx")
+    stuck = replace(alone.cycle(), id="stuck", monitor="gone", version=1)
+    alone.store.save(stuck)
+    carrying, tried = Carrying._next, []
+
+    def step(self: Carrying, cycle: RefreshCycle, now: float, progress: Progress) -> RefreshCycle | None:
+        tried.append(cycle.id)
+        if cycle.id == "stuck":
+            raise RuntimeError("nobody foresaw it")
+        return carrying(self, cycle, now, progress)
+
+    monkeypatch.setattr(Carrying, "_next", step)
+    assert alone.promotion.step(now=5_000.0) == 1
+    assert alone.promotion.step(now=5_001.0) == 1
+    assert alone.store.get(RefreshCycle, waiting.id).state in {CycleState.VERIFIED, CycleState.DEPLOYING}
+    assert tried.count("stuck") == 1  # left alone for a while
+    alone.promotion.step(now=5_100.0)
+    assert tried.count("stuck") == 2
 
 
 def test_a_file_that_can_not_be_read_just_now_is_tried_again(alone: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

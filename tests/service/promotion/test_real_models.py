@@ -187,6 +187,16 @@ def of_other_width(path: Path) -> Path:
     return path
 
 
+def of_fewer_inputs(path: Path) -> Path:
+    """Takes five numbers where the samples have eight."""
+
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.eye(5, 8, dtype=np.float32), "twice"))
+        model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 5
+
+    return rewritten(path, change)
+
+
 def no_model(path: Path) -> Path:
     path.write_text("<html>404 Not Found</html>")
     return path
@@ -211,6 +221,7 @@ def empty(path: Path) -> Path:
         (no_model, (), "no ONNX model"),
         (of_tomorrow, (), "opset"),
         (with_other_input, (), "it is fed as features, the model in force as x"),
+        (of_fewer_inputs, (), "used: vector: shape (8,); the model takes (5,), or 5 numbers"),
         (with_two_inputs, (), "takes a model with one input, found 2"),
         (without_logits, (), "one logit for each of its 6 classes; found none"),
         (without_embedding, (), "no output 'embedding'"),
