@@ -31,8 +31,9 @@ def verification_table(verification: Figures) -> RenderableType:
     outcome = Text.assemble(
         "the new model ", ("passed" if passed else "did not pass", "bold green" if passed else "bold red"), f": {verdict}"
     )
+    weighted = [_weighted(challenge)] if (challenge := verification.get("challenge") or {}).get("weighted") else []
     reasons = [Text(f"  • {excerpt(str(reason), 300)}") for reason in verification.get("reasons") or ()]
-    return Group(table, *_segments(verification), _bound(verification), *_beside(verification), outcome, *reasons)
+    return Group(table, *weighted, *_segments(verification), _bound(verification), *_beside(verification), outcome, *reasons)
 
 
 def _set_figures(found: Figures) -> tuple[str, ...]:
@@ -40,6 +41,15 @@ def _set_figures(found: Figures) -> tuple[str, ...]:
     change = f"{points(gain['estimate'])}\n{points(gain['low'])} to {points(gain['high'])}" if gain else NONE
     accuracies = (percent(found.get("old_accuracy")), percent(found.get("new_accuracy")))
     return (count(found.get("rows")), *accuracies, change, count(found.get("positive_flips")), count(found.get("negative_flips")))
+
+
+def _weighted(challenge: Figures) -> Text:
+    """Why its row does not add up."""
+    effective = challenge.get("effective_rows")
+    worth = f", worth {effective:,.0f} rows drawn evenly" if effective else ""
+    return Text(
+        f"challenge: shares are weighted by the chances with which rows were drawn{worth}; mended and broken are counts of rows", "dim"
+    )
 
 
 def _segments(verification: Figures) -> Iterator[RenderableType]:

@@ -19,6 +19,9 @@ from service.selecting.asking import CHALLENGE, MAX_TEXT, batches_of, is_challen
 MOST_DRIFTED = 20.0
 """How much likelier than the most ordinary row the most novel one is drawn: models differ there, and ordinary rows still count."""
 
+_TOLD = 0.95
+"""Confidence of each model's accuracy, which is told and decides nothing."""
+
 
 def drift_weights(novelty: NDArray[np.float32]) -> NDArray[np.float64]:
     """(n,) 1 / (1 - p + 1/20) of the novelty percentiles p: from 1 for the most ordinary to 20 beyond the reference."""
@@ -88,8 +91,8 @@ class Design:
 def weighted(
     design: Design, ids: Sequence[str], right: tuple[NDArray[np.bool_], NDArray[np.bool_]], *, confidence: float
 ) -> Mapping[str, Any] | None:
-    """What the challenge rows with these ids say of the slice that they were drawn from: accuracies of the old and the new model and the
-    gain with its interval, weighted by the design. None where a row's chance is not known.
+    """What the challenge rows with these ids say of the slice that they were drawn from: accuracies of the old and the new model with
+    95 % intervals and the gain with its own, weighted by the design. None where a row's chance is not known.
 
     right : (n,) whether the old, and whether the new model gets each row right.
     """
@@ -99,10 +102,13 @@ def weighted(
     chances = np.array([design.inclusion[sample] for sample in (*ids, *rejected)])
     usable = np.arange(len(chances)) < len(ids)
     old, new = (np.concatenate([each.astype(np.float64), np.zeros(len(rejected))]) for each in right)
-    before, after, gain = (weighted_share(values, chances, confidence=confidence, usable=usable) for values in (old, new, new - old))
+    before, after = (weighted_share(values, chances, confidence=_TOLD, usable=usable) for values in (old, new))
+    gain = weighted_share(new - old, chances, confidence=confidence, usable=usable)
     return {
         "old_accuracy": before.estimate,
+        "old_accuracy_interval": [before.low, before.high],
         "new_accuracy": after.estimate,
+        "new_accuracy_interval": [after.low, after.high],
         "gain": {"estimate": gain.estimate, "low": gain.low, "high": gain.high},
         "effective_rows": round(gain.effective, 1),
         "rejected": len(design.rejected),

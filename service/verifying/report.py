@@ -151,9 +151,9 @@ def _row(found: Mapping[str, Any]) -> tuple[Cell, ...]:
 
 
 def _side(found: Mapping[str, Any], side: str) -> Measured | float:
-    """One model's accuracy; what is weighted by how rows were drawn has no interval of its own."""
+    """One model's accuracy, with its interval where that was told."""
     estimate, interval = float(found[f"{side}_accuracy"]), found.get(f"{side}_accuracy_interval")
-    return estimate if interval is None or found.get("weighted") else Measured(estimate, *map(float, interval))
+    return estimate if interval is None else Measured(estimate, *map(float, interval))
 
 
 def _measured(found: Mapping[str, float]) -> Measured:

@@ -37,8 +37,8 @@ def verify(
     """The verdict (`promote`, `reject`, `insufficient`) with its reasons and the table per set, ready to be stored with the cycle.
 
     tags : of the segments that are tested, among those of the golden rows.
-    weighted : what the challenge rows say of all that they were drawn from, where their chances are known: `old_accuracy`, `new_accuracy`,
-    `gain` and more, in the place of the plain figures.
+    weighted : what the challenge rows say of all that they were drawn from, where their chances are known: `old_accuracy`, `new_accuracy`
+    with their intervals, `gain` and more, in the place of the plain figures.
     """
     sets = {name: answers.compared() if len(answers) else None for name, answers in (("golden", golden), ("challenge", challenge))}
     segments = _largest(golden.by_segment(tags)) if sets["golden"] else {}

@@ -336,3 +336,6 @@ def test_challenge_figures_are_weighted_by_the_design(bench: Bench) -> None:
     assert (found["weighted"], found["rows"], found["rejected"]) == (True, 8, 0)
     assert found["new_accuracy"] == pytest.approx(1.0)
     assert found["gain"]["low"] <= found["gain"]["estimate"] <= found["gain"]["high"]
+    for side in ("old_accuracy", "new_accuracy"):
+        low, high = found[f"{side}_interval"]
+        assert low <= found[side] <= high

@@ -48,6 +48,13 @@ def test_segments_lost_classes_and_what_stands_beside_are_told() -> None:
     assert "allowed" not in text
 
 
+def test_shares_that_are_weighted_are_told_so() -> None:
+    challenge = {**SET, "gain": GAIN}
+    assert "weighted" not in words({"verdict": "promote", "challenge": challenge})
+    text = words({"verdict": "promote", "challenge": {**challenge, "weighted": True, "effective_rows": 17.4}})
+    assert "challenge: shares are weighted by the chances with which rows were drawn, worth 17 rows drawn evenly" in text
+
+
 def test_a_model_that_can_not_be_used_has_nothing_but_its_reason() -> None:
     text = words({"verdict": "reject", "passed": False, "reasons": ["the model can't be used: not ONNX"]})
     assert "the new model did not pass: reject • the model can't be used: not ONNX" in text
