@@ -20,6 +20,8 @@ from service.errors import ConfigurationError, DeliveryError
 from service.records import OutboxItem
 from service.settings import WebhookDestination as Declared
 
+pytestmark = pytest.mark.long
+
 OLD, NEW = ("whsec_" + base64.b64encode(bytes([i]) * 32).decode() for i in (1, 2))
 EVENT = {
     "specversion": "1.0",

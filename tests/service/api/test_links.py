@@ -23,6 +23,8 @@ from service.links import PATH, Kind
 from service.records import AnnotationBatch, BatchState, Candidate, CycleState, Label, Payload, Purpose, RefreshCycle, Sample
 from tests.service.api.conftest import LINKS, NOW
 
+pytestmark = pytest.mark.long
+
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 NASTY = '<script>alert(1)</script>\n"quoted" & ünïcode'

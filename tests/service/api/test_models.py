@@ -17,6 +17,8 @@ from service import refresh
 from service.records import Artefact, CycleState, RefreshCycle
 from tests.service.api.conftest import NOW, Site
 
+pytestmark = pytest.mark.long
+
 CONTENT = b"pretends to be a model"
 MODEL = Artefact("models/support/c/x/model.onnx", "ab" * 32, ("a", "b"), "m2", NOW)
 

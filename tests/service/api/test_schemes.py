@@ -9,6 +9,8 @@ import pytest
 from service.api.context import Service
 from service.records import LabelScheme
 
+pytestmark = pytest.mark.long
+
 ACT = {"actor": "ana", "note": "known campaign"}
 SCHEME = "/v1/monitors/support/scheme"
 
