@@ -184,7 +184,11 @@ def renamed(scheme: LabelScheme, name: str, to: str, *, actor: str, now: float, 
 
 def merged(scheme: LabelScheme, names: Sequence[str], into: str, *, actor: str, now: float, note: str = "") -> LabelScheme:
     """Several classes as one that the scheme has; it takes over their aliases, and their labels follow."""
-    target = _of(scheme, into)
+    try:
+        target = _of(scheme, into)
+    except InputError as error:
+        new = f"add it first (`driftgate scheme add {into!r:.80}`), or merge into one that is there"
+        raise InputError(error.reason, f"{error}; {new}") from error
     gone = [one for one in (_of(scheme, name) for name in dict.fromkeys(names)) if one is not target]
     if not gone:
         raise InputError("merge", f"merge: nothing but {into!r:.80} itself is named; name the classes that become part of it")

@@ -143,10 +143,10 @@ def rename(  # noqa: PLR0913, PLR0917 - the options of a command are its paramet
     _edit(config, monitor, after, as_json, lambda before, now: renamed(before, name, to, actor=actor(), now=now, note=note))
 
 
-@group.command(epilog=example("driftgate scheme merge 'card lost' 'card stolen' --into 'card gone'"))
+@group.command(epilog=example("driftgate scheme merge 'card stolen' 'card blocked' --into 'card lost'"))
 def merge(  # noqa: PLR0913, PLR0917 - the options of a command are its parameters
     names: Annotated[list[str], typer.Argument(metavar="CLASS...", help="Classes that become part of another one.")],
-    into: Annotated[str, typer.Option("--into", help="The class that they become part of.")],
+    into: Annotated[str, typer.Option("--into", help="The class that they become part of; a new one is added first.")],
     config: Config = CONFIG,
     monitor: MonitorName = None,
     note: Note = "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -17,9 +18,9 @@ import typer
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, good, installed, monitor_of
 from service.cli.refresh import CycleId, class_names, group
 from service.cli.terminal import actor, bars, emit, example, show
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, ConflictError
 from service.records import RefreshCycle, Sample
-from service.screens.training import reproduction_screen, run_screen
+from service.screens.training import registered_lines, reproduction_screen, run_screen
 from service.settings import EmbedderSettings
 
 if TYPE_CHECKING:
@@ -100,13 +101,17 @@ def train(  # noqa: PLR0913, PLR0917 - the options of a command are its paramete
         elif download is not None:
             made = _run(_of_download(named, download, folder), options, folder, progress)
         else:
-            made = _of_cycle(str(cycle), config, options, folder, progress)
+            made = _of_cycle(str(cycle), config, options, folder, progress, register=register)
+    said = ""
     if cycle is not None and register:
-        _register(made, cycle, version or str(made.run["model"]["checksum"])[:_DIGITS], _Service(config, back, token))
+        version = version or str(made.run["model"]["checksum"])[:_DIGITS]
+        _register(made, cycle, version, _Service(config, back, token))
+        said = registered_lines(cycle, version)
+    kept = _keep(made.model, said, output)
     if as_json:
-        emit({**made.run, "path": str(made.model)})
+        emit({**made.run, "path": kept and str(kept)})
     else:
-        show(run_screen(made.run), f"\nwrote {made.model}, its record beside it")
+        show(run_screen(made.run), f"\nwrote {kept}, its record beside it" if kept else "", said)
 
 
 @group.command("reproduce", epilog=example("driftgate refresh reproduce 9d41c2aa"))
@@ -121,6 +126,8 @@ def reproduce(cycle: CycleId, output: Output = None, config: Config = CONFIG, as
     folder = output or _new_folder()
     with installed(config) as installation, bars() as progress:
         found = repeat(cycle, installation, folder, path=installation.promotion.shelf.path, now=time.time(), progress=progress)
+    if output is None:
+        shutil.rmtree(folder, ignore_errors=True)
     if as_json:
         emit(found.document())
     else:
@@ -157,11 +164,16 @@ class _Named:
         return effective.embedder, self.classes or effective.classes
 
 
-def _of_cycle(cycle: str, config: Path, options: Options, folder: Path, progress: Progress) -> Made:
+def _of_cycle(cycle: str, config: Path, options: Options, folder: Path, progress: Progress, *, register: bool) -> Made:
+    from service.refresh import OPEN  # noqa: PLC0415 - loads the detectors
     from service.training.orders import of_cycle  # noqa: PLC0415 - loads numpy
 
     with installed(config) as installation:
         found = installation.store.get(RefreshCycle, cycle)
+        if register and found.state not in OPEN:
+            raise ConflictError(
+                f"refresh cycle {cycle} is {found.state} and takes no model any more; --no-register trains one all the same"
+            )
         settings = installation.effective(found.monitor)
         order = of_cycle(found, installation.store, installation.data_sets, settings.embedder, settings.classes)
         return _run(order, options, folder, progress, load=installation.load)
@@ -250,6 +262,14 @@ def _asked(event: str) -> tuple[str, str | None, str | None, tuple[str, ...]]:
 
 def _new_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="driftgate-train-"))
+
+
+def _keep(model: Path, registered: str, output: Path | None) -> Path | None:
+    """Where the model lies; nowhere where nobody named a folder and it was handed over, as the one it was written to is cleared away."""
+    if output is not None or not registered:
+        return model
+    shutil.rmtree(model.parent, ignore_errors=True)
+    return None
 
 
 def _token(path: Path | None) -> str:

@@ -59,6 +59,9 @@ class Standing:
             return f"{what}: {batch.returned} of {len(batch.items)} answered (batch {batch.id}, round {batch.round} of {self.cycle.rounds})"
         if self.awaited is Awaited.WORD and batch is not None:
             return f"a person's word on batch {batch.id} of {len(batch.items)} samples"
+        found = self.cycle.verification or {}
+        if self.awaited is Awaited.MODEL and found.get("verdict") == "unusable":
+            return f"another model ({'; '.join(found['reasons'])})"
         return self.awaited.value
 
 
@@ -88,7 +91,11 @@ def standing(cycle: RefreshCycle, batch: AnnotationBatch | None, settings: Monit
         more = f"`driftgate dataset add --monitor {cycle.monitor} --role golden --input FILE`, or `driftgate refresh cancel {name}`"
         return Standing(cycle, batch, Awaited.GOLDEN, since, since + _HOUR * limits.approval, more)
     awaited, hours, todo = {
-        CycleState.TRAINING: (Awaited.MODEL, limits.training, f"train one, and `driftgate refresh register {name} --model FILE`"),
+        CycleState.TRAINING: (
+            Awaited.MODEL,
+            limits.training,
+            f"`driftgate train --cycle {name}`, or `driftgate refresh register {name} --model FILE`",
+        ),
         CycleState.VERIFYING: (Awaited.VERDICT, limits.verifying, "nothing: it is being judged"),
         CycleState.VERIFIED: (
             Awaited.PROMOTION,

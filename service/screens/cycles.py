@@ -34,7 +34,7 @@ def _monitor(found: Mapping[str, Any]) -> RenderableType:
 def _open(standing: Mapping[str, Any], now: float) -> Text:
     by = f", opened by {standing['trigger']}" if standing["trigger"] else ""
     text = Text.assemble(f"refresh {standing['cycle']}: ", word(standing["state"]), f"{by} {_ago(standing['created'], now)}\n")
-    text.append(f"waits for {standing['said']}, since {_ago(standing['since'], now)}\n")
+    text.append(f"waits for {excerpt(standing['said'], 300)}, since {_ago(standing['since'], now)}\n")
     if standing["stuck"]:
         text.append(f"STUCK: it should have moved on {_ago(standing['limit'], now)}\n", "bold red")
     else:

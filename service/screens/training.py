@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -35,10 +35,20 @@ def reproduction_screen(found: Mapping[str, Any]) -> RenderableType:
     """Whether the same came out, and what explains it where not."""
     same, agree = found["same"], found["golden_agreement"]
     head = Text("reproduced" if same else "not reproduced", "bold green" if same else "bold red")
-    file = "the same file, bit for bit" if found["identical"] else "another file"
+    if found["identical"]:
+        return Group(head, Text("the same file, bit for bit: nothing is left to compare"), *_differing(found))
     labels = "no golden rows to compare on" if agree is None else f"{percent(agree)} of {found['golden_rows']:,} golden labels the same"
     verdict = {True: "the same verdict", False: "another verdict", None: "of the verdict nothing can be told"}[found["same_verdict"]]
-    return Group(head, Text(f"{file}; {labels}; {verdict}"), *(Text(f"- {excerpt(why, 200)}", "yellow") for why in found["differences"]))
+    return Group(head, Text(f"another file; {labels}; {verdict}"), *_differing(found))
+
+
+def _differing(found: Mapping[str, Any]) -> Iterator[Text]:
+    return (Text(f"- {excerpt(why, 200)}", "yellow") for why in found["differences"])
+
+
+def registered_lines(cycle: str, version: str) -> str:
+    """What becomes of a model that was given to its cycle."""
+    return f"\nregistered as version {version} with refresh cycle {cycle}, to be verified: `driftgate refresh show {cycle}`"
 
 
 def _recipe(recipe: Mapping[str, Any]) -> str:

@@ -23,8 +23,9 @@ from service import refresh
 from service.app import Installation, opened
 from service.cli.application import app
 from service.datasets import DataSets, Role, payload_field
-from service.records import AnnotationBatch, BatchState, Candidate, CycleState, RefreshCycle, Sample
+from service.records import AnnotationBatch, BatchState, Candidate, CycleState, RefreshCycle, Sample, Step
 from service.settings import load
+from service.transitions import advance
 from tests.training.conftest import KNOWN, NEW, Bench
 
 
@@ -98,6 +99,30 @@ def test_a_cycle_is_trained_and_its_model_registered(desk: Desk) -> None:
     assert cycle.model.run["data"]["train"]["version"] == 1
     assert run["fresh_rows"] == 40
     assert (desk.folder / "candidate" / "model.onnx").is_file()
+
+
+def test_a_model_that_was_handed_over_is_said_to_be_and_leaves_nothing_behind(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    said = desk.run("train", "--cycle", desk.cycle).stdout
+    assert "wrote" not in said
+    assert f"driftgate refresh show {desk.cycle}" in said
+    assert "same file, bit for bit: nothing is left to compare" in desk.run("refresh", "reproduce", desk.cycle).stdout
+    assert list(scratch.glob("driftgate-*")) == []
+    assert "wrote" in desk.run("train", "--cycle", desk.cycle, "--no-register").stdout
+    assert len(list(scratch.glob("driftgate-*"))) == 1
+
+
+def test_a_cycle_that_has_ended_is_not_trained_for(desk: Desk) -> None:
+    with opened(load(desk.config)) as installation:
+        cycle = installation.store.get(RefreshCycle, desk.cycle)
+        installation.store.save(advance(cycle, Step(CycleState.CANCELLED, "not wanted", 2e9)))
+    said = desk.run("train", "--cycle", desk.cycle, "--output", "candidate", code=1).output
+    assert "is cancelled and takes no model any more" in " ".join(said.split())
+    assert not (desk.folder / "candidate").exists()
 
 
 def test_golden_and_challenge_are_never_opened(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

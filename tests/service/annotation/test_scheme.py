@@ -138,6 +138,8 @@ def test_a_former_name_is_not_given_to_another_class() -> None:
 def test_unknown_classes_can_be_neither_renamed_nor_merged() -> None:
     with pytest.raises(InputError, match="has no class 'nothing'; it has refund, card lost, other"):
         renamed(PLAIN, "nothing", "x", actor="ana", now=2.0)
+    with pytest.raises(InputError, match=r"has no class 'all cards'.*add it first \(`driftgate scheme add 'all cards'`\)"):
+        merged(PLAIN, ["card lost"], "all cards", actor="ana", now=2.0)
     with pytest.raises(InputError, match="nothing but 'refund' itself"):
         merged(PLAIN, ["refund"], "refund", actor="ana", now=2.0)
     with pytest.raises(InputError, match="the first must be no class any more"):

@@ -78,6 +78,14 @@ def test_a_batch_with_a_deadline_has_a_day_more_than_that() -> None:
     assert standing(cycle(), OUT, settings(limits={"annotating": 2})).limit == 200.0 + 2 * HOUR
 
 
+def test_what_a_model_that_can_not_be_used_is_waited_for_again_with() -> None:
+    refused = cycle(*TRAINED, CycleState.TRAINING, verdict="unusable")
+    assert standing(refused, DONE, SETTINGS).said == "another model (fewer errors)"
+    first = standing(cycle(CycleState.TRAINING), DONE, SETTINGS)
+    assert first.said == "a trained model"
+    assert "`driftgate train --cycle" in first.todo
+
+
 def test_every_open_state_stands_somewhere() -> None:
     ways: dict[CycleState, tuple[CycleState, ...]] = {CycleState.ANNOTATING: ()}
     while missing := refresh.OPEN - ways.keys():
