@@ -37,7 +37,10 @@ def import_labels(
     config: Config = CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Take labels from a file; importing it again changes nothing. Answers are as old as the file."""
+    """Take labels from a file; importing it again changes nothing. Answers are as old as the file.
+
+    Exit code 0: all were taken; 1: some could not be used (ids that are not in the batch, answers that are no class), or all were refused.
+    """
     now = time.time()
     answers = read_answers(file, Columns(id_column, label_column, batch))
     made = min(file.stat().st_mtime, now)
@@ -52,7 +55,7 @@ def import_labels(
         emit({"batches": [view(each) for each in batches], "changed": changed, "unknown": unknown, "deliveries": told})
     else:
         show(*(f"{_line(delivery)}\n" for delivery in deliveries), *(f"batch {each.id} is {each.state}\n" for each in batches))
-    if any(delivery.state is DeliveryState.REFUSED for delivery in deliveries):
+    if any(each.state is DeliveryState.REFUSED or each.unknown or each.unresolved for each in deliveries):
         raise typer.Exit(1)
 
 

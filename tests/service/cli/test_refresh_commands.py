@@ -116,6 +116,16 @@ def test_labels_come_back_and_a_better_model_is_promoted(training: Desk, centres
     assert "rejected" not in training.run("refresh", "decline", cycle, code=1).stdout
 
 
+@pytest.mark.parametrize(("field", "value", "says"), [("driftgate_id", "zzz", "not in the batch"), ("label", "reffund", "no class of the")])
+def test_answers_that_can_not_be_used_are_no_success(training: Desk, truth: dict[str, str], field: str, value: str, says: str) -> None:
+    path = training.folder / answer(training, truth)
+    good, *_ = path.read_text(encoding="utf-8").splitlines()
+    path.write_text(json.dumps({**json.loads(good), field: value}), encoding="utf-8")
+    said = " ".join(training.run("annotation", "import", path, code=1).stdout.split())
+    assert says in said
+    assert value in said
+
+
 def test_a_model_that_breaks_golden_rows_is_rejected(training: Desk, centres: Any, truth: dict[str, str]) -> None:
     cycle = only(training)
     answer(training, truth, share=0.5)
