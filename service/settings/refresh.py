@@ -89,8 +89,8 @@ class RefreshSettings(Section):
     )
     serve: Literal["plain", "switch"] = Field(
         "plain",
-        description="What is verified and served: the new model itself, or a switch between the one in force and it, calibrated on golden's "
-        "*calibrate* part (needs the extra `model`).",
+        description="What is verified and served: the new model itself, or a switch between the one in force and it, calibrated on "
+        "golden's *calibrate* part (needs the extra `model`).",
     )
     switch_fallback: Literal["plain", "reject"] = Field(
         "plain", description="Where no switch can be certified: verify the new model by itself, or reject it."

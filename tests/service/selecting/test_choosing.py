@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from detectors.selection.assessment import Parts
 from detectors.selection.base import Known, Pick, Pool, Turn, Why
 from detectors.selection.risk import Risk
+from service.label_checks.judging import untrainable
 from service.records import Candidate, Output, Purpose
 from service.selecting import choosing
 from service.selecting.choosing import Choice, Chosen, Limits, audits_due
 from service.selecting.gathering import Counts, Gathered
-from service.label_checks.judging import untrainable
 from service.selecting.knowing import Ground, Situation
 from service.selecting.names import Names
 from service.settings import SelectionSettings
