@@ -27,10 +27,10 @@ from service.screens import (
     alarm_list,
     cycle_timeline,
     status_screen,
-    verification_table,
 )
 from service.screens.candidates import candidate_table
 from service.screens.evidence import cluster_table
+from service.screens.verifying import verification_table
 
 NOON = 1_767_268_800.0
 LONG = "customer=" + "x" * 120
