@@ -76,7 +76,7 @@ def document(job: Inbox, pager: Inbox) -> dict[str, Any]:
                 "classes": list(CLASSES),
                 "notify": ["pager"],
                 "annotation": {"destination": "vendor", "budget": 24, "second_opinions": 0.0},
-                "selection": {"rounds": 2, "challenge": 8, "audit_share": 0.0},
+                "selection": {"rounds": 2, "challenge": 24, "audit_share": 0.0},
                 "refresh": {"destination": "job", "after_samples": 200, "margin": 0.03},
             }
         ],
@@ -195,7 +195,7 @@ def test_a_cycle_survives_kill_9_after_each_of_its_steps(running: Site, outside:
         (stored,) = store.find(RefreshCycle)
         batches = [store.get(AnnotationBatch, name) for name in stored.batches]
     assert [batch.round for batch in batches] == [1, 2]
-    assert len({item.id for batch in batches for item in batch.items}) == len(first) + len(second) == 32
+    assert len({item.id for batch in batches for item in batch.items}) == len(first) + len(second) == 48
     assert [step.state for step in stored.history if step.state != "annotating"][-1] == CycleState.PROMOTED
     assert sorted(received(job)) == ["refresh.promoted", "refresh.requested", "refresh.verified"]
     assert set(received(job).values()) == {1}
