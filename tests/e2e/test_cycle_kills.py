@@ -180,6 +180,7 @@ def test_a_cycle_survives_kill_9_after_each_of_its_steps(running: Site, outside:
     again(site)
     comes_to(site, CycleState.VERIFIED)
     again(site)
+    site.until(lambda: received(pager)["refresh.approval"])  # nobody is told of a wait that is over
     assert site.client.post(f"/v1/refresh/{cycle['id']}/promote", json={"actor": "ana"}).status_code == 200
     again(site)
     comes_to(site, CycleState.DEPLOYING)
