@@ -9,10 +9,11 @@ from typing import TypeAlias
 
 import structlog
 
+from service import annotation
 from service.errors import DeliveryError
 from service.inbox import KEEP, Inbox
 from service.ports import Annotator, Store
-from service.records import AnnotationBatch, BatchState, Delivery, Label
+from service.records import AnnotationBatch, Delivery, Label
 
 AFTERWARDS = 86_400.0
 """Seconds for which a batch that has ended is still asked about: people mend their answers."""
@@ -81,8 +82,8 @@ class Collecting:
         return told
 
     def _asked_about(self, name: str, now: float) -> Sequence[AnnotationBatch]:
-        out = self._store.find(AnnotationBatch, states=[BatchState.SENT, BatchState.PARTLY_RETURNED], limit=_BATCHES)
-        ended = self._store.find(AnnotationBatch, states=[BatchState.CLOSED, BatchState.CANCELLED], limit=_ENDED)
+        out = self._store.find(AnnotationBatch, states=annotation.OUT, limit=_BATCHES)
+        ended = self._store.find(AnnotationBatch, states=annotation.ENDED, limit=_ENDED)
         lately = [batch for batch in ended if batch.history and batch.history[-1].time >= now - AFTERWARDS]
         return [batch for batch in (*out, *lately) if batch.destination == name]
 

@@ -6,11 +6,11 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from service.datasets import DataSet, DataSets, Role, Row, write_rows
 from service.errors import ConflictError
+from service.moments import written
 from service.ports import Embedded
 
 CORRECTS = "corrects"
@@ -44,7 +44,7 @@ def corrected(data_sets: DataSets, before: DataSet, corrections: Sequence[Correc
     rows = [Row(replace(row.sample, label=labels.get(row.sample.id, row.sample.label)), row.part) for row in before.rows]
     counts = Counter(row.sample.label for row in rows if row.sample.label is not None)
     manifest = {**before.manifest, "labels": dict(sorted(counts.items())), "version": newest + 1, CORRECTS: newest}
-    manifest["created"] = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
+    manifest["created"] = written(now)
 
     def write(draft: Path) -> None:
         write_rows(draft, rows, Embedded(before.embeddings, before.logits))

@@ -15,7 +15,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from detectors.selection.duplicates import duplicate_groups
 from service.artefacts import publish, read_manifest, versions
 from service.errors import ArtefactError, ConflictError, InputError, NotFoundError
+from service.moments import written
 from service.ports import Embedded, Embedder
 from service.records import Output, Payload, Sample
 from service.reference_rows import answer, sureness
@@ -151,7 +151,7 @@ class DataSets:
         before stay in their part.
         """
         rows, embedded = _embedded(samples, role, embedder, progress)
-        created = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
+        created = written(now)
         named = {"monitor": monitor, "role": role, "classes": list(classes), "created": created}
         while True:
             before = max(versions(self._folder(monitor, role)), default=0) if after is None else after

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from detectors.selection.weak import Drawn, draw
 from service.datasets import DataSet, DataSets, payload_field
 from service.errors import ArtefactError, InputError, NotFoundError
 from service.failures.rows import FailureRows
+from service.moments import written
 from service.ports import Embedder
 from service.records import Sample
 from service.reference import Reference
@@ -296,7 +296,7 @@ def _wrong(drawn: Drawn, weak: NDArray[np.int64]) -> NDArray[np.float64]:
 def document(row: DrawnRow) -> dict[str, Any]:
     """A line of JSON that `dataset add` takes as a sample; what it does not know of stands beside."""
     sample = row.sample
-    time = {} if math.isnan(sample.time) else {"time": datetime.fromtimestamp(sample.time, UTC).isoformat().replace("+00:00", "Z")}
+    time = {} if math.isnan(sample.time) else {"time": written(sample.time)}
     segments = {"segments": dict(sample.segments)} if sample.segments else {}
     believed = {"label": row.label, "weak_label": sample.label, "right": round(row.right, 4), "failing": round(row.failing, 4)}
     return {"id": sample.id, **time, **payload_field(sample.payload), **segments, **believed, "why": row.reason}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from service.moments import written
 from service.records import OutboxItem
 
 TYPES = "io.driftgate."
@@ -19,15 +19,21 @@ def cloud_event(item: OutboxItem) -> Mapping[str, Any]:
         return item.payload
     monitor = item.payload.get("monitor")
     subject = next((str(item.payload[name]) for name in _SUBJECTS if item.payload.get(name)), None)
+    named = item.kind if item.kind.startswith(TYPES) else TYPES + item.kind
+    return envelope(item.id, named, item.payload, monitor=monitor, subject=subject, time=item.created)
+
+
+def envelope(id: str, type: str, data: Mapping[str, Any], *, monitor: str | None, subject: str | None, time: float) -> dict[str, Any]:
+    """An event of a monitor, or of the installation."""
     return {
         "specversion": "1.0",
-        "id": item.id,
-        "type": item.kind if item.kind.startswith(TYPES) else TYPES + item.kind,
+        "id": id,
+        "type": type,
         "source": f"/driftgate/monitors/{monitor}" if monitor else "/driftgate",
         **({"subject": subject} if subject else {}),
-        "time": datetime.fromtimestamp(item.created, UTC).isoformat().replace("+00:00", "Z"),
+        "time": written(time),
         "datacontenttype": "application/json",
-        "data": item.payload,
+        "data": data,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from service import annotation, refresh
+from service import annotation, monitors, refresh
 from service.alarms import VERDICT
 from service.annotation import TakenBack, sending, take_back
 from service.annotation.editing import edited
@@ -27,16 +27,12 @@ from service.records import (
 )
 from service.refresher import Refresher
 from service.selecting.proposal import Proposal
-from service.settings import MonitorSettings
 
 _OUTBOX = 100_000
 
 
-class Monitors(Protocol):
+class Monitors(monitors.Monitors, Protocol):
     """What acts ask of the installation."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The settings with the model that is in force."""
 
     def version(self, monitor: str) -> int | None:
         """The reference version in force."""

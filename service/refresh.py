@@ -36,9 +36,6 @@ ENDED = frozenset({CycleState.PROMOTED, CycleState.REJECTED, CycleState.CANCELLE
 
 OPEN = frozenset(CycleState) - ENDED
 
-ANSWERED = frozenset({BatchState.CLOSED, BatchState.CANCELLED})
-"""A batch of which no more is expected; one is cancelled before it was sent when a person ends the rounds."""
-
 
 class Reason(StrEnum):
     """Why a cycle took a step."""
@@ -230,7 +227,7 @@ def finish(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "
     if not asked and not cycle.earlier:
         raise ConflictError(f"refresh cycle {cycle.id}: nothing is labelled yet; approve its batch {batch.id}, or cancel the cycle")
     ended = advance(cycle, Step(CycleState.ANNOTATING, Reason.ROUNDS_ENDED, now, actor, note), rounds=batch.round)
-    if batch.state in ANSWERED:
+    if batch.state in annotation.ENDED:
         store.save(ended)
     elif asked:
         store.save(ended, annotation.close(batch, actor=actor, now=now, note=note))
@@ -257,7 +254,7 @@ def request_training(
         return cycle
     batches = [store.get(AnnotationBatch, name) for name in cycle.batches]
     batch = batches[-1]
-    if batch.state not in ANSWERED:
+    if batch.state not in annotation.ENDED:
         raise ConflictError(
             f"refresh cycle {cycle.id}: annotation batch {batch.id} is {batch.state}, {batch.returned} of {len(batch.items)} answered; "
             "close it to train with what there is"
@@ -287,7 +284,7 @@ def cancel(store: Store, cycle_id: str, *, actor: str, now: float, note: str = "
         )
     cancelled = advance(cycle, Step(CycleState.CANCELLED, Reason.CANCELLED, now, actor, note))
     batch = store.get(AnnotationBatch, cycle.batch)
-    if batch.state in ANSWERED:
+    if batch.state in annotation.ENDED:
         store.save(cancelled)
     else:
         batch = annotation.cancel(batch, reason=annotation.Reason.CYCLE_ENDED, actor=actor, now=now)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from service.events import TYPES, envelope
+from service.moments import written
 from service.records import AnnotationBatch, Label, OutboxItem, RefreshCycle, stable_id
 
 TRAINED_ON, NEVER_TRAINED_ON = "train", "challenge"
@@ -17,17 +18,9 @@ def event(
     cycle: RefreshCycle, kind: str, content: Mapping[str, Any], destinations: Iterable[str], *, now: float, of: Sequence[object] = ()
 ) -> tuple[OutboxItem, ...]:
     """An item of `kind` (`refresh.requested`) for each destination. `of`: what tells two events of the same kind and cycle apart."""
-    named = f"io.driftgate.{kind}"
-    told = {
-        "specversion": "1.0",
-        "id": cycle.id if kind == "refresh.requested" else stable_id(named, cycle.id, *of),
-        "type": named,
-        "source": f"/driftgate/monitors/{cycle.monitor}",
-        "subject": cycle.id,
-        "time": written(now),
-        "datacontenttype": "application/json",
-        "data": dict(content),
-    }
+    named = TYPES + kind
+    name = cycle.id if kind == "refresh.requested" else stable_id(named, cycle.id, *of)
+    told = envelope(name, named, dict(content), monitor=cycle.monitor, subject=cycle.id, time=now)
     return tuple(OutboxItem(stable_id(named, cycle.id, *of, to), kind, to, told, created=now, due=now) for to in destinations)
 
 
@@ -82,8 +75,3 @@ def requested(
 def _provenance(batch: AnnotationBatch) -> dict[str, Any]:
     """Where labels come from."""
     return {"batch": batch.id, "scheme": batch.scheme, "manifest": batch.manifest, "asked": len(batch.items), "answered": batch.returned}
-
-
-def written(moment: float) -> str:
-    """RFC 3339."""
-    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")

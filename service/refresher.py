@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from detectors.selection.base import Turn
-from service import refresh
+from service import annotation, refresh
 from service.alarms import of_drift
 from service.annotation import NEW, scheme_of, tend, trains
 from service.annotation.adopting import adopt
@@ -21,7 +21,8 @@ from service.label_checks.checks import LabelChecks
 from service.label_checks.judging import untrainable
 from service.labelled import LabelledSets
 from service.links import NO_LINKS, Links
-from service.ports import Embedder, Store
+from service.monitors import Embedders
+from service.ports import Store
 from service.records import (
     Alarm,
     AlarmState,
@@ -53,20 +54,10 @@ _TOLD = (Trigger.ALARM, Trigger.PERSON)
 log = structlog.get_logger()
 
 
-class Monitors(Protocol):
-    """What the refresher asks of the installation."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The settings with the model that is in force."""
-
-    def embedder(self, monitor: str) -> Embedder:
-        """The monitor's embedder in force."""
-
-
 class Refresher:
     """Everything is idempotent: a step that was taken already is found in the store and not taken again."""
 
-    def __init__(self, store: Store, references: References, data_sets: DataSets, monitors: Monitors, *, links: Links = NO_LINKS) -> None:
+    def __init__(self, store: Store, references: References, data_sets: DataSets, monitors: Embedders, *, links: Links = NO_LINKS) -> None:
         self._store = store
         self._references = references
         self._data_sets = data_sets
@@ -187,7 +178,7 @@ class Refresher:
         tend(self._store, now=now)
         found = self._store.find(RefreshCycle, states=[CycleState.ANNOTATING], limit=_CYCLES)
         waiting = [cycle for cycle in found if self._again.get(cycle.id, now) <= now]
-        answered = [cycle for cycle in waiting if self._store.get(AnnotationBatch, cycle.batch).state in refresh.ANSWERED]
+        answered = [cycle for cycle in waiting if self._store.get(AnnotationBatch, cycle.batch).state in annotation.ENDED]
         return sum(self._go_on(cycle, now) for cycle in answered)
 
     def _go_on(self, cycle: RefreshCycle, now: float) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from service.links import Links
+from service.monitors import Embedders
 from service.ports import Embedder, Store
 from service.records import CycleState, RefreshCycle
 from service.refresh_events import Terms
@@ -14,18 +15,8 @@ from service.settings import MonitorSettings
 _CYCLES, _HOUR = 10_000, 3_600
 
 
-class Monitors(Protocol):
-    """What a request asks of the installation."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The settings with the model that is in force."""
-
-    def embedder(self, monitor: str) -> Embedder:
-        """The monitor's embedder in force."""
-
-
 def terms(
-    store: Store, monitors: Monitors, links: Links, cycle: RefreshCycle, data_sets: Sequence[Mapping[str, Any]], *, now: float
+    store: Store, monitors: Embedders, links: Links, cycle: RefreshCycle, data_sets: Sequence[Mapping[str, Any]], *, now: float
 ) -> Terms:
     """Of a request that is made now; it is kept as it is made, so links and deadline are those of its first time."""
     settings, until = monitors.effective(cycle.monitor), links.expiry(now)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from service.annotation.consensus import Accuracy, Agreement, GoldAnswer, agreed, annotators, answers, gold_answers, resolved
 from service.annotation.life import (
+    ENDED,
+    OUT,
     Reason,
     approve,
     cancel,
@@ -22,8 +24,10 @@ from service.annotation.sending import Leaving, leaving
 from service.annotation.shown import items_by_shown, outgoing, reordered, withdrawn
 
 __all__ = [
+    "ENDED",
     "NEW",
     "NONE",
+    "OUT",
     "UNUSABLE",
     "Accuracy",
     "Agreement",

@@ -16,6 +16,8 @@ MOST_PRIORITY = 10
 _USUAL_PRIORITY = 5
 
 ENDED = frozenset({BatchState.CLOSED, BatchState.CANCELLED})
+"""A batch of which no more is expected; one is cancelled before it was sent when a person ends the rounds."""
+
 OUT = frozenset({BatchState.SENT, BatchState.PARTLY_RETURNED})
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from service.annotation.pricing import price_of
 from service.annotation.scheme import NEW, NONE, UNUSABLE, naming
+from service.moments import written
 from service.records import AnnotationBatch, Candidate, LabelScheme, OutboxItem, stable_id
 
 BATCH = "annotation.batch"
@@ -35,7 +35,7 @@ def outgoing(batch: AnnotationBatch, *, destination: str, price: float | None, n
         "reference_version": batch.reference_version,
         "manifest": batch.manifest,
         "scheme": told(scheme),
-        "deadline": written(batch.deadline) if batch.deadline else None,
+        "deadline": written(batch.deadline, "seconds") if batch.deadline else None,
         "priority": batch.priority,
         "price_estimate": price_of(batch, price),
         "candidates": _items(batch, naming(scheme)),
@@ -73,11 +73,6 @@ def told(scheme: LabelScheme | None) -> Mapping[str, Any] | None:
         "none": NONE,
         "new": NEW,
     }
-
-
-def written(moment: float) -> str:
-    """RFC 3339."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _items(batch: AnnotationBatch, called: Callable[[str], str]) -> list[dict[str, Any]]:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service import annotation
 from service.cycles.due import Due
 from service.cycles.standing import Awaited, Standing, labels_until, sent, undecided
+from service.moments import written
 from service.promotion.steps import SHORTFALL, Reason
 from service.records import AnnotationBatch, BatchState, CycleState, OutboxItem, RefreshCycle, Step, Trigger, stable_id
-from service.refresh_events import written
 from service.settings import MonitorSettings
 
 _LATE = 0.8
@@ -25,8 +26,6 @@ _ENDS = {
     CycleState.CANCELLED: "the refresh cycle was cancelled",
     CycleState.REVERTED: "the refresh cycle was reverted: the model before is asked back",
 }
-
-_OUT = (BatchState.SENT, BatchState.PARTLY_RETURNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ def of_batch(batch: AnnotationBatch, settings: MonitorSettings, now: float) -> I
         yield News("refresh.approval", batch.monitor, (batch.id,), batch.created, text, todo, told)
     since = sent(batch)
     late = since + _LATE * ((batch.deadline or labels_until(batch, settings)) - since)
-    if batch.state in _OUT and now > late:
+    if batch.state in annotation.OUT and now > late:
         text = f"{batch.monitor}: labels are late, {batch.returned} of {len(batch.items)} samples are answered"
         todo = f"remind the annotators; `driftgate annotation close {batch.id}` goes on with what has come"
         yield News("refresh.late", batch.monitor, (batch.id,), late, text, todo, {**told, "answered": batch.returned})

@@ -13,7 +13,8 @@ from service.cycles.due import Due, Freshness, Known, due
 from service.cycles.top_up import TopUps
 from service.datasets import DataSets
 from service.errors import ArtefactError, ConflictError, DriftgateError, InputError
-from service.ports import Embedder, Store
+from service.monitors import Embedders
+from service.ports import Store
 from service.records import Alarm, AlarmState, RefreshCycle, Trigger
 from service.reference import References
 from service.report.material import Material
@@ -28,18 +29,12 @@ _CYCLES, _ALARMS = 10_000, 1_000
 log = structlog.get_logger()
 
 
-class Monitors(Protocol):
+class Monitors(Embedders, Protocol):
     """What is asked of the installation."""
 
     @property
     def names(self) -> Sequence[str]:
         """The declared monitors."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The settings with the model that is in force."""
-
-    def embedder(self, monitor: str) -> Embedder:
-        """The monitor's embedder in force."""
 
     def material(self, monitor: str, *, now: float) -> Material:
         """What is known of a monitor, read anew."""

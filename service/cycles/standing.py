@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service import annotation
 from service.errors import DriftgateError
 from service.ports import Store
 from service.records import AnnotationBatch, BatchState, CycleState, RefreshCycle, Step
@@ -121,7 +122,7 @@ def _annotating(cycle: RefreshCycle, batch: AnnotationBatch | None, settings: Mo
     if batch is not None and batch.state in (BatchState.PROPOSED, BatchState.APPROVED):
         todo = f"`driftgate refresh approve {cycle.id}`, or `driftgate refresh cancel {cycle.id}`"
         return Standing(cycle, batch, Awaited.WORD, batch.created, batch.created + _HOUR * limits.approval, todo)
-    if batch is not None and batch.state in (BatchState.SENT, BatchState.PARTLY_RETURNED):
+    if batch is not None and batch.state in annotation.OUT:
         todo = f"label them; `driftgate refresh close {cycle.id}` goes on with what has come"
         return Standing(cycle, batch, Awaited.LABELS, sent(batch), labels_until(batch, settings), todo)
     since = _last(batch.history if batch is not None else cycle.history)

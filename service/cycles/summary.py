@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service import refresh
+from service import annotation, refresh
 from service.cycles.due import Due, Freshness
 from service.cycles.standing import Standing, standings
 from service.ports import Store
@@ -108,7 +108,7 @@ def summary(store: Store, settings: MonitorSettings, *, now: float, due: Sequenc
         _waiting(store, settings, ended, rests),
         tuple(due),
         (candidates_purse(settings, batches, name), *purses(settings, batches, name, now=now), top_up_purse(settings, batches, now=now)),
-        next((batch for batch in batches if is_top_up(batch) and batch.state not in refresh.ANSWERED), None),
+        next((batch for batch in batches if is_top_up(batch) and batch.state not in annotation.ENDED), None),
         freshness,
     )
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from service import annotation, monitors
 from service.cycles.due import Due
 from service.cycles.news import News, of_batch, of_cycle, of_due, of_standing
 from service.cycles.standing import standing
@@ -22,20 +23,17 @@ _NEWS = 2 * 86_400.0
 """Seconds after which something is no news any more: whoever is declared as a destination does not hear of all that ever was."""
 
 _LATELY, _MOST = 200, 10_000
-_PENDING = (BatchState.PROPOSED, BatchState.SENT, BatchState.PARTLY_RETURNED)
+_PENDING = {BatchState.PROPOSED, *annotation.OUT}
 
 log = structlog.get_logger()
 
 
-class Monitors(Protocol):
+class Monitors(monitors.Monitors, Protocol):
     """What is asked of the installation."""
 
     @property
     def names(self) -> Sequence[str]:
         """The declared monitors."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The settings with the model that is in force."""
 
 
 class CycleNews:

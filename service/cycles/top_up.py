@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
 
 import numpy as np
 import structlog
 
-from service import refresh
+from service import annotation, refresh
 from service.annotation import answers, errands, propose_apart, trains
 from service.datasets import DataSets
 from service.golden import refill
 from service.labelled import LabelledSets
-from service.ports import Embedder, Store
+from service.monitors import Embedders
+from service.ports import Store
 from service.records import WHOLE, AnnotationBatch, Candidate, Pooled, Purpose, stable_id
 from service.reference import References
 from service.selecting.asking import MAX_TEXT, batches_of
 from service.selecting.reading import Reading
 from service.selecting.slices import Slice
 from service.selecting.spending import is_top_up, top_up_purse
-from service.settings import MonitorSettings
 
 REASON = "drawn at random from all traffic, for the golden set"
 
 log = structlog.get_logger()
 
 
-class Monitors(Protocol):
-    """What a top-up asks of the installation."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The settings with the model that is in force."""
-
-    def embedder(self, monitor: str) -> Embedder:
-        """The monitor's embedder in force."""
-
-
 class TopUps:
     """Proposes them, and takes their answers into golden's parts. Both are idempotent."""
 
-    def __init__(self, store: Store, references: References, data_sets: DataSets, monitors: Monitors) -> None:
+    def __init__(self, store: Store, references: References, data_sets: DataSets, monitors: Embedders) -> None:
         self._store = store
         self._references = references
         self._data_sets = data_sets
@@ -51,7 +40,7 @@ class TopUps:
         """As many rows as the budget of golden rows pays for; None where that is none, one is out already, or there is no golden set."""
         settings, batches = self._monitors.effective(monitor), batches_of(self._store, monitor)
         golden, size = self._data_sets.versions(monitor, "golden"), top_up_purse(settings, batches, now=now).labels
-        under_way = any(is_top_up(batch) and batch.state not in refresh.ANSWERED for batch in batches)
+        under_way = any(is_top_up(batch) and batch.state not in annotation.ENDED for batch in batches)
         if not golden or size < 1 or under_way:
             return None
         version = self._references.load(monitor).version

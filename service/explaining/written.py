@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from service.explaining.samples import SampleExplanation
+from service.moments import written
 
 Document: TypeAlias = Mapping[str, Any]
 
@@ -38,4 +39,4 @@ def _moment(seconds: float) -> str | None:
     """None of a sample that came without a time."""
     if not (math.isfinite(seconds) and seconds):
         return None
-    return datetime.fromtimestamp(min(max(seconds, 0.0), _LATEST), UTC).isoformat().replace("+00:00", "Z")
+    return written(min(max(seconds, 0.0), _LATEST))

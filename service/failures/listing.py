@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import structlog
@@ -18,7 +17,8 @@ from service.failures.clusters import FailureCluster, clustered
 from service.failures.facts import Labelled, facts
 from service.failures.known import Failure, gather, keep, known_failures, let_go, loss_of, unknown_to
 from service.failures.marks import Word
-from service.ports import Embedder, Store
+from service.monitors import Embedders
+from service.ports import Store
 from service.records import Alarm, AlarmState, FailureMark, Output, Partition, Pooled, Sample
 from service.reference import Reference, References
 from service.reference_rows import answer, sureness
@@ -31,16 +31,6 @@ _AGAIN = 256
 """Failures of earlier references that are shown to the model in force at a time."""
 
 log = structlog.get_logger()
-
-
-class Monitors(Protocol):
-    """What is asked of the installation."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The settings with the model that is in force."""
-
-    def embedder(self, monitor: str) -> Embedder:
-        """The monitor's embedder in force."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +59,7 @@ class Listing:
 class Failures:
     """Safe to call from several threads; evidence is looked for once for the same failures."""
 
-    def __init__(self, store: Store, references: References, data_sets: DataSets, monitors: Monitors) -> None:
+    def __init__(self, store: Store, references: References, data_sets: DataSets, monitors: Embedders) -> None:
         self._store = store
         self._references = references
         self._data_sets = data_sets

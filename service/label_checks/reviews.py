@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import structlog
@@ -18,13 +18,13 @@ from service.corrections import Correction, corrected
 from service.datasets import PARTS, DataSet, DataSets, Part
 from service.errors import ConflictError, InputError
 from service.label_checks.events import REVIEWED
+from service.monitors import Monitors
 from service.ports import Store
 from service.records import WHOLE, AnnotationBatch, Candidate, CycleState, Event, Purpose, RefreshCycle, stable_id
 from service.reference import References
 from service.report.mislabelled import Suspect
 from service.selecting.asking import batches_of
 from service.selecting.spending import purses
-from service.settings import MonitorSettings
 
 Reviewed = Literal["train", "golden"]
 """Roles whose labels are reviewed; a challenge set is replaced with every drift."""
@@ -34,13 +34,6 @@ _CYCLES = 10_000
 _JUDGED = (CycleState.VERIFYING, CycleState.VERIFIED)
 
 log = structlog.get_logger()
-
-
-class Monitors(Protocol):
-    """What a review asks of the installation."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The settings with the model that is in force."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from service.ports import Embedder
-from service.settings import EmbedderSettings, MonitorSettings
+from service.monitors import Loaders
+from service.settings import EmbedderSettings
 
 
-class Monitors(Protocol):
+class Monitors(Loaders, Protocol):
     """The monitors with what is in force."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The settings with the model that is in force."""
-
-    def embedder(self, monitor: str) -> Embedder:
-        """The monitor's embedder in force."""
-
-    def load(self, settings: EmbedderSettings) -> Embedder:
-        """Any embedder."""
 
     def inputs(self, settings: EmbedderSettings) -> Sequence[str]:
         """The names under which a model is fed."""

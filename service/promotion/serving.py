@@ -20,13 +20,10 @@ from service.switching.certificate import Certificate, metadata
 from service.switching.graph import heads
 from service.switching.pairs import class_names
 from service.verifying.unusable import REASON, blamed
-from service.verifying.usable import require_same_inputs, usable
+from service.verifying.usable import TRIED, require_same_inputs, usable
 
 MOST_HEADS = 2
 """Models that answer in one that is served: each costs its time at every request."""
-
-_TRIED = 32
-"""Rows that a new model must answer before anything else is done with it."""
 
 _ALPHA = 0.01
 """Share of answers that a switch may break, where the monitor sets none."""
@@ -125,7 +122,7 @@ class Serving:
         """Payloads that the model in force can take: of golden, else of what else is labelled."""
         for role in ("golden", "train"):
             if self._data_sets.versions(monitor, role):
-                return [sample.payload for sample in self._data_sets.load(monitor, role).samples[:_TRIED]]
+                return [sample.payload for sample in self._data_sets.load(monitor, role).samples[:TRIED]]
         return []
 
 

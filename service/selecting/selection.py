@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from detectors.selection.base import Selector, Turn
 from detectors.selection.probe_expand import ProbeAndExpand
 from service.datasets import DataSets
+from service.monitors import Monitors
 from service.ports import Store
 from service.records import Candidate, Purpose, stable_id
 from service.reference import References
@@ -22,16 +22,8 @@ from service.selecting.proposal import Proposal
 from service.selecting.reading import Reading
 from service.selecting.slices import Slice
 from service.selecting.spending import Cost, Purse, Wanted, candidates_purse
-from service.settings import MonitorSettings
 
 Progress = Callable[[str, float], None]
-
-
-class Monitors(Protocol):
-    """What a selection asks of the installation."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The settings with the model that is in force."""
 
 
 @dataclass(frozen=True, slots=True)

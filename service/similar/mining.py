@@ -18,6 +18,7 @@ from service import refresh
 from service.datasets import DataSets
 from service.errors import ConflictError, InputError, NotFoundError
 from service.failures.listing import Failures
+from service.monitors import Loaders
 from service.ports import Embedder, Store
 from service.records import Candidate, Payload, Pooled, Purpose, RefreshCycle, Sample, stable_id
 from service.reference import Reference, References
@@ -27,7 +28,6 @@ from service.selecting.asking import MAX_TEXT, asked, batches_of
 from service.selecting.gathering import Likeness
 from service.selecting.reading import Reading
 from service.selecting.slices import Slice
-from service.settings import EmbedderSettings, MonitorSettings
 from service.similar.pool import Kept, Narrowing, kept_samples, narrowed
 from service.similar.queries import Query, of_cluster, of_given, of_sample, of_set
 from service.similar.sending import Assessed, judging, open_ones
@@ -44,17 +44,8 @@ _SHORTLIST = 5
 _BATCH, _COPIES = 64, 20
 
 
-class Monitors(Protocol):
+class Monitors(Loaders, Protocol):
     """What is asked of the installation."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The settings with the model that is in force."""
-
-    def embedder(self, monitor: str) -> Embedder:
-        """The monitor's embedder in force."""
-
-    def load(self, settings: EmbedderSettings) -> Embedder:
-        """Any embedder."""
 
     def material(self, monitor: str, *, now: float) -> Material:
         """What is known of a monitor."""

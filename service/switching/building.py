@@ -20,9 +20,9 @@ from service.datasets import DataSets
 from service.errors import EmbedderError, InputError
 from service.golden import Promise
 from service.looks import Attempt, attempt, golden_of, record, tell
-from service.ports import Embedder, Store
+from service.monitors import Loaders
+from service.ports import Store
 from service.records import Alarm, AlarmState, Sample
-from service.settings import EmbedderSettings, MonitorSettings
 from service.switching.certificate import Calibrated, Certificate, Expected, Flips, write
 from service.switching.graph import CERTIFICATE, HEADS, Merged, heads, merge, metadata_of, serialised
 from service.switching.pairs import Answers, Pair, Progress, answers_of, pair_of
@@ -34,17 +34,8 @@ _CLOSE = 1e-5
 _ALARMS = 1_000
 
 
-class Monitors(Protocol):
+class Monitors(Loaders, Protocol):
     """What a switch asks of the installation."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The settings with the model that is in force."""
-
-    def embedder(self, monitor: str) -> Embedder:
-        """The monitor's embedder in force."""
-
-    def load(self, settings: EmbedderSettings) -> Embedder:
-        """Any embedder."""
 
     def version(self, monitor: str) -> int | None:
         """The reference version in force."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from service import moments
 from service.datasets import payload_digest
 from service.errors import EmbedderError, InputError
 from service.ports import Embedded, Embedder
@@ -77,7 +77,7 @@ def train(order: Order, options: Options, folder: Path, *, load: Load, now: floa
         "warm_start": start.own > 0,
         "old_model": {"file": old.name, "checksum": sha256(old), "fingerprint": embedder.fingerprint},
         "model": {"file": MODEL, "checksum": sha256(written), "largest_difference": difference, "compared_rows": rows},
-        "created": datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z"),
+        "created": moments.written(now),
     }
     write_record(folder / RECORD, run)
     return Made(written, chosen.head.classes, run)

@@ -17,7 +17,7 @@ from service.verifying.answers import Model, fitting
 from service.verifying.unusable import blamed, unusable
 
 TRIED = 32
-"""Payloads that it must answer."""
+"""Payloads that a new model must answer before anything else is done with it."""
 
 
 def usable(load: Callable[[], Embedder], classes: Sequence[str], payloads: Sequence[Payload] = ()) -> Model:

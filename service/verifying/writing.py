@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
+from service import moments
 from service.errors import InputError
 from service.report.parts import Unit
 from service.report.rendering import html_page, markdown_page
@@ -43,7 +43,7 @@ def json_text(verified: Verified) -> str:
 def document(verified: Verified) -> dict[str, Any]:
     """As plain values."""
     samples = {kind: [_exhibit(each) for each in found[:MOST]] for kind, found in gallery(verified.shown).items()}
-    moment = datetime.fromtimestamp(verified.made, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    moment = moments.written(verified.made, "seconds")
     models = {"old": dict(verified.old), "new": dict(verified.new)}
     return {"report": FORMAT, "made": moment, **models, **verified.verification, "samples": samples}
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any, TypeAlias, cast
 
 import msgspec
 import numpy as np
 
+from service.moments import written
 from service.records import Measured
 from service.report.parts import Bars, Cell, Figure, Lines, Matrix, Picture, Plot, Report, Section, Table, Unit
 from service.report.ranking import Line
@@ -110,4 +110,4 @@ def _number(value: float) -> float | None:
 def _moment(seconds: float) -> str | None:
     if not math.isfinite(seconds):
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return written(seconds, "seconds")
