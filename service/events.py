@@ -23,7 +23,7 @@ def cloud_event(item: OutboxItem) -> Mapping[str, Any]:
     return envelope(item.id, named, item.payload, monitor=monitor, subject=subject, time=item.created)
 
 
-def envelope(id: str, type: str, data: Mapping[str, Any], *, monitor: str | None, subject: str | None, time: float) -> dict[str, Any]:
+def envelope(id: str, type: str, content: Mapping[str, Any], *, monitor: str | None, subject: str | None, time: float) -> dict[str, Any]:
     """An event of a monitor, or of the installation."""
     return {
         "specversion": "1.0",
@@ -33,7 +33,7 @@ def envelope(id: str, type: str, data: Mapping[str, Any], *, monitor: str | None
         **({"subject": subject} if subject else {}),
         "time": written(time),
         "datacontenttype": "application/json",
-        "data": data,
+        "data": content,
     }
 
 
