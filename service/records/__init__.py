@@ -27,8 +27,9 @@ from service.records.alarms import (
     Verdict,
 )
 from service.records.backfills import Backfill, BackfillState, Stretch
-from service.records.decisions import Decision, Entity, Event, Fence, OutboxItem
+from service.records.decisions import Decision, Event, Fence, OutboxItem
 from service.records.declarations import Declaration, DeclarationState
+from service.records.entities import KINDS, Entity
 from service.records.failures import FailureMark, MarkState
 from service.records.ids import stable_id
 from service.records.kept import DRIFT, FAILURE, SEGMENT, UNIFORM, Pooled, Reservation, Reserved, ReservedPart
@@ -69,6 +70,7 @@ __all__ = [
     "DRIFT",
     "FAILURE",
     "KEPT_BYTES",
+    "KINDS",
     "OTHER",
     "SEGMENT",
     "UNIFORM",

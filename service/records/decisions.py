@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from service.records.alarms import Alarm
-from service.records.declarations import Declaration
-from service.records.failures import FailureMark
-from service.records.refresh import AnnotationBatch, Delivery, Errand, RefreshCycle, RefreshSlot
-from service.records.schemes import LabelScheme
-
-Entity: TypeAlias = Alarm | AnnotationBatch | RefreshCycle | Declaration | FailureMark | LabelScheme | Delivery | Errand | RefreshSlot
-"""What has an id, a version that every change raises, and a history."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from service.settings.parts import (
     BudgetSettings,
     KafkaSettings,
     LogSettings,
+    OutboundSettings,
     PaneLogSettings,
     RedisSettings,
     ReportSettings,
@@ -43,6 +44,7 @@ from service.settings.parts import (
 from service.settings.refresh import RefreshSettings
 from service.settings.section import Name, Section, Tag
 from service.settings.selection import PERIOD_DAYS, SelectionSettings
+from service.settings.teams import QuotaSettings, RouteSettings, TeamSettings
 from service.settings.truth import TruthSettings
 
 __all__ = [
@@ -63,12 +65,15 @@ __all__ = [
     "LogSettings",
     "MonitorSettings",
     "Name",
+    "OutboundSettings",
     "PaneLogSettings",
     "PoolSettings",
+    "QuotaSettings",
     "RedisSettings",
     "RefreshSettings",
     "ReportSettings",
     "RoleSettings",
+    "RouteSettings",
     "SaslSettings",
     "Section",
     "SegmentSettings",
@@ -76,6 +81,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "Tag",
+    "TeamSettings",
     "TlsSettings",
     "TopicSettings",
     "TruthSettings",

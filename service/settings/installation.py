@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -19,12 +19,14 @@ from service.settings.parts import (
     BudgetSettings,
     KafkaSettings,
     LogSettings,
+    OutboundSettings,
     PaneLogSettings,
     RedisSettings,
     ReportSettings,
     RoleSettings,
     ServerSettings,
 )
+from service.settings.teams import TeamSettings
 
 
 class Settings(BaseSettings):
@@ -48,7 +50,9 @@ class Settings(BaseSettings):
     link_secret: SecretStr | None = Field(None, exclude=True, description="Of signed links; DRIFTGATE__LINK_SECRET only.")
     kafka_password: SecretStr | None = Field(None, exclude=True, description="Of `kafka.sasl`; DRIFTGATE__KAFKA_PASSWORD only.")
     redis_password: SecretStr | None = Field(None, exclude=True, description="Of Redis; DRIFTGATE__REDIS_PASSWORD only.")
+    outbound: OutboundSettings = OutboundSettings()
     destinations: tuple[Destination, ...] = ()
+    teams: tuple[TeamSettings, ...] = Field((), max_length=1000)
     monitors: tuple[MonitorSettings, ...] = Field((), max_length=1000)
 
     @classmethod
@@ -66,6 +70,10 @@ class Settings(BaseSettings):
     def _names(self) -> Self:
         _unique("monitors", [m.name for m in self.monitors])
         _unique("destinations", [d.name for d in self.destinations])
+        _unique("teams", [t.name for t in self.teams])
+        for team in self.teams:
+            for route in team.routes:
+                self._require_declared(f"team {team.name}", route.to)
         for topic in self._event_topics:
             if self.kafka is None:
                 raise ValueError(f"destination {topic.name}: type kafka needs the brokers of the section kafka")
@@ -75,13 +83,18 @@ class Settings(BaseSettings):
         return self
 
     def require_destinations(self, monitor: MonitorSettings) -> None:
-        """ValueError where the monitor names a destination that is not declared."""
+        """ValueError where the monitor names a destination, or a team, that is not declared."""
+        named = (*monitor.notify, monitor.annotation.destination, *monitor.refresh.destinations)
+        self._require_declared(f"monitor {monitor.name}", [name for name in named if name is not None])
+        known = [team.name for team in self.teams]
+        if monitor.team is not None and monitor.team not in known:
+            raise ValueError(f"monitor {monitor.name}: team {monitor.team!r} is not declared; known: {', '.join(sorted(known)) or 'none'}")
+
+    def _require_declared(self, by: str, destinations: Iterable[str]) -> None:
         known = {d.name for d in self.destinations}
-        for name in (*monitor.notify, monitor.annotation.destination, *monitor.refresh.destinations):
-            if name is not None and name not in known:
-                raise ValueError(
-                    f"monitor {monitor.name}: destination {name!r} is not declared; known: {', '.join(sorted(known)) or 'none'}"
-                )
+        for name in destinations:
+            if name not in known:
+                raise ValueError(f"{by}: destination {name!r} is not declared; known: {', '.join(sorted(known)) or 'none'}")
 
     def require_own_topic(self, monitor: MonitorSettings) -> None:
         """ValueError where the monitor reads a topic that is written to: dead letters would come again without end."""
@@ -101,6 +114,10 @@ class Settings(BaseSettings):
     @property
     def _event_topics(self) -> list[KafkaDestination]:
         return [destination for destination in self.destinations if isinstance(destination, KafkaDestination)]
+
+    def team_of(self, monitor: MonitorSettings) -> TeamSettings | None:
+        """The monitor's team, None where it has none."""
+        return next((team for team in self.teams if team.name == monitor.team), None)
 
     def monitor(self, name: str) -> MonitorSettings:
         """The monitor of that name; ConfigurationError lists those there are."""

@@ -225,6 +225,7 @@ class MonitorSettings(Section):
     """One watched model input stream."""
 
     name: Name
+    team: Name | None = Field(None, description="Its owner: one of `teams`.")
     embedder: EmbedderSettings
     importance: float = Field(1.0, gt=0, le=1000, description="The monitor's weight in the budget, beyond its traffic.")
     classes: tuple[str, ...] = Field((), description="Names of the model's classes, in the order of its logits.")

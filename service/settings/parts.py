@@ -146,6 +146,14 @@ class RoleSettings(Section):
     grace_seconds: float = Field(25.0, ge=1, le=600, description="How long the batch in hand may take after SIGTERM.")
 
 
+class OutboundSettings(Section):
+    """Where deliveries may go."""
+
+    allow: tuple[str, ...] = Field(
+        (), description="Hosts and networks (CIDR) inside the network that destinations may name; all others there are refused."
+    )
+
+
 class ReportSettings(Section):
     """Blind-spot reports; `driftgate report` and the API make one at any time."""
 

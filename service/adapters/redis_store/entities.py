@@ -13,31 +13,12 @@ from service.adapters.redis_store.server import Server
 from service.errors import absent
 from service.ports import E
 from service.records import (
+    KINDS,
     Alarm,
-    AnnotationBatch,
-    Declaration,
-    Delivery,
     Entity,
-    Errand,
-    FailureMark,
     Label,
-    LabelScheme,
     OutboxItem,
-    RefreshCycle,
-    RefreshSlot,
 )
-
-_NAMES: dict[type, str] = {
-    Alarm: "alarm",
-    AnnotationBatch: "annotation batch",
-    RefreshCycle: "refresh cycle",
-    Declaration: "declaration",
-    FailureMark: "failure mark",
-    LabelScheme: "label scheme",
-    Delivery: "delivery",
-    Errand: "errand",
-    RefreshSlot: "refresh slot",
-}
 
 KEEP_DELIVERED = 30 * 86_400
 """Seconds for which an item is kept after it was delivered."""
@@ -54,7 +35,7 @@ def packed(entity: Entity) -> Mapping[str, Any]:
     msgspec.json.decode(document, type=type(entity))
     return {
         "kind": _key(type(entity)),
-        "name": _NAMES[type(entity)],
+        "name": KINDS[type(entity)],
         "id": entity.id,
         "monitor": entity.monitor,
         "state": str(entity.state),
@@ -70,14 +51,14 @@ def packed_item(item: OutboxItem) -> Mapping[str, Any]:
 
 
 def _key(kind: type) -> str:
-    return _NAMES[kind].replace(" ", "-")
+    return KINDS[kind].replace(" ", "-")
 
 
 def get(server: Server, kind: type[E], id: str) -> E:
     """The entity as it stands; NotFoundError when there is none."""
     document = server.ask("HGET", server.key("entity", _key(kind), id), "document")
     if document is None:
-        raise absent(_NAMES[kind], id)
+        raise absent(KINDS[kind], id)
     return msgspec.json.decode(document, type=kind)
 
 

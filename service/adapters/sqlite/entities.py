@@ -12,37 +12,18 @@ from service.adapters.sqlite.database import single
 from service.errors import ConflictError, absent
 from service.ports import E
 from service.records import (
+    KINDS,
     Alarm,
-    AnnotationBatch,
-    Declaration,
-    Delivery,
     Entity,
-    Errand,
-    FailureMark,
-    LabelScheme,
     OutboxItem,
-    RefreshCycle,
-    RefreshSlot,
 )
-
-_NAMES: dict[type, str] = {
-    Alarm: "alarm",
-    AnnotationBatch: "annotation batch",
-    RefreshCycle: "refresh cycle",
-    Declaration: "declaration",
-    FailureMark: "failure mark",
-    LabelScheme: "label scheme",
-    Delivery: "delivery",
-    Errand: "errand",
-    RefreshSlot: "refresh slot",
-}
 
 
 def get(connection: Connection, kind: type[E], id: str) -> E:
     """The entity as it stands; NotFoundError when there is none."""
-    row = single(connection, "SELECT document FROM entities WHERE (kind, id) = (?, ?)", (_NAMES[kind], id))
+    row = single(connection, "SELECT document FROM entities WHERE (kind, id) = (?, ?)", (KINDS[kind], id))
     if row is None:
-        raise absent(_NAMES[kind], id)
+        raise absent(KINDS[kind], id)
     return msgspec.json.decode(row[0], type=kind)
 
 
@@ -53,7 +34,7 @@ def find(connection: Connection, kind: type[E], *, monitor: str | None, states: 
            WHERE kind = :kind AND (:monitor IS NULL OR monitor = :monitor)
              AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
            ORDER BY created DESC, rowid DESC LIMIT :limit""",
-        {"kind": _NAMES[kind], "monitor": monitor, "states": rows.listed(states), "limit": limit},
+        {"kind": KINDS[kind], "monitor": monitor, "states": rows.listed(states), "limit": limit},
     )
     return [msgspec.json.decode(document, type=kind) for (document,) in found]
 
@@ -62,7 +43,7 @@ def save(connection: Connection, entities: Iterable[Entity], items: Iterable[Out
     """Each version must be one above the stored one; what leaves because of the change goes into the same transaction."""
     outbox.add(connection, items)
     for entity in entities:
-        name = _NAMES[type(entity)]
+        name = KINDS[type(entity)]
         row = single(connection, "SELECT version FROM entities WHERE (kind, id) = (?, ?)", (name, entity.id))
         stored = row[0] if row else 0
         if entity.version != stored + 1:

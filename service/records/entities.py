@@ -1,0 +1,27 @@
+"""What has an id, a version that every change raises, and a state: all that the store keeps as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from service.records.alarms import Alarm
+from service.records.declarations import Declaration
+from service.records.failures import FailureMark
+from service.records.refresh import AnnotationBatch, Delivery, Errand, RefreshCycle, RefreshSlot
+from service.records.schemes import LabelScheme
+
+Entity: TypeAlias = Alarm | AnnotationBatch | RefreshCycle | Declaration | FailureMark | LabelScheme | Delivery | Errand | RefreshSlot
+
+KINDS: Mapping[type, str] = {
+    Alarm: "alarm",
+    AnnotationBatch: "annotation batch",
+    RefreshCycle: "refresh cycle",
+    Declaration: "declaration",
+    FailureMark: "failure mark",
+    LabelScheme: "label scheme",
+    Delivery: "delivery",
+    Errand: "errand",
+    RefreshSlot: "refresh slot",
+}
+"""What each is called: in messages, and where it is stored."""
