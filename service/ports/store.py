@@ -1,34 +1,25 @@
-"""The seams of the service: what it asks of the world. Concrete classes live in `adapters/`, chosen in `app` alone."""
+"""Exact state: one protocol, each method one transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from service.records import (
-    AnnotationBatch,
     Answer,
     Assignment,
     Commit,
     DeadLetter,
     Decision,
-    Delivery,
     Entity,
     Event,
     Judgement,
     Label,
-    Original,
     OutboxItem,
     Pane,
     Partition,
-    Payload,
     Pooled,
     Position,
-    Record,
     Reservation,
     Reserved,
     ReservedPart,
@@ -37,106 +28,6 @@ from service.records import (
 )
 
 E = TypeVar("E", bound=Entity)
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a log holds of a partition: offsets from `first` to before `end`; one that was never read is read from `start`."""
-
-    first: int = 0
-    end: int = 2**63 - 1
-    start: int = 0
-    succeeds: bool = False
-    """A topic of the same name but another id was this one before it was deleted: a person says where to go on."""
-
-
-class Source(Protocol):
-    """Ordered partitions of records."""
-
-    def partitions(self) -> Sequence[Partition]:
-        """Those to be read by this process now. One that was taken away and given back meanwhile is missing once, so that whoever
-        reads takes it up anew. To ask says that the batch before is done."""
-
-    def bounds(self, partition: Partition) -> Bounds: ...
-
-    def seek(self, partition: Partition, offset: int) -> None:
-        """The next `poll` of the partition starts at `offset` (the first record is 0)."""
-
-    def poll(self, limit: int, timeout: float) -> Sequence[Record]:
-        """Up to `limit` records, of one partition or several, each partition's in order; empty after `timeout` seconds without one."""
-
-    def committed(self, partition: Partition, offset: int) -> None:
-        """Everything before `offset` is in the store: the source may let go of it, and tell those who measure lag."""
-
-    def alive(self) -> None:
-        """Called now and then while a batch is worked on, so that whoever gives partitions out knows that they are not forgotten."""
-
-    @property
-    def ended(self) -> bool:
-        """True once a finite source has given its last record; the worker then flushes the open panes."""
-
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Embedded:
-    """`embedding` (n, d) float32, finite; `logits` (n, classes) float32 where the model gives them."""
-
-    embedding: NDArray[np.float32]
-    logits: NDArray[np.float32] | None = None
-
-
-class Embedder(Protocol):
-    """Payloads in, vectors out."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of model, tokenizer and options: embeddings of different fingerprints never meet."""
-
-    @property
-    def dimension(self) -> int: ...
-
-    def check(self, payload: Payload) -> None:
-        """InputError(reason, message) if it can't be embedded: empty, too long, wrong type or dimension, not finite, an image bomb."""
-
-    def embed(self, payloads: Sequence[Payload]) -> Embedded:
-        """Embeds checked payloads, in the order given. A payload that still fails raises InputError."""
-
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """A record as the embedded log keeps it."""
-
-    offset: int
-    time: float
-    body: bytes
-
-
-class Sink(Protocol):
-    """Where ingest puts what it took."""
-
-    def append(self, bodies: Sequence[bytes], *, now: float, keys: Sequence[str] = ()) -> object:
-        """Durable when it returns. `keys`, one per body: equal ones share a partition. BacklogFullError while nothing can be taken."""
-
-
-class Log(Protocol):
-    """The embedded log behind HTTP ingest: durable before the answer, bounded in bytes."""
-
-    @property
-    def partition(self) -> Partition: ...
-
-    def decided(self, offset: int) -> None:
-        """Everything before `offset` is in the store: it leaves the backlog and goes once it exceeds the retention."""
-
-    def append(self, bodies: Sequence[bytes], *, now: float, keys: Sequence[str] = ()) -> int:
-        """Durable when it returns (the first offset given); BacklogFullError when the undecided backlog would pass its cap."""
-
-    def read(self, offset: int, limit: int) -> Sequence[LogEntry]: ...
-
-    def wait(self, offset: int, timeout: float) -> bool:
-        """True as soon as an entry at or after `offset` exists."""
 
 
 class Progress(Protocol):
@@ -295,101 +186,3 @@ class Store(Progress, Protocol):
         """Upkeep that belongs to no transaction: lets go of what nothing refers to any more."""
 
     def close(self) -> None: ...
-
-
-class Blobs(Protocol):
-    """Bytes by their content's address, under a cap."""
-
-    def put(self, content: bytes) -> str | None:
-        """The address; None where the cap is reached: then it is counted, and the sample goes on without its payload."""
-
-    def get(self, address: str) -> bytes | None:
-        """None where it is gone or damaged."""
-
-    def collect(self, referred: Collection[str], *, now: float) -> int:
-        """Removes what nothing refers to and is not brand-new, oldest first; returns how many bytes went."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """What one checkpoint covers of a monitor's log: panes with numbers above `after` up to `until`; those between are events."""
-
-    monitor: str
-    after: int
-    until: int
-    time: float
-    """Of its newest pane, by the log."""
-    weight: int
-    """How many of the retention's bytes it takes."""
-    panes: Sequence[tuple[int, bytes]]
-    """(sequence number, encoded pane), in order."""
-
-
-class Archive(Protocol):
-    """Decided panes that a store has let go of, under a retention of their own."""
-
-    def append(self, stretch: Stretch, checkpoint: bytes) -> None:
-        """Durable when it returns; ArtefactError where it can't be, and nothing has changed. `checkpoint` is the one at `until`."""
-
-    def read(self, monitor: str, after: int, until: int, limit: int) -> Sequence[tuple[int, bytes]]:
-        """Panes with numbers above `after` up to `until`, in order; fewer than `limit` only where none is left."""
-
-    def start(self, monitor: str, until: int) -> tuple[int, bytes | None] | None:
-        """The number before the first pane from which on all are kept up to `until`, and the checkpoint there; None while there is none."""
-
-
-class Topics(Protocol):
-    """What people ask of a log's topics, and do to them, outside any reading."""
-
-    def find(self, topic: str, number: int) -> Partition:
-        """The partition as it is now; NotFoundError where there is none."""
-
-    def bounds(self, partition: Partition) -> Bounds: ...
-
-    def at(self, partition: Partition, moment: float) -> int:
-        """The first offset at or after the moment; the end where there is none."""
-
-    def write(self, topic: str, original: Original) -> None:
-        """Durable when it returns."""
-
-    def close(self) -> None: ...
-
-
-class DeadLetterTopic(Protocol):
-    """Where dead letters go besides the store."""
-
-    def send(self, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
-        """Returns those that have not arrived."""
-
-    def close(self) -> None: ...
-
-
-class Destination(Protocol):
-    """Somewhere that outbox items go: a signed webhook, a folder."""
-
-    def deliver(self, item: OutboxItem, *, now: float) -> str | None:
-        """Returns when the other side has taken it; DeliveryError says whether trying again can help and when. A string is a receipt: once
-        it is kept, `deliver` is called again with the item that carries it, as often as it takes, and must not begin anew."""
-
-    def close(self) -> None: ...
-
-
-class Annotator(Destination, Protocol):
-    """A destination of annotation batches that can be asked for the answers, too: some tools tell them once at most."""
-
-    poll_seconds: float
-    """How often it is asked."""
-
-    def answers(self, batches: Sequence[AnnotationBatch], *, now: float) -> Sequence[Delivery]:
-        """The labels that it holds of these, each batch's as one delivery whose id follows from them; DeliveryError as for `deliver`.
-        A sample that is there and has no answer is among them as taken back by nobody."""
-
-
-class Hook(Protocol):
-    """The door through which an annotators' tool tells us of answers, where it can sign nothing."""
-
-    def admits(self, authorization: str) -> bool:
-        """Whether the header is the tool's."""
-
-    def read(self, body: bytes) -> Sequence[Label]:
-        """The labels that it tells of, their monitor left open; InputError where it can't be read."""

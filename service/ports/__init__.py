@@ -1,0 +1,30 @@
+"""The seams of the service: what it asks of the world. Concrete classes live in `adapters/`, chosen in `app` alone."""
+
+from __future__ import annotations
+
+from service.ports.embedding import Embedded, Embedder
+from service.ports.files import Archive, Blobs, Stretch
+from service.ports.leaving import Annotator, DeadLetterTopic, Destination, Hook
+from service.ports.reading import Bounds, Log, LogEntry, Sink, Source, Topics
+from service.ports.store import E, Progress, Store
+
+__all__ = [
+    "Annotator",
+    "Archive",
+    "Blobs",
+    "Bounds",
+    "DeadLetterTopic",
+    "Destination",
+    "E",
+    "Embedded",
+    "Embedder",
+    "Hook",
+    "Log",
+    "LogEntry",
+    "Progress",
+    "Sink",
+    "Source",
+    "Store",
+    "Stretch",
+    "Topics",
+]
