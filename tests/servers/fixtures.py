@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
+from tests.servers.alertmanager_server import AlertmanagerServer
 from tests.servers.certificates import Certificate, certify
 from tests.servers.kafka_server import KafkaServer
 from tests.servers.label_studio_server import LabelStudioServer
+from tests.servers.prometheus_server import PrometheusServer
 from tests.servers.redis_server import RedisServer
 
 StartRedis: TypeAlias = Callable[..., RedisServer]
 """Takes the options of `RedisServer`; returns it started."""
 StartKafka: TypeAlias = Callable[..., KafkaServer]
 """Takes the options of `KafkaServer`; returns it started."""
+StartPrometheus: TypeAlias = Callable[..., PrometheusServer]
+"""Takes the options of `PrometheusServer`; returns it started."""
+StartAlertmanager: TypeAlias = Callable[[Mapping[str, Any]], AlertmanagerServer]
+"""Takes a configuration; returns it started."""
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +76,32 @@ def start_kafka(tmp_path: Path) -> Iterator[StartKafka]:
 
         def start(**options: object) -> KafkaServer:
             server = KafkaServer(_own_folder(tmp_path, "kafka"), **options)  # type: ignore[arg-type]  # checked where they are named
+            stack.callback(server.kill)
+            return server.start()
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPrometheus]:
+    """A Prometheus of the caller's own (a test, or a fixture of any scope), stopped when the tests end: half a second."""
+    with ExitStack() as stack:
+
+        def start(**options: object) -> PrometheusServer:
+            server = PrometheusServer(tmp_path_factory.mktemp("prometheus"), **options)  # type: ignore[arg-type]  # checked where they are named
+            stack.callback(server.kill)
+            return server.start()
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartAlertmanager]:
+    """An Alertmanager of the caller's own, stopped when the tests end: half a second."""
+    with ExitStack() as stack:
+
+        def start(configuration: Mapping[str, Any]) -> AlertmanagerServer:
+            server = AlertmanagerServer(tmp_path_factory.mktemp("alertmanager"), configuration)
             stack.callback(server.kill)
             return server.start()
 

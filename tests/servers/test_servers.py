@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -11,7 +13,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as Unreachable
 
 from tests.servers.certificates import Certificate
-from tests.servers.fixtures import StartKafka, StartRedis
+from tests.servers.fixtures import StartAlertmanager, StartKafka, StartPrometheus, StartRedis
 from tests.servers.kafka_server import KafkaServer
 from tests.servers.process import Server, StartError
 from tests.servers.redis_server import Sentinel
@@ -94,3 +96,17 @@ def test_secured_broker_keeps_its_topics_over_a_kill(start_kafka: StartKafka, ce
     server.start()
     with KafkaConsumer(bootstrap_servers=server.secured, sasl_mechanism="PLAIN", **login) as consumer:
         assert consumer.end_offsets([TopicPartition("t", 0)]) == {TopicPartition("t", 0): 1}
+
+
+RULES = """groups: [{name: g, rules: [{alert: Up, expr: up == 1, labels: {severity: ticket}}]}]"""
+SILENT: Mapping[str, Any] = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
+
+
+@pytest.mark.server("prometheus")
+@pytest.mark.server("prometheus-alertmanager")
+def test_what_prometheus_finds_reaches_alertmanager(prometheus: StartPrometheus, alertmanager: StartAlertmanager, tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(RULES, encoding="utf-8")
+    told = alertmanager(SILENT)
+    server = prometheus(targets={"told": [told.address]}, rules=[tmp_path / "rules.yml"], alertmanagers=[told.address])
+    server.scraped()
+    assert told.holds("Up")["labels"]["job"] == "told"
