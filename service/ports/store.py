@@ -110,8 +110,11 @@ class Store(Progress, Protocol):
         """Each entity's `version` must be one above the stored one (1 for a new one); all or none."""
 
     # pool, labels
-    def pool(self, monitor: str, *, since: float = 0.0, limit: int = 100_000) -> Sequence[Pooled]:
-        """The kept samples with time ≥ since, oldest first."""
+    def pool(
+        self, monitor: str, *, since: float = 0.0, limit: int = 100_000, ids: Collection[str] | None = None, payloads: bool = True
+    ) -> Sequence[Pooled]:
+        """The kept samples with time ≥ since, oldest first; the newest ones where there are more than `limit`. `ids`: these alone.
+        `payloads`: without them nothing but what is known of the samples is read."""
 
     def pool_begins(self, monitor: str) -> float:
         """The time from which on every sample is kept; 0 where none has gone yet."""

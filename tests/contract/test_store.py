@@ -408,6 +408,17 @@ def test_the_pool_keeps_the_newest_of_each_monitor(open_store: Opener) -> None:
     assert begins == {"chat": store.pool("chat")[0].time, "search": store.pool("search")[0].time, "unknown": 0.0}
 
 
+def test_of_the_pool_some_are_read_by_their_ids_and_without_payloads(open_store: Opener) -> None:
+    store = open_store(pool_rows={"chat": 5})
+    store.commit(step(store.assign(PARTITION), pooled=tuple(pooled(n) for n in range(4))))
+    found = store.pool("chat", ids={"s1", "s3", "s9", "it's \u0000"})
+    assert [(row.id, row.payload) for row in found] == [("s1", "hello"), ("s3", "hello")]
+    assert list(store.pool("chat", ids=[])) == []
+    assert [(row.id, row.payload, row.segments) for row in store.pool("chat", since=3.0, payloads=False)] == [
+        ("s3", None, {"locale": "de"})
+    ]
+
+
 def test_a_pool_that_lost_nothing_begins_before_all(open_store: Opener) -> None:
     store = open_store(pool_rows={"chat": 5})
     store.commit(step(store.assign(PARTITION), pooled=tuple(pooled(n) for n in range(5))))

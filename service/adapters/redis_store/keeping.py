@@ -19,9 +19,12 @@ class Keeping:
     _pool_rows: Mapping[str, int]
     _pool_bytes: int
 
-    def pool(self, monitor: str, *, since: float = 0.0, limit: int = 100_000) -> Sequence[Pooled]:
+    def pool(
+        self, monitor: str, *, since: float = 0.0, limit: int = 100_000, ids: Collection[str] | None = None, payloads: bool = True
+    ) -> Sequence[Pooled]:
         """The kept samples with time ≥ since, oldest first; the newest ones where there are more than `limit`."""
-        return pool.read(self._server, self._blobs, monitor, since, limit, self._pool_bounds(monitor))
+        wanted = pool.Wanted(since, limit, ids, payloads)
+        return pool.read(self._server, self._blobs, monitor, wanted, self._pool_bounds(monitor))
 
     def pool_begins(self, monitor: str) -> float:
         """The time from which on every sample is kept; 0 where none has gone yet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeAlias
@@ -105,13 +105,27 @@ def _pack_columns(rows: Sequence[Pooled], kept: list[Kept | None]) -> bytes:
     return _HEAD.pack(len(rows), times.max()) + pack(columns)
 
 
-def read(server: Server, blobs: Blobs, monitor: str, since: float, limit: int, bounds: PoolBounds) -> Sequence[Pooled]:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of the samples, and how much of each."""
+
+    since: float = 0.0
+    limit: int = 100_000
+    ids: Collection[str] | None = None
+    payloads: bool = True
+
+    def holds(self, row: _Row) -> bool:
+        """Whether it is one of them."""
+        return row.time >= self.since and (self.ids is None or row.id in self.ids)
+
+
+def read(server: Server, blobs: Blobs, monitor: str, wanted: Wanted, bounds: PoolBounds) -> Sequence[Pooled]:
     """The newest `limit` of the kept samples with time ≥ since, oldest first. Beyond the bytes the oldest are without payload."""
-    found = server.run("pool", {"monitor": monitor, "since": since})
+    found = server.run("pool", {"monitor": monitor, "since": wanted.since})
     kept = [sample for columns, vectors in zip(*found, strict=True) for sample in _unpack(columns, vectors)][-bounds.rows :]
-    wanted = [row for row in zip(kept, _within(kept, bounds.payload_bytes), strict=True) if row[0].time >= since][-limit:]
+    held = [row for row in zip(kept, _within(kept, bounds.payload_bytes), strict=True) if wanted.holds(row[0])][-wanted.limit :]
     opened = payloads.Opened(blobs)
-    return [sample.pooled(monitor, None if payload is None else opened.fetch(payload)) for sample, payload in wanted]
+    return [sample.pooled(monitor, opened.fetch(payload) if wanted.payloads and payload is not None else None) for sample, payload in held]
 
 
 def begins(server: Server, monitor: str, bounds: PoolBounds) -> float:

@@ -15,10 +15,12 @@ class Keeping:
     _database: Database
     _pool_bytes: int
 
-    def pool(self, monitor: str, *, since: float = 0.0, limit: int = 100_000) -> Sequence[Pooled]:
+    def pool(
+        self, monitor: str, *, since: float = 0.0, limit: int = 100_000, ids: Collection[str] | None = None, payloads: bool = True
+    ) -> Sequence[Pooled]:
         """The kept samples with time ≥ since, oldest first; the newest ones where there are more than `limit`."""
         with self._database.read() as connection:
-            return pool.read(connection, monitor, since, limit)
+            return pool.read(connection, monitor, pool.Wanted(since, limit, ids, payloads))
 
     def pool_begins(self, monitor: str) -> float:
         """The time from which on every sample is kept; 0 where none has gone yet."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from sqlite3 import Connection
 
 from service.adapters.sqlite import rows
@@ -10,6 +11,16 @@ from service.adapters.sqlite.database import single
 from service.records import Pooled
 
 DEFAULT_ROWS = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of the samples, and how much of each."""
+
+    since: float = 0.0
+    limit: int = 100_000
+    ids: Collection[str] | None = None
+    payloads: bool = True
 
 
 def add(
@@ -79,18 +90,20 @@ def fit(connection: Connection, capacity: Mapping[str, int]) -> None:
         )
 
 
-def read(connection: Connection, monitor: str, since: float, limit: int) -> Sequence[Pooled]:
+def read(connection: Connection, monitor: str, wanted: Wanted) -> Sequence[Pooled]:
     """The newest `limit` samples with time ≥ since, oldest first."""
     known = single(connection, "SELECT id FROM monitors WHERE name = ?", (monitor,))
     if known is None:
         return []
+    payload = "p.payload, p.shape" if wanted.payloads else "NULL, NULL"
+    among = "" if wanted.ids is None else "AND sample IN (SELECT value FROM json_each(:ids))"
     found = connection.execute(
-        """SELECT p.number, p.sample, p.time, q.topic, q.topic_id, q.number, p."offset", p.payload, p.shape, p.facts,
+        f"""SELECT p.number, p.sample, p.time, q.topic, q.topic_id, q.number, p."offset", {payload}, p.facts,
                   p.embedding, p.novelty, p.reference_version
            FROM pool p JOIN partitions q ON q.id = p.partition
-           WHERE p.place IN (SELECT place FROM pool WHERE place >= :id << 32 AND place < (:id + 1) << 32 AND time >= :since
-                             ORDER BY number DESC LIMIT :limit)""",
-        {"id": known[0], "since": since, "limit": limit},
+           WHERE p.place IN (SELECT place FROM pool WHERE place >= :id << 32 AND place < (:id + 1) << 32 AND time >= :since {among}
+                             ORDER BY number DESC LIMIT :limit)""",  # noqa: S608 - constants
+        {"id": known[0], "since": wanted.since, "limit": wanted.limit, "ids": rows.listed(wanted.ids or ())},
     ).fetchall()
     return [rows.pooled(monitor, row[1:]) for row in sorted(found, key=lambda row: int(row[0]))]
 
