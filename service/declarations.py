@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from service.errors import ArtefactError, ConfigurationError, ConflictError, InputError, NotFoundError
+from service.errors import ArtefactError, ConfigurationError, ConflictError, DriftgateError, InputError, NotFoundError
 from service.ports import Store
 from service.records import Declaration, DeclarationState, Step
 from service.settings import MonitorSettings
@@ -135,16 +135,26 @@ class Declarations:
 
         return self._save(changes, "configuration published")
 
-    def put(self, settings: MonitorSettings, *, version: int | None, actor: str) -> Declared:
-        """Declares a monitor by API, or changes it: `version` is the one that was read (0 or None for a new one)."""
+    def put(self, settings: MonitorSettings, *, version: int | None, actor: str, given: Mapping[str, Any] | None = None) -> Declared:
+        """Declares a monitor by API, or changes it: `version` is the one that was read (0 or None for a new one); `given` is what it was
+        made from, as it came: it follows the policy's defaults from there."""
 
         def changes() -> list[Declaration]:
             self._require(settings.name, version)
             written = self._written(settings, API, actor=actor)
-            return [written] if written else []
+            return [replace(written, given=given or {})] if written else []
 
         self._save(changes, "monitor declared", actor=actor)
         return self._known.declared[settings.name]
+
+    def inherit(self, accepted: Callable[[str, Mapping[str, Any]], MonitorSettings]) -> Sequence[str]:
+        """Has the monitors that were declared by API follow other defaults; returns their names."""
+
+        def changes() -> list[Declaration]:
+            found = [_inherited(document, accepted) for document in self._known.documents.values()]
+            return [*filter(None, [self._written(settings, API, actor="policy") for settings in found if settings])]
+
+        return self._save(changes, "defaults inherited")
 
     def withdraw(self, monitor: str, *, version: int, actor: str) -> None:
         """Ends a monitor that was declared by API; its log, pool and references stay."""
@@ -245,6 +255,17 @@ class Declarations:
             raise NotFoundError(f"no monitor {monitor!r:.80} is declared")
         offered = self._offered[monitor]
         return _new(offered.settings, offered.origin, self.reference(monitor), self._clock())
+
+
+def _inherited(document: Declaration, accepted: Callable[[str, Mapping[str, Any]], MonitorSettings]) -> MonitorSettings | None:
+    """What came by API, under the defaults as they are now. One that they make no sense for stays as it is."""
+    if document.origin != API or document.state is not DeclarationState.DECLARED or not document.given:
+        return None
+    try:
+        return accepted(document.id, document.given)
+    except DriftgateError as error:
+        log.warning("defaults not inherited", monitor=document.id, reason=str(error))
+        return None
 
 
 def _new(settings: MonitorSettings, origin: str, reference: int | None, now: float) -> Declaration:

@@ -22,6 +22,7 @@ from service.health import Condition, Heartbeats
 from service.inbox import Inbox
 from service.ingest import Ingest
 from service.openings import Openings
+from service.policies import Policies
 from service.ports import Hook, Store
 from service.promotion import Promotion
 from service.records import Backfill
@@ -40,7 +41,7 @@ class Declaring(Protocol):
     @property
     def declared(self) -> Mapping[str, Declared]: ...
 
-    def put(self, settings: MonitorSettings, *, version: int | None, actor: str) -> Declared:
+    def put(self, settings: MonitorSettings, *, version: int | None, actor: str, given: Mapping[str, Any] | None = None) -> Declared:
         """Declares a monitor, or changes the one whose version was read."""
 
     def withdraw(self, monitor: str, *, version: int, actor: str) -> None:
@@ -106,6 +107,7 @@ class Service(Probes):
     labels: Labels
     promotion: Promotion
     openings: Openings
+    policies: Policies
     inbox: Inbox
     hook: Callable[[str], Hook]
     """A destination's, by name; NotFoundError where it has none."""

@@ -62,7 +62,7 @@ def put_monitor(
 ) -> DeclarationView:
     """Declares a monitor, or changes one that was declared here: every process takes it up within seconds, without a restart. 409 where
     it is declared in a configuration file, or was changed since it was read."""
-    declared = service.declaring.put(service.accept(monitor, settings), version=read, actor=actor)
+    declared = service.declaring.put(service.accept(monitor, settings), version=read, actor=actor, given=settings)
     service.follow()
     return _view(declared, response)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from service.declarations import Declarations
 from service.errors import ConfigurationError, DriftgateError, InputError, UnavailableError
 from service.settings import MonitorSettings, Settings, load, parse
 
-_LIVE = frozenset({"monitors", "destinations", "budget"})
+_LIVE = frozenset({"monitors", "destinations", "budget", "teams", "policy"})
 """What a change of the file changes in a running process."""
 
 log = structlog.get_logger()
@@ -24,7 +25,7 @@ class Configuration:
     def __init__(self, path: Path | None, declarations: Declarations, settings: Settings) -> None:
         self._path = path
         self._declarations = declarations
-        self.followers: list[Callable[[Settings], None]] = []
+        self.followers: list[Callable[[Settings], object]] = []
         """Told of each new reading before its monitors are published; one that can't go by it says so."""
         self._started_with = _fixed(settings)
         self._seen = self._stamp()
@@ -51,7 +52,8 @@ class Configuration:
     def _publish(self, settings: Settings, path: Path) -> int:
         for follow in self.followers:
             follow(settings)
-        changed = self._declarations.publish(settings.monitors, self._declarations.origin(path))
+        published = self._declarations.publish(settings.monitors, self._declarations.origin(path))
+        changed = [*published, *self._declarations.inherit(partial(accepted, settings))]
         fixed = _fixed(settings)
         later = sorted(name for name in fixed if fixed[name] != self._started_with[name])
         log.info("configuration read", file=str(path), monitors=changed, **({"at_the_next_start": later} if later else {}))
@@ -76,7 +78,12 @@ def accepted(settings: Settings, monitor: str, document: Mapping[str, Any]) -> M
     if document.get("name", monitor) != monitor:
         raise InputError("name", f"name: {document['name']!r:.80} is not the monitor {monitor!r} of the address")
     destinations = [destination.model_dump() for destination in settings.destinations]
-    whole = {"monitors": [{**document, "name": monitor}], "destinations": destinations}
+    whole = {
+        "monitors": [{**document, "name": monitor}],
+        "destinations": destinations,
+        "teams": [team.model_dump() for team in settings.teams],
+        "policy": {"defaults": settings.policy.defaults},
+    }
     try:
         (found,) = parse(whole, base=settings.directory, origin=f"monitor {monitor}", environment=False).monitors
         settings.require_own_topic(found)

@@ -31,6 +31,7 @@ from service.links import Links
 from service.observe import Observer, Silent
 from service.once import Once
 from service.openings import Openings
+from service.policies import Policies
 from service.ports import Embedder
 from service.promotion import Promotion, Shelf
 from service.records import Fence
@@ -68,6 +69,7 @@ class Installation:
         self.openings = Openings(store, self.data_sets, self.links, self.exhibits)
         self.standing = Standing(store, self.references, self.effective)
         self.reports = Kept(settings.directory, keep=settings.report.keep)
+        self.policies = Policies(store, self.references, self.data_sets, self.reports, self)
         self.load = Once(load_embedder, keep=1)
         self.samples = Samples(self.material, self.embedder)
         self.refresher = Refresher(store, self.references, self.data_sets, self, links=self.links)

@@ -123,6 +123,8 @@ class Assembly:
         deciding = Deciding(store, leading, make, beat=self._beat("controller"), lost=self.metrics.lead_lost)
         destinations = Destinations(self.settings, installation.links, installation.exhibits, alive=self._still_turning)
         self._configuration.followers.insert(0, destinations.follow)
+        installation.policies.publish(now=time.time())
+        self._configuration.followers.append(lambda _: installation.policies.publish(now=time.time()))
         outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng(), received=partial(refresh.received, store))
         schedule = Schedule(self._reporting, lambda: installation.names, lambda: installation.settings.report.every_hours)
         deciding.declare(installation.declarations.declared)
@@ -195,6 +197,7 @@ class Assembly:
             similar=installation.similar,
             promotion=installation.promotion,
             openings=installation.openings,
+            policies=installation.policies,
             labels=Labels(installation.store, installation.effective, self.metrics, max_items=limits.max_items),
             budget=self.settings.budget,
         )

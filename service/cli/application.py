@@ -26,6 +26,7 @@ from service.cli.letters import dead, outbox
 from service.cli.model import app as model
 from service.cli.offsets import group as offsets
 from service.cli.plan import app as plan
+from service.cli.policy import group as policy
 from service.cli.pool import group as pool
 from service.cli.promotion import group as promotion
 from service.cli.reference import app as reference
@@ -76,6 +77,7 @@ for commands in _WITHOUT_GROUP:
 app.add_typer(reference, name="reference", help="Versions of what the model is known to be good on.")
 app.add_typer(dataset, name="dataset", help="Versioned sets of samples: train, golden, challenge, pool.")
 app.add_typer(pool, name="pool", help="What is kept of the stream to choose from.")
+app.add_typer(policy, name="policy", help="What the installation asks of every monitor.")
 app.add_typer(alarm, name="alarm", help="Alarms, and what people say about them.")
 refresh.add_typer(promotion)
 app.add_typer(refresh, name="refresh", help="Refresh cycles, from labels to the next model.")

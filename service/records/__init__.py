@@ -46,6 +46,7 @@ from service.records.partitions import (
     belongs,
     segment_of,
 )
+from service.records.policies import POLICY, Policy
 from service.records.refresh import (
     AnnotationBatch,
     Artefact,
@@ -64,6 +65,7 @@ from service.records.refresh import (
 )
 from service.records.samples import KEPT_BYTES, Item, Original, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
 from service.records.schemes import LabelScheme, SchemeClass
+from service.records.silences import Notice, NoticeState, Silence, SilenceState
 from service.records.truth import Answer, AnswerBlock, Judgement, Truths, Untold
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "KEPT_BYTES",
     "KINDS",
     "OTHER",
+    "POLICY",
     "SEGMENT",
     "UNIFORM",
     "WHOLE",
@@ -112,6 +115,8 @@ __all__ = [
     "LabelScheme",
     "MarkState",
     "Measured",
+    "Notice",
+    "NoticeState",
     "Onset",
     "Original",
     "OutboxItem",
@@ -121,6 +126,7 @@ __all__ = [
     "PaneKey",
     "Partition",
     "Payload",
+    "Policy",
     "Pooled",
     "Position",
     "Purpose",
@@ -137,6 +143,8 @@ __all__ = [
     "Sample",
     "SchemeClass",
     "Severity",
+    "Silence",
+    "SilenceState",
     "Step",
     "Stretch",
     "Term",

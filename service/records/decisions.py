@@ -25,7 +25,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class OutboxItem:
-    """Something that must leave: delivered at least once, keyed by `id`, until `delivered` or visibly `dead`."""
+    """Something that must leave: delivered at least once, keyed by `id`, until `delivered`, visibly `dead`, or `dropped`: there was nothing
+    left to tell."""
 
     id: str
     kind: str
@@ -38,6 +39,9 @@ class OutboxItem:
     attempts: int = 0
     due: float = 0.0
     error: str = ""
+    """Why the last attempt failed, or why it was dropped."""
+    held: str = ""
+    """Why it waits, though it is due: a silence, a maintenance pause."""
     receipt: str = ""
     """What the other side has given for it already, kept before the delivery goes on."""
 

@@ -33,3 +33,5 @@ class Declaration:
     created: float
     history: tuple[Step, ...] = field(default=())
     version: int = 0
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Of one that came by API: as it came, without what it inherits from the policy."""

@@ -8,10 +8,25 @@ from typing import TypeAlias
 from service.records.alarms import Alarm
 from service.records.declarations import Declaration
 from service.records.failures import FailureMark
+from service.records.policies import Policy
 from service.records.refresh import AnnotationBatch, Delivery, Errand, RefreshCycle, RefreshSlot
 from service.records.schemes import LabelScheme
+from service.records.silences import Notice, Silence
 
-Entity: TypeAlias = Alarm | AnnotationBatch | RefreshCycle | Declaration | FailureMark | LabelScheme | Delivery | Errand | RefreshSlot
+Entity: TypeAlias = (
+    Alarm
+    | AnnotationBatch
+    | RefreshCycle
+    | Declaration
+    | FailureMark
+    | LabelScheme
+    | Delivery
+    | Errand
+    | RefreshSlot
+    | Policy
+    | Silence
+    | Notice
+)
 
 KINDS: Mapping[type, str] = {
     Alarm: "alarm",
@@ -23,5 +38,8 @@ KINDS: Mapping[type, str] = {
     Delivery: "delivery",
     Errand: "errand",
     RefreshSlot: "refresh slot",
+    Policy: "policy",
+    Silence: "silence",
+    Notice: "notice",
 }
 """What each is called: in messages, and where it is stored."""

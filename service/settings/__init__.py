@@ -41,6 +41,7 @@ from service.settings.parts import (
     ServerSettings,
     TlsSettings,
 )
+from service.settings.policy import CHECKS, CheckName, ExemptionSettings, PolicySettings, RequireSettings
 from service.settings.refresh import RefreshSettings
 from service.settings.section import Name, Section, Tag
 from service.settings.selection import PERIOD_DAYS, SelectionSettings
@@ -48,14 +49,17 @@ from service.settings.teams import QuotaSettings, RouteSettings, TeamSettings
 from service.settings.truth import TruthSettings
 
 __all__ = [
+    "CHECKS",
     "PERIOD_DAYS",
     "TOKEN",
     "AnnotationSettings",
     "BlobSettings",
     "BudgetSettings",
+    "CheckName",
     "Destination",
     "DetectionSettings",
     "EmbedderSettings",
+    "ExemptionSettings",
     "FolderDestination",
     "KafkaDestination",
     "KafkaSettings",
@@ -67,11 +71,13 @@ __all__ = [
     "Name",
     "OutboundSettings",
     "PaneLogSettings",
+    "PolicySettings",
     "PoolSettings",
     "QuotaSettings",
     "RedisSettings",
     "RefreshSettings",
     "ReportSettings",
+    "RequireSettings",
     "RoleSettings",
     "RouteSettings",
     "SaslSettings",

@@ -26,6 +26,7 @@ from service.settings.parts import (
     RoleSettings,
     ServerSettings,
 )
+from service.settings.policy import PolicySettings, inherited
 from service.settings.teams import TeamSettings
 
 
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     outbound: OutboundSettings = OutboundSettings()
     destinations: tuple[Destination, ...] = ()
     teams: tuple[TeamSettings, ...] = Field((), max_length=1000)
+    policy: PolicySettings = PolicySettings()
     monitors: tuple[MonitorSettings, ...] = Field((), max_length=1000)
 
     @classmethod
@@ -65,6 +67,16 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not read either
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (env_settings, init_settings) if cls.overridable else (init_settings,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherited(cls, document: Any) -> Any:
+        """What a monitor does not say, the policy's defaults say."""
+        policy, monitors = (document.get(name) for name in ("policy", "monitors")) if isinstance(document, dict) else (None, None)
+        defaults = policy.get("defaults") if isinstance(policy, dict) else None
+        if not isinstance(defaults, dict) or not isinstance(monitors, list | tuple):
+            return document
+        return {**document, "monitors": [inherited(defaults, each) if isinstance(each, dict) else each for each in monitors]}
 
     @model_validator(mode="after")
     def _names(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -192,3 +192,23 @@ def test_a_start_to_come_is_refused(declarations: Declarations, file: str) -> No
     with pytest.raises(InputError, match=r"topic\.start lies in the future"):
         declarations.publish([monitor(topic={"name": "chats", "start": "2999-01-01T00:00:00Z"})], file)
     declarations.publish([monitor(topic={"name": "chats", "start": "1970-01-01T00:00:00Z"})], file)
+
+
+def test_what_came_by_api_follows_other_defaults_and_no_other_monitor_does(declarations: Declarations, file: str) -> None:
+    declarations.publish([monitor()], file)
+    declarations.put(monitor("mail"), version=None, actor="ana", given={"importance": 1.0})
+    declarations.put(monitor("old"), version=None, actor="ana")
+
+    def accepted(name: str, given: Mapping[str, Any]) -> MonitorSettings:
+        return monitor(name, **{"detection": {"critical": 0.5}, **given})
+
+    assert declarations.inherit(accepted) == ["mail"]
+    assert declarations.inherit(accepted) == []
+    known = declarations.declared
+    assert {name: known[name].settings.detection.critical for name in known} == {"chat": 0.25, "mail": 0.5, "old": 0.25}
+
+    def refusing(name: str, given: Mapping[str, Any]) -> MonitorSettings:
+        raise InputError("invalid", f"{name}: {given} makes no sense")
+
+    assert declarations.inherit(refusing) == []
+    assert declarations.declared["mail"].settings.detection.critical == 0.5

@@ -37,6 +37,7 @@ from service.links import Links
 from service.metrics import Metrics, StoreFigures
 from service.openings import Openings
 from service.outbox import replayed
+from service.policies import Policies
 from service.ports import Embedder
 from service.promotion import Promotion, Shelf
 from service.records import (
@@ -65,7 +66,7 @@ from service.selecting.knowing import Situation
 from service.selecting.proposal import Proposal
 from service.selecting.slices import Slice
 from service.selecting.spending import Cost
-from service.settings import EmbedderSettings, MonitorSettings, parse
+from service.settings import EmbedderSettings, MonitorSettings, Settings, parse
 from service.similar.mining import Mining
 from service.standing import Standing
 from service.truth.deliveries import Labels
@@ -79,6 +80,7 @@ DIMENSION = 3
 SETTINGS = parse(
     {
         "destinations": [{"name": "annotators", "type": "folder", "path": "out"}],
+        "policy": {"require": {"segments": True, "golden_rows": 10}},
         "monitors": [
             {
                 "name": "support",
@@ -183,6 +185,14 @@ class Installed:
     gather: Callable[..., Material]
     model: Embedder
 
+    @property
+    def settings(self) -> Settings:
+        return SETTINGS
+
+    @property
+    def names(self) -> Sequence[str]:
+        return [monitor.name for monitor in MONITORS]
+
     def effective(self, monitor: str) -> MonitorSettings:
         return SETTINGS.monitor(monitor)
 
@@ -256,6 +266,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             promotion=Promotion(store, references, DataSets(tmp_path), installed, Shelf(tmp_path, max_bytes=100_000)),
             labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
             openings=Openings(store, DataSets(tmp_path), LINKS, Exhibits(store, DataSets(tmp_path))),
+            policies=Policies(store, references, DataSets(tmp_path), Kept(tmp_path, keep=1), installed),
             accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), "hook": partial(hook_of, SETTINGS), **options},
         )  # fmt: skip
