@@ -6,7 +6,7 @@ from service.ports.embedding import Embedded, Embedder
 from service.ports.files import Archive, Blobs, Stretch
 from service.ports.leaving import Annotator, DeadLetterTopic, Destination, Hook
 from service.ports.reading import Bounds, Log, LogEntry, Sink, Source, Topics
-from service.ports.store import E, Progress, Store
+from service.ports.store import E, Progress, Store, asked
 
 __all__ = [
     "Annotator",
@@ -27,4 +27,5 @@ __all__ = [
     "Store",
     "Stretch",
     "Topics",
+    "asked",
 ]

@@ -30,6 +30,13 @@ from service.records import (
 E = TypeVar("E", bound=Entity)
 
 
+def asked(monitor: str | None, monitors: Collection[str] | None) -> Sequence[str] | None:
+    """Which monitors' entities are looked for where both are given; None: those of all."""
+    if monitor is None:
+        return None if monitors is None else sorted(set(monitors))
+    return [monitor] if monitors is None or monitor in monitors else []
+
+
 class Progress(Protocol):
     """How far partitions are read, with all that belongs to them."""
 
@@ -103,11 +110,27 @@ class Store(Progress, Protocol):
     def get(self, kind: type[E], id: str) -> E:
         """NotFoundError when there is none."""
 
-    def find(self, kind: type[E], *, monitor: str | None = None, states: Iterable[str] = (), limit: int = 100) -> Sequence[E]:
-        """Newest first."""
+    def find(
+        self,
+        kind: type[E],
+        *,
+        monitor: str | None = None,
+        monitors: Collection[str] | None = None,
+        states: Iterable[str] = (),
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[E]:
+        """Newest first, those after the entity `after`, which may be in another state by now; NotFoundError where it has gone. `monitors`
+        narrows to these, besides `monitor`."""
+
+    def tally(self, kind: type[Entity]) -> Mapping[tuple[str, str], int]:
+        """(monitor, state) → how many there are; read from counts, however many there are."""
 
     def save(self, *entities: Entity, outbox: Sequence[OutboxItem] = ()) -> None:
         """Each entity's `version` must be one above the stored one (1 for a new one); all or none."""
+
+    def drop(self, kind: type[Entity], ids: Collection[str]) -> int:
+        """Lets go of entities whose time is over; returns how many of them were there."""
 
     # pool, labels
     def pool(
@@ -165,13 +188,14 @@ class Store(Progress, Protocol):
     def settle(self, item: OutboxItem) -> None:
         """Stores the item's new state after an attempt."""
 
-    def outbox(self, *, states: Iterable[str] = (), limit: int = 100) -> Sequence[OutboxItem]: ...
+    def outbox(self, *, states: Iterable[str] = (), after: str | None = None, limit: int = 100) -> Sequence[OutboxItem]:
+        """Newest first, those after the item `after`; NotFoundError where it has gone."""
 
     # dead letters
     def add_dead_letters(self, letters: Sequence[DeadLetter]) -> None: ...
 
-    def dead_letters(self, *, monitor: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
-        """Newest first."""
+    def dead_letters(self, *, monitor: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
+        """Newest first, those after the letter `after`; NotFoundError where it has gone."""
 
     def dead_letter(self, id: str) -> DeadLetter:
         """NotFoundError when there is none."""

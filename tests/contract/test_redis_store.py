@@ -58,6 +58,7 @@ from service.records import (
 )
 from service.settings import RedisSettings
 from service.settings.parts import TlsSettings
+from tests.contract import stored
 from tests.contract.stored import block, judgement
 from tests.servers.certificates import Certificate
 from tests.servers.fixtures import StartRedis
@@ -156,6 +157,8 @@ def run_everything(store: RedisStore) -> None:
     store.decide(Decision("chat", 2, 3))
     store.release("controller", "me")
     store.save(replace(alarm(2), state=AlarmState.RESOLVED))
+    assert store.tally(Alarm) == {("chat", "resolved"): 1}
+    assert store.drop(Alarm, ["a7"]) == 0
     store.settle(replace(item(), state="delivered"))
     store.settle(replace(item(), state="pending"))
     store.add_labels([Label("chat", "b", "s0", "x", 1.0)])
@@ -339,7 +342,7 @@ def test_who_knows_only_older_keys_does_nothing(open_shared: Open) -> None:
         store.probe,
         open_shared,
     ):
-        with pytest.raises(ArtefactError, match=r"schema 2, written by a newer driftgate"):
+        with pytest.raises(ArtefactError, match=rf"schema {keys.SCHEMA + 1}, written by a newer driftgate"):
             refused()
     assert examine(server)[0].gravity is Gravity.REFUSED
     server._client.set(server.key("schema"), keys.SCHEMA)
@@ -349,14 +352,31 @@ def test_who_knows_only_older_keys_does_nothing(open_shared: Open) -> None:
 def test_older_keys_are_brought_up_to_date_once(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     old = open_shared()
     held = old.assign(PARTITION)
-    monkeypatch.setattr(keys, "SCHEMA", keys.SCHEMA + 1)
+    last = keys.SCHEMA
+    monkeypatch.setattr(keys, "SCHEMA", last + 1)
     with pytest.raises(ArtefactError, match="older"):
         open_shared()
 
-    monkeypatch.setattr(opening, "UPGRADES", {1: "redis.call('INCR', key('upgrades'))"})
+    monkeypatch.setattr(opening, "UPGRADES", {last: "redis.call('INCR', key('upgrades'))"})
     new, server = open_shared(), open_shared()._server
     assert server.ask("GET", server.key("upgrades")) == b"1"
     assert new.assign(PARTITION).epoch == held.epoch + 1
+
+
+def test_entities_of_the_first_schema_are_counted(open_shared: Open) -> None:
+    old = open_shared()
+    old.save(stored.alarm(id="a1"), stored.alarm(id="a2", monitor="search"), stored.alarm(id="a3"))
+    old.save(replace(stored.alarm(2, id="a3"), state=AlarmState.RESOLVED))
+    server = old._server
+    server._client.delete(server.key("entities", "alarm", "tally"))
+    for each in ("a1", "a2", "a3"):
+        server._client.hdel(server.key("entity", "alarm", each), "monitor")
+    server._client.set(server.key("schema"), 1)
+
+    new = open_shared()
+    assert new.tally(Alarm) == {("chat", "open"): 1, ("search", "open"): 1, ("chat", "resolved"): 1}
+    assert new.drop(Alarm, ["a1", "a2"]) == 2
+    assert new.tally(Alarm) == {("chat", "resolved"): 1}
 
 
 def test_a_server_that_was_emptied_is_not_begun_anew_by_a_worker(start_redis: StartRedis, open_at: Open) -> None:

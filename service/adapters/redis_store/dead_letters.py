@@ -58,11 +58,12 @@ def add(server: Server, letters: Sequence[DeadLetter], most: tuple[int, int], bl
     server.run("add_letters", {"letters": packed(letters, most[0], blobs), "keep": most[0], "keep_bytes": most[1]})
 
 
-def read(server: Server, blobs: Blobs, monitor: str | None, limit: int) -> Sequence[DeadLetter]:
+def read(server: Server, blobs: Blobs, monitor: str | None, after: str | None, limit: int) -> Sequence[DeadLetter]:
     """Newest first."""
     found, first = list[DeadLetter](), 0
+    place = {} if after is None else {"after": after}
     while len(found) < limit:
-        page = server.run("letters", {"first": first, "limit": _PAGE if monitor else min(limit, _PAGE)})
+        page = server.run("letters", {"first": first, "limit": _PAGE if monitor else min(limit, _PAGE), **place})
         if not page:
             break
         first += len(page)

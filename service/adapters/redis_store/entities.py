@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -62,10 +62,27 @@ def get(server: Server, kind: type[E], id: str) -> E:
     return msgspec.json.decode(document, type=kind)
 
 
-def find(server: Server, kind: type[E], *, monitor: str | None, states: Iterable[str], limit: int) -> Sequence[E]:
-    """Newest first; no states means all."""
-    index = f":entities:{_key(kind)}" if monitor is None else f":entities:{_key(kind)}:of:{monitor}"
-    return [msgspec.json.decode(document, type=kind) for document in _newest(server, index, states, f":entity:{_key(kind)}:", limit)]
+def find(
+    server: Server, kind: type[E], monitors: Sequence[str] | None, states: Sequence[str], *, after: str | None, limit: int
+) -> Sequence[E]:
+    """Newest first; None and no states mean all."""
+    every = f":entities:{_key(kind)}"
+    lists = _Lists(
+        f":entity:{_key(kind)}:", "created", _in([every] if monitors is None else [f"{every}:of:{each}" for each in monitors], states)
+    )
+    return [msgspec.json.decode(document, type=kind) for document in _newest(server, lists, KINDS[kind], after, limit)]
+
+
+def tally(server: Server, kind: type[Entity]) -> Mapping[tuple[str, str], int]:
+    """(monitor, state) → how many there are."""
+    flat = server.run("tally", {"kind": _key(kind)})
+    fields = [field.decode().partition(":") for field in flat[::2]]
+    return {(monitor, state): int(count) for (state, _, monitor), count in zip(fields, flat[1::2], strict=True)}
+
+
+def drop(server: Server, kind: type[Entity], ids: Iterable[str]) -> int:
+    """Returns how many of them were there."""
+    return int(server.run("drop", {"kind": _key(kind), "ids": list(ids)}))
 
 
 def save(server: Server, entities: Iterable[Entity], items: Iterable[OutboxItem]) -> None:
@@ -86,9 +103,10 @@ def settle(server: Server, item: OutboxItem) -> None:
     server.run("settle", {**packed_item(item), "keep": KEEP_DELIVERED})
 
 
-def outbox(server: Server, states: Iterable[str], limit: int) -> Sequence[OutboxItem]:
+def outbox(server: Server, states: Iterable[str], after: str | None, limit: int) -> Sequence[OutboxItem]:
     """Newest first; no states means all."""
-    return [_item.decode(document) for document in _newest(server, ":outbox", states, ":outbox:item:", limit)]
+    lists = _Lists(":outbox:item:", "number", _in([":outbox"], list(states)))
+    return [_item.decode(document) for document in _newest(server, lists, "outbox item", after, limit)]
 
 
 def forget_delivered(server: Server) -> None:
@@ -97,9 +115,22 @@ def forget_delivered(server: Server) -> None:
         pass
 
 
-def _newest(server: Server, index: str, states: Iterable[str], hashes: str, limit: int) -> Sequence[bytes]:
-    indexes = [f"{index}:in:{state}" for state in states] or [index]
-    found: Sequence[bytes] = server.run("find", {"indexes": indexes, "hashes": hashes, "limit": limit})
+class _Lists(NamedTuple):
+    """Sorted sets to be read as one: what their members' hashes are called, and which of their fields says the order."""
+
+    hashes: str
+    order: str
+    indexes: Sequence[str]
+
+
+def _in(indexes: Sequence[str], states: Sequence[str]) -> Sequence[str]:
+    return [f"{index}:in:{state}" for index in indexes for state in states] if states else indexes
+
+
+def _newest(server: Server, lists: _Lists, name: str, after: str | None, limit: int) -> Sequence[bytes]:
+    found: Sequence[bytes] = server.run(
+        "find", {**lists._asdict(), "name": name, "limit": limit} | ({} if after is None else {"after": after})
+    )
     return found
 
 

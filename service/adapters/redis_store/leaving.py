@@ -28,9 +28,9 @@ class Leaving:
         """Stores the item's new state after an attempt."""
         entities.settle(self._server, item)
 
-    def outbox(self, *, states: Iterable[str] = (), limit: int = 100) -> Sequence[OutboxItem]:
-        """Newest first."""
-        return entities.outbox(self._server, states, limit)
+    def outbox(self, *, states: Iterable[str] = (), after: str | None = None, limit: int = 100) -> Sequence[OutboxItem]:
+        """Newest first, those after the item `after`; NotFoundError where it has gone."""
+        return entities.outbox(self._server, states, after, limit)
 
     # dead letters
 
@@ -38,9 +38,9 @@ class Leaving:
         """Idempotent by id; the oldest make room."""
         dead_letters.add(self._server, letters, self._kept_letters, self._blobs)
 
-    def dead_letters(self, *, monitor: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
-        """Newest first."""
-        return dead_letters.read(self._server, self._blobs, monitor, limit)
+    def dead_letters(self, *, monitor: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
+        """Newest first, those after the letter `after`; NotFoundError where it has gone."""
+        return dead_letters.read(self._server, self._blobs, monitor, after, limit)
 
     def dead_letter(self, id: str) -> DeadLetter:
         """NotFoundError when there is none."""

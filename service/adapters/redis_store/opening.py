@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from service.adapters.redis_store import server as keys
 from service.adapters.redis_store.examining import refusals, version_of
-from service.adapters.redis_store.server import Server, unreadable
+from service.adapters.redis_store.server import Server, unreadable, upgrade
 from service.errors import ArtefactError, ConfigurationError
 
-UPGRADES: Mapping[int, str] = {}
+UPGRADES: Mapping[int, str] = {1: upgrade("counted")}
 """Schema → Lua that turns its keys into those of the next one; it sees what common.lua defines."""
 
 

@@ -16,7 +16,7 @@ from redis.exceptions import MasterDownError, NoPermissionError, NoScriptError, 
 
 from service.errors import ArtefactError, ConflictError, DriftgateError, NotFoundError, RefusedError, UnavailableError
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the keys and of what they hold."""
 
 Given: TypeAlias = Mapping[str, Any]
@@ -125,6 +125,11 @@ def script(name: str) -> tuple[str, str]:
 
 def _read(name: str) -> str:
     return files(__package__).joinpath(f"scripts/{name}.lua").read_text(encoding="utf-8")
+
+
+def upgrade(name: str) -> str:
+    """The body of a script that leads keys up to the next schema."""
+    return _read(f"upgrades/{name}")
 
 
 @contextmanager

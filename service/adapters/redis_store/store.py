@@ -11,7 +11,7 @@ from service.adapters.redis_store.keeping import Keeping
 from service.adapters.redis_store.leaving import Leaving
 from service.adapters.redis_store.partitions import Limits
 from service.adapters.redis_store.server import Server
-from service.ports import Archive, Blobs, E
+from service.ports import Archive, Blobs, E, asked
 from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Position
 
 
@@ -128,13 +128,30 @@ class RedisStore(Judging, Keeping, Leaving):
         """NotFoundError when there is none."""
         return entities.get(self._server, kind, id)
 
-    def find(self, kind: type[E], *, monitor: str | None = None, states: Iterable[str] = (), limit: int = 100) -> Sequence[E]:
-        """Newest first."""
-        return entities.find(self._server, kind, monitor=monitor, states=states, limit=limit)
+    def find(
+        self,
+        kind: type[E],
+        *,
+        monitor: str | None = None,
+        monitors: Collection[str] | None = None,
+        states: Iterable[str] = (),
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[E]:
+        """Newest first, those after the entity `after`; NotFoundError where it has gone."""
+        return entities.find(self._server, kind, asked(monitor, monitors), list(states), after=after, limit=limit)
+
+    def tally(self, kind: type[Entity]) -> Mapping[tuple[str, str], int]:
+        """(monitor, state) → how many there are."""
+        return entities.tally(self._server, kind)
 
     def save(self, *changed: Entity, outbox: Sequence[OutboxItem] = ()) -> None:
         """Each entity's `version` must be one above the stored one (1 for a new one); all or none."""
         entities.save(self._server, changed, outbox)
+
+    def drop(self, kind: type[Entity], ids: Collection[str]) -> int:
+        """Lets go of entities whose time is over; returns how many of them were there."""
+        return entities.drop(self._server, kind, ids)
 
     def add_labels(self, labels: Sequence[Label]) -> int:
         """Idempotent by (batch, sample, annotator): the newest answer wins; returns how many were new or changed."""

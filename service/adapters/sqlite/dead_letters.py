@@ -40,13 +40,23 @@ def trim(connection: Connection, keep: int, keep_bytes: int) -> None:
     )
 
 
-def read(connection: Connection, monitor: str | None, limit: int) -> Sequence[DeadLetter]:
+def read(connection: Connection, monitor: str | None, after: str | None, limit: int) -> Sequence[DeadLetter]:
     """Newest first."""
     found = connection.execute(
-        "SELECT document, sent FROM dead_letters WHERE :monitor IS NULL OR monitor = :monitor ORDER BY number DESC LIMIT :limit",
-        {"monitor": monitor, "limit": limit},
+        """SELECT document, sent FROM dead_letters WHERE (:monitor IS NULL OR monitor = :monitor) AND number < :before
+           ORDER BY number DESC LIMIT :limit""",
+        {"monitor": monitor, "before": _place(connection, after), "limit": limit},
     )
     return list(_letters(found))
+
+
+def _place(connection: Connection, after: str | None) -> int:
+    if after is None:
+        return 2**63 - 1
+    row = single(connection, "SELECT number FROM dead_letters WHERE id = ?", (after,))
+    if row is None:
+        raise _gone(after)
+    return int(row[0])
 
 
 def get(connection: Connection, id: str) -> DeadLetter:
@@ -54,7 +64,11 @@ def get(connection: Connection, id: str) -> DeadLetter:
     found = _letters(connection.execute("SELECT document, sent FROM dead_letters WHERE id = ?", (id,)))
     for letter in found:
         return letter
-    raise NotFoundError(f"no dead letter {id!r}; it may have made room for newer ones")
+    raise _gone(id)
+
+
+def _gone(id: str) -> NotFoundError:
+    return NotFoundError(f"no dead letter {id!r:.100}; it may have made room for newer ones")
 
 
 def unsent(connection: Connection, limit: int) -> Sequence[DeadLetter]:

@@ -29,10 +29,10 @@ class Leaving:
         with self._database.write() as connection:
             outbox.settle(connection, item)
 
-    def outbox(self, *, states: Iterable[str] = (), limit: int = 100) -> Sequence[OutboxItem]:
-        """Newest first."""
+    def outbox(self, *, states: Iterable[str] = (), after: str | None = None, limit: int = 100) -> Sequence[OutboxItem]:
+        """Newest first, those after the item `after`; NotFoundError where it has gone."""
         with self._database.read() as connection:
-            return outbox.read(connection, states, limit)
+            return outbox.read(connection, states, after, limit)
 
     # dead letters
 
@@ -46,10 +46,10 @@ class Leaving:
             dead_letters.add(connection, letters)
             dead_letters.trim(connection, *self._kept_letters)
 
-    def dead_letters(self, *, monitor: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
-        """Newest first."""
+    def dead_letters(self, *, monitor: str | None = None, after: str | None = None, limit: int = 100) -> Sequence[DeadLetter]:
+        """Newest first, those after the letter `after`; NotFoundError where it has gone."""
         with self._database.read() as connection:
-            return dead_letters.read(connection, monitor, limit)
+            return dead_letters.read(connection, monitor, after, limit)
 
     def dead_letter(self, id: str) -> DeadLetter:
         """NotFoundError when there is none."""

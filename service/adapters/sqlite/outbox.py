@@ -7,6 +7,7 @@ from sqlite3 import Connection
 
 import msgspec
 
+from service.adapters.sqlite.database import single
 from service.adapters.sqlite.rows import listed
 from service.errors import NotFoundError
 from service.records import OutboxItem
@@ -38,11 +39,21 @@ def settle(connection: Connection, item: OutboxItem) -> None:
         raise NotFoundError(f"no outbox item {item.id!r}")
 
 
-def read(connection: Connection, states: Iterable[str], limit: int) -> Sequence[OutboxItem]:
+def read(connection: Connection, states: Iterable[str], after: str | None, limit: int) -> Sequence[OutboxItem]:
     """Newest first; no states means all."""
     found = connection.execute(
-        """SELECT document FROM outbox WHERE :states = '[]' OR state IN (SELECT value FROM json_each(:states))
+        """SELECT document FROM outbox
+           WHERE (:states = '[]' OR state IN (SELECT value FROM json_each(:states))) AND rowid < :before
            ORDER BY rowid DESC LIMIT :limit""",
-        {"states": listed(states), "limit": limit},
+        {"states": listed(states), "before": _place(connection, after), "limit": limit},
     )
     return [_decoder.decode(document) for (document,) in found]
+
+
+def _place(connection: Connection, after: str | None) -> int:
+    if after is None:
+        return 2**63 - 1
+    row = single(connection, "SELECT rowid FROM outbox WHERE id = ?", (after,))
+    if row is None:
+        raise NotFoundError(f"no outbox item {after!r:.100}")
+    return int(row[0])

@@ -143,6 +143,31 @@ _DECISIONS = (
     "CREATE INDEX entities_by_age ON entities (kind, created)",
 )
 
+_COUNTED = (
+    "CREATE INDEX entities_of_monitor ON entities (kind, monitor, created)",
+    "CREATE INDEX entities_in_state ON entities (kind, state, created)",
+    "CREATE INDEX entities_of_monitor_in_state ON entities (kind, monitor, state, created)",
+    # How many there are, kept with each change: to count them would take longer the more there are.
+    """CREATE TABLE entity_counts (
+        kind TEXT NOT NULL,
+        monitor TEXT NOT NULL,
+        state TEXT NOT NULL,
+        entities INTEGER NOT NULL,
+        PRIMARY KEY (kind, monitor, state)
+    ) STRICT, WITHOUT ROWID""",
+    "INSERT INTO entity_counts SELECT kind, monitor, state, count(*) FROM entities GROUP BY kind, monitor, state",
+    """CREATE TRIGGER entity_comes AFTER INSERT ON entities BEGIN
+        INSERT INTO entity_counts VALUES (new.kind, new.monitor, new.state, 1) ON CONFLICT DO UPDATE SET entities = entities + 1;
+    END""",
+    """CREATE TRIGGER entity_moves AFTER UPDATE OF state ON entities WHEN old.state <> new.state BEGIN
+        UPDATE entity_counts SET entities = entities - 1 WHERE (kind, monitor, state) = (old.kind, old.monitor, old.state);
+        INSERT INTO entity_counts VALUES (new.kind, new.monitor, new.state, 1) ON CONFLICT DO UPDATE SET entities = entities + 1;
+    END""",
+    """CREATE TRIGGER entity_goes AFTER DELETE ON entities BEGIN
+        UPDATE entity_counts SET entities = entities - 1 WHERE (kind, monitor, state) = (old.kind, old.monitor, old.state);
+    END""",
+)
+
 _SAMPLES = (
     # `place` is the monitor's id × 2^32 + slot: a ring that is overwritten where it stands, with no index beside it.
     """CREATE TABLE pool (
@@ -276,7 +301,8 @@ _UPGRADES = {
     ),
     7: _TRUTH,
     8: _RESERVE,
+    9: _COUNTED,
 }
 """What leads from a version to the one above it."""
 
-STORE = Schema("store", 9, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_SAMPLES, *_LEAVING, *_TRUTH, *_RESERVE), _UPGRADES)
+STORE = Schema("store", 10, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_COUNTED, *_SAMPLES, *_LEAVING, *_TRUTH, *_RESERVE), _UPGRADES)

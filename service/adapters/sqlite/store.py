@@ -13,7 +13,7 @@ from service.adapters.sqlite.judging import Judging
 from service.adapters.sqlite.keeping import Keeping
 from service.adapters.sqlite.leaving import Leaving
 from service.adapters.sqlite.schema import STORE
-from service.ports import E
+from service.ports import E, asked
 from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Position
 
 
@@ -158,15 +158,34 @@ class SqliteStore(Judging, Keeping, Leaving):
         with self._database.read() as connection:
             return entities.get(connection, kind, id)
 
-    def find(self, kind: type[E], *, monitor: str | None = None, states: Iterable[str] = (), limit: int = 100) -> Sequence[E]:
-        """Newest first."""
+    def find(
+        self,
+        kind: type[E],
+        *,
+        monitor: str | None = None,
+        monitors: Collection[str] | None = None,
+        states: Iterable[str] = (),
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[E]:
+        """Newest first, those after the entity `after`; NotFoundError where it has gone."""
         with self._database.read() as connection:
-            return entities.find(connection, kind, monitor=monitor, states=states, limit=limit)
+            return entities.find(connection, kind, asked(monitor, monitors), list(states), after=after, limit=limit)
+
+    def tally(self, kind: type[Entity]) -> Mapping[tuple[str, str], int]:
+        """(monitor, state) → how many there are."""
+        with self._database.read() as connection:
+            return entities.tally(connection, kind)
 
     def save(self, *changed: Entity, outbox: Sequence[OutboxItem] = ()) -> None:
         """Each entity's `version` must be one above the stored one (1 for a new one); all or none."""
         with self._database.write() as connection:
             entities.save(connection, changed, outbox)
+
+    def drop(self, kind: type[Entity], ids: Collection[str]) -> int:
+        """Lets go of entities whose time is over; returns how many of them were there."""
+        with self._database.write() as connection:
+            return entities.drop(connection, kind, ids)
 
     # labels
 

@@ -175,7 +175,7 @@ def uses_writers(name: str) -> bool:
     [
         (ResponseError("CONFLICT partition p: epoch 1 is over"), ConflictError, r"^partition p: epoch 1 is over$"),
         (ResponseError("NOTFOUND no outbox item 'o9'"), NotFoundError, "no outbox item 'o9'"),
-        (ResponseError("SCHEMA 2"), ArtefactError, "a newer driftgate"),
+        (ResponseError("SCHEMA 3"), ArtefactError, "a newer driftgate"),
         (ResponseError("SCHEMA 0"), ArtefactError, "emptied"),
         (ResponseError("WRONGTYPE Operation against a key"), ArtefactError, "not what this driftgate wrote"),
     ],

@@ -13,7 +13,7 @@ from service.adapters.sqlite.schema import STORE
 from service.errors import ArtefactError
 from service.records import Alarm, Commit, Fence, Pane, Partition
 
-OLD = {version: Path(__file__).with_name(f"schema_{version}.sql") for version in (6, 7, 8)}
+OLD = {version: Path(__file__).with_name(f"schema_{version}.sql") for version in (6, 7, 8, 9)}
 """One dump of each version that there is a way up from."""
 
 PARTITION = Partition("http", "topic-1")

@@ -15,17 +15,43 @@ local function entity_conflict(entities)
   end
 end
 
+local function indexes_of(kind, monitor)
+  return {key('entities', kind), key('entities', kind, 'of', monitor)}
+end
+
+-- How many there are is kept with each change: to count them would take longer the more there are.
+local function count(kind, monitor, state, by)
+  local at, field = key('entities', kind, 'tally'), state .. ':' .. monitor
+  if redis.call('HINCRBY', at, field, by) == 0 then redis.call('HDEL', at, field) end
+end
+
 local function save_entity(entity)
   local at = key('entity', entity.kind, entity.id)
   local stored = redis.call('HMGET', at, 'state', 'created')
   local state, created = stored[1], stored[2] or entity.created
   redis.call('HSET', at, 'version', entity.version, 'state', entity.state, 'created', created, 'document', raw(entity.body))
-  local all, mine = key('entities', entity.kind), key('entities', entity.kind, 'of', entity.monitor)
-  for _, index in ipairs({all, mine}) do
+  redis.call('HSET', at, 'monitor', entity.monitor)
+  if state then count(entity.kind, entity.monitor, state, -1) end
+  count(entity.kind, entity.monitor, entity.state, 1)
+  for _, index in ipairs(indexes_of(entity.kind, entity.monitor)) do
     if state and state ~= entity.state then redis.call('ZREM', index .. ':in:' .. state, entity.id) end
     redis.call('ZADD', index, created, entity.id)
     redis.call('ZADD', index .. ':in:' .. entity.state, created, entity.id)
   end
+end
+
+-- How many went: one or none.
+local function drop_entity(kind, id)
+  local at = key('entity', kind, id)
+  local stored = redis.call('HMGET', at, 'state', 'monitor')
+  if not stored[1] then return 0 end
+  for _, index in ipairs(indexes_of(kind, stored[2])) do
+    redis.call('ZREM', index, id)
+    redis.call('ZREM', index .. ':in:' .. stored[1], id)
+  end
+  count(kind, stored[2], stored[1], -1)
+  redis.call('DEL', at)
+  return 1
 end
 
 -- An item that is there already keeps its state.
