@@ -8,6 +8,7 @@ reason.
 
 from __future__ import annotations
 
+from service.records.access import AuditEntry, Role, Token, TokenState
 from service.records.alarms import (
     Accuracy,
     Alarm,
@@ -86,6 +87,7 @@ __all__ = [
     "AnswerBlock",
     "Artefact",
     "Assignment",
+    "AuditEntry",
     "Backfill",
     "BackfillState",
     "BatchState",
@@ -140,6 +142,7 @@ __all__ = [
     "Reserved",
     "ReservedPart",
     "Response",
+    "Role",
     "Sample",
     "SchemeClass",
     "Severity",
@@ -148,6 +151,8 @@ __all__ = [
     "Step",
     "Stretch",
     "Term",
+    "Token",
+    "TokenState",
     "Trigger",
     "Truths",
     "Untold",

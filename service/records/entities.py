@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from service.records.access import AuditEntry, Token
 from service.records.alarms import Alarm
 from service.records.declarations import Declaration
 from service.records.failures import FailureMark
@@ -26,6 +27,8 @@ Entity: TypeAlias = (
     | Policy
     | Silence
     | Notice
+    | Token
+    | AuditEntry
 )
 
 KINDS: Mapping[type, str] = {
@@ -41,5 +44,7 @@ KINDS: Mapping[type, str] = {
     Policy: "policy",
     Silence: "silence",
     Notice: "notice",
+    Token: "token",
+    AuditEntry: "audit entry",
 }
 """What each is called: in messages, and where it is stored."""
