@@ -24,6 +24,7 @@ from service.records import Alarm, AlarmState, Decision, Event, Fence, Pane, sta
 from service.reference import Reference
 from service.settings import MonitorSettings
 from service.streams import SETTINGS, MonitorStreams
+from service.timeline import Timeline
 from service.truth.telling import TRUTH
 
 _BATCH = 512
@@ -75,6 +76,7 @@ class Controller:
         """A step failed half-way: what it applied may not have been written."""
         self._changes = Changes()
         """Of alarms, not written yet."""
+        self._timeline = Timeline()
         self._reference = reference
         self.streams: MonitorStreams
         if not self._restore():
@@ -123,6 +125,7 @@ class Controller:
         outcome = self.streams.apply(entry)
         alarms = outcome.alarms
         if isinstance(entry, Pane):
+            self._note(entry)
             alarms = tuple(self._explained(a, outcome.opened[a.id], entry) if a.id in outcome.opened else a for a in alarms)
         elif entry.kind == TRUTH:
             concept = self.streams.concept
@@ -133,6 +136,12 @@ class Controller:
             explained = self._explained(alarm, self.streams.streams[alarm.segment], pane)
             as_of = alarm.at_sample + self.streams.samples_since(alarm)
             self._keep(self._changes.revise(replace(explained, kind=alarm.kind, findings=alarm.findings, as_of=as_of)))
+
+    def _note(self, pane: Pane) -> None:
+        """In the timeline of the pane's stream, where it has taken it."""
+        stream = self.streams.streams.get(pane.key.segment)
+        if stream is not None and pane.summary.count and pane.key.reference_version == self._reference.version:
+            self._timeline.note(stream, pane, self._reference.version)
 
     def _keep(self, alarm: Alarm) -> None:
         """An open alarm as it will be written."""
@@ -177,6 +186,7 @@ class Controller:
         if known and decided > covered:
             for entry in self._store.entries(self.monitor, covered, decided - covered):
                 self._apply(entry)
+        self._timeline = Timeline()  # what was applied again is written already
         for stored in [found for alarm in self._changes.alarms if (found := self._stored(alarm))]:
             self._keep(self._changes.number(stored.id, stored.version + 1))
         self.streams.sequence, self._unsaved = decided, decided - covered
@@ -228,6 +238,7 @@ class Controller:
                 outbox=self._changes.outbox(self._settings.notify, now=now),
                 checkpoint=self.streams.checkpoint() if save else None,
                 state=msgspec.json.encode(describe_status(self.streams)),
+                timeline=tuple(self._timeline.take()),
                 fence=self._fence(),
             )
         )

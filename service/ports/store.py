@@ -18,6 +18,7 @@ from service.records import (
     OutboxItem,
     Pane,
     Partition,
+    Passage,
     Pooled,
     Position,
     Reservation,
@@ -103,6 +104,9 @@ class Store(Progress, Protocol):
 
     def status(self, monitor: str) -> Mapping[str, Any]:
         """The state document of the last decision, {} before the first."""
+
+    def timeline(self, monitor: str, segment: str, seconds: float, *, limit: int = 1_000) -> Sequence[Passage]:
+        """The newest passages of so many seconds that are kept of a stream, oldest first."""
 
     def samples_taken(self, monitor: str) -> int: ...
 

@@ -67,6 +67,7 @@ from service.records.refresh import (
 from service.records.samples import KEPT_BYTES, Item, Original, Output, Partition, Payload, Record, Rejected, Request, Response, Sample
 from service.records.schemes import LabelScheme, SchemeClass
 from service.records.silences import Notice, NoticeState, Silence, SilenceState
+from service.records.timeline import LEVELS, Passage
 from service.records.truth import Answer, AnswerBlock, Judgement, Truths, Untold
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "FAILURE",
     "KEPT_BYTES",
     "KINDS",
+    "LEVELS",
     "OTHER",
     "POLICY",
     "SEGMENT",
@@ -127,6 +129,7 @@ __all__ = [
     "Pane",
     "PaneKey",
     "Partition",
+    "Passage",
     "Payload",
     "Policy",
     "Pooled",

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 import structlog
 
-from service.adapters.redis_store import codec, entities
+from service.adapters.redis_store import codec, entities, timeline
 from service.adapters.redis_store.server import Server
 from service.errors import ArtefactError
 from service.ports import Archive, Stretch
@@ -76,6 +76,7 @@ def decide(server: Server, decision: Decision) -> None:
         "to": decision.decided_sequence,
         "entities": [entities.packed(alarm) for alarm in decision.alarms],
         "outbox": [entities.packed_item(item) for item in decision.outbox],
+        "timeline": [timeline.packed(passage) for passage in decision.timeline],
     }
     server.run("decide", given | {name: value for name, value in optional.items() if value is not None})
 

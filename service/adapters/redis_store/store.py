@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from service.adapters.redis_store import codec, dead_letters, decisions, entities, opening, partitions, truth
+from service.adapters.redis_store import codec, dead_letters, decisions, entities, opening, partitions, timeline, truth
 from service.adapters.redis_store.judging import Judging
 from service.adapters.redis_store.keeping import Keeping
 from service.adapters.redis_store.leaving import Leaving
 from service.adapters.redis_store.partitions import Limits
 from service.adapters.redis_store.server import Server
 from service.ports import Archive, Blobs, E, asked
-from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Position
+from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Passage, Position
 
 
 class RedisStore(Judging, Keeping, Leaving):
@@ -117,6 +117,10 @@ class RedisStore(Judging, Keeping, Leaving):
     def status(self, monitor: str) -> Mapping[str, Any]:
         """The state document of the last decision that brought one, {} before the first."""
         return decisions.status(self._server, monitor)
+
+    def timeline(self, monitor: str, segment: str, seconds: float, *, limit: int = 1_000) -> Sequence[Passage]:
+        """The newest passages of so many seconds that are kept of a stream, oldest first."""
+        return timeline.read(self._server, monitor, segment, seconds, limit)
 
     def samples_taken(self, monitor: str) -> int:
         """How many samples the commits counted."""

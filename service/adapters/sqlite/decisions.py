@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from service.adapters.sqlite import entities, leases, pane_log, panes, rows
+from service.adapters.sqlite import entities, leases, pane_log, panes, rows, timeline
 from service.adapters.sqlite.database import single
 from service.errors import ConflictError
 from service.records import Decision, Event, Pane
@@ -89,6 +89,7 @@ def decide(connection: Connection, decision: Decision, kept: pane_log.Retention)
         (monitor, decision.decided_sequence, decision.state),
     )
     entities.save(connection, decision.alarms, decision.outbox)
+    timeline.add(connection, monitor, decision.timeline)
     if decision.checkpoint is not None:
         covered = decision.decided_sequence
         connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)", (monitor, covered, decision.checkpoint))

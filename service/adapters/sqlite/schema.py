@@ -168,6 +168,17 @@ _COUNTED = (
     END""",
 )
 
+_TIMELINE = """CREATE TABLE timeline (
+    monitor INTEGER NOT NULL,
+    segment TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    start REAL NOT NULL,
+    samples INTEGER NOT NULL,
+    evidence REAL NOT NULL,
+    at_strongest BLOB NOT NULL,
+    PRIMARY KEY (monitor, segment, seconds, start)
+) STRICT, WITHOUT ROWID"""
+
 _SAMPLES = (
     # `place` is the monitor's id × 2^32 + slot: a ring that is overwritten where it stands, with no index beside it.
     """CREATE TABLE pool (
@@ -301,8 +312,8 @@ _UPGRADES = {
     ),
     7: _TRUTH,
     8: _RESERVE,
-    9: _COUNTED,
+    9: (*_COUNTED, _TIMELINE),
 }
 """What leads from a version to the one above it."""
 
-STORE = Schema("store", 10, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_COUNTED, *_SAMPLES, *_LEAVING, *_TRUTH, *_RESERVE), _UPGRADES)
+STORE = Schema("store", 10, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_COUNTED, _TIMELINE, *_SAMPLES, *_LEAVING, *_TRUTH, *_RESERVE), _UPGRADES)

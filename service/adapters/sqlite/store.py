@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from service.adapters.sqlite import answers, decisions, entities, leases, pane_log, panes, partitions, pool, resets, truth
+from service.adapters.sqlite import answers, decisions, entities, leases, pane_log, panes, partitions, pool, resets, timeline, truth
 from service.adapters.sqlite.database import Database, single
 from service.adapters.sqlite.judging import Judging
 from service.adapters.sqlite.keeping import Keeping
 from service.adapters.sqlite.leaving import Leaving
 from service.adapters.sqlite.schema import STORE
 from service.ports import E, asked
-from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Position
+from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Passage, Position
 
 
 class SqliteStore(Judging, Keeping, Leaving):
@@ -144,6 +144,11 @@ class SqliteStore(Judging, Keeping, Leaving):
         """The state document of the last decision that brought one, {} before the first."""
         with self._database.read() as connection:
             return decisions.status(connection, monitor)
+
+    def timeline(self, monitor: str, segment: str, seconds: float, *, limit: int = 1_000) -> Sequence[Passage]:
+        """The newest passages of so many seconds that are kept of a stream, oldest first."""
+        with self._database.read() as connection:
+            return timeline.read(connection, monitor, segment, seconds, limit)
 
     def samples_taken(self, monitor: str) -> int:
         """How many samples the commits counted."""

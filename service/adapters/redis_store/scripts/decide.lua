@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- use: entities
+-- use: entities timeline
 -- All that deciding a run of panes changes, or nothing. Allowed when memory is full: what is decided can go.
 local at = key('monitor', given.monitor)
 if given.fence then
@@ -23,6 +23,7 @@ redis.call('HSET', at, 'decided', given.to)
 if given.to == last then redis.call('SREM', key('undecided'), given.monitor) end
 if given.state then redis.call('SET', key('state', given.monitor), raw(given.state)) end
 save(given.entities, given.outbox)
+add_passages(given.monitor, given.timeline)
 if given.checkpoint then
   redis.call('SET', key('checkpoint', given.monitor), raw(given.checkpoint))
   redis.call('HSET', at, 'covered', given.to)
