@@ -12,7 +12,7 @@ Most need one class: `DriftScan`, rows in and evidence out. What it is made of, 
 - **beside the scan** `classical` (two-sample tests), `reservoir` (which rows to keep), `selection` (what to annotate),
   `comparison` (a new model against the old one), `noninferiority` (surely no worse by more than a margin), `switch` (both of them,
   with a bound)
-- **explaining** `attribution` (what moved), `onset` (since when), `terms` (which words show it)
+- **explaining** `attribution` (what moved), `onset` (since when), `terms` (which words show it), `projection` (a picture of it)
 - **blind spots** `coverage` (what a set covers of traffic), `label_errors` (wrong labels; with `heads`,
   `label_noise`, `cells`), `consensus` (what several annotators come to), `influence` (what a layer would say without a row),
   `neighbours` (the nearest rows), `mining` (those of a large pool to a few), `evenly` (a part that stands for

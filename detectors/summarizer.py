@@ -216,8 +216,7 @@ class Summarizer:
             values = _unknown(m) if quality is None else quality[:, column]
             percentiles += [ranks(values), Percentiles(-ranks.sorted[::-1])(-values)]
         scalars = exceedance(np.stack(percentiles, axis=1))
-        rows = len(self.novelty_ranks.sorted)
-        cluster = np.where(novelty >= min(NOVEL, rows / (rows + 1)), self.clusters, at)
+        cluster = _clusters(self, novelty, at)
         terms = np.zeros((m, 0)) if self.accuracy is None else self.accuracy.terms(_unknown(m) if confidence is None else confidence)
         return Described(self.random_features(embeddings), scalars, cluster, novelty, terms)
 
@@ -305,6 +304,12 @@ def _residual(summarizer: Summarizer, centred: NDArray[np.float32]) -> NDArray[n
     return np.asarray(np.einsum("ij,ij->i", centred, centred) - np.einsum("ij,ij->i", inside, inside), np.float32)
 
 
+def _clusters(summarizer: Summarizer, novelty: NDArray[np.float32], at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The nearest prototype's, C of what is novel."""
+    rows = len(summarizer.novelty_ranks.sorted)
+    return np.where(novelty >= min(NOVEL, rows / (rows + 1)), summarizer.clusters, at)
+
+
 def _unknown(rows: int) -> NDArray[np.float32]:
     return np.full(rows, np.nan, np.float32)
 
@@ -313,3 +318,23 @@ def spoilt(summarizer: Summarizer, described: Described) -> NDArray[np.bool_]:
     """(m,) samples beyond all but 1 in 200 of the reference's rows in a quality measure."""
     first = len(summarizer.scalar_names) - 2 * len(summarizer.quality_ranks)
     return np.asarray((described.scalars[:, first:] > -np.log(0.005)).any(1), np.bool_)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Located:
+    """Where each of m samples stands: cluster (m,) int64, C for novel ones; novelty percentile (m,) float32 in 0..1; distance (m,)
+    float32 to the nearest prototype, in multiples of the calibration part's median one."""
+
+    cluster: NDArray[np.int64]
+    novelty: NDArray[np.float32]
+    distance: NDArray[np.float32]
+
+
+def located(summarizer: Summarizer, embeddings: NDArray[np.float32]) -> Located:
+    """As `Summarizer.describe` says it, without the features that cost most of its time."""
+    require_finite(embeddings)
+    squared, prototype = _nearest(summarizer, embeddings - summarizer.centre)
+    novelty = summarizer.novelty_ranks(squared)
+    typical = float(np.median(summarizer.novelty_ranks.sorted)) or 1.0
+    cluster = _clusters(summarizer, novelty, summarizer.prototype_cluster[prototype])
+    return Located(cluster, novelty, np.sqrt(np.maximum(squared, 0) / np.float32(typical)))

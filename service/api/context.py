@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from service.access import Access
 from service.actions import Actions
 from service.declarations import Declared
+from service.embedding_map import Maps
 from service.errors import BacklogFullError, NotFoundError
 from service.explaining.samples import Samples
 from service.failures.listing import Failures
@@ -26,8 +27,9 @@ from service.policies import Policies
 from service.ports import Hook, Store
 from service.promotion import Promotion
 from service.records import Backfill
+from service.reference import References
 from service.report.reporting import Reporting
-from service.settings import BudgetSettings, MonitorSettings
+from service.settings import BudgetSettings, MonitorSettings, Settings
 from service.similar.mining import Mining
 from service.standing import Standing
 from service.truth.deliveries import Labels
@@ -108,7 +110,11 @@ class Service(Probes):
     promotion: Promotion
     openings: Openings
     policies: Policies
+    references: References
+    maps: Maps
     inbox: Inbox
+    settings: Callable[[], Settings]
+    """The configuration as it is in force."""
     hook: Callable[[str], Hook]
     """A destination's, by name; NotFoundError where it has none."""
     accept: Callable[[str, Mapping[str, Any]], MonitorSettings]

@@ -20,6 +20,7 @@ from service.datasets import DataSets
 from service.deciding import decide_here
 from service.declarations import Declarations, Declared
 from service.decoding.options import SampleOptions
+from service.embedding_map import Maps
 from service.errors import ArtefactError, ConfigurationError, RefusedError, UnavailableError
 from service.exhibits import Exhibits
 from service.explaining.samples import Samples
@@ -71,6 +72,7 @@ class Installation:
         self.reports = Kept(settings.directory, keep=settings.report.keep)
         self.policies = Policies(store, self.references, self.data_sets, self.reports, self)
         self.load = Once(load_embedder, keep=1)
+        self.maps = Maps(store, self.references, self.effective)
         self.samples = Samples(self.material, self.embedder)
         self.refresher = Refresher(store, self.references, self.data_sets, self, links=self.links)
         self.reviews = Reviews(store, self.references, self.data_sets, self)

@@ -198,6 +198,9 @@ class Assembly:
             promotion=installation.promotion,
             openings=installation.openings,
             policies=installation.policies,
+            references=installation.references,
+            maps=installation.maps,
+            settings=lambda: installation.settings,
             labels=Labels(installation.store, installation.effective, self.metrics, max_items=limits.max_items),
             budget=self.settings.budget,
         )

@@ -26,6 +26,7 @@ from service.app.destinations import hook_of
 from service.datasets import DataSets
 from service.declarations import Declarations
 from service.decoding import envelope
+from service.embedding_map import Maps
 from service.errors import ConflictError, NotFoundError
 from service.exhibits import Exhibits
 from service.explaining.samples import Samples
@@ -266,6 +267,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             promotion=Promotion(store, references, DataSets(tmp_path), installed, Shelf(tmp_path, max_bytes=100_000)),
             labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
             openings=Openings(store, DataSets(tmp_path), LINKS, Exhibits(store, DataSets(tmp_path))),
+            references=references, maps=Maps(store, references, SETTINGS.monitor), settings=lambda: SETTINGS,
             policies=Policies(store, references, DataSets(tmp_path), Kept(tmp_path, keep=1), installed),
             accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), "hook": partial(hook_of, SETTINGS), **options},
