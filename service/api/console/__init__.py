@@ -1,0 +1,24 @@
+"""The console: what people look at in a browser, served by the api role; no build step, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import RedirectResponse
+
+from service.api.console import fleet, frame
+
+PAGES: tuple[APIRouter, ...] = (fleet.router,)
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/", include_in_schema=False)
+@router.get("/console", include_in_schema=False)
+async def lead_in() -> RedirectResponse:
+    """The console begins with the fleet."""
+    return RedirectResponse("/console/fleet", 307)
+
+
+router.include_router(frame.statics)
+for _pages in PAGES:
+    router.include_router(_pages)
