@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -15,6 +16,7 @@ from service.errors import InputError, NotFoundError
 from service.observe import Observer
 from service.ports import Sink
 from service.records import Item, Payload, Rejected, Request, Response, Sample
+from service.redaction import Redaction, passed
 from service.settings import MonitorSettings
 
 UNROUTED = ""
@@ -47,6 +49,11 @@ class _Declared:
     settings: tuple[MonitorSettings, ...]
     options: Mapping[str, SampleOptions]
 
+    @property
+    def rules(self) -> Mapping[str, Redaction]:
+        """What is replaced in whose."""
+        return {name: options.redaction for name, options in self.options.items()}
+
 
 class Ingest:
     """Decodes, checks, appends, answers; the API above it is only HTTP. Safe to call from several threads.
@@ -77,6 +84,13 @@ class Ingest:
     def monitors(self) -> tuple[str, ...]:
         """The monitors that samples can be sent to."""
         return tuple(self._declared.options)
+
+    def only(self, monitors: Collection[str]) -> Ingest:
+        """The same for some monitors: what is meant for others belongs to none."""
+        narrow = copy(self)
+        kept = tuple(settings for settings in self._declared.settings if settings.name in monitors)
+        narrow._declared = _Declared(kept, {monitor.name: self._declared.options[monitor.name] for monitor in kept})
+        return narrow
 
     def samples(self, monitor: str, body: bytes, *, lines: bool, now: float) -> tuple[Answer, ...]:
         """Takes the good samples of a body and refuses the others, each with its reason; returns once the good ones are durable."""
@@ -123,6 +137,7 @@ class Ingest:
         return [decode_sample(line, monitor=monitor, now=now, options=options) for line in lines]
 
     def _append(self, items: Sequence[Item], now: float) -> None:
+        items = [passed(item, self._declared.rules) if isinstance(item, Rejected) else item for item in items]
         if items:
             self._sink.append([envelope.encode(item) for item in items], now=now, keys=[_key(item) for item in items])
 

@@ -38,6 +38,7 @@ from service.records import (
     Sample,
     Waiting,
 )
+from service.redaction import Redaction, passed_original
 from service.remembering import Memory
 from service.reserve import Admission
 from service.watched import WatchedMonitor
@@ -217,6 +218,15 @@ class Intake:
             self._take(waiting.sample, waiting.embedding, waiting.sample.output)
             self._lose(waiting.sample.monitor, losses.unanswered(why))
 
+    @property
+    def _redactions(self) -> Mapping[str, Redaction]:
+        return {name: monitor.redaction for name, monitor in self._monitors.items()}
+
+    def _keeps(self, monitor: str) -> bool:
+        """Whether payloads may be; of one that nobody knows, whether those of all may."""
+        known = self._monitors.get(monitor)
+        return known.redaction.keeps if known else all(each.keeps for each in self._redactions.values())
+
     def _lose(self, monitor: str | None, reason: str, samples: int = 1) -> None:
         """Counts what can't be used beside the samples of its monitor, where that makes panes."""
         watched = self._monitors.get(monitor or "")
@@ -246,11 +256,13 @@ class Intake:
         return vector
 
     def _refuse(self, item: Sample | Response, index: int, stage: str, error: InputError) -> None:
-        self._letter(Rejected(error.reason, str(error), encode(item)[:KEPT_BYTES], index, item.monitor, stage))
+        original = encode(item)[:KEPT_BYTES] if self._keeps(item.monitor) else b""
+        self._letter(Rejected(error.reason, str(error), original, index, item.monitor, stage))
 
     def _letter(self, rejected: Rejected) -> None:
         """The first of a record brings all of it: ten thousand copies would fill memory, store and topic."""
-        self._letters.append(DeadLetter(self.partition, self._folder.offset, self._folder.time, rejected, self._original))
+        original = self._original and passed_original(self._original, rejected.monitor, self._redactions)
+        self._letters.append(DeadLetter(self.partition, self._folder.offset, self._folder.time, rejected, original))
         self._original = None
         self._lose(rejected.monitor, losses.of_letter(rejected))
 

@@ -12,6 +12,7 @@ from service.folding import PaneRules
 from service.ports import Embedder
 from service.quality import Gauge
 from service.records import Output
+from service.redaction import Redaction
 from service.settings import MonitorSettings
 
 
@@ -70,6 +71,7 @@ class WatchedMonitor:
     model_version: str = ""
     """What outputs of the model in force carry, as production has shown; '' where it has not."""
     rules: PaneRules | None = field(init=False)
+    redaction: Redaction = field(init=False)
 
     def __post_init__(self) -> None:
         if self.reference is not None and self.reference.fingerprint != self.embedder.fingerprint:
@@ -78,10 +80,16 @@ class WatchedMonitor:
                 f"({self.reference.fingerprint}, now {self.embedder.fingerprint}); build a reference with this one or restore the other"
             )
         object.__setattr__(self, "rules", self.reference and self._rules(self.reference))
+        object.__setattr__(self, "redaction", Redaction.of(self.settings.privacy))
 
     def disowns(self, output: Output | None) -> bool:
         """Whether another model than the one in force says that it answered: an old one on its way out, or the next one on trial."""
         return bool(self.model_version and output and output.model_version and output.model_version != self.model_version)
+
+    @property
+    def keeps_payloads(self) -> bool:
+        """Whether kept samples have them."""
+        return self.settings.pool.keep_payloads and self.redaction.keeps
 
     @property
     def joins(self) -> bool:

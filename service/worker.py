@@ -17,6 +17,7 @@ from service.intake import Intake, Outcome
 from service.observe import Observer
 from service.ports import Progress, Source
 from service.records import Partition, Record, Rejected
+from service.redaction import passed_records
 from service.reserve import Admission
 from service.watched import WatchedMonitor
 
@@ -73,7 +74,8 @@ class Worker:
         if self._waits():
             return 0
         self._take_up()
-        records = self._source.poll(self._batch, timeout)
+        rules = {name: monitor.redaction for name, monitor in self._monitors.items()}
+        records = passed_records(self._source.poll(self._batch, timeout), rules)
         by_partition: dict[Partition, list[Record]] = {}
         for partition, run in groupby(records, key=attrgetter("partition")):  # else each would be hashed
             by_partition.setdefault(partition, []).extend(run)

@@ -20,7 +20,7 @@ from service.decoding.envelope import decode as decode_entry
 from service.decoding.field_map import FieldMap
 from service.decoding.kserve import MAX_EVENT_ID, decode_event, is_inference, matches, routed, unrouted
 from service.decoding.options import SampleOptions
-from service.decoding.sample_json import decode_samples, time_of
+from service.decoding.sample_json import decode_samples, original_of, time_of
 from service.errors import InputError
 from service.records import KEPT_BYTES, Item, Original, Rejected, Request, Sample
 from service.settings import MonitorSettings, TopicSettings
@@ -126,7 +126,8 @@ class _Reader:
         return [_completed(item, own, moment) if isinstance(item, Sample) else item for own, item in zip(ids, items, strict=True)]
 
     def _refused(self, error: InputError, value: bytes) -> Rejected:
-        return Rejected(error.reason, str(error), value[:KEPT_BYTES], monitor=self.monitor.name)
+        redaction = self.plain.redaction
+        return Rejected(error.reason, redaction.text(str(error)), original_of(value, redaction), monitor=self.monitor.name)
 
 
 def _events(readers: Sequence[_Reader], headers: Mapping[str, bytes], value: bytes, time: float) -> list[Item]:

@@ -16,6 +16,7 @@ from service.decoding.sample_json import decode_sample, original_of, time_of
 from service.errors import InputError
 from service.losses import RESPONSE
 from service.records import KEPT_BYTES, Item, Output, Rejected, Request, Response, Sample
+from service.redaction import Redaction
 from service.settings import KserveSettings, MonitorSettings
 
 MAX_EVENT_ID = 200
@@ -82,7 +83,8 @@ def decode_event(event: Event, monitor: MonitorSettings, *, now: float, options:
     try:
         return _decoded(event, monitor, now=now, options=options)
     except InputError as error:
-        return [Rejected(error.reason, str(error), original_of(event.original), monitor=monitor.name, stage=_stage(event))]
+        original = original_of(event.original, options.redaction)
+        return [Rejected(error.reason, options.redaction.text(str(error)), original, monitor=monitor.name, stage=_stage(event))]
 
 
 def _endpoint(attributes: Mapping[str, str]) -> str:
@@ -96,7 +98,7 @@ def _decoded(event: Event, monitor: MonitorSettings, *, now: float, options: Sam
     if event.type.endswith(_REQUEST):
         return _request(event, monitor, now=now, options=options)
     if event.type.endswith(_RESPONSE):
-        return _response(event, monitor)
+        return _response(event, monitor, options.redaction)
     raise InputError("event_type", f"type {event.type!r:.100}: expected org.kubeflow.serving.inference.request or .response")
 
 
@@ -117,26 +119,27 @@ def _request(event: Event, monitor: MonitorSettings, *, now: float, options: Sam
             rejected.append(replace(sample, index=i))
         else:
             samples.append(sample)
-    rejected += _refused(event, monitor, unread)
+    rejected += _refused(event, monitor, unread, options.redaction)
     if monitor.kserve is not None and monitor.kserve.responses == "none":
         return [*samples, *rejected]
     return [*([Request(monitor.name, event.id, tuple(samples))] if samples else []), *rejected]
 
 
-def _response(event: Event, monitor: MonitorSettings) -> Sequence[Item]:
+def _response(event: Event, monitor: MonitorSettings, redaction: Redaction) -> Sequence[Item]:
     """An answer that can't be read leaves its place empty, so that the others keep theirs."""
     if monitor.kserve is not None and monitor.kserve.responses == "none":
         return []
     answers = outputs_of(_body(event), monitor)
-    outputs = tuple(Output() if isinstance(found, InputError) else found for found in answers)
-    rejected = _refused(event, monitor, ((i, found) for i, found in enumerate(answers) if isinstance(found, InputError)))
+    outputs = tuple(Output() if isinstance(found, InputError) else redaction.output(found) for found in answers)
+    rejected = _refused(event, monitor, ((i, found) for i, found in enumerate(answers) if isinstance(found, InputError)), redaction)
     return [Response(monitor.name, event.id, outputs), *rejected]
 
 
-def _refused(event: Event, monitor: MonitorSettings, errors: Iterable[tuple[int, InputError]]) -> list[Rejected]:
+def _refused(event: Event, monitor: MonitorSettings, errors: Iterable[tuple[int, InputError]], redaction: Redaction) -> list[Rejected]:
     """The first carries the event: ten thousand copies of it would fill memory and disk."""
+    told = redaction.text
     return [
-        Rejected(error.reason, str(error), b"" if number else original_of(event.original), i, monitor.name, _stage(event))
+        Rejected(error.reason, told(str(error)), b"" if number else original_of(event.original, redaction), i, monitor.name, _stage(event))
         for number, (i, error) in enumerate(errors)
     ]
 

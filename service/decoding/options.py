@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from service.records import Payload
+from service.redaction import NOTHING, Redaction
 from service.settings import MonitorSettings
 
 DAY = 86_400.0
@@ -25,8 +26,11 @@ class SampleOptions:
     max_text_bytes: int = 1_000_000
     document: Callable[[Any], Mapping[str, Any]] | None = None
     """Reads JSON of another shape as a sample."""
+    redaction: Redaction = NOTHING
+    """What every sample passes, and what could not be used."""
 
     @classmethod
     def of(cls, monitor: MonitorSettings, check: Callable[[Payload], None] | None = None) -> Self:
         """As the monitor's settings say."""
-        return cls(classes=monitor.classes, check=check, max_text_bytes=monitor.embedder.max_text_bytes)
+        redaction = Redaction.of(monitor.privacy)
+        return cls(classes=monitor.classes, check=check, max_text_bytes=monitor.embedder.max_text_bytes, redaction=redaction)

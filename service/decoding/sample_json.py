@@ -21,6 +21,7 @@ from service.decoding.options import SampleOptions
 from service.decoding.payloads import payload_of
 from service.errors import InputError
 from service.records import KEPT_BYTES, Rejected, Sample
+from service.redaction import NOTHING, Redaction
 
 
 def decode_sample(
@@ -38,7 +39,7 @@ def decode_sample(
         payload = payload_of(document, options)
         if options.check is not None:
             options.check(payload)
-        return Sample(
+        sample = Sample(
             monitor,
             string_of(document.get("id"), "id", 256) or default_id,
             time_of(document.get("time"), default_time, now=now, max_ahead=options.max_ahead),
@@ -48,7 +49,9 @@ def decode_sample(
             string_of(document.get("label"), "label", 200, options.classes),
         )
     except InputError as error:
-        return Rejected(error.reason, str(error), original_of(item), monitor=monitor)
+        redaction = options.redaction
+        return Rejected(error.reason, redaction.text(str(error)), original_of(item, redaction), monitor=monitor)
+    return options.redaction.sample(sample)
 
 
 def decode_samples(body: bytes, *, monitor: str, now: float, options: SampleOptions, max_items: int = 10_000) -> list[Sample | Rejected]:
@@ -81,12 +84,12 @@ def time_of(value: object, default: float, *, now: float, max_ahead: float | Non
     return seconds
 
 
-def original_of(item: bytes | Mapping[str, Any]) -> bytes:
-    """What came, cut to what a dead letter keeps."""
+def original_of(item: bytes | Mapping[str, Any], redaction: Redaction = NOTHING) -> bytes:
+    """What came, as it may be kept: redacted first, so that no cut goes through what is to be found, then cut."""
     if isinstance(item, bytes):
-        return item[:KEPT_BYTES]
+        return redaction.raw(item)[:KEPT_BYTES]
     try:
-        return msgspec.json.encode(item, enc_hook=_shown)[:KEPT_BYTES]
+        return redaction.raw(msgspec.json.encode(item, enc_hook=_shown))[:KEPT_BYTES]
     except (ValueError, TypeError, OverflowError, RecursionError):
         return b""
 
@@ -99,5 +102,6 @@ def _document(item: bytes | Mapping[str, Any], options: SampleOptions) -> Mappin
     if isinstance(item, bytes) and len(item) > options.max_bytes:
         raise InputError("too_large", f"a sample of {len(item)} bytes; at most {options.max_bytes} are taken")
     if options.document is not None:
-        return options.document(parse(item) if isinstance(item, bytes) else item)
-    return parse_object(item) if isinstance(item, bytes) else item
+        return options.document(options.redaction.document(parse(item) if isinstance(item, bytes) else item))
+    document = parse_object(item) if isinstance(item, bytes) else item
+    return options.redaction.document(document) if options.redaction else document

@@ -42,6 +42,7 @@ from service.settings.parts import (
     TlsSettings,
 )
 from service.settings.policy import CHECKS, CheckName, ExemptionSettings, PolicySettings, RequireSettings
+from service.settings.privacy import PatternSettings, PrivacySettings
 from service.settings.refresh import RefreshSettings
 from service.settings.section import Name, Section, Tag
 from service.settings.selection import PERIOD_DAYS, SelectionSettings
@@ -71,8 +72,10 @@ __all__ = [
     "Name",
     "OutboundSettings",
     "PaneLogSettings",
+    "PatternSettings",
     "PolicySettings",
     "PoolSettings",
+    "PrivacySettings",
     "QuotaSettings",
     "RedisSettings",
     "RefreshSettings",

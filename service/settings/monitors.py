@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from service.settings.annotation import AnnotationSettings
 from service.settings.json_path import JsonPath
+from service.settings.privacy import PrivacySettings
 from service.settings.refresh import RefreshSettings
 from service.settings.section import Name, Section, Tag, Topic
 from service.settings.selection import SelectionSettings, with_challenge_apart
@@ -23,6 +24,7 @@ _SHAPING: dict[str, Any] = {
     "topic": {"name", "format", "fields", "tags"},
     "segments": {"tags", "max_values"},
     "detection": {"pane_samples", "pane_seconds"},
+    "privacy": {"redact", "patterns", "fields", "key_file"},
 }
 _LEARNING = frozenset({"order", "seed", "accept_supported"})
 """Of detection: what references are made with."""
@@ -63,6 +65,7 @@ class EmbedderSettings(Section):
     max_text_bytes: int = Field(1_000_000, ge=1, description="Longer texts are dead-lettered.")
     max_image_pixels: int = Field(50_000_000, ge=1, description="Larger images are dead-lettered before they are decoded.")
     dimension: int | None = Field(None, ge=1, le=8192, description="For `input: none`: the dimension of the vectors.")
+    _rules: str = PrivateAttr("")
 
     @model_validator(mode="after")
     def _model_unless_vectors(self) -> Self:
@@ -71,6 +74,19 @@ class EmbedderSettings(Section):
         if self.input == "none" and self.dimension is None:
             raise ValueError("dimension is missing: `input: none` takes vectors of one declared dimension")
         return self
+
+    @property
+    def rules(self) -> str:
+        """Of the monitor's `privacy`, under which texts come to it: they belong to what it is fed."""
+        return self._rules
+
+    def under(self, rules: str) -> EmbedderSettings:
+        """The same settings for texts that come under these rules."""
+        if rules == self._rules:
+            return self
+        copy = self.model_copy()
+        copy._rules = rules
+        return copy
 
     def with_model(self, model: Path) -> EmbedderSettings:
         """The same settings for another model file, with its own tokenizer where one lies beside it."""
@@ -238,12 +254,18 @@ class MonitorSettings(Section):
     refresh: RefreshSettings = RefreshSettings()
     pool: PoolSettings = PoolSettings()
     truth: TruthSettings = TruthSettings()
+    privacy: PrivacySettings = PrivacySettings()
     notify: tuple[Name, ...] = Field((), description="Destinations that hear of alarms.")
 
     @model_validator(mode="before")
     @classmethod
     def _challenge_apart(cls, document: Any) -> Any:
         return with_challenge_apart(document)
+
+    @model_validator(mode="after")
+    def _fed_under_rules(self) -> Self:
+        object.__setattr__(self, "embedder", self.embedder.under(self.privacy.rules))  # of a model that is still being made
+        return self
 
     @model_validator(mode="after")
     def _classes_are_no_other_answers(self) -> Self:

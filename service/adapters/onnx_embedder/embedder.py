@@ -28,12 +28,12 @@ _SCHEME = "embedding-1"
 def load_embedder(settings: EmbedderSettings) -> Embedder:
     """Loads the model and tries it: output shapes, the longest input, batch invariance. EmbedderError says what is wrong."""
     if settings.input == "none" and settings.dimension is not None:
-        return VectorEmbedder(settings.dimension, normalize=bool(settings.normalize))
+        return VectorEmbedder(settings.dimension, normalize=bool(settings.normalize), rules=settings.rules)
     if settings.model is None:
         raise EmbedderError("embedder.model is missing: name an ONNX file, or set `input: none` with embedder.dimension")
     graph = Graph(settings.model, threads=settings.threads)
     try:
-        embedder = OnnxEmbedder(graph, _feeder(settings, graph), Readout(settings, graph))
+        embedder = OnnxEmbedder(graph, _feeder(settings, graph), Readout(settings, graph), rules=settings.rules)
         embedder.prove()
     except InputError as error:
         raise EmbedderError(f"{graph.path}: the model fails on a probe: {error}{_advice(settings)}") from error
@@ -59,11 +59,11 @@ def _feeder(settings: EmbedderSettings, graph: Graph) -> Feeder:
 class OnnxEmbedder:
     """Feeds the model in batches that suit it and gives the vectors back in the order of the payloads."""
 
-    def __init__(self, graph: Graph, feeder: Feeder, readout: Readout) -> None:
+    def __init__(self, graph: Graph, feeder: Feeder, readout: Readout, *, rules: str = "") -> None:
         self._graph = graph
         self._feeder = feeder
         self._readout = readout
-        self.fingerprint = _fingerprint(graph, feeder, readout)
+        self.fingerprint = _fingerprint(graph, feeder, readout, rules)
         self._none = self._trial(feeder.probes()[-1])
 
     @property
@@ -108,9 +108,9 @@ class OnnxEmbedder:
         return Embedded(first.embedding[:0], None if first.logits is None else first.logits[:0])
 
 
-def _fingerprint(graph: Graph, feeder: Feeder, readout: Readout) -> str:
+def _fingerprint(graph: Graph, feeder: Feeder, readout: Readout, rules: str) -> str:
     """Hash of the model's bytes and of all that decides what goes in and how what comes out is read."""
-    options = json.dumps([_SCHEME, feeder.identity, readout.identity], sort_keys=True)
+    options = json.dumps([_SCHEME, feeder.identity, readout.identity, *([rules] if rules else [])], sort_keys=True)
     digest = hashlib.blake2b(options.encode(), digest_size=16)
     for content in graph.digests:
         digest.update(content)

@@ -19,10 +19,10 @@ LARGEST = 1e15
 class VectorEmbedder:
     """No model: the vector is the embedding."""
 
-    def __init__(self, dimension: int, *, normalize: bool) -> None:
+    def __init__(self, dimension: int, *, normalize: bool, rules: str = "") -> None:
         self.dimension = dimension
         self._normalize = normalize
-        self.fingerprint = stable_id("vectors", dimension, normalize)
+        self.fingerprint = stable_id("vectors", dimension, normalize, *([rules] if rules else []))
 
     def check(self, payload: Payload) -> None:
         """A vector must be one-dimensional, of the declared dimension and finite."""
