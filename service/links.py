@@ -79,7 +79,7 @@ class Links:
         server = settings.server
         if server.public_url is None:
             return cls((), None)
-        return cls(_secrets(settings), server.public_url, days=server.link_days)
+        return cls(secrets_of(settings), server.public_url, days=server.link_days)
 
     def __bool__(self) -> bool:
         """Whether there are any: whoever would send a link sends the thing itself otherwise."""
@@ -127,7 +127,7 @@ def _nothing() -> InputError:
     return InputError("link", "there is nothing under this link: it is incomplete, or of another installation")
 
 
-def _secrets(settings: Settings) -> list[str]:
+def secrets_of(settings: Settings) -> list[str]:
     """The environment's, else the file's, else one that is made once and kept."""
     if settings.link_secret is not None:
         return _checked(settings.link_secret.get_secret_value(), "DRIFTGATE__LINK_SECRET")

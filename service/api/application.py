@@ -10,12 +10,15 @@ from types import ModuleType
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
+from service.access.gate import Gate
+from service.access.lookups import Lookups
 from service.api import (
     alarms,
     backfills,
     batches,
     candidates,
     cloudevents,
+    console,
     dead_letters,
     documentation,
     embedding_maps,
@@ -39,9 +42,10 @@ from service.api import (
 )
 from service.api import annotations as label_deliveries
 from service.api.context import Probes, Service
-from service.api.middleware import LimitBody, LogRequests, RequireAccess
+from service.api.middleware import GuardAnswers, LimitBody, LimitLoad, LogRequests, RequireAccess
 from service.api.problems import problem, register
 from service.api.schemas import Problem
+from service.api.scope import narrowed
 
 _MODEL = re.compile(models.PATH.replace("{id}", "[^/]+"))
 
@@ -73,6 +77,7 @@ _ROUTES = (
     outbox,
     health,
     documentation,
+    console,
 )
 
 
@@ -108,13 +113,28 @@ def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.service = service
+    app.state.narrow = narrowed
+    app.state.gate = _gate(service)
     register(app)
     for module in routes:
         app.include_router(module.router)
     app.add_middleware(LimitBody, limit=partial(_most_bytes, service))
-    app.add_middleware(RequireAccess, access=service.access)
+    app.add_middleware(RequireAccess, gate=app.state.gate, store=service.store if isinstance(service, Service) else None)
+    app.add_middleware(LimitLoad, settings=service.access.settings, exempt=_streams)
+    app.add_middleware(GuardAnswers, https=(service.access.public_url or "").startswith("https://"))
     app.add_middleware(LogRequests)  # added last, so outermost
     return app
+
+
+def _gate(service: Probes) -> Gate:
+    if isinstance(service, Service):
+        return Gate(service.access, Lookups(service.store), clock=service.clock)
+    return Gate(service.access)
+
+
+def _streams(path: str) -> bool:
+    """What goes to disk piece by piece takes no memory."""
+    return _MODEL.fullmatch(path) is not None
 
 
 def _most_bytes(service: Probes, path: str) -> int:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Query, Request
+from starlette.concurrency import run_in_threadpool
 from prometheus_client import CollectorRegistry
 
-from service.access import Access
+from service.access import Access, Principal
 from service.actions import Actions
 from service.declarations import Declared
 from service.embedding_map import Maps
@@ -23,6 +24,7 @@ from service.health import Condition, Heartbeats
 from service.inbox import Inbox
 from service.ingest import Ingest
 from service.openings import Openings
+from service.overview import Overview
 from service.policies import Policies
 from service.ports import Hook, Store
 from service.promotion import Promotion
@@ -109,6 +111,7 @@ class Service(Probes):
     labels: Labels
     promotion: Promotion
     openings: Openings
+    overview: Overview
     policies: Policies
     references: References
     maps: Maps
@@ -124,6 +127,8 @@ class Service(Probes):
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     clock: Callable[[], float] = time.time
     alone: OneAtATime = field(default_factory=OneAtATime)
+    whole: Service | None = None
+    """Of one that knows some monitors alone: the one that knows all."""
 
     def known(self, monitor: str) -> str:
         """The monitor's name; NotFoundError tells those there are."""
@@ -134,11 +139,21 @@ class Service(Probes):
 
     def follow(self) -> None:
         """Goes by what has just been declared here; other processes follow within a second or two."""
-        self.ingest.declare([known.settings for known in self.declaring.declared.values()])
+        service = self.whole or self
+        service.ingest.declare([known.settings for known in service.declaring.declared.values()])
 
 
 async def _service(request: Request) -> Service:
-    return cast("Service", request.app.state.service)
+    """The whole one, or for a caller with a role over some monitors one that knows no others."""
+    service, caller = cast("Service", request.app.state.service), request.state.principal
+    if caller is None or caller.over_all(request.state.need):
+        return service
+    return cast("Service", await run_in_threadpool(request.app.state.narrow, service, caller, request.state.need, request))
+
+
+async def _caller(request: Request) -> Principal:
+    """Routes that are open have none."""
+    return cast("Principal", request.state.principal)
 
 
 async def _probes(request: Request) -> Probes:
@@ -151,6 +166,7 @@ async def _body(request: Request) -> bytes:
 
 
 Served = Annotated[Service, Depends(_service)]
+Caller = Annotated[Principal, Depends(_caller)]
+"""Who asks."""
 Probed = Annotated[Probes, Depends(_probes)]
 Body = Annotated[bytes, Depends(_body)]
-Limit = Annotated[int, Query(ge=1, le=1_000, description="At most so many, newest first.")]

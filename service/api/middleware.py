@@ -1,4 +1,4 @@
-"""What every request passes before it reaches a route: the log line, the access rules, the size limit."""
+"""What every request passes before it reaches a route: the log line, guards for browsers, the limits, the access rules."""
 
 from __future__ import annotations
 
@@ -6,17 +6,40 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
+from urllib.parse import quote
 
 import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.access import PROBES, Access
+from service.access import PROBES, Principal
+from service.access.acting import Acting, acting
+from service.access.auditing import note
+from service.access.gate import Admitted, Asked, Gate, RefusedRequest
+from service.access.rules import CONSOLE, LOGIN, READS
 from service.api.problems import problem
+from service.errors import DriftgateError
+from service.ports import Store
+from service.records import Role
+from service.settings import AccessSettings
 
 _log = structlog.get_logger("driftgate.api")
 _QUIET = PROBES | {"/metrics"}
+
+_GUARDS: Mapping[str, str] = MappingProxyType(
+    {
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cache-Control": "no-store",
+    }
+)
+_HTTPS: Mapping[str, str] = MappingProxyType({"Strict-Transport-Security": "max-age=31536000"})
 
 DRAINED_BYTES, DRAINED_SECONDS = 64 * 2**20, 10.0
 """Of a body that is too large this much is thrown away before the answer: most senders read none while they still send."""
@@ -59,23 +82,116 @@ def _begins(path: str) -> str:
     return f"/{first}" + (f"/{rest[0]}" if rest else "") + ("/…" if len(rest) > 1 else "")
 
 
-class RequireAccess:
-    """Refuses what the access rules do not permit, before anything is read."""
+class GuardAnswers:
+    """What every answer says to browsers: nothing may frame it, guess at it, keep it or load for it, unless its route says otherwise."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
-        self._access = access
+        self._guards = {**_GUARDS, **(_HTTPS if https else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._access.permits(scope["path"], _headers(scope), method=scope["method"]):
-            await self._app(scope, receive, send)
-        else:
-            await self._refusal()(scope, receive, send)
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._guards.items():
+                    headers.setdefault(name, value)
+            await send(message)
 
-    def _refusal(self) -> Response:
-        if self._access.token is None:
-            return problem(403, "host", "without a token this server answers to localhost only; set one to use another name")
-        return problem(401, "token", "send the ingest token as `Authorization: Bearer ...`", {"WWW-Authenticate": "Bearer"})
+        await self._app(scope, receive, guarded)
+
+
+class LimitLoad:
+    """Refuses what comes while as much is being worked on as fits: whoever sends comes again, and memory does not grow."""
+
+    def __init__(self, app: ASGIApp, settings: AccessSettings, *, exempt: Callable[[str], bool]) -> None:
+        self._app = app
+        self._settings = settings
+        self._exempt = exempt
+        self._requests = 0
+        self._bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in PROBES:
+            await self._app(scope, receive, send)
+            return
+        size = 0 if self._exempt(scope["path"]) else _claimed(_headers(scope))
+        most = self._settings
+        if self._requests >= most.requests_at_once or (self._bytes and self._bytes + size > most.bytes_at_once):
+            await problem(429, "busy", "as many requests as fit are being worked on; send it again", {"Retry-After": "1"})(
+                scope, receive, send
+            )
+            return
+        self._requests += 1
+        self._bytes += size
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._requests -= 1
+            self._bytes -= size
+
+
+class RequireAccess:
+    """Refuses what the access rules do not permit, before anything is read; tells the routes who asks, and the store who acts."""
+
+    def __init__(self, app: ASGIApp, gate: Gate, store: Store | None = None) -> None:
+        self._app = app
+        self._gate = gate
+        self._store = store
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        asked = Asked(scope["method"], scope["path"], _headers(scope), (scope.get("client") or ("",))[0])
+        try:
+            admitted = self._gate.admit(asked) if self._gate.from_memory(asked) else await run_in_threadpool(self._gate.admit, asked)
+        except RefusedRequest as refused:
+            await _refusal(asked, refused)(scope, receive, send)
+        except DriftgateError as error:
+            answer = problem(503, "unavailable", f"nobody can be let in while the store does not answer: {error}", {"Retry-After": "5"})
+            await answer(scope, receive, send)
+        else:
+            scope.setdefault("state", {}).update(
+                principal=admitted.principal, need=admitted.need, session=admitted.session, address=admitted.address
+            )
+            await self._go_on(admitted, asked, scope, receive, send)
+
+    async def _go_on(self, admitted: Admitted, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whoever may change something acts until the answer is there; what no entity tells of is noted afterwards."""
+        changes = admitted.need in {Role.OPERATOR, Role.ADMIN} and asked.method not in READS
+        if admitted.principal is None or not changes:
+            await self._app(scope, receive, send)
+            return
+        status = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with acting(_acting(admitted, admitted.principal, scope)) as by:
+            await self._app(scope, receive, noting)
+            if status < 400 and not by.recorded and self._store is not None:
+                subject = {name: str(value)[:200] for name, value in scope.get("path_params", {}).items()}
+                await run_in_threadpool(note, self._store, by, now=self._gate.clock(), monitor=subject.pop("monitor", ""), after=subject)
+
+
+def _acting(admitted: Admitted, principal: Principal, scope: Scope) -> Acting:
+    way = "console" if scope["path"].startswith(CONSOLE) else "api"
+
+    def operation() -> str:
+        return getattr(scope.get("route"), "name", None) or f"{scope['method']} {_begins(scope['path'])}"
+
+    return Acting(principal.name, way, operation, principal.token, admitted.address)
+
+
+def _refusal(asked: Asked, refused: RefusedRequest) -> Response:
+    """People are led to the login; programs are told."""
+    page = asked.method in READS and (asked.path == CONSOLE or asked.path.startswith(f"{CONSOLE}/"))
+    if refused.status == 401 and page and not asked.shown:
+        return RedirectResponse(f"{LOGIN}?next={quote(asked.path, safe='/')}", 303)
+    return problem(refused.status, refused.error, refused.message, refused.headers)
 
 
 class LimitBody:

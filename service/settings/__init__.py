@@ -6,16 +6,23 @@ Relative paths are taken from the folder of the file.
 
 from __future__ import annotations
 
+from service.settings.access import AccessSettings, TrustedHeaderSettings
 from service.settings.annotation import AnnotationSettings
 from service.settings.destinations import (
+    AlertmanagerDestination,
+    AppriseDestination,
     Destination,
     FolderDestination,
     KafkaDestination,
     KubernetesJobDestination,
     LabelStudioDestination,
+    PagerDutyDestination,
+    SlackDestination,
     WebhookDestination,
+    read_key,
     read_secrets,
     read_token,
+    read_urls,
 )
 from service.settings.installation import TOKEN, Settings, load, parse
 from service.settings.monitors import (
@@ -27,6 +34,7 @@ from service.settings.monitors import (
     SegmentSettings,
     TopicSettings,
 )
+from service.settings.notifications import NotificationSettings
 from service.settings.parts import (
     BlobSettings,
     BudgetSettings,
@@ -53,7 +61,10 @@ __all__ = [
     "CHECKS",
     "PERIOD_DAYS",
     "TOKEN",
+    "AccessSettings",
+    "AlertmanagerDestination",
     "AnnotationSettings",
+    "AppriseDestination",
     "BlobSettings",
     "BudgetSettings",
     "CheckName",
@@ -70,7 +81,9 @@ __all__ = [
     "LogSettings",
     "MonitorSettings",
     "Name",
+    "NotificationSettings",
     "OutboundSettings",
+    "PagerDutyDestination",
     "PaneLogSettings",
     "PatternSettings",
     "PolicySettings",
@@ -89,14 +102,18 @@ __all__ = [
     "SelectionSettings",
     "ServerSettings",
     "Settings",
+    "SlackDestination",
     "Tag",
     "TeamSettings",
     "TlsSettings",
     "TopicSettings",
+    "TrustedHeaderSettings",
     "TruthSettings",
     "WebhookDestination",
     "load",
     "parse",
+    "read_key",
     "read_secrets",
     "read_token",
+    "read_urls",
 ]

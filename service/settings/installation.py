@@ -12,8 +12,10 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validat
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.errors import ConfigurationError
+from service.settings.access import AccessSettings
 from service.settings.destinations import Destination, KafkaDestination
 from service.settings.monitors import MonitorSettings
+from service.settings.notifications import NotificationSettings
 from service.settings.parts import (
     BlobSettings,
     BudgetSettings,
@@ -46,12 +48,15 @@ class Settings(BaseSettings):
     roles: RoleSettings = RoleSettings()
     budget: BudgetSettings = BudgetSettings()
     report: ReportSettings = ReportSettings()
+    access: AccessSettings = AccessSettings()
     ingest_token: SecretStr | None = Field(None, exclude=True, description="Set by DRIFTGATE__INGEST_TOKEN only.")
     webhook_secret: SecretStr | None = Field(None, exclude=True, description="Of `POST /v1/annotations`; DRIFTGATE__WEBHOOK_SECRET only.")
     link_secret: SecretStr | None = Field(None, exclude=True, description="Of signed links; DRIFTGATE__LINK_SECRET only.")
     kafka_password: SecretStr | None = Field(None, exclude=True, description="Of `kafka.sasl`; DRIFTGATE__KAFKA_PASSWORD only.")
     redis_password: SecretStr | None = Field(None, exclude=True, description="Of Redis; DRIFTGATE__REDIS_PASSWORD only.")
+    proxy_secret: SecretStr | None = Field(None, exclude=True, description="Of `access.trusted_header`; DRIFTGATE__PROXY_SECRET only.")
     outbound: OutboundSettings = OutboundSettings()
+    notifications: NotificationSettings = NotificationSettings()
     destinations: tuple[Destination, ...] = ()
     teams: tuple[TeamSettings, ...] = Field((), max_length=1000)
     policy: PolicySettings = PolicySettings()

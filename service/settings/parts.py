@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from service.settings.section import Section, Topic
+
+_HOST = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*")
 
 
 class ServerSettings(Section):
@@ -17,6 +21,9 @@ class ServerSettings(Section):
     port: int = Field(8080, ge=0, le=65535, description="0: a free one.")
     ingest_token_file: Path | None = Field(
         None, description="File with the token for ingest and queries; required off loopback (or DRIFTGATE__INGEST_TOKEN)."
+    )
+    ingest_token_role: Literal["ingest", "reader", "operator", "admin"] = Field(
+        "admin", description="What whoever shows that token may do; `ingest` once people have tokens of their own."
     )
     public_url: str | None = Field(
         None,
@@ -150,8 +157,26 @@ class OutboundSettings(Section):
     """Where deliveries may go."""
 
     allow: tuple[str, ...] = Field(
-        (), description="Hosts and networks (CIDR) inside the network that destinations may name; all others there are refused."
+        (),
+        max_length=1_000,
+        description="Hosts and networks (CIDR) inside the network that destinations may name; all others there are refused.",
     )
+
+    @field_validator("allow")
+    @classmethod
+    def _hosts_and_networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for name in given:
+            if not _is_network(name) and not _HOST.fullmatch(name):
+                raise ValueError(f"{name!r:.80} is neither a host (`alertmanager.monitoring.svc`) nor a network (`10.0.0.0/8`)")
+        return given
+
+
+def _is_network(name: str) -> bool:
+    try:
+        ipaddress.ip_network(name)
+    except ValueError:
+        return False
+    return True
 
 
 class ReportSettings(Section):

@@ -1,30 +1,23 @@
-"""Who may talk to the HTTP API.
-
-On loopback without a token everything is open, but only under a loopback `Host`, so that a web page whose name
-was pointed at this machine is refused. Off loopback a token is required from the start; it opens every route but the
-probes, which are open, `POST /v1/annotations` and signed links, which carry a signature instead. `/metrics` and `/docs` need the
-token too: Prometheus sends it with `authorization: {credentials_file: ...}`.
-"""
+"""What the configuration says about access: where the server listens, and its secrets."""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-import ipaddress
-from collections.abc import Mapping
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
+from service.access.origins import is_loopback
+from service.access.proxies import TrustedProxy
 from service.errors import ConfigurationError
-from service.links import PATH as LINKS
-from service.settings import TOKEN, Settings
+from service.links import secrets_of
+from service.records import Role
+from service.settings import TOKEN, AccessSettings, Settings
 from service.signatures import Secret
 
-PROBES = frozenset({"/healthz", "/readyz"})
-SIGNED = "/v1/annotations"
-HOOKS = "/v1/annotations/label-studio/"
-EVENTS = "/v1/cloudevents/"
+_PURPOSE = b"driftgate sessions 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +26,33 @@ class Access:
 
     loopback: bool
     token: str | None = field(default=None, repr=False)
+    """The configured one, beside those that the store has."""
     webhook_secrets: tuple[Secret, ...] = ()
     """Several while they are rotated."""
     webhook_secret_file: Path | None = None
     """Instead of them: read anew for each delivery, so that a rotation needs no restart."""
+    role: Role = Role.ADMIN
+    """Of the configured token."""
+    proxy: TrustedProxy | None = None
+    public_url: str | None = None
+    settings: AccessSettings = AccessSettings()
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    """Signs sessions and forms."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """ConfigurationError when the server would listen off loopback without a token."""
-        host, token = settings.server.host, _token(settings)
-        loopback = is_loopback(host)
-        if token is None and not loopback:
-            raise ConfigurationError(
-                f"server.host is {host}, which others can reach: an ingest token is required. Set DRIFTGATE__INGEST_TOKEN or "
-                "server.ingest_token_file (`openssl rand -hex 32` makes one), or listen on 127.0.0.1."
-            )
-        access = cls(loopback, token, _webhook_secrets(settings), settings.server.webhook_secret_file)
+        """ConfigurationError where a secret can't be read, or is none."""
+        proxy = settings.access.trusted_header
+        access = cls(
+            is_loopback(settings.server.host),
+            _token(settings),
+            _webhook_secrets(settings),
+            settings.server.webhook_secret_file,
+            role=Role(settings.server.ingest_token_role),
+            proxy=None if proxy is None else TrustedProxy.of(proxy, settings.proxy_secret),
+            public_url=settings.server.public_url,
+            settings=settings.access,
+        )
         access.secrets()  # what can't be read is said now
         return access
 
@@ -71,29 +75,14 @@ class Access:
             raise ConfigurationError(f"server.webhook_secret_file: no secret in {self.webhook_secret_file}; it holds `whsec_…`")
         return found
 
-    def permits(self, path: str, headers: Mapping[str, str], *, method: str = "GET") -> bool:
-        """Whether a request for `path` may go on; header names are in lower case. What is posted to hooks shows a token of its own, and
-        what is signed may come by any name: that of a proxy is none of this machine's."""
-        if path in PROBES or path.startswith(LINKS):
-            return True
-        if method == "POST" and (path.startswith(HOOKS) or (path == SIGNED and self.signed_annotations)):
-            return True
-        if self.token is None:
-            return _local_name(headers.get("host", ""))
-        return self._matches(_bearer(headers.get("authorization", ""))) or self._matches(_in_path(path))
-
-    def _matches(self, given: str) -> bool:
+    def matches(self, given: str) -> bool:
+        """Whether this is the configured token."""
         return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a server on `host` is reachable from this machine only; names other than localhost count as reachable."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def session_key(settings: Settings) -> bytes:
+    """Derived from the link secret, so that every replica knows the sessions of the others."""
+    return hmac.digest(secrets_of(settings)[0].encode(), _PURPOSE, hashlib.sha256)
 
 
 def _token(settings: Settings) -> str | None:
@@ -131,22 +120,3 @@ def _checked(token: str, origin: str) -> str:
             "`openssl rand -hex 32` makes one."
         )
     return token
-
-
-def _bearer(authorization: str) -> str:
-    scheme, _, credentials = authorization.partition(" ")
-    return credentials.strip() if scheme.lower() == "bearer" else ""
-
-
-def _in_path(path: str) -> str:
-    """The (decoded) segment after `/v1/cloudevents/`, for senders that can't set headers."""
-    return path.removeprefix(EVENTS) if path.startswith(EVENTS) else ""
-
-
-def _local_name(host: str) -> bool:
-    """Whether a `Host` header names this machine; HTTP/1.0 clients send none, browsers always do."""
-    try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
-        return False
-    return name is None or name.endswith(".localhost") or is_loopback(name)

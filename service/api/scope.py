@@ -1,0 +1,209 @@
+"""What somebody with a role over some monitors gets to see: a service that knows of no others.
+
+Whatever a request names (in its path or its query) is looked up before the route is asked; what lies outside is answered as if there were
+no such thing. Lists come from a store and from declarations that hold the caller's monitors alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, cast
+
+from fastapi import Request
+from starlette.exceptions import HTTPException
+
+from service.access.principals import Principal
+from service.api.context import Declaring, Service
+from service.declarations import Declared
+from service.errors import NotFoundError, absent
+from service.ports import E, Store
+from service.records import (
+    KINDS,
+    Alarm,
+    AnnotationBatch,
+    DeadLetter,
+    Delivery,
+    Entity,
+    OutboxItem,
+    RefreshCycle,
+    Role,
+)
+from service.settings import MonitorSettings
+
+Find = Callable[[Store, str], str | None]
+"""The monitor of a thing by its id; NotFoundError when there is none."""
+
+_LOOK_BACK = 1_000
+
+
+def _entity(kind: type[Entity]) -> Find:
+    return lambda store, id: store.get(kind, id).monitor
+
+
+def _item(store: Store, id: str) -> str | None:
+    """Of the outbox; those that are long gone are nobody's."""
+    return next((_monitor_of(item) for item in store.outbox(limit=_LOOK_BACK) if item.id == id), None)
+
+
+SUBJECTS: Mapping[str, Find] = MappingProxyType(
+    {
+        "alarms": _entity(Alarm),
+        "batches": _entity(AnnotationBatch),
+        "refresh": _entity(RefreshCycle),
+        "cycles": _entity(RefreshCycle),
+        "annotations": _entity(Delivery),
+        "outbox": _item,
+        "dead-letters": lambda store, id: store.dead_letter(id).rejected.monitor,
+        "monitors": lambda _, name: name,
+    }
+)
+"""By the collection that stands before an id in a path: how the monitor is found that it belongs to."""
+
+
+def narrowed(service: Service, principal: Principal, need: Role, request: Request) -> Service:
+    """The service as the principal may use it for this request; NotFoundError where the request names what lies outside."""
+    teams = {name: known.settings.team for name, known in service.declaring.declared.items()}
+    seen = frozenset(principal.among(teams, min((need, Role.READER), key=lambda role: role is not Role.INGEST)))
+    usable = frozenset(principal.among(teams, need))
+    for monitor, kind, id in _named(service.store, request):
+        if monitor in usable or (request.method == "PUT" and kind == "monitors" and id not in teams):
+            continue
+        if monitor in seen and monitor is not None:
+            raise HTTPException(403, f"{principal.name} lacks the role for this: it asks for `{need}` over monitor {monitor}")
+        raise _outside(kind, id, sorted(seen))
+
+    def accept(name: str, document: Mapping[str, Any]) -> MonitorSettings:
+        settings = service.accept(name, document)
+        if not principal.may(need, name, team=settings.team):
+            raise HTTPException(403, f"{principal.name} may declare monitors of its own teams only; say which in `team`")
+        return settings
+
+    return replace(
+        service,
+        store=cast("Store", Narrowed(service.store, seen)),
+        declaring=_Declared(service.declaring, seen),
+        ingest=service.ingest.only(usable),
+        accept=accept,
+        whole=service,
+    )
+
+
+def _named(store: Store, request: Request) -> Iterable[tuple[str | None, str, str]]:
+    """(monitor, collection, id) of all that the request's path and query name."""
+    parts = request.scope["route"].path.split("/")
+    for before, part in zip(parts, parts[1:], strict=False):
+        name = part.strip("{}").partition(":")[0]
+        if part.startswith("{") and before in SUBJECTS:
+            id = request.path_params[name]
+            yield SUBJECTS[before](store, id), before, id
+    for monitor in request.query_params.getlist("monitor"):
+        yield monitor, "monitors", monitor
+
+
+def _outside(kind: str, id: str, seen: Sequence[str]) -> NotFoundError:
+    """What is said of things that there are none of."""
+    if kind == "monitors":
+        return NotFoundError(f"no monitor {id!r:.80}; there are: {', '.join(seen) or 'none'}")
+    kinds = {"alarms": Alarm, "batches": AnnotationBatch, "refresh": RefreshCycle, "cycles": RefreshCycle, "annotations": Delivery}
+    return absent(KINDS[kinds[kind]] if kind in kinds else kind, id)
+
+
+class Narrowed:
+    """A store that shows things of some monitors alone; what is asked of a monitor by name was looked at before."""
+
+    def __init__(self, store: Store, monitors: Collection[str]) -> None:
+        self._store = store
+        self._monitors = monitors
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def get(self, kind: type[E], id: str) -> E:
+        """NotFoundError for what belongs to others."""
+        found = self._store.get(kind, id)
+        if found.monitor not in self._monitors:
+            raise absent(KINDS[kind], id)
+        return found
+
+    def find(self, kind: type[E], *, monitor: str | None = None, monitors: Collection[str] | None = None, **options: Any) -> Sequence[E]:
+        """Newest first."""
+        asked = self._monitors if monitors is None else set(monitors) & set(self._monitors)
+        return self._store.find(kind, monitor=monitor, monitors=asked, **options)
+
+    def tally(self, kind: type[Entity]) -> Mapping[tuple[str, str], int]:
+        """Of these monitors."""
+        return {key: count for key, count in self._store.tally(kind).items() if key[0] in self._monitors}
+
+    def undecided(self) -> Sequence[str]:
+        """Those of these monitors."""
+        return [monitor for monitor in self._store.undecided() if monitor in self._monitors]
+
+    def outbox(self, *, limit: int = 100, after: str | None = None, **options: Any) -> Sequence[OutboxItem]:
+        """Pages of what there is, until enough of it is about these monitors."""
+        return _filled(lambda last: self._store.outbox(limit=limit, after=last, **options), self._of_item, after, limit)
+
+    def dead_letters(self, *, monitor: str | None = None, limit: int = 100, after: str | None = None) -> Sequence[DeadLetter]:
+        """Likewise; those that no monitor could be told of are not among them."""
+        if monitor is not None:
+            return self._store.dead_letters(monitor=monitor, limit=limit, after=after)
+        return _filled(lambda last: self._store.dead_letters(limit=limit, after=last), self._of_letter, after, limit)
+
+    def dead_letter(self, id: str) -> DeadLetter:
+        """NotFoundError for what belongs to others."""
+        letter = self._store.dead_letter(id)
+        if not self._of_letter(letter):
+            raise absent("dead letter", id)
+        return letter
+
+    def _of_letter(self, letter: DeadLetter) -> bool:
+        return letter.rejected.monitor in self._monitors
+
+    def _of_item(self, item: OutboxItem) -> bool:
+        return _monitor_of(item) in self._monitors
+
+
+_MOST_PAGES = 50
+
+
+def _filled(page: Callable[[str | None], Sequence[Any]], mine: Callable[[Any], bool], after: str | None, limit: int) -> list[Any]:
+    """The first `limit` that are mine, from so many pages at most: whoever has few among many others asks on."""
+    kept: list[Any] = []
+    for _ in range(_MOST_PAGES):
+        found = page(after)
+        kept += filter(mine, found)
+        if len(kept) >= limit or len(found) < limit:
+            break
+        after = found[-1].id
+    return kept[:limit]
+
+
+def _monitor_of(item: OutboxItem) -> str | None:
+    """The monitor that an item is about, as its payload says it."""
+    found = item.payload.get("monitor")
+    if isinstance(found, str):
+        return found
+    inner = next((part for part in item.payload.values() if isinstance(part, Mapping) and "monitor" in part), {})
+    return inner.get("monitor") if isinstance(inner, Mapping) else None
+
+
+class _Declared:
+    """Declarations of some monitors."""
+
+    def __init__(self, declaring: Declaring, monitors: Collection[str]) -> None:
+        self._declaring = declaring
+        self._monitors = monitors
+
+    @property
+    def declared(self) -> Mapping[str, Declared]:
+        """By name."""
+        return {name: known for name, known in self._declaring.declared.items() if name in self._monitors}
+
+    def put(self, settings: MonitorSettings, **options: Any) -> Declared:
+        """As the whole does it."""
+        return self._declaring.put(settings, **options)
+
+    def withdraw(self, monitor: str, *, version: int, actor: str) -> None:
+        """Likewise."""
+        self._declaring.withdraw(monitor, version=version, actor=actor)
