@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from service.api.schemas import MeasuredView, StepView, Time, View
+from service.api.schemas import MeasuredView, PageView, StepView, Time, View
 from service.records import AlarmState, Family, Regime, Severity, Verdict
 
 
@@ -118,7 +118,7 @@ class AlarmView(View):
     version: int
 
 
-class Alarms(View):
+class Alarms(PageView):
     """Newest first."""
 
     alarms: tuple[AlarmView, ...]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 
 from service.api.alarm_views import Alarms, AlarmView
-from service.api.context import Limit, Served
+from service.api.context import Served
+from service.api.paging import Paged
 from service.api.schemas import Act, Problem, VerdictAct
 from service.records import Alarm, AlarmState
 
@@ -16,12 +18,12 @@ _CHANGES: dict[int | str, dict[str, Any]] = {409: {"model": Problem, "descriptio
 
 
 @router.get("")
-def list_alarms(service: Served, monitor: str | None = None, state: AlarmState | None = None, limit: Limit = 100) -> Alarms:
+def list_alarms(service: Served, page: Paged, monitor: str | None = None, state: AlarmState | None = None) -> Alarms:
     """Alarms, newest first."""
     if monitor is not None:
         service.known(monitor)
-    found = service.store.find(Alarm, monitor=monitor, states=[state] if state else [], limit=limit)
-    return Alarms.model_validate({"alarms": found}, from_attributes=True)
+    found = page.read(partial(service.store.find, Alarm, monitor=monitor, states=[state] if state else []))
+    return Alarms.model_validate({"alarms": found.rows, "next": found.next}, from_attributes=True)
 
 
 @router.get("/{id}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -12,8 +13,9 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from service.access import HOOKS
-from service.api.context import Body, Limit, Served, Service
+from service.api.context import Body, Served, Service
 from service.api.delivery_views import Deliveries, DeliveryView, Received, Told
+from service.api.paging import Paged
 from service.api.schemas import AnnotationForm, Problem
 from service.errors import ConflictError
 from service.records import AnnotationBatch, Delivery, DeliveryState, Label
@@ -73,12 +75,12 @@ def send_annotations(form: Annotated[AnnotationForm, Depends(_form)], request: R
 
 
 @router.get(PATH)
-def list_deliveries(service: Served, monitor: str | None = None, state: DeliveryState | None = None, limit: Limit = 100) -> Deliveries:
+def list_deliveries(service: Served, page: Paged, monitor: str | None = None, state: DeliveryState | None = None) -> Deliveries:
     """What came in of labels, and what it did, newest first."""
     if monitor is not None:
         service.known(monitor)
-    found = service.store.find(Delivery, monitor=monitor, states=[state] if state else [], limit=limit)
-    return Deliveries.model_validate({"deliveries": found}, from_attributes=True)
+    found = page.read(partial(service.store.find, Delivery, monitor=monitor, states=[state] if state else []))
+    return Deliveries.model_validate({"deliveries": found.rows, "next": found.next}, from_attributes=True)
 
 
 @router.get(f"{PATH}/{{delivery}}", responses={404: {"model": Problem}})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from fastapi import APIRouter
 from pydantic import Field
 
 from service.api.context import Served
-from service.api.schemas import Problem, Time, View
+from service.api.paging import Paged
+from service.api.schemas import PageView, Problem, Time, View
 from service.records import Backfill, BackfillState, Stretch
 
 router = APIRouter(tags=["monitors"])
@@ -46,10 +48,17 @@ class BackfillView(View):
     stretches: tuple[StretchView, ...]
 
 
+class Backfills(PageView):
+    """Newest first."""
+
+    backfills: tuple[BackfillView, ...]
+
+
 @router.get("/v1/monitors/{monitor}/backfills", responses={404: {"model": Problem}})
-def list_backfills(monitor: str, service: Served) -> list[BackfillView]:
+def list_backfills(monitor: str, service: Served, page: Paged) -> Backfills:
     """The monitor's backfills, newest first."""
-    return [view(backfill) for backfill in service.backfills(service.known(monitor))]
+    found = page.cut(service.backfills(service.known(monitor)), attrgetter("id"))
+    return Backfills(backfills=tuple(map(view, found.rows)), next=found.next)
 
 
 def view(backfill: Backfill) -> BackfillView:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -10,7 +11,8 @@ from pydantic import Field, StringConstraints
 
 from service.annotation.manifest import is_intact, manifest
 from service.annotation.standing import BatchStanding, standing
-from service.api.context import Limit, Served, Service
+from service.api.context import Served, Service
+from service.api.paging import Paged
 from service.api.schemas import Act, Batches, BatchView, Problem, View
 from service.records import AnnotationBatch, BatchState
 from service.settings import AnnotationSettings
@@ -69,12 +71,12 @@ class AnswersView(View):
 
 
 @router.get("")
-def list_batches(service: Served, monitor: str | None = None, state: BatchState | None = None, limit: Limit = 100) -> Batches:
+def list_batches(service: Served, page: Paged, monitor: str | None = None, state: BatchState | None = None) -> Batches:
     """Batches without their candidates, newest first."""
     if monitor is not None:
         service.known(monitor)
-    found = service.store.find(AnnotationBatch, monitor=monitor, states=[state] if state else [], limit=limit)
-    return Batches.model_validate({"batches": found}, from_attributes=True)
+    found = page.read(partial(service.store.find, AnnotationBatch, monitor=monitor, states=[state] if state else []))
+    return Batches.model_validate({"batches": found.rows, "next": found.next}, from_attributes=True)
 
 
 @router.get("/{id}")

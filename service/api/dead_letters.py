@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter
 
-from service.api.context import Limit, Served
+from service.api.context import Served
+from service.api.paging import Paged
 from service.api.schemas import DeadLetters, DeadLetterView, Problem
 from service.decoding.legible import legible
 from service.records import DeadLetter
@@ -15,11 +18,12 @@ SHOWN_BYTES = 2_000
 
 
 @router.get("/v1/dead-letters", responses={404: {"model": Problem}})
-def list_dead_letters(service: Served, monitor: str | None = None, limit: Limit = 100) -> DeadLetters:
+def list_dead_letters(service: Served, page: Paged, monitor: str | None = None) -> DeadLetters:
     """Dead letters with their reasons, newest first."""
     if monitor is not None:
         service.known(monitor)
-    return DeadLetters(dead_letters=tuple(view(letter) for letter in service.store.dead_letters(monitor=monitor, limit=limit)))
+    found = page.read(partial(service.store.dead_letters, monitor=monitor))
+    return DeadLetters(dead_letters=tuple(map(view, found.rows)), next=found.next)
 
 
 def view(letter: DeadLetter) -> DeadLetterView:

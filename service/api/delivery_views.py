@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import AliasChoices, Field
 
-from service.api.schemas import Time, View
+from service.api.schemas import PageView, Time, View
 from service.records import DeliveryState
 
 
@@ -40,7 +40,7 @@ class DeliveryView(View):
     error: str = Field(description="Why it was refused.")
 
 
-class Deliveries(View):
+class Deliveries(PageView):
     """Newest first."""
 
     deliveries: tuple[DeliveryView, ...]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
 
 from service.api.context import Served, Service
-from service.api.schemas import DeclarationView, MonitorLine, MonitorView, Problem
+from service.api.paging import Paged
+from service.api.schemas import DeclarationView, MonitorLine, Monitors, MonitorView, Problem
 from service.declarations import Declared
 from service.errors import InputError
 
@@ -34,9 +36,10 @@ Actor = Annotated[str, Query(min_length=1, max_length=100, description="Who does
 
 
 @router.get("/v1/monitors")
-def list_monitors(service: Served) -> list[MonitorLine]:
-    """Every monitor with its state."""
-    return [_line(service, name, known) for name, known in service.declaring.declared.items()]
+def list_monitors(service: Served, page: Paged) -> Monitors:
+    """Monitors with their states, in the order in which they were declared."""
+    found = page.cut(list(service.declaring.declared.items()), itemgetter(0))
+    return Monitors(monitors=tuple(_line(service, name, known) for name, known in found.rows), next=found.next)
 
 
 @router.get("/v1/monitors/{monitor}", responses={404: {"model": Problem}})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 
 from fastapi import APIRouter
 
-from service.api.context import Limit, Served
+from service.api.context import Served
+from service.api.paging import Paged
 from service.api.schemas import Act, Outbox, OutboxView, Problem
 
 router = APIRouter(prefix="/v1/outbox", tags=["outbox"])
@@ -19,9 +21,10 @@ class OutboxState(StrEnum):
 
 
 @router.get("")
-def list_outbox(service: Served, state: OutboxState | None = None, limit: Limit = 100) -> Outbox:
+def list_outbox(service: Served, page: Paged, state: OutboxState | None = None) -> Outbox:
     """Items without their payloads, newest first; dead ones stay until they are replayed."""
-    return Outbox.model_validate({"items": service.store.outbox(states=[state] if state else [], limit=limit)}, from_attributes=True)
+    found = page.read(partial(service.store.outbox, states=[state] if state else []))
+    return Outbox.model_validate({"items": found.rows, "next": found.next}, from_attributes=True)
 
 
 @router.post("/{id}/replay", responses={404: {"model": Problem}, 409: {"model": Problem, "description": "The item is not dead."}})

@@ -1,22 +1,39 @@
-"""Errors as answers: one mapping from the error tree to status codes, one body `{"error", "message"}`."""
+"""Errors as answers: one mapping from the error tree to status codes, one body, a problem as RFC 9457 has it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from service.errors import BacklogFullError, ConflictError, DeliveryError, DriftgateError, InputError, NotFoundError
+from service.errors import (
+    BacklogFullError,
+    ConflictError,
+    DeliveryError,
+    DriftgateError,
+    InputError,
+    NotFoundError,
+    UnavailableError,
+)
+
+MEDIA = "application/problem+json"
+TYPE = "urn:driftgate:problem:"
+"""What `type` begins with; `error` follows."""
+
+AGAIN_SECONDS = 5
+"""After which it is worth asking again where nothing else is known."""
 
 _STATUS: tuple[tuple[type[DriftgateError], int, str], ...] = (
     (NotFoundError, 404, "not_found"),
     (ConflictError, 409, "conflict"),
     (BacklogFullError, 429, "backlog_full"),
+    (UnavailableError, 503, "unavailable"),
     (DeliveryError, 502, "delivery"),
     (DriftgateError, 500, "internal"),
 )
@@ -28,13 +45,24 @@ _INPUT_STATUS = {
     "unsigned": 401,
     "bad_signature": 401,
     "stale": 401,
+    "precondition": 412,
+    "idempotency": 422,
 }
 _SHOWN_ERRORS = 5
+_SHOWN_CHARACTERS = 2_000
 
 
-def problem(status: int, error: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """`error` is for programs, `message` for people."""
-    return JSONResponse({"error": error, "message": message}, status, headers)
+class _Problem(JSONResponse):
+    """An answer that says why there is no other."""
+
+    media_type = MEDIA
+
+
+def problem(status: int, error: str, message: str, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
+    """`error` is for programs, `message` for people; the other members say the same in RFC 9457's words."""
+    text = message.encode("utf-8", "backslashreplace").decode()[:_SHOWN_CHARACTERS]  # half of a surrogate pair can't be sent
+    standard = {"type": TYPE + error, "title": HTTPStatus(status).phrase, "status": status, "detail": text}
+    return _Problem({**standard, "error": error, "message": text, **more}, status, headers)
 
 
 def register(app: FastAPI) -> None:
@@ -56,14 +84,25 @@ async def _driftgate(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, InputError):
         return problem(status_of(error), error.reason, str(error))
     status, name = next((status, name) for kind, status, name in _STATUS if isinstance(error, kind))
-    headers = {"Retry-After": str(max(1, math.ceil(error.retry_after)))} if isinstance(error, BacklogFullError) else None
-    return problem(status, name, str(error), headers)
+    return problem(status, name, str(error), _again(error))
+
+
+def _again(error: Exception) -> Mapping[str, str] | None:
+    """When it is worth asking again, where that can help."""
+    if isinstance(error, BacklogFullError):
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+    return {"Retry-After": str(AGAIN_SECONDS)} if isinstance(error, UnavailableError) else None
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     found = error.errors() if isinstance(error, RequestValidationError) else []
-    lines = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in found[:_SHOWN_ERRORS]]
-    return problem(422, "invalid", "; ".join(lines))
+    errors = [{"where": _where(each["loc"]), "message": each["msg"].removeprefix("Value error, ")} for each in found[:_SHOWN_ERRORS]]
+    return problem(422, "invalid", "; ".join(f"{each['where']}: {each['message']}" for each in errors), errors=errors)
+
+
+def _where(place: Sequence[object]) -> str:
+    """Names that the sender chose are cut: they are told back to it."""
+    return ".".join(f"{part!s:.100}" for part in place).encode("utf-8", "backslashreplace").decode()
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:

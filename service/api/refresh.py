@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter
 
-from service.api.context import Limit, Served
+from service.api.context import Served
 from service.api.cycle_views import RefreshStatus
+from service.api.paging import Paged
 from service.api.schemas import Act, Cycles, CycleView, Problem
 from service.cycles.summary import summary
 from service.records import CycleState, RefreshCycle
@@ -14,12 +17,12 @@ router = APIRouter(tags=["refresh"], responses={404: {"model": Problem}})
 
 
 @router.get("/v1/refresh")
-def list_refreshes(service: Served, monitor: str | None = None, state: CycleState | None = None, limit: Limit = 100) -> Cycles:
+def list_refreshes(service: Served, page: Paged, monitor: str | None = None, state: CycleState | None = None) -> Cycles:
     """Refresh cycles, newest first."""
     if monitor is not None:
         service.known(monitor)
-    found = service.store.find(RefreshCycle, monitor=monitor, states=[state] if state else [], limit=limit)
-    return Cycles.model_validate({"cycles": found}, from_attributes=True)
+    found = page.read(partial(service.store.find, RefreshCycle, monitor=monitor, states=[state] if state else []))
+    return Cycles.model_validate({"cycles": found.rows, "next": found.next}, from_attributes=True)
 
 
 @router.get("/v1/refresh/{id}")

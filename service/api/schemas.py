@@ -50,11 +50,29 @@ class MissingView(View):
     remedy: str
 
 
-class Problem(View):
-    """Why a request failed: `error` is for programs, `message` for people."""
+class Complaint(View):
+    """What is wrong with one part of a request."""
 
+    where: str = Field(examples=["query.limit"])
+    message: str = Field(examples=["Input should be less than or equal to 1000"])
+
+
+class Problem(View):
+    """Why a request failed (RFC 9457): `error` is for programs, `message` for people; `title`, `status` and `detail` say the same."""
+
+    type: str = Field(description="`urn:driftgate:problem:` and `error`.", examples=["urn:driftgate:problem:not_found"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(ge=400, le=599, examples=[404])
+    detail: str = Field(examples=["no monitor 'suport'; there are: support"])
     error: str = Field(examples=["not_found"])
     message: str = Field(examples=["no monitor 'suport'; there are: support"])
+    errors: tuple[Complaint, ...] = Field((), description="What is wrong with a request that can't be read, part by part.")
+
+
+class PageView(View):
+    """One page of a list."""
+
+    next: str | None = Field(description="`cursor` of the page after this one; null on the last.", examples=[None])
 
 
 # --- in
@@ -149,6 +167,12 @@ class MonitorLine(View):
     samples: int
     origin: str = Field(description="The file that declares it, seen from the installation's directory, or `api`.", examples=["api"])
     version: int = Field(description="Of its declaration: every change raises it.")
+
+
+class Monitors(PageView):
+    """In the order in which they were declared."""
+
+    monitors: tuple[MonitorLine, ...]
 
 
 class DeclarationView(View):
@@ -256,7 +280,7 @@ class BatchView(BatchLine):
     history: tuple[StepView, ...]
 
 
-class Batches(View):
+class Batches(PageView):
     """Newest first."""
 
     batches: tuple[BatchLine, ...]
@@ -298,7 +322,7 @@ class CycleView(View):
     version: int
 
 
-class Cycles(View):
+class Cycles(PageView):
     """Newest first."""
 
     cycles: tuple[CycleView, ...]
@@ -319,7 +343,7 @@ class DeadLetterView(View):
     original: str = Field(description="The start of what came, a decoded item as JSON; of several letters for one event the first has it.")
 
 
-class DeadLetters(View):
+class DeadLetters(PageView):
     """Newest first."""
 
     dead_letters: tuple[DeadLetterView, ...]
@@ -338,7 +362,7 @@ class OutboxView(View):
     error: str
 
 
-class Outbox(View):
+class Outbox(PageView):
     """Newest first."""
 
     items: tuple[OutboxView, ...]

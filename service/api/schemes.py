@@ -10,7 +10,8 @@ from pydantic import Field, StringConstraints
 from service.annotation.scheme import Draft, written
 from service.annotation.schemes import version, versions
 from service.api.context import Served
-from service.api.schemas import Form, Problem, Time, View
+from service.api.paging import Paged
+from service.api.schemas import Form, PageView, Problem, Time, View
 from service.errors import InputError
 from service.records import LabelScheme, SchemeClass
 
@@ -62,7 +63,7 @@ class SchemeView(View):
     note: str
 
 
-class SchemesView(View):
+class SchemesView(PageView):
     """Newest first."""
 
     versions: tuple[SchemeView, ...]
@@ -91,10 +92,11 @@ def get_scheme(
 
 
 @router.get("/v1/monitors/{monitor}/scheme/versions")
-def list_schemes(monitor: str, service: Served) -> SchemesView:
-    """All versions that are kept."""
+def list_schemes(monitor: str, service: Served, page: Paged) -> SchemesView:
+    """The versions that are kept, newest first."""
     kept = sorted(versions(service.store, service.known(monitor)), key=lambda scheme: -scheme.number)
-    return SchemesView.model_validate({"versions": kept}, from_attributes=True)
+    found = page.cut(kept, lambda scheme: str(scheme.number))
+    return SchemesView.model_validate({"versions": found.rows, "next": found.next}, from_attributes=True)
 
 
 @router.put("/v1/monitors/{monitor}/scheme", responses=_REFUSED)

@@ -86,7 +86,7 @@ def test_the_configuration_is_followed_without_a_restart(shared: Shared) -> None
     shared.document["monitors"][0]["detection"]["critical"] = 0.5
     shared.document["monitors"].append(monitor("search"))
     shared.configure()
-    until(lambda: "search" in [line["monitor"] for line in api.get("/v1/monitors")], seconds=15)
+    until(lambda: "search" in [line["monitor"] for line in api.get("/v1/monitors")["monitors"]], seconds=15)
     assert api.client.post("/v1/monitors/search/samples", json=bodies(draw(16, 4), "new")).status_code == 202
     until(lambda: api.get("/v1/monitors/search")["samples"] == 16, seconds=20)
     with shared.opened() as installation:
@@ -111,7 +111,7 @@ def test_a_monitor_is_declared_over_http(shared: Shared) -> None:
     document = monitor("mail")
     declared = api.client.put("/v1/monitors/mail", json=document)
     assert (declared.status_code, declared.headers["etag"]) == (200, '"1"')
-    until(lambda: "mail" in [line["monitor"] for line in api.get("/v1/monitors")])
+    until(lambda: "mail" in [line["monitor"] for line in api.get("/v1/monitors")["monitors"]])
     until(lambda: api.client.post("/v1/monitors/mail/samples", json=bodies(draw(16, 9), "b")).status_code == 202)
     until(lambda: api.get("/v1/monitors/mail")["samples"] == 16, seconds=20)
     assert api.client.put("/v1/monitors/mail", json=document).status_code == 409

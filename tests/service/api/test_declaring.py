@@ -15,7 +15,7 @@ def test_a_monitor_is_declared_changed_and_ended(site: Any) -> None:
     declared = site.client.put("/v1/monitors/mail", json=NEW, params={"actor": "ana"})
     assert (declared.status_code, declared.headers["etag"]) == (200, '"1"')
     assert site.client.post("/v1/monitors/mail/samples", json={"vector": [1.0, 2.0, 3.0]}).status_code == 202
-    line = next(line for line in site.client.get("/v1/monitors").json() if line["monitor"] == "mail")
+    line = next(line for line in site.client.get("/v1/monitors").json()["monitors"] if line["monitor"] == "mail")
     assert (line["origin"], line["version"], line["state"]) == ("api", 1, "warming up")
 
     read = site.client.get("/v1/monitors/mail/declaration")
@@ -57,7 +57,7 @@ def test_what_is_wrong_is_named(site: Any, change: dict[str, Any], says: str) ->
     answer = site.client.put("/v1/monitors/mail", json={**NEW, **change})
     assert answer.status_code == 400
     assert says in answer.json()["message"]
-    assert "mail" not in [line["monitor"] for line in site.client.get("/v1/monitors").json()]
+    assert "mail" not in [line["monitor"] for line in site.client.get("/v1/monitors").json()["monitors"]]
 
 
 def test_a_name_or_a_version_that_is_none_is_refused(site: Any) -> None:

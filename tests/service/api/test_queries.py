@@ -28,7 +28,7 @@ PARTITION = Partition("http", "abc")
 
 
 def test_monitors_before_the_first_decision(site: Any) -> None:
-    listed = site.client.get("/v1/monitors").json()
+    listed = site.client.get("/v1/monitors").json()["monitors"]
     assert [(line["monitor"], line["state"], line["samples"]) for line in listed] == [
         ("support", "warming up", 0),
         ("vectors", "warming up", 0),
@@ -56,12 +56,12 @@ def test_figures_of_the_last_decision_stand_in_the_status(site: Any, tmp_path: P
     decided(site, tmp_path, version=1)
     document = site.client.get("/v1/monitors/support").json()
     assert (document["state"], document["reference_version"]) == ("watching", 1)
-    assert site.client.get("/v1/monitors").json()[0]["state"] == "watching"
+    assert site.client.get("/v1/monitors").json()["monitors"][0]["state"] == "watching"
 
 
 def test_after_a_rebase_the_old_state_is_none(site: Any, tmp_path: Path) -> None:
     decided(site, tmp_path, version=2)
-    assert site.client.get("/v1/monitors").json()[0]["state"] == "warming up"
+    assert site.client.get("/v1/monitors").json()["monitors"][0]["state"] == "warming up"
 
 
 def test_alarms_are_found_by_monitor_and_state(site: Any, make_alarm: MakeAlarm) -> None:
@@ -148,7 +148,7 @@ def test_a_refresh_cycle_s_life(site: Any) -> None:
     assert site.client.post("/v1/monitors/support/refresh", json=ACT).json() == cycle
     assert site.client.get(f"/v1/refresh/{cycle['id']}").json() == cycle
     assert [found["id"] for found in site.client.get("/v1/refresh", params={"state": "annotating"}).json()["cycles"]] == [cycle["id"]]
-    assert site.client.get("/v1/refresh", params={"monitor": "vectors"}).json() == {"cycles": []}
+    assert site.client.get("/v1/refresh", params={"monitor": "vectors"}).json()["cycles"] == []
     assert site.client.post("/v1/monitors/nobody/refresh", json=ACT).status_code == 404
     cancelled = site.client.post(f"/v1/refresh/{cycle['id']}/cancel", json=ACT).json()
     assert (cancelled["state"], cancelled["history"][-1]["note"]) == ("cancelled", "known campaign")
@@ -238,7 +238,7 @@ def test_what_would_be_asked_next_is_shown_and_nothing_is_sent(site: Any) -> Non
     assert (found["about"]["segment"], found["situation"]["kind"], found["turn"]) == ("all", "text", {"number": 1, "of": 1})
     assert (found["cost"]["labels"], found["cost"]["money"], found["bound"]) == (2, None, None)
     assert len(site.client.get("/v1/monitors/support/candidates?budget=1").json()["candidates"]) == 1
-    assert site.client.get("/v1/batches").json() == {"batches": []}
+    assert site.client.get("/v1/batches").json()["batches"] == []
     assert site.client.get("/v1/monitors/nobody/candidates").status_code == 404
     assert site.client.get("/v1/monitors/support/candidates?budget=0").status_code == 422
 
