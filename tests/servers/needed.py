@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+from tests.servers import grafana_schema
 from tests.servers.kafka_server import jars
 from tests.servers.kubernetes_server import kube_apiserver
 from tests.servers.label_studio_server import installed
@@ -14,6 +15,8 @@ def present(name: str) -> bool:
     own; everything else is on the path."""
     if name == "kube-apiserver":
         return kube_apiserver() is not None and shutil.which("etcd") is not None
+    if name == "grafana-schema":
+        return shutil.which("node") is not None and grafana_schema.installed() is not None
     if name == "label-studio":
         return installed() is not None
     return shutil.which("java") is not None and jars() is not None if name == "kafka" else shutil.which(name) is not None
