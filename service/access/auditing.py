@@ -111,7 +111,7 @@ def difference(before: Entity | None, after: Entity) -> tuple[Mapping[str, Any] 
     return was, became | _by(after)
 
 
-def _by(entity: Entity) -> Mapping[str, Any]:
+def _by(entity: Entity) -> dict[str, Any]:
     """Whom the history names."""
     history = getattr(entity, "history", ())
     return {"actor": history[-1].actor[:_LONGEST]} if history and history[-1].actor else {}

@@ -119,8 +119,8 @@ def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
     for module in routes:
         app.include_router(module.router)
     app.add_middleware(LimitBody, limit=partial(_most_bytes, service))
-    app.add_middleware(RequireAccess, gate=app.state.gate, store=service.store if isinstance(service, Service) else None)
     app.add_middleware(LimitLoad, settings=service.access.settings, exempt=_streams)
+    app.add_middleware(RequireAccess, gate=app.state.gate, store=service.store if isinstance(service, Service) else None)
     app.add_middleware(GuardAnswers, https=(service.access.public_url or "").startswith("https://"))
     app.add_middleware(LogRequests)  # added last, so outermost
     return app

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -92,12 +93,11 @@ def narrowed(service: Service, principal: Principal, need: Role, request: Reques
 
 def _named(store: Store, request: Request) -> Iterable[tuple[str | None, str, str]]:
     """(monitor, collection, id) of all that the request's path and query name."""
-    parts = request.scope["route"].path.split("/")
-    for before, part in zip(parts, parts[1:], strict=False):
+    for before, part in pairwise(request.scope["route"].path.split("/")):
         name = part.strip("{}").partition(":")[0]
         if part.startswith("{") and before in SUBJECTS:
-            id = request.path_params[name]
-            yield SUBJECTS[before](store, id), before, id
+            given = request.path_params[name]
+            yield SUBJECTS[before](store, given), before, given
     for monitor in request.query_params.getlist("monitor"):
         yield monitor, "monitors", monitor
 
@@ -184,8 +184,8 @@ def _monitor_of(item: OutboxItem) -> str | None:
     found = item.payload.get("monitor")
     if isinstance(found, str):
         return found
-    inner = next((part for part in item.payload.values() if isinstance(part, Mapping) and "monitor" in part), {})
-    return inner.get("monitor") if isinstance(inner, Mapping) else None
+    inner: Mapping[str, Any] = next((part for part in item.payload.values() if isinstance(part, Mapping) and "monitor" in part), {})
+    return inner.get("monitor")
 
 
 class _Declared:

@@ -42,6 +42,7 @@ def server_for(app: FastAPI) -> uvicorn.Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # who is believed about addresses is said by access.trusted_header alone
             lifespan="off",
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             limit_concurrency=CONNECTIONS,

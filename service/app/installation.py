@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from service.access.auditing import audited
 from service.adapters.file_source import FileSource
 from service.adapters.onnx_embedder import OnnxEmbedder, load_embedder
 from service.allotment import Allotment
@@ -60,7 +61,7 @@ class Installation:
     def __init__(self, settings: Settings, state: State, declarations: Declarations, pool_rows: dict[str, int], observer: Observer) -> None:
         self.settings = settings
         self.state = state
-        self.store = store = state.store
+        self.store = store = audited(state.store)
         self.declarations = declarations
         self.observer = observer
         self.references = References(settings.directory / "references", declarations)
@@ -248,7 +249,7 @@ def install(
 def _installed(settings: Settings, config: Path | None, observer: Observer) -> Installation:
     rows = {monitor.name: monitor.pool.rows for monitor in settings.monitors}
     state = open_state(settings, rows)
-    declarations = Declarations(state.store, settings.directory)
+    declarations = Declarations(audited(state.store), settings.directory)
     try:
         declarations.publish(settings.monitors, declarations.origin(config))
         return Installation(settings, state, declarations, rows, observer)
@@ -266,7 +267,7 @@ def opened(
     settings.directory.mkdir(parents=True, exist_ok=True)
     rows = {monitor.name: monitor.pool.rows for monitor in settings.monitors}
     state = State(passing_store(settings, rows), lambda: None) if in_memory else open_state(settings, rows)
-    declarations = Declarations(state.store, settings.directory)
+    declarations = Declarations(audited(state.store), settings.directory)
     declarations.offer(settings.monitors, declarations.origin(config))
     try:
         yield Installation(settings, state, declarations, rows, observer or Silent())

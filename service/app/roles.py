@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import replace
 from enum import Flag, auto
 from functools import partial
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from service import refresh
-from service.access import Access
+from service.access import Access, session_key
 from service.api import Probes, Service, create_app, create_probes, create_waiting, listen, server_for
 from service.app.configuration import Configuration, accepted
 from service.app.destinations import Destinations, hook_of
@@ -44,6 +45,7 @@ from service.leading import Leading
 from service.metrics import Metrics, StoreFigures
 from service.operations import Operations
 from service.outbox import Outbox
+from service.overview import Overview
 from service.ports import Sink
 from service.report.reporting import Reporting, Schedule
 from service.serving import Engine, Every, Loop
@@ -54,7 +56,7 @@ from service.truth.telling import Telling
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
-_LOOK_SECONDS, _TIDY_SECONDS, _STEP_SECONDS, _REPORT_SECONDS = 1.0, 300.0, 0.2, 5.0
+_LOOK_SECONDS, _TIDY_SECONDS, _STEP_SECONDS, _REPORT_SECONDS, _GLANCE_SECONDS = 1.0, 300.0, 0.2, 5.0, 1.0
 
 
 class Roles(Flag):
@@ -179,6 +181,8 @@ class Assembly:
         """Takes samples in over HTTP, and answers questions."""
         installation, limits = self.installation, self.settings.server
         ingest = Ingest(sink, installation.settings.monitors, check, observer=self.metrics, max_items=limits.max_items)
+        overview = Overview(installation.store, lambda: installation.declarations.declared, installation.policies)
+        self._add("overview", Every(_GLANCE_SECONDS, overview.step))
         self._listeners.append(lambda declared: ingest.declare([known.settings for known in declared.values()]))
         return Service(
             **self._probed(access),
@@ -197,6 +201,7 @@ class Assembly:
             similar=installation.similar,
             promotion=installation.promotion,
             openings=installation.openings,
+            overview=overview,
             policies=installation.policies,
             references=installation.references,
             maps=installation.maps,
@@ -284,6 +289,8 @@ def served(settings: Settings, *, config: Path | None = None, roles: Roles = Rol
     _require_shared(settings, roles)
     access = Access.of(settings)
     settings.directory.mkdir(parents=True, exist_ok=True)
+    if Roles.API in roles:
+        access = replace(access, key=session_key(settings))
     with ExitStack() as stack:
         if settings.redis is None or settings.kafka is None:
             stack.enter_context(alone(settings.directory))

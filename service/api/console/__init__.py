@@ -5,9 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 
-from service.api.console import fleet, frame
+from service.api.console import fleet, frame, login
 
-PAGES: tuple[APIRouter, ...] = (fleet.router,)
+PAGES: tuple[APIRouter, ...] = (
+    login.router,
+    fleet.router,
+)
 
 router = APIRouter(include_in_schema=False)
 

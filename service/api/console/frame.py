@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from service.api.console import charts, written
 from service.api.console.navigation import NAVIGATION, of_monitor
 from service.api.problems import status_of
+from service.api.sessions import csrf_checked, csrf_token
 from service.errors import DriftgateError, InputError
 
 POLICY = (
@@ -69,6 +70,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
         "principal": principal(request),
         "version": getattr(request.app.state.service, "version", ""),
         "csrf": csrf_token(request),
+        "session": request.state.session,
     }
     text = _environment().get_template(template).render(around | context)
     return HTMLResponse(text, status, _HEADERS)
@@ -211,7 +213,7 @@ def error_page(request: Request, status: int, message: str) -> HTMLResponse:
 
 def pages() -> APIRouter:
     """A router for pages: below /console, outside the API's schema, its errors as pages."""
-    return APIRouter(prefix="/console", include_in_schema=False, route_class=_PlainErrors)
+    return APIRouter(prefix="/console", include_in_schema=False, route_class=_PlainErrors, dependencies=[Depends(csrf_checked)])
 
 
 # --- static files -----------------------------------------------------------------------------------------------------
