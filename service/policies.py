@@ -38,6 +38,9 @@ class Facts:
     """When the newest label came that came late."""
 
 
+_Wanted: TypeAlias = float | tuple[str, ...]
+"""What a check is set to."""
+
 _Told: TypeAlias = tuple[bool, str, str]
 """(whether it is met, what there is, what to do)."""
 
@@ -48,7 +51,7 @@ def assess(policy: PolicySettings, facts: Facts, *, now: float) -> tuple[Checked
     return tuple(_checked(policy, name, wanted, facts, now) for name, wanted in required.items() if wanted)
 
 
-def _checked(policy: PolicySettings, name: CheckName, wanted: float, facts: Facts, now: float) -> Checked:
+def _checked(policy: PolicySettings, name: CheckName, wanted: _Wanted, facts: Facts, now: float) -> Checked:
     met, found, remedy = _LOOKS[name](facts, wanted, now)
     told = _wanted(name, wanted)
     if met:
@@ -62,9 +65,13 @@ def _exempt(policy: PolicySettings, monitor: str, check: CheckName, today: date)
     return next((each.why for each in found if each.until is None or today <= each.until), None)
 
 
-def _wanted(name: CheckName, wanted: float) -> str:
+def _wanted(name: CheckName, wanted: _Wanted) -> str:
+    if isinstance(wanted, tuple):
+        return ", ".join(wanted)
     if name.endswith("_rows"):
         return f"at least {wanted:,} rows"
+    if name == "retention_days":
+        return f"at most {wanted:g} days"
     return f"at most {wanted:g} days old" if name.endswith("_days") else "yes"
 
 
@@ -138,7 +145,20 @@ def _moment(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-_LOOKS: Mapping[CheckName, Callable[[Facts, float, float], _Told]] = {
+def _redaction(facts: Facts, wanted: tuple[str, ...], _now: float) -> _Told:
+    privacy = facts.settings.privacy
+    missing = [kind for kind in wanted if kind not in privacy.redact]
+    found = "no payload is kept" if privacy.payloads == "none" else ", ".join(privacy.redact) or "nothing"
+    return privacy.payloads == "none" or not missing, found, f"add {', '.join(missing)} to `privacy.redact`"
+
+
+def _retention(facts: Facts, wanted: float, _now: float) -> _Told:
+    days = facts.settings.privacy.retention_days
+    found = "no limit" if days is None else f"{days:g} days"
+    return days is not None and days <= wanted, found, f"set `privacy.retention_days` to {wanted:g} or less"
+
+
+_LOOKS: Mapping[CheckName, Callable[[Facts, Any, float], _Told]] = {
     "team": _team,
     "notify": _notify,
     "active": _active,
@@ -150,6 +170,8 @@ _LOOKS: Mapping[CheckName, Callable[[Facts, float, float], _Told]] = {
     "golden_rows": _golden_rows,
     "report_days": _report_days,
     "label_days": _label_days,
+    "redaction": _redaction,
+    "retention_days": _retention,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, model_validator
 
+from service.settings.privacy import Kind
 from service.settings.section import Name, Section
 
 CheckName: TypeAlias = Literal[
@@ -22,6 +23,8 @@ CheckName: TypeAlias = Literal[
     "golden_rows",
     "report_days",
     "label_days",
+    "redaction",
+    "retention_days",
 ]
 CHECKS: tuple[CheckName, ...] = get_args(CheckName)
 
@@ -43,6 +46,8 @@ class RequireSettings(Section):
     golden_rows: int | None = Field(None, ge=1, description="Rows of the newest golden set, at least.")
     report_days: float | None = Field(None, gt=0, description="Age of the newest blind-spot report, at most.")
     label_days: float | None = Field(None, gt=0, description="Age of the newest label that came late, at most.")
+    redaction: tuple[Kind, ...] = Field((), description="What `privacy.redact` has to name, unless no payload is kept.")
+    retention_days: float | None = Field(None, gt=0, description="`privacy.retention_days`, at most.")
 
 
 class ExemptionSettings(Section):
