@@ -34,6 +34,8 @@ EVERYTHING = {
     "golden_rows": 500,
     "report_days": 7,
     "label_days": 2,
+    "redaction": ["email"],
+    "retention_days": 90,
 }
 
 
@@ -50,6 +52,7 @@ def full() -> tuple[Settings, Facts]:
         "segments": {"tags": ["locale"]},
         "annotation": {"destination": "inbox", "price": 0.2},
         "refresh": {"destination": "inbox"},
+        "privacy": {"redact": ["email", "phone"], "retention_days": 90},
     }
     teams = [{"name": "payments", "routes": [{"to": ["inbox"], "news": ["alarms"]}]}]
     settings = configured(monitor=monitor, teams=teams, policy={"require": EVERYTHING})
@@ -79,6 +82,8 @@ def test_a_monitor_as_it_should_be_passes_every_check() -> None:
         ("reference_days", lambda facts: replace(facts, reference={**facts.reference, "created": "2026-01-20T12:00:00Z"})),
         ("golden_rows", lambda facts: replace(facts, golden=None)),
         ("report_days", lambda facts: replace(facts, reported=NOW - 7.1 * DAY)),
+        ("redaction", lambda facts: replace(facts, settings=changed(facts.settings, privacy={"redact": ["phone"]}))),
+        ("retention_days", lambda facts: replace(facts, settings=changed(facts.settings, privacy={"retention_days": None}))),
         ("label_days", lambda facts: replace(facts, labelled=None)),
     ],
 )
