@@ -67,6 +67,10 @@ class Posted:
         """As the store knows them."""
         return self._store.reserve_parts(monitor)
 
+    def forgotten(self) -> frozenset[str]:
+        """As the store knows them."""
+        return self._store.forgotten()
+
     def commit(self, commit: Commit) -> Sequence[Pane]:
         """Letters first; a crash in between sends them again under the same ids."""
         self._catch_up()

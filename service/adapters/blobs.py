@@ -85,6 +85,13 @@ class BlobDirectory:
         self._remove(path, len(content))
         return None
 
+    def discard(self, addresses: Collection[str]) -> None:
+        """Removes these at once, however new they are."""
+        for address in addresses:
+            path = self._place(address)
+            if _ADDRESS.fullmatch(address) and path.is_file():
+                self._remove(path, path.stat().st_size)
+
     def collect(self, referred: Collection[str], *, now: float) -> int:
         """Removes what nothing refers to and was not put lately, oldest first, and sets the account right."""
         booked, there, loose = self.stored_bytes, 0, list[tuple[float, int, Path]]()
@@ -164,6 +171,10 @@ class Lasting:
     def get(self, address: str) -> bytes | None:
         """As the directory does."""
         return self.blobs.get(address)
+
+    def discard(self, addresses: Collection[str]) -> None:
+        """As the directory does."""
+        self.blobs.discard(addresses)
 
     def collect(self, referred: Collection[str], *, now: float) -> int:
         """As the directory does."""

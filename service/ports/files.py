@@ -16,6 +16,9 @@ class Blobs(Protocol):
     def get(self, address: str) -> bytes | None:
         """None where it is gone or damaged."""
 
+    def discard(self, addresses: Collection[str]) -> None:
+        """Removes these at once: what they hold must not be there any more."""
+
     def collect(self, referred: Collection[str], *, now: float) -> int:
         """Removes what nothing refers to and is not brand-new, oldest first; returns how many bytes went."""
 

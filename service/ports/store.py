@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from service.ports.erasing import Erasing
 from service.records import (
     Answer,
     Assignment,
@@ -62,8 +63,11 @@ class Progress(Protocol):
     def reserve_parts(self, monitor: str) -> Mapping[str, ReservedPart]:
         """How full each part of the monitor's reserve is."""
 
+    def forgotten(self) -> frozenset[str]:
+        """The ids of all that was forgotten (`Forgotten`), which must not be taken again."""
 
-class Store(Progress, Protocol):
+
+class Store(Progress, Erasing, Protocol):
     """Exact state. Every method is one transaction; a failed comparison raises ConflictError and changes nothing."""
 
     def reset(self, partition: Partition, offset: int, events: Sequence[Event] = ()) -> None:

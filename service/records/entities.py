@@ -8,6 +8,7 @@ from typing import TypeAlias
 from service.records.access import AuditEntry, Token
 from service.records.alarms import Alarm
 from service.records.declarations import Declaration
+from service.records.erasure import Forgotten
 from service.records.failures import FailureMark
 from service.records.policies import Policy
 from service.records.refresh import AnnotationBatch, Delivery, Errand, RefreshCycle, RefreshSlot
@@ -29,6 +30,7 @@ Entity: TypeAlias = (
     | Notice
     | Token
     | AuditEntry
+    | Forgotten
 )
 
 KINDS: Mapping[type, str] = {
@@ -46,5 +48,6 @@ KINDS: Mapping[type, str] = {
     Notice: "notice",
     Token: "token",
     AuditEntry: "audit entry",
+    Forgotten: "forgotten sample",
 }
 """What each is called: in messages, and where it is stored."""

@@ -101,6 +101,25 @@ def find(blocks: Iterable[tuple[N, bytes]], samples: Collection[str], read: Call
     return found
 
 
+def without(body: bytes, samples: Collection[str]) -> tuple[bytes, int]:
+    """The block in which these samples can't be found any more, and how many of its rows were theirs; the rows' number stays."""
+    column = np.frombuffer(keys(body), "<u8")
+    theirs = np.isin(column, np.frombuffer(_hashes(samples), "<u8"))
+    count = int(theirs.sum())
+    if not count:
+        return body, 0
+    block = _read(body)
+    columns = {name: _blanked(getattr(block, name), kind, theirs) for name, kind in (*_NUMBERS, *((codes, "<u2") for codes, _ in _CODES))}
+    hashes = np.where(theirs, np.uint64(0), column).astype("<u8").tobytes()
+    return body[: _ROWS.size] + hashes + _encode(msgspec.structs.replace(block, **columns)), count
+
+
+def _blanked(column: bytes, kind: str, rows: NDArray[np.bool_]) -> bytes:
+    values = np.frombuffer(column, kind).copy()
+    values[rows] = 0
+    return values.tobytes()
+
+
 Numbered: TypeAlias = tuple[int, int, bytes]
 """A block as a store keeps it: the number of its last row, how many it has, and the block."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -61,6 +61,9 @@ class Kept:
 
     def get(self, address: str) -> bytes | None:
         return self.content.get(address)
+
+    def discard(self, addresses: Collection[str]) -> None:
+        raise NotImplementedError
 
     def collect(self, referred: object, *, now: float) -> int:  # noqa: ARG002 - keeps everything
         return 0

@@ -56,10 +56,12 @@ from service.records import (
     Truths,
     Waiting,
 )
+from service.records.erasure import Doomed
 from service.settings import RedisSettings
 from service.settings.parts import TlsSettings
 from tests.contract import stored
 from tests.contract.stored import block, judgement
+from tests.contract.test_store_erasing import fill as fill_everywhere
 from tests.servers.certificates import Certificate
 from tests.servers.fixtures import StartRedis
 from tests.servers.redis_server import RedisServer, Sentinel
@@ -196,6 +198,15 @@ def run_reserve(store: RedisStore) -> None:
     assert [each.row.payload for each in store.reserve("chat")] == ["hello"] * 2
 
 
+def run_erasing(store: RedisStore) -> None:
+    """All that is done with samples that go."""
+    fill_everywhere(store)
+    assert store.erase(Doomed("chat", frozenset({"s3", "w3"})))["pool"] == 2, "one of before, too"
+    assert store.drop_dead_letters([store.dead_letters()[0].id]) == 1
+    assert not store.forgotten()
+    store.scrub()
+
+
 def read_everything(store: RedisStore) -> None:
     assert [entry.sequence for entry in store.entries("chat", 0, 10)] == [1, 2, 3]
     assert [event.id for event in store.events("chat")] == ["e1"]
@@ -231,6 +242,7 @@ def test_the_documented_rights_are_enough_and_each_is_needed_from_the_start(
     run_everything(store)
     run_truth(store)
     run_reserve(store)
+    run_erasing(store)
 
     assert ran == set(scripts())
     assert examine(store._server) == []
@@ -248,8 +260,8 @@ def test_the_documented_rights_are_enough_and_each_is_needed_from_the_start(
         client.execute_command("ACL", "SETUSER", "driftgate", right)
 
 
-OPTIONAL_AT_START = {"+eval", "+multi", "+exec", "+select"}
-"""`eval` where scripts are known, a transaction of reads, another database than 0: none of them in mid-commit."""
+OPTIONAL_AT_START = {"+eval", "+multi", "+exec", "+select", "+bgrewriteaof", "+bgsave"}
+"""`eval` where scripts are known, a transaction of reads, another database than 0, files written anew: none of them in mid-commit."""
 
 
 @cache

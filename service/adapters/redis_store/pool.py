@@ -18,6 +18,7 @@ from service.adapters.redis_store.payloads import Kept
 from service.adapters.redis_store.server import Server
 from service.ports import Blobs
 from service.records import Output, Partition, Payload, Pooled
+from service.records.erasure import Doomed
 
 DEFAULT_ROWS = 8_000
 
@@ -140,6 +141,30 @@ def addresses(server: Server, monitor: str, bounds: PoolBounds) -> set[str]:
     chunks: Iterable[bytes] = server.ask("LRANGE", server.key("pool", monitor), 0, -1)
     kept = [sample for chunk in chunks for sample in _unpack(chunk, b"")][-bounds.rows :]
     return {payload.address for payload in _within(kept, bounds.payload_bytes) if payload is not None}
+
+
+def erase(server: Server, blobs: Blobs, doomed: Doomed, loose: set[str]) -> int:
+    """Takes rows out of their chunks; what is left of a chunk has blobs of its own. `loose` gets the addresses that were given up."""
+    gone = 0
+    lists = (("LRANGE", server.key(name, doomed.monitor), 0, -1) for name in ("pool", "vectors"))
+    for before, vectors in zip(*server.together(*lists), strict=True):
+        rows = list(_unpack(before, vectors))
+        left = [row for row in rows if not doomed.covers(row.id, row.time)]
+        if len(left) == len(rows):
+            continue
+        opened = payloads.Opened(blobs)
+        stay = [row.pooled(doomed.monitor, opened.fetch(row.payload) if row.payload else None) for row in left]
+        given = {
+            "monitor": doomed.monitor,
+            "before": before,
+            "rows": len(stay),
+            "columns": _pack_columns(stay, payloads.keep_all(blobs, [row.payload for row in stay])) if stay else b"-",
+            "vectors": np.stack([row.embedding for row in stay]).astype("<f2", copy=False).tobytes() if stay else b"-",
+        }
+        if server.run("replace_pooled", given):
+            gone += len(rows) - len(left)
+            loose |= {row.payload.address for row in rows if row.payload}
+    return gone
 
 
 class _Row(msgspec.Struct, frozen=True):

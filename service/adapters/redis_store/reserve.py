@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from service.adapters.redis_store.payloads import Kept
 from service.adapters.redis_store.server import Server
 from service.ports import Blobs
 from service.records import Output, Partition, Pooled, Reservation, Reserved, ReservedPart
+from service.records.erasure import Doomed
 
 _VERSION = struct.Struct("<I")
 """What a body begins with, for the scripts: the reference version."""
@@ -111,6 +113,35 @@ def read(server: Server, blobs: Blobs, monitor: str, part: str | None, payload_b
         for sample, facts in rows
     ]
     return sorted(made, key=lambda each: (each.row.time, each.row.id))
+
+
+def erase(server: Server, blobs: Blobs, doomed: Doomed, loose: set[str]) -> int:
+    """Takes rows out; others move out of the blobs that they shared with anything that has gone, now or before."""
+    _, rows = server.run("reserve", {"monitor": doomed.monitor})
+    kept = {sample.decode(): _kept.decode(facts[-1]) for sample, facts in rows if facts[-1]}
+    times = {sample.decode(): _body.decode(memoryview(facts[2])[_VERSION.size :]).time for sample, facts in rows}
+    old = [sample for sample, time in times.items() if doomed.covers(sample, time)]
+    gone = drop(server, doomed.monitor, old, None)
+    touched = {kept.pop(sample).address for sample in old if sample in kept}
+    if doomed.samples:
+        touched |= _half_empty(blobs, kept.values())
+    movers = {sample: payload for sample, payload in kept.items() if payload.address in touched}
+    opened = payloads.Opened(blobs)
+    found = {sample: content for sample, payload in movers.items() if (content := opened.fetch(payload)) is not None}
+    moved = dict(zip(found, payloads.keep_all(blobs, list(found.values())), strict=True))
+    if moved:
+        server.run("move_payloads", {"monitor": doomed.monitor, "payloads": {sample: pack(payload) for sample, payload in moved.items()}})
+    loose |= touched
+    return gone
+
+
+def _half_empty(blobs: Blobs, kept: Iterable[Kept]) -> set[str]:
+    """Blobs that hold more than what is still referred to."""
+    sizes = Counter[str]()
+    for payload in kept:
+        if payload.at >= 0 and payload.address:
+            sizes[payload.address] += payload.size
+    return {address for address, size in sizes.items() if len(blobs.get(address) or b"") > size}
 
 
 def addresses(server: Server, monitor: str, payload_bytes: int) -> set[str]:

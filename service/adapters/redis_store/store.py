@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from service.adapters.redis_store import codec, dead_letters, decisions, entities, opening, partitions, timeline, truth
+from service.adapters.redis_store.erasing import Erasing
 from service.adapters.redis_store.judging import Judging
 from service.adapters.redis_store.keeping import Keeping
 from service.adapters.redis_store.leaving import Leaving
@@ -15,7 +16,7 @@ from service.ports import Archive, Blobs, E, asked
 from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Passage, Position
 
 
-class RedisStore(Judging, Keeping, Leaving):
+class RedisStore(Keeping, Erasing, Judging, Leaving):
     """Exact state under the server's prefix. Payloads go to `blobs`, decided panes to what `archive` gives for the state's id.
 
     `pool_rows` gives the pool's capacity per monitor (8,000 for others; it may change while it is used), `pool_bytes` how much of

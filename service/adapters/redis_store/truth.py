@@ -83,6 +83,18 @@ def merge(server: Server) -> None:
             server.run("merge_answers", {"monitor": monitor, "numbers": numbers, "rows": rows, "body": body})
 
 
+def erase(server: Server, monitor: str, samples: Collection[str]) -> Mapping[str, int]:
+    """What is known of some samples: labels, judgements, and their rows in the blocks of answers."""
+    labels, judgements, judged = server.run("erase_facts", {"monitor": monitor, "samples": list(samples)})
+    gone = 0
+    for number, body in server.ask("HGETALL", server.key("answers", monitor)).items():
+        without, count = answers.without(body[_ROWS.size :], samples)
+        given = {"monitor": monitor, "number": int(number), "before": body, "body": body[: _ROWS.size] + without}
+        if count and server.run("replace_answers", given):
+            gone += count
+    return {"labels": labels, "judgements": judgements, "judged": judged, "answers": gone}
+
+
 def known(server: Server, monitor: str, samples: Collection[str]) -> Mapping[str, Judgement | None]:
     """What is known of these samples; None where only that they were judged is remembered."""
     found, past = server.run("known_truth", {"monitor": monitor, "samples": list(samples)})

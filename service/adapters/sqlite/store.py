@@ -9,6 +9,7 @@ from typing import Any
 
 from service.adapters.sqlite import answers, decisions, entities, leases, pane_log, panes, partitions, pool, resets, timeline, truth
 from service.adapters.sqlite.database import Database, single
+from service.adapters.sqlite.erasing import Erasing
 from service.adapters.sqlite.judging import Judging
 from service.adapters.sqlite.keeping import Keeping
 from service.adapters.sqlite.leaving import Leaving
@@ -17,7 +18,7 @@ from service.ports import E, asked
 from service.records import Assignment, Commit, Decision, Entity, Event, Label, OutboxItem, Pane, Partition, Passage, Position
 
 
-class SqliteStore(Judging, Keeping, Leaving):
+class SqliteStore(Erasing, Judging, Keeping, Leaving):
     """Exact state in the file at `path`, or in memory with ":memory:".
 
     `pool_rows` gives the pool's capacity per monitor (8,000 for others), `pool_bytes` how much of their payloads is kept
