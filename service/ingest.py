@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -21,6 +22,9 @@ from service.settings import MonitorSettings
 
 UNROUTED = ""
 """Stands for the monitor of an event that belongs to none."""
+
+Take = Callable[[Mapping[str, int], float], None]
+"""Told how many samples of each monitor are about to be taken, and when; BacklogFullError where that is too many."""
 
 Check = Callable[[Payload], None]
 """An embedder's `check`: InputError for a payload that can't be embedded."""
@@ -69,8 +73,10 @@ class Ingest:
         *,
         observer: Observer,
         max_items: int = 10_000,
+        take: Take = lambda _, __: None,
     ) -> None:
         self._sink = sink
+        self._take = take
         self._check = check
         self._observer = observer
         self._max_items = max_items
@@ -104,6 +110,7 @@ class Ingest:
             decoded = decode_samples(_inner(body), monitor=monitor, now=now, options=options, max_items=self._max_items)
         if not decoded:
             raise InputError("empty", 'no samples in the body; send an object, an array, {"samples": [...]} or one object per line')
+        self._take({monitor: sum(isinstance(item, Sample) for item in decoded)}, now)
         self._observer.received(monitor, len(decoded))
         self._append([item for item in decoded if isinstance(item, Sample)], now)
         refused = [item for item in decoded if isinstance(item, Rejected)]
@@ -119,6 +126,7 @@ class Ingest:
         items = decode_events(headers, body, monitors=self._declared.settings, now=now)
         if items and all(_is_no_event(item) for item in items):
             self._refuse(items)
+        self._take(_samples_in(items), now)
         for item in items:
             self._observer.received(item.monitor or UNROUTED, len(item.samples) if isinstance(item, Request) else 1)
         self._append(items, now)
@@ -145,6 +153,14 @@ class Ingest:
 def _inner(body: bytes) -> bytes:
     """The array in `{"samples": [...]}`; any other body as it is, for the sample decoder to judge."""
     return wrapped_array(body, "samples") if b'"samples"' in body else body
+
+
+def _samples_in(items: Sequence[Item]) -> Mapping[str, int]:
+    counts = Counter[str]()
+    for item in items:
+        if isinstance(item, Request):
+            counts[item.monitor] += len(item.samples)
+    return counts
 
 
 def _is_no_event(item: Item) -> bool:

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from service.access.acting import Acting, who_acts
 from service.ports import Store
-from service.records import KINDS, AuditEntry, Entity, Errand, Event, OutboxItem, Partition, RefreshSlot
+from service.records import KINDS, AuditEntry, Entity, Errand, Event, KeyedAnswer, OutboxItem, Partition, RefreshSlot
 
-_OWN: tuple[type, ...] = (AuditEntry, Errand, RefreshSlot)
+_OWN: tuple[type, ...] = (AuditEntry, Errand, KeyedAnswer, RefreshSlot)
 """What only the program itself goes by."""
 
 _UNSHOWN = frozenset({"history", "digest", "former", "id", "monitor", "created"})

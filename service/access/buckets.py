@@ -38,6 +38,11 @@ class Buckets:
         with self._turn:
             return max(0.0, (1.0 - self._filled(key, now)) / self._rate)
 
+    def taken(self, key: str, now: float) -> float:
+        """Tries that have not come back yet."""
+        with self._turn:
+            return self._burst - self._filled(key, now)
+
     def __len__(self) -> int:
         return len(self._left)
 

@@ -35,7 +35,7 @@ class Access:
     """Of the configured token."""
     proxy: TrustedProxy | None = None
     public_url: str | None = None
-    settings: AccessSettings = AccessSettings()
+    settings: AccessSettings = field(default_factory=AccessSettings)
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     """Signs sessions and forms."""
 
@@ -93,6 +93,14 @@ def _token(settings: Settings) -> str | None:
     if path is None:
         return None
     return _checked(_text(path, "server.ingest_token_file").strip(), f"server.ingest_token_file ({path})")
+
+
+def metrics_token(settings: Settings) -> str | None:
+    """What the port of the metrics asks for: the environment's token, else the file's; None where it asks for nothing."""
+    if settings.metrics_token is not None:
+        return _checked(settings.metrics_token.get_secret_value(), "DRIFTGATE__METRICS_TOKEN")
+    path = settings.server.metrics_token_file
+    return None if path is None else _checked(_text(path, "server.metrics_token_file").strip(), f"server.metrics_token_file ({path})")
 
 
 def _webhook_secrets(settings: Settings) -> tuple[Secret, ...]:

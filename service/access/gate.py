@@ -64,7 +64,7 @@ class Admitted:
     session: sessions.Session | None = None
 
 
-class RefusedRequest(Exception):
+class RefusedError(Exception):
     """A request that may not go on, as the answer says it."""
 
     def __init__(self, status: int, error: str, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -102,13 +102,13 @@ class Gate:
         """Whether `admit` answers without asking the store, so that nobody waits for it."""
         if self._lookups is None:
             return True
-        id = self._id(asked)
-        if id:
-            return self._lookups.fresh(id, self.clock())
+        token = self._id(asked)
+        if token:
+            return self._lookups.fresh(token, self.clock())
         return bool(asked.shown) or self._asks_who() or self._lookups.any_fresh()
 
     def admit(self, asked: Asked) -> Admitted:
-        """RefusedRequest says why not."""
+        """RefusedError says why not."""
         need = self._need(asked)
         address, believed = self._address(asked)
         if need is None:
@@ -119,7 +119,7 @@ class Gate:
             self._require_own_page(asked, strict=principal.way != "local")
         self._within_limits(f"token {principal.token or principal.name}")
         if not principal.may(need) or (rules.over_all(asked.method, asked.path) and not principal.over_all(need)):
-            raise RefusedRequest(403, "role", f"{principal.name} lacks the role for this: it asks for `{need}`")
+            raise RefusedError(403, "role", f"{principal.name} lacks the role for this: it asks for `{need}`")
         return Admitted(principal, need, address, session)
 
     def log_in(self, text: str, address: str) -> sessions.Session | None:
@@ -148,13 +148,13 @@ class Gate:
             return Admitted(None, None, address, asked.session)
         try:
             principal, session = self._identified(asked, *self._address(asked))
-        except RefusedRequest:
+        except RefusedError:
             return Admitted(None, None, address)
         return Admitted(principal, None, address, session)
 
     def _require_own_page(self, asked: Asked, *, strict: bool) -> None:
         if not same_origin(asked.headers, self.access.public_url, strict=strict):
-            raise RefusedRequest(403, "origin", "a page of another site has sent this; only driftgate's own may change anything here")
+            raise RefusedError(403, "origin", "a page of another site has sent this; only driftgate's own may change anything here")
 
     # --- who asks -------------------------------------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class Gate:
         if asked.shown:
             shown = self._by_token(asked.shown, network_of(address))
             if shown is None:
-                raise RefusedRequest(401, "token", "this token is none that is in force here; " + _NO_TOKEN, _SHOW)
+                raise RefusedError(401, "token", "this token is none that is in force here; " + _NO_TOKEN, _SHOW)
             return shown, None
         session = asked.session
         if session is not None:
@@ -179,18 +179,18 @@ class Gate:
         if believed and self.access.proxy is not None:
             named = self.access.proxy.principal(asked.headers)
             if named is None:
-                raise RefusedRequest(403, "role", "the proxy names nobody who has a role here; access.trusted_header.grants gives them")
+                raise RefusedError(403, "role", "the proxy names nobody who has a role here; access.trusted_header.grants gives them")
             return named, None
         return self._local(asked), None
 
     def _local(self, asked: Asked) -> Principal:
         """Whoever sits at the machine, as long as nobody is asked for a token."""
         if self._asks_who() or (self._lookups is not None and self._lookups.any()):
-            raise RefusedRequest(401, "token", _NO_TOKEN, _SHOW)
+            raise RefusedError(401, "token", _NO_TOKEN, _SHOW)
         if not local_name(asked.headers.get("host", "")):
-            raise RefusedRequest(403, "host", "without a token this server answers to localhost only; make one to use another name")
+            raise RefusedError(403, "host", "without a token this server answers to localhost only; make one to use another name")
         if any(name in asked.headers for name in FORWARDED):
-            raise RefusedRequest(
+            raise RefusedError(
                 401, "token", "without a token nobody is served through a proxy; `driftgate token bootstrap` makes one", _SHOW
             )
         return Principal.local()
@@ -205,7 +205,7 @@ class Gate:
         wait = self._failures.wait(network, self._tick())
         if wait > 0 and known not in self._good:
             message = "too many wrong tokens have come from your address; try again later"
-            raise RefusedRequest(429, "rate", message, {"Retry-After": retry_after(wait)})
+            raise RefusedError(429, "rate", message, {"Retry-After": retry_after(wait)})
         found = self._whose(text)
         if found is None:
             self._failures.take(network, self._tick())
@@ -222,9 +222,8 @@ class Gate:
         parts = tokens.parsed(text)
         if parts is None or self._lookups is None:
             return None
-        id, secret = parts
-        token, now = self._lookups.token(id), self.clock()
-        if token is None or not tokens.holds(token, secret, now):
+        token, now = self._lookups.token(parts[0]), self.clock()
+        if token is None or not tokens.holds(token, parts[1], now):
             return None
         self._lookups.used(token, now)
         return tokens.principal(token)
@@ -254,4 +253,4 @@ class Gate:
     def _within_limits(self, who: str) -> None:
         wait = self._requests.take(who, self._tick())
         if wait > 0:
-            raise RefusedRequest(429, "rate", "too many requests; slow down", {"Retry-After": retry_after(wait)})
+            raise RefusedError(429, "rate", "too many requests; slow down", {"Retry-After": retry_after(wait)})

@@ -78,7 +78,6 @@ def _secret(settings: TrustedHeaderSettings, given: SecretStr | None) -> str | N
 
 def _checked(secret: str, origin: str) -> str:
     if len(secret) < _LEAST_CHARACTERS:
-        raise ConfigurationError(
-            f"{origin}: the proxy's secret has at least {_LEAST_CHARACTERS} characters, found {len(secret)}; `openssl rand -hex 32` makes one"
-        )
+        found = f"at least {_LEAST_CHARACTERS} characters, found {len(secret)}"
+        raise ConfigurationError(f"{origin}: the proxy's secret has {found}; `openssl rand -hex 32` makes one")
     return secret

@@ -66,7 +66,7 @@ def secret_in(text: str) -> str:
 def holds(token: Token, secret: str, now: float) -> bool:
     """Whether the secret is the token's, and the token in force."""
     shown = digest(secret)
-    return any([hmac.compare_digest(shown, held) for held in digests(token, now)])
+    return any(hmac.compare_digest(shown, held) for held in digests(token, now))
 
 
 def digests(token: Token, now: float) -> Sequence[str]:
@@ -164,10 +164,10 @@ def found(store: Store, name: str) -> Token:
 def _new(wanted: Wanted, by: str, now: float) -> Minted:
     if wanted.days is not None and wanted.days <= 0:
         raise InputError("days", f"days: a token lasts longer than {wanted.days:g} days; leave it out for one that does not end")
-    secret, id = _secret(), "".join(secrets.choice(_ID_LETTERS) for _ in range(16))
+    secret = _secret()
     expires = None if wanted.days is None else now + wanted.days * DAY
     token = Token(
-        id=id,
+        id="".join(secrets.choice(_ID_LETTERS) for _ in range(16)),
         name=wanted.name,
         role=wanted.role,
         digest=digest(secret),

@@ -14,6 +14,7 @@ from service.access.gate import Gate
 from service.access.lookups import Lookups
 from service.api import (
     alarms,
+    audit,
     backfills,
     batches,
     candidates,
@@ -39,11 +40,16 @@ from service.api import (
     samples,
     schemes,
     similar,
+    teams,
+    timeline,
+    tokens,
     truth,
 )
 from service.api import annotations as label_deliveries
+from service.api.conditional import NotModified
 from service.api.context import Probes, Service
 from service.api.middleware import GuardAnswers, LimitBody, LimitLoad, LogRequests, RequireAccess
+from service.api.once import AnswerOnce
 from service.api.problems import problem, register
 from service.api.schemas import Problem
 from service.api.scope import narrowed
@@ -54,6 +60,7 @@ _ROUTES = (
     samples,
     cloudevents,
     monitors,
+    timeline,
     backfills,
     pool,
     alarms,
@@ -76,6 +83,9 @@ _ROUTES = (
     dead_letters,
     outbox,
     health,
+    tokens,
+    teams,
+    audit,
     documentation,
     console,
 )
@@ -118,11 +128,15 @@ def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
     register(app)
     for module in routes:
         app.include_router(module.router)
+    app.add_middleware(NotModified)
+    if isinstance(service, Service):
+        app.add_middleware(AnswerOnce, store=service.store, clock=service.clock)
     app.add_middleware(LimitBody, limit=partial(_most_bytes, service))
     app.add_middleware(LimitLoad, settings=service.access.settings, exempt=_streams)
     app.add_middleware(RequireAccess, gate=app.state.gate, store=service.store if isinstance(service, Service) else None)
     app.add_middleware(GuardAnswers, https=(service.access.public_url or "").startswith("https://"))
-    app.add_middleware(LogRequests)  # added last, so outermost
+    service.serves(str(path) for route in app.routes if (path := getattr(route, "path", "")))
+    app.add_middleware(LogRequests, seen=service.seen)  # added last, so outermost
     return app
 
 

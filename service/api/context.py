@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, cast
 
-from fastapi import Depends, Query, Request
-from starlette.concurrency import run_in_threadpool
+from fastapi import Depends, Request
 from prometheus_client import CollectorRegistry
+from starlette.concurrency import run_in_threadpool
 
 from service.access import Access, Principal
+from service.access.quotas import Meter
 from service.actions import Actions
 from service.declarations import Declared
 from service.embedding_map import Maps
@@ -81,7 +82,12 @@ class Probes:
 
     access: Access
     heartbeats: Heartbeats
-    registry: CollectorRegistry
+    registry: CollectorRegistry | None
+    """None where metrics have a port of their own."""
+    seen: Callable[[str, int, float], object] = lambda *_: None
+    """Told of each request that was answered: its route, the status, and how many seconds it took."""
+    serves: Callable[[Iterable[str]], object] = lambda _: None
+    """Told of the routes that there are."""
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     """What must hold before the role can work, by name: `store`, `monitors`, `partitions`."""
     notes: Callable[[], Mapping[str, str]] = _none
@@ -125,6 +131,8 @@ class Service(Probes):
     backfills: Callable[[str], Sequence[Backfill]] = lambda _: ()
     """A monitor's, newest first."""
     budget: BudgetSettings = field(default_factory=BudgetSettings)
+    meter: Meter = field(default_factory=lambda: Meter(Settings))
+    """Of samples over HTTP."""
     clock: Callable[[], float] = time.time
     alone: OneAtATime = field(default_factory=OneAtATime)
     whole: Service | None = None

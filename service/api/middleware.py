@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.access import PROBES, Principal
 from service.access.acting import Acting, acting
 from service.access.auditing import note
-from service.access.gate import Admitted, Asked, Gate, RefusedRequest
+from service.access.gate import Admitted, Asked, Gate, RefusedError
 from service.access.rules import CONSOLE, LOGIN, READS
 from service.api.problems import problem
 from service.errors import DriftgateError
@@ -48,8 +48,10 @@ DRAINED_BYTES, DRAINED_SECONDS = 64 * 2**20, 10.0
 class LogRequests:
     """One line per request, with the route's template instead of its path where there is one."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, seen: Callable[[str, int, float], object]) -> None:
+        """seen : told of each request that a route has, or ''; its status, and how many seconds it took."""
         self._app = app
+        self._seen = seen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,7 +69,9 @@ class LogRequests:
         try:
             await self._app(scope, receive, noting)
         finally:
-            _report(scope, status, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            _report(scope, status, seconds)
+            self._seen(getattr(scope.get("route"), "path", ""), status, seconds)
 
 
 def _report(scope: Scope, status: int, seconds: float) -> None:
@@ -145,7 +149,7 @@ class RequireAccess:
         asked = Asked(scope["method"], scope["path"], _headers(scope), (scope.get("client") or ("",))[0])
         try:
             admitted = self._gate.admit(asked) if self._gate.from_memory(asked) else await run_in_threadpool(self._gate.admit, asked)
-        except RefusedRequest as refused:
+        except RefusedError as refused:
             await _refusal(asked, refused)(scope, receive, send)
         except DriftgateError as error:
             answer = problem(503, "unavailable", f"nobody can be let in while the store does not answer: {error}", {"Retry-After": "5"})
@@ -186,7 +190,7 @@ def _acting(admitted: Admitted, principal: Principal, scope: Scope) -> Acting:
     return Acting(principal.name, way, operation, principal.token, admitted.address)
 
 
-def _refusal(asked: Asked, refused: RefusedRequest) -> Response:
+def _refusal(asked: Asked, refused: RefusedError) -> Response:
     """People are led to the login; programs are told."""
     page = asked.method in READS and (asked.path == CONSOLE or asked.path.startswith(f"{CONSOLE}/"))
     if refused.status == 401 and page and not asked.shown:

@@ -40,7 +40,7 @@ _LOOK_BACK = 1_000
 
 
 def _entity(kind: type[Entity]) -> Find:
-    return lambda store, id: store.get(kind, id).monitor
+    return lambda store, name: store.get(kind, name).monitor
 
 
 def _item(store: Store, id: str) -> str | None:
@@ -56,7 +56,7 @@ SUBJECTS: Mapping[str, Find] = MappingProxyType(
         "cycles": _entity(RefreshCycle),
         "annotations": _entity(Delivery),
         "outbox": _item,
-        "dead-letters": lambda store, id: store.dead_letter(id).rejected.monitor,
+        "dead-letters": lambda store, name: store.dead_letter(name).rejected.monitor,
         "monitors": lambda _, name: name,
     }
 )
@@ -68,12 +68,12 @@ def narrowed(service: Service, principal: Principal, need: Role, request: Reques
     teams = {name: known.settings.team for name, known in service.declaring.declared.items()}
     seen = frozenset(principal.among(teams, min((need, Role.READER), key=lambda role: role is not Role.INGEST)))
     usable = frozenset(principal.among(teams, need))
-    for monitor, kind, id in _named(service.store, request):
-        if monitor in usable or (request.method == "PUT" and kind == "monitors" and id not in teams):
+    for monitor, kind, given in _named(service.store, request):
+        if monitor in usable or (request.method == "PUT" and kind == "monitors" and given not in teams):
             continue
         if monitor in seen and monitor is not None:
             raise HTTPException(403, f"{principal.name} lacks the role for this: it asks for `{need}` over monitor {monitor}")
-        raise _outside(kind, id, sorted(seen))
+        raise _outside(kind, given, sorted(seen))
 
     def accept(name: str, document: Mapping[str, Any]) -> MonitorSettings:
         settings = service.accept(name, document)

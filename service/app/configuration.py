@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from service.access.quotas import require_room
 from service.declarations import Declarations
 from service.errors import ConfigurationError, DriftgateError, InputError, UnavailableError
 from service.settings import MonitorSettings, Settings, load, parse
@@ -92,4 +93,11 @@ def accepted(settings: Settings, monitor: str, document: Mapping[str, Any]) -> M
     for path in filter(None, (found.embedder.model, found.embedder.tokenizer)):
         if not path.resolve().is_relative_to(settings.directory.resolve()):
             raise InputError("path", f"embedder: {path} lies outside of {settings.directory}; put the model below it")
+    return found
+
+
+def admitted(settings: Settings, monitor: str, document: Mapping[str, Any]) -> MonitorSettings:
+    """The same of one that is declared or changed just now: its team must have room for it."""
+    found = accepted(settings, monitor, document)
+    require_room(settings, found)
     return found

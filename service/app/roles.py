@@ -22,27 +22,29 @@ from prometheus_client import CollectorRegistry
 
 from service import refresh
 from service.access import Access, session_key
+from service.access.quotas import Meter
 from service.api import Probes, Service, create_app, create_probes, create_waiting, listen, server_for
-from service.app.configuration import Configuration, accepted
+from service.app import metering
+from service.app.configuration import Configuration, admitted
 from service.app.destinations import Destinations, hook_of
 from service.app.installation import CONTROLLER, Installation, install
+from service.app.metrics_server import serving_metrics
 from service.app.parts import Logs, open_logs
 from service.app.process import Serving, alone, answering
 from service.backfill import Backfills
 from service.collecting import Collecting
-from service.cycles.standing import all_standings
 from service.cycles.telling import CycleNews
 from service.deciding import Deciding, await_decision
 from service.declarations import API, Declared
 from service.errors import ConfigurationError
 from service.failures.gathering import Gathering
 from service.following import Following
-from service.gauges import CycleFigures, FeedFigures, ProcessFigures
 from service.health import Condition, Heartbeats, Prompt
 from service.inbox import Inbox
 from service.ingest import Check, Ingest
 from service.leading import Leading
-from service.metrics import Metrics, StoreFigures
+from service.metrics import Metrics, Role
+from service.notifying.pipeline import assembled
 from service.operations import Operations
 from service.outbox import Outbox
 from service.overview import Overview
@@ -75,16 +77,14 @@ Waiting: TypeAlias = Callable[[Condition], AbstractContextManager[object]]
 class Assembly:
     """The parts of one process, put together role by role."""
 
-    def __init__(self, settings: Settings, config: Path | None, stack: ExitStack, waiting: Waiting) -> None:
-        self.settings = settings
-        self.registry, self.heartbeats, self.stop = CollectorRegistry(), Heartbeats(), threading.Event()
-        self.metrics = Metrics(self.registry, [monitor.name for monitor in settings.monitors], version=version("driftgate"))
+    def __init__(self, settings: Settings, config: Path | None, stack: ExitStack, waiting: Waiting, metrics: Metrics) -> None:
+        self.settings, self.metrics = settings, metrics
+        self.heartbeats, self.stop = Heartbeats(), threading.Event()
         self.installation = install(settings, config=config, observer=self.metrics, waiting=waiting)
         stack.callback(self.installation.close)
         self._configuration = Configuration(config, self.installation.declarations, settings)
         self._configuration.followers.append(self.installation.configure)
-        self._listeners: list[Callable[[Mapping[str, Declared]], object]] = [self.metrics.watch]
-        self._leads: Callable[[], bool] | None = None
+        self._listeners: list[Callable[[Mapping[str, Declared]], object]] = [partial(metering.watch, metrics)]
         self._loops: list[Loop] = []
         self._reporting = Reporting(self.installation.material, self.installation.reports)
         self._endings: list[Callable[[], None]] = [self._reporting.close]
@@ -115,7 +115,7 @@ class Assembly:
         self._endings.append(feed.close)
         self._conditions |= {"partitions": partial(_partitions, worker), "topics": feed.waits_for}
         self._notes.append(lambda: {f"monitor {name}": why for name, why in following.problems.items()})
-        self.registry.register(ProcessFigures(lag=feed.lag))
+        metering.of_worker(self.metrics, installation, feed.lag)
 
     def control(self) -> None:
         """Decides, and does what follows from decisions, while it leads."""
@@ -127,7 +127,14 @@ class Assembly:
         self._configuration.followers.insert(0, destinations.follow)
         installation.policies.publish(now=time.time())
         self._configuration.followers.append(lambda _: installation.policies.publish(now=time.time()))
-        outbox = Outbox(store, destinations, self.metrics, rng=np.random.default_rng(), received=partial(refresh.received, store))
+        outbox = Outbox(
+            store,
+            destinations,
+            self.metrics,
+            rng=np.random.default_rng(),
+            stages=partial(assembled, store, lambda: installation.settings),
+            received=partial(refresh.received, store),
+        )
         schedule = Schedule(self._reporting, lambda: installation.names, lambda: installation.settings.report.every_hours)
         deciding.declare(installation.declarations.declared)
         self._listeners.append(deciding.declare)
@@ -141,7 +148,7 @@ class Assembly:
             store.tidy(now=now)
             return 0
 
-        self._leads = lambda: leading.fence() is not None
+        metering.of_installation(self.metrics, installation, leading, lambda: outbox.disabled)
         self._add("lease", leading.step)
         self._add("controller", lambda: deciding.step(now=time.time()))
         for name, step in _follows(installation, self.metrics, self._beat("promotion")).items():
@@ -162,38 +169,27 @@ class Assembly:
         self._notes.append(lambda: {f"decisions of {name}": why for name, why in deciding.problems.items()})
         self._notes.append(lambda: {f"destination {name}": why for name, why in outbox.disabled.items()})
 
-    def figures(self, backlog: Callable[[], tuple[int, int]]) -> None:
-        """Shows what the store holds among the metrics."""
-        store, blobs = self.installation.store, self.installation.state.blobs
-
-        def names() -> Sequence[str]:
-            return self.installation.names
-
-        self.registry.register(StoreFigures(store, names, clock=time.time, backlog=backlog))
-        self.registry.register(FeedFigures(store, names))
-        standings = partial(all_standings, store, self.installation.effective)
-        self.registry.register(CycleFigures(standings, self.installation.occasions, clock=time.time))
-        unsent = store.unsent_count if self.settings.kafka is not None else None
-        kept = None if blobs is None else lambda: (blobs.stored_bytes, blobs.refused)
-        self.registry.register(ProcessFigures(leads=self._leads, unsent=unsent, blobs=kept))
-
     def answer(self, sink: Sink, access: Access, check: Callable[[str], Check | None]) -> Service:
         """Takes samples in over HTTP, and answers questions."""
         installation, limits = self.installation, self.settings.server
-        ingest = Ingest(sink, installation.settings.monitors, check, observer=self.metrics, max_items=limits.max_items)
+        meter = Meter(lambda: installation.settings)
+        ingest = Ingest(
+            sink, installation.settings.monitors, check, observer=self.metrics, max_items=limits.max_items, take=meter.take
+        )
         overview = Overview(installation.store, lambda: installation.declarations.declared, installation.policies)
         self._add("overview", Every(_GLANCE_SECONDS, overview.step))
         self._listeners.append(lambda declared: ingest.declare([known.settings for known in declared.values()]))
         return Service(
             **self._probed(access),
             ingest=ingest,
+            meter=meter,
             store=installation.store,
             standing=installation.standing,
             actions=self._operations(),
             inbox=self._inbox(),
             hook=lambda name: hook_of(installation.settings, name),
             declaring=installation.declarations,
-            accept=lambda monitor, document: accepted(installation.settings, monitor, document),
+            accept=lambda monitor, document: admitted(installation.settings, monitor, document),
             backfills=lambda monitor: Backfills(installation.settings.directory).of(monitor, now=time.time()),
             reporting=self._reporting,
             samples=installation.samples,
@@ -272,7 +268,9 @@ class Assembly:
         return {
             "access": access,
             "heartbeats": self.heartbeats,
-            "registry": self.registry,
+            "registry": None if self.settings.server.metrics_port is not None else self.metrics.registry,
+            "seen": self.metrics.requested,
+            "serves": self.metrics.serves,
             "conditions": self._conditions,
             "notes": lambda: {name: why for notes in self._notes for name, why in notes().items()},
             "monitors": lambda: self.installation.names,
@@ -295,7 +293,12 @@ def served(settings: Settings, *, config: Path | None = None, roles: Roles = Rol
         if settings.redis is None or settings.kafka is None:
             stack.enter_context(alone(settings.directory))
         listening = stack.enter_context(closing(listen(settings.server.host, settings.server.port)))
-        assembly = Assembly(settings, config, stack, lambda why: answering(_waiting(access, why), listening))
+        metrics = Metrics(
+            CollectorRegistry(), [each.name for each in settings.monitors], version=version("driftgate"), role=Role(roles.value)
+        )
+        stack.enter_context(serving_metrics(settings, metrics.registry))
+        waiting = partial(_waiting, access, metrics.registry)
+        assembly = Assembly(settings, config, stack, lambda why: answering(waiting(why), listening), metrics)
         app = _assembled(assembly, access, roles, stack)
         engine = assembly.engine()
         stack.callback(engine.close)
@@ -303,20 +306,22 @@ def served(settings: Settings, *, config: Path | None = None, roles: Roles = Rol
         yield Serving(assembly.installation, server_for(app), listening, assembly.stop)
 
 
-def _waiting(access: Access, why: Condition) -> FastAPI:
+def _waiting(access: Access, registry: CollectorRegistry, why: Condition) -> FastAPI:
     """What a process shows before it has a store."""
-    return create_waiting(Probes(access=access, heartbeats=Heartbeats(), registry=CollectorRegistry(), conditions={"store": why}))
+    return create_waiting(Probes(access=access, heartbeats=Heartbeats(), registry=registry, conditions={"store": why}))
 
 
 def _assembled(assembly: Assembly, access: Access, roles: Roles, stack: ExitStack) -> FastAPI:
-    logs = stack.enter_context(open_logs(assembly.settings))
+    logs = stack.enter_context(open_logs(assembly.settings, assembly.metrics.decoding))
+    metering.of_process(assembly.metrics, assembly.heartbeats)
     if Roles.WORKER in roles:
         assembly.work(logs)
     if Roles.CONTROLLER in roles:
         assembly.control()
-        assembly.figures(logs.backlog)
     if Roles.API not in roles:
         return create_probes(assembly.probes(access))
+    if assembly.settings.kafka is None:
+        metering.of_ingest(assembly.metrics, logs.backlog)
     return create_app(assembly.answer(logs.sink(), access, assembly.check if Roles.WORKER in roles else assembly.light_check))
 
 

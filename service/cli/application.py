@@ -9,6 +9,7 @@ import typer
 
 from service.cli.alarm import group as alarm
 from service.cli.annotation import group as annotation
+from service.cli.audit import app as audit
 from service.cli.backfill import group as backfill
 from service.cli.backtest import app as backtest
 from service.cli.candidates import app as candidates
@@ -39,6 +40,7 @@ from service.cli.similar import app as similar
 from service.cli.status import app as status
 from service.cli.switch import app as switch
 from service.cli.terminal import Commands
+from service.cli.token import group as token
 from service.cli.train import app as train
 from service.cli.truth import group as truth
 from service.cli.verify import app as verification
@@ -71,6 +73,7 @@ _WITHOUT_GROUP = (
     train,
     verification,
     doctor,
+    audit,
 )
 for commands in _WITHOUT_GROUP:
     app.add_typer(commands)
@@ -91,6 +94,7 @@ app.add_typer(dead, name="dlq", help="Samples that could not be used.")
 app.add_typer(outbox, name="outbox", help="What must still leave.")
 app.add_typer(switch, name="switch", help="Old and new model as one, with a bound on what breaks.")
 app.add_typer(model, name="model", help="Models that driftgate can write.")
+app.add_typer(token, name="token", help="What programs and people show to be let in.")
 app.add_typer(config, name="config", help="The configuration file.")
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
 
+from service.access.acting import Acting, acting
+from service.access.auditing import note
+from service.cli.terminal import actor
 from service.errors import ConfigurationError, InputError
 from service.records import Item, Record, Rejected, Sample
 from service.settings import Settings, load
@@ -24,6 +30,21 @@ Note = Annotated[str, typer.Option("--note", help="Kept in the history.")]
 MoreFiles = Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Further input files, so that `--input *.jsonl` works.")]
 CONFIG = Path("driftgate.yaml")
 
+_WRITES = frozenset(
+    {
+        "backfill run",
+        "dataset add",
+        "dataset refill",
+        "dlq replay",
+        "forget",
+        "pool import",
+        "reference build",
+        "reference rebase",
+        "truth add",
+    }
+)
+"""Commands that change what is no entity of the store: the log of changes names them."""
+
 _LINES = frozenset({".jsonl", ".ndjson"})
 
 
@@ -32,8 +53,17 @@ def installed(config: Path, *, in_memory: bool = False) -> Iterator[Installation
     """The configuration's installation, beside a running server or without one."""
     from service.app import opened  # noqa: PLC0415 - loads the web framework and the inference runtime
 
-    with opened(load(config), config=config, in_memory=in_memory) as installation:
+    with opened(load(config), config=config, in_memory=in_memory) as installation, acting(_acting()) as by:
         yield installation
+        if by.operation() in _WRITES and not by.recorded:
+            note(installation.store, by, now=time.time())
+
+
+def _acting() -> Acting:
+    """Who types, and what."""
+    context = click.get_current_context(silent=True)
+    command = "" if context is None else context.command_path.partition(" ")[2]
+    return Acting(actor(), "cli", lambda: command, address=socket.gethostname())
 
 
 def operations(installation: Installation) -> Operations:

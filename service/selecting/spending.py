@@ -84,6 +84,12 @@ def purses(settings: MonitorSettings, batches: Sequence[AnnotationBatch], cycle:
     return tuple(found)
 
 
+def paid(settings: MonitorSettings, batches: Iterable[AnnotationBatch], *, now: float) -> float:
+    """The money that a monitor's labels cost in the period, golden rows not counted."""
+    price = settings.annotation.price or 0.0
+    return price * sum(_answers(batch) for batch in batches if batch.created > now - _SECONDS)
+
+
 def candidates_purse(settings: MonitorSettings, batches: Sequence[AnnotationBatch], cycle: str) -> Purse:
     """The candidates of a cycle, its challenge rows and second opinions not counted."""
     spent = sum(_labels(batch) - _challenge(batch) for batch in batches if batch.cycle == cycle and not is_second(batch))

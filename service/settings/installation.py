@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     access: AccessSettings = AccessSettings()
     ingest_token: SecretStr | None = Field(None, exclude=True, description="Set by DRIFTGATE__INGEST_TOKEN only.")
     webhook_secret: SecretStr | None = Field(None, exclude=True, description="Of `POST /v1/annotations`; DRIFTGATE__WEBHOOK_SECRET only.")
+    metrics_token: SecretStr | None = Field(None, exclude=True, description="Of `server.metrics_port`; DRIFTGATE__METRICS_TOKEN only.")
     link_secret: SecretStr | None = Field(None, exclude=True, description="Of signed links; DRIFTGATE__LINK_SECRET only.")
     kafka_password: SecretStr | None = Field(None, exclude=True, description="Of `kafka.sasl`; DRIFTGATE__KAFKA_PASSWORD only.")
     redis_password: SecretStr | None = Field(None, exclude=True, description="Of Redis; DRIFTGATE__REDIS_PASSWORD only.")
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
         for team in self.teams:
             for route in team.routes:
                 self._require_declared(f"team {team.name}", route.to)
+            self._require_room(team)
         for topic in self._event_topics:
             if self.kafka is None:
                 raise ValueError(f"destination {topic.name}: type kafka needs the brokers of the section kafka")
@@ -98,6 +100,12 @@ class Settings(BaseSettings):
             self.require_destinations(monitor)
             self.require_own_topic(monitor)
         return self
+
+    def _require_room(self, team: TeamSettings) -> None:
+        """ValueError where the file declares more monitors for a team than it may have; those declared by API are counted there."""
+        own, most = [monitor.name for monitor in self.monitors if monitor.team == team.name], team.quotas.monitors
+        if most is not None and len(own) > most:
+            raise ValueError(f"team {team.name}: {len(own)} monitors are declared and quotas.monitors allows {most}: {', '.join(own[:20])}")
 
     def require_destinations(self, monitor: MonitorSettings) -> None:
         """ValueError where the monitor names a destination, or a team, that is not declared."""

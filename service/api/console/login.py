@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from service.access import sessions
-from service.access.gate import RefusedRequest
+from service.access.gate import RefusedError
 from service.access.origins import local_name
 from service.access.rules import CONSOLE, LOGIN, LOGOUT
 from service.api.console.frame import Filled, page, pages
@@ -30,7 +30,7 @@ def log_in(request: Request, form: Filled) -> RedirectResponse:
     gate, then = gate_of(request), _own_page(form.text("next"))
     try:
         session = gate.log_in(form.text("token", most=600), request.state.address)
-    except RefusedRequest as refused:
+    except RefusedError as refused:
         raise HTTPException(refused.status, refused.message, refused.headers) from refused
     if session is None:
         return RedirectResponse(f"{LOGIN}?failed=true&next={quote(then, safe='/')}", 303)

@@ -1,0 +1,106 @@
+"""What a team may take, and how much of it is taken."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from service.access.buckets import Buckets
+from service.errors import BacklogFullError, ConflictError
+from service.ports import Store
+from service.records import AnnotationBatch
+from service.selecting.spending import paid
+from service.settings import MonitorSettings, Settings, TeamSettings
+
+RATE_SECONDS = 10.0
+"""What `samples_per_second` is averaged over."""
+
+_MOST_BATCHES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One limit of a team; `limit` is None where there is none."""
+
+    quota: str
+    unit: str
+    used: float
+    limit: float | None
+
+
+def require_room(settings: Settings, monitor: MonitorSettings) -> None:
+    """ConflictError where the monitor would be one more than its team may have."""
+    team = settings.team_of(monitor)
+    most = None if team is None else team.quotas.monitors
+    if team is None or most is None:
+        return
+    others = [known.name for known in settings.monitors if known.team == team.name and known.name != monitor.name]
+    if len(others) >= most:
+        raise ConflictError(
+            f"monitor {monitor.name}: team {team.name} may have {most} monitors (teams.quotas.monitors) and has {len(others)}; "
+            "end one of them, or raise the quota"
+        )
+
+
+class Meter:
+    """Counts the samples that a process takes over HTTP for each team. Safe to use from several threads."""
+
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._known: Settings | None = None
+        self._teams: Mapping[str, str] = {}
+        self._rates: Mapping[str, float] = {}
+        self._buckets: dict[str, Buckets] = {}
+        self._turn = threading.Lock()
+
+    def take(self, samples: Mapping[str, int], now: float) -> None:
+        """Of each monitor so many; BacklogFullError where its team has had what it may, and none of that request counts."""
+        self._follow()
+        if not self._rates:
+            return
+        wanted: dict[str, int] = {}
+        for monitor, count in samples.items():
+            team = self._teams.get(monitor, "")
+            if team in self._rates:
+                wanted[team] = wanted.get(team, 0) + count
+        for team, count in wanted.items():
+            wait = self._buckets[team].take(team, now, float(count))
+            if wait > 0:
+                raise BacklogFullError(
+                    f"team {team} may send {self._rates[team]:g} samples a second (teams.quotas.samples_per_second); send them again later",
+                    retry_after=wait,
+                )
+
+    def rate(self, team: str, now: float) -> float:
+        """Samples a second of the team in this process, about."""
+        self._follow()
+        bucket = self._buckets.get(team)
+        return 0.0 if bucket is None else bucket.taken(team, now) / RATE_SECONDS
+
+    def _follow(self) -> None:
+        """Goes by the configuration as it stands; a rate that stays keeps its count."""
+        settings = self._settings()
+        if settings is self._known:
+            return
+        with self._turn:
+            self._teams = {monitor.name: monitor.team for monitor in settings.monitors if monitor.team is not None}
+            rates = {team.name: rate for team in settings.teams if (rate := team.quotas.samples_per_second) is not None}
+            for team, rate in rates.items():
+                if rate != self._rates.get(team):
+                    self._buckets[team] = Buckets(rate, max(1.0, rate * RATE_SECONDS))
+            self._rates, self._known = rates, settings
+
+
+def uses(settings: Settings, team: TeamSettings, store: Store, rate: float | None, *, now: float) -> tuple[Use, ...]:
+    """The team's limits with what is used of each; `rate`: samples a second, where the process knows it."""
+    quotas, own = team.quotas, [monitor for monitor in settings.monitors if monitor.team == team.name]
+    found = [Use("monitors", "monitors", len(own), quotas.monitors)]
+    if rate is not None:
+        found.append(Use("samples_per_second", "samples a second over HTTP, in this process", round(rate, 2), quotas.samples_per_second))
+    found.append(Use("label_cost", "money for labels in 30 days", round(_spent(own, store, now=now), 2), quotas.label_cost))
+    return tuple(found)
+
+
+def _spent(monitors: Iterable[MonitorSettings], store: Store, *, now: float) -> float:
+    return sum(paid(monitor, store.find(AnnotationBatch, monitor=monitor.name, limit=_MOST_BATCHES), now=now) for monitor in monitors)
