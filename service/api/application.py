@@ -14,7 +14,6 @@ from service.access.gate import Gate
 from service.access.lookups import Lookups
 from service.api import (
     alarms,
-    audit,
     backfills,
     batches,
     candidates,
@@ -40,16 +39,12 @@ from service.api import (
     samples,
     schemes,
     similar,
-    teams,
     timeline,
-    tokens,
     truth,
 )
 from service.api import annotations as label_deliveries
-from service.api.conditional import NotModified
 from service.api.context import Probes, Service
 from service.api.middleware import GuardAnswers, LimitBody, LimitLoad, LogRequests, RequireAccess
-from service.api.once import AnswerOnce
 from service.api.problems import problem, register
 from service.api.schemas import Problem
 from service.api.scope import narrowed
@@ -83,9 +78,6 @@ _ROUTES = (
     dead_letters,
     outbox,
     health,
-    tokens,
-    teams,
-    audit,
     documentation,
     console,
 )
@@ -128,15 +120,11 @@ def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
     register(app)
     for module in routes:
         app.include_router(module.router)
-    app.add_middleware(NotModified)
-    if isinstance(service, Service):
-        app.add_middleware(AnswerOnce, store=service.store, clock=service.clock)
     app.add_middleware(LimitBody, limit=partial(_most_bytes, service))
     app.add_middleware(LimitLoad, settings=service.access.settings, exempt=_streams)
     app.add_middleware(RequireAccess, gate=app.state.gate, store=service.store if isinstance(service, Service) else None)
     app.add_middleware(GuardAnswers, https=(service.access.public_url or "").startswith("https://"))
-    service.serves(str(path) for route in app.routes if (path := getattr(route, "path", "")))
-    app.add_middleware(LogRequests, seen=service.seen)  # added last, so outermost
+    app.add_middleware(LogRequests)  # added last, so outermost
     return app
 
 

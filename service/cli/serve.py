@@ -62,6 +62,8 @@ def _run(config: Path, role: str) -> None:
         with served(settings, config=config, roles=Roles[role]) as serving:
             _heed_signals(serving, settings.roles.grace_seconds)
             typer.echo(f"Listening on {serving.address}")
+            if Roles.API in Roles[role]:
+                typer.echo(f"The console is at {serving.address}/console")
             log.info("listening", address=serving.address, roles=role.lower())
             serving.run()
     except KeyboardInterrupt:

@@ -290,12 +290,12 @@ def _summary(cycle: RefreshCycle, address: str, seconds: float) -> RenderableTyp
         "",
         screens.cycle_timeline(cycle) if cycle.state is not CycleState.PROMOTED else Rule("the loop is closed", align="left"),
         f"drift → alarm → candidates → labels → new model → verified → rebased, in {seconds:.0f} s",
-        f"API and its documentation: {address}/docs   metrics: {address}/metrics",
+        f"console: {address}/console   API and its documentation: {address}/docs   metrics: {address}/metrics",
     )
 
 
 def _stay(console: Console, address: str) -> None:
-    console.print(f"The service goes on running at {address}; Ctrl-C ends it.", style="dim")
+    console.print(f"The service goes on running; look around at {address}/console. Ctrl-C ends it.", style="dim")
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

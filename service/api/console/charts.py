@@ -91,7 +91,7 @@ def share_bars(rows: Sequence[tuple[str, float, float]], names: tuple[str, str],
             wide = (width - left - 70) * value / most
             parts.append(f'<rect class="{kind}" x="{left}" y="{y + offset}" width="{wide:.1f}" height="12" rx="2"/>')
             parts.append(f'<text class="tick" x="{left + wide + 6:.1f}" y="{y + offset + 10}">{percent(value)}</text>')
-    words = "; ".join(f"{name}: {names[0]} {percent(one)}, {names[1]} {percent(other)}" for name, one, other in rows)
+    words = "; ".join(f"{_cut(name)}: {names[0]} {percent(one)}, {names[1]} {percent(other)}" for name, one, other in rows)
     return picture("shares", (width, row * len(rows) + 8), f"{title}. {words}", parts)
 
 

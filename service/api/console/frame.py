@@ -122,11 +122,6 @@ def actor(request: Request) -> str:
     return getattr(principal(request), "name", "") or "console"
 
 
-def csrf_token(request: Request) -> str:
-    """What every form carries back, so that no page elsewhere can send it."""
-    return str(getattr(request.state, "csrf", ""))
-
-
 # --- forms ------------------------------------------------------------------------------------------------------------
 
 

@@ -37,6 +37,7 @@ from service.ingest import Ingest
 from service.links import Links
 from service.metrics import Metrics, StoreFigures
 from service.openings import Openings
+from service.overview import Overview
 from service.outbox import replayed
 from service.policies import Policies
 from service.ports import Embedder
@@ -259,6 +260,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
 
         reporting, actions, installed = Reporting(gather, Kept(tmp_path, keep=2)), StoreActions(store), Installed(gather, embedder)
         failures = Failures(store, references, DataSets(tmp_path), installed)
+        policies = Policies(store, references, DataSets(tmp_path), Kept(tmp_path, keep=1), installed)
         service = Service(
             ingest=ingest, store=store, standing=standing, actions=actions, access=access, registry=registry,
             declaring=declarations, reporting=reporting, samples=Samples(gather, lambda _: embedder),
@@ -268,7 +270,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
             openings=Openings(store, DataSets(tmp_path), LINKS, Exhibits(store, DataSets(tmp_path))),
             references=references, maps=Maps(store, references, SETTINGS.monitor), settings=lambda: SETTINGS,
-            policies=Policies(store, references, DataSets(tmp_path), Kept(tmp_path, keep=1), installed),
+            policies=policies, overview=Overview(store, lambda: declarations.declared, policies, lambda: NOW),
             accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), "hook": partial(hook_of, SETTINGS), **options},
         )  # fmt: skip
