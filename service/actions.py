@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from service.annotation import TakenBack
@@ -35,6 +35,12 @@ class Actions(Protocol):
 
     def cancel_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         """Ends a batch; annotators who have it are told."""
+
+    def drop_candidates(self, batch_id: str, ids: Collection[str], *, actor: str, note: str, now: float) -> AnnotationBatch:
+        """Takes candidates out of a proposed batch; they are not proposed again."""
+
+    def restore_candidates(self, batch_id: str, ids: Collection[str], *, actor: str, note: str, now: float) -> AnnotationBatch:
+        """Puts them back."""
 
     def prioritise_batch(self, batch_id: str, priority: float, *, item: str = "", actor: str, now: float) -> AnnotationBatch:
         """Another priority of a batch, or of one of its candidates."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from service import annotation, monitors, refresh
@@ -90,6 +90,14 @@ class Operations:
     def cancel_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         """Ends a batch; annotators who have it are told."""
         return sending.cancel(self._store, batch_id, actor=actor, now=now, note=note)
+
+    def drop_candidates(self, batch_id: str, ids: Collection[str], *, actor: str, note: str, now: float) -> AnnotationBatch:
+        """Takes candidates out of a proposed batch; they are not proposed again."""
+        return sending.drop(self._store, batch_id, ids, actor=actor, now=now, note=note)
+
+    def restore_candidates(self, batch_id: str, ids: Collection[str], *, actor: str, note: str, now: float) -> AnnotationBatch:
+        """Puts them back."""
+        return sending.restore(self._store, batch_id, ids, actor=actor, now=now, note=note)
 
     def prioritise_batch(self, batch_id: str, priority: float, *, item: str = "", actor: str, now: float) -> AnnotationBatch:
         """Another priority of a batch, or of one of its candidates."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
@@ -19,6 +19,10 @@ ENDED = frozenset({BatchState.CLOSED, BatchState.CANCELLED})
 """A batch of which no more is expected; one is cancelled before it was sent when a person ends the rounds."""
 
 OUT = frozenset({BatchState.SENT, BatchState.PARTLY_RETURNED})
+
+
+_DRAWN = frozenset({Purpose.AUDIT, Purpose.CHALLENGE, Purpose.TOP_UP})
+"""Purposes of samples that stand for others because chance chose them."""
 
 
 class Reason(StrEnum):
@@ -37,6 +41,8 @@ class Reason(StrEnum):
     CYCLE_ENDED = "its refresh cycle was cancelled"
     ROUNDS_ENDED = "a person ended the rounds"
     PRIORITY = "its priority was changed"
+    DROPPED = "a person took candidates out"
+    RESTORED = "a person put candidates back"
 
 
 def propose(cycle: RefreshCycle, asked: Sequence[Candidate], *, now: float, scheme: int = 0) -> AnnotationBatch:
@@ -111,6 +117,49 @@ def returned(batch: AnnotationBatch, answered: int, *, quota: float, now: float,
     if answered + gold >= math.ceil(quota * (len(batch.items) + len(batch.gold)) - 1e-9):
         return advance(batch, Step(BatchState.CLOSED, Reason.QUOTA, now), returned=answered)
     return advance(batch, Step(BatchState.PARTLY_RETURNED, Reason.ANSWERED, now), returned=answered)
+
+
+def drop(batch: AnnotationBatch, ids: Collection[str], *, actor: str, now: float, note: str = "") -> AnnotationBatch:
+    """Takes candidates out of a proposed batch. Those drawn at random stay: without some of them the others would stand for nothing."""
+    found = _named(_proposed(batch), ids, batch.items)
+    drawn = next((item for item in found if item.purpose in _DRAWN), None)
+    if drawn is not None:
+        raise ConflictError(
+            f"annotation batch {batch.id}: {drawn.id!r:.100} was drawn at random ({drawn.purpose}), and what is told of the whole by such "
+            "rows would be wrong without it; cancel the batch, or forget the sample"
+        )
+    if len(found) == len(batch.items):
+        raise ConflictError(f"annotation batch {batch.id}: nothing would be left of it; cancel it instead")
+    kept = tuple(item for item in batch.items if item not in found)
+    return _chosen(batch, Step(batch.state, Reason.DROPPED, now, actor, _counted(found, note)), kept, (*batch.dropped, *found))
+
+
+def restore(batch: AnnotationBatch, ids: Collection[str], *, actor: str, now: float, note: str = "") -> AnnotationBatch:
+    """Puts candidates back that were taken out of it."""
+    found = _named(_proposed(batch), ids, batch.dropped)
+    dropped = tuple(item for item in batch.dropped if item not in found)
+    return _chosen(batch, Step(batch.state, Reason.RESTORED, now, actor, _counted(found, note)), (*batch.items, *found), dropped)
+
+
+def _proposed(batch: AnnotationBatch) -> str:
+    if batch.state is not BatchState.PROPOSED:
+        raise ConflictError(f"annotation batch {batch.id} is {batch.state}; candidates are chosen among while it is proposed")
+    return batch.id
+
+
+def _named(batch: str, ids: Collection[str], among: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    missing = set(ids) - {item.id for item in among}
+    if missing or not ids:
+        raise NotFoundError(f"annotation batch {batch}: no candidate {min(missing, default='')!r:.100} there")
+    return tuple(item for item in among if item.id in ids)
+
+
+def _counted(found: Sequence[Candidate], note: str) -> str:
+    return f"{len(found):,}: {note}" if note else f"{len(found):,}"
+
+
+def _chosen(batch: AnnotationBatch, step: Step, items: tuple[Candidate, ...], dropped: tuple[Candidate, ...]) -> AnnotationBatch:
+    return sealed(replace(batch, items=items, dropped=dropped, history=(*batch.history, step), version=batch.version + 1))
 
 
 def prioritise(batch: AnnotationBatch, priority: float, *, item: str = "", actor: str, now: float) -> AnnotationBatch:

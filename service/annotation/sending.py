@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from service.annotation import life
@@ -61,6 +61,20 @@ def cancel(store: Store, batch_id: str, *, actor: str, now: float, note: str = "
     """Ends a batch; where annotators have it they are told in the same transaction."""
     batch = life.cancel(store.get(AnnotationBatch, batch_id), reason=Reason.CANCELLED, actor=actor, now=now, note=note)
     store.save(batch, outbox=withdrawn(batch, note=note, now=now))
+    return batch
+
+
+def drop(store: Store, batch_id: str, ids: Collection[str], *, actor: str, now: float, note: str = "") -> AnnotationBatch:
+    """Takes candidates out of a proposed batch."""
+    batch = life.drop(store.get(AnnotationBatch, batch_id), ids, actor=actor, now=now, note=note)
+    store.save(batch)
+    return batch
+
+
+def restore(store: Store, batch_id: str, ids: Collection[str], *, actor: str, now: float, note: str = "") -> AnnotationBatch:
+    """Puts candidates back that were taken out of it."""
+    batch = life.restore(store.get(AnnotationBatch, batch_id), ids, actor=actor, now=now, note=note)
+    store.save(batch)
     return batch
 
 

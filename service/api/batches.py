@@ -27,6 +27,15 @@ class PriorityAct(Act):
     item: Annotated[str, StringConstraints(max_length=1_000)] = Field("", description="A candidate's id; empty for the whole batch.")
 
 
+SampleId = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+
+
+class ChoiceAct(Act):
+    """Who chooses among a batch's candidates."""
+
+    candidates: Annotated[tuple[SampleId, ...], Field(min_length=1, max_length=1_000, description="Their ids.")]
+
+
 class ManifestView(View):
     """What a batch asked, as it was sealed."""
 
@@ -104,6 +113,20 @@ def prioritise_batch(id: str, act: PriorityAct, service: Served) -> BatchView:
     """Another priority of the batch or of one of its candidates; annotators who have it are told."""
     changed = service.actions.prioritise_batch(id, act.priority, item=act.item, actor=act.actor, now=service.clock())
     return BatchView.model_validate(changed)
+
+
+@router.post("/{id}/drop", responses={409: {"model": Problem}})
+def drop_candidates(id: str, act: ChoiceAct, service: Served) -> BatchView:
+    """Takes candidates out of a proposed batch: they are not asked about, and not proposed again. Those drawn at random stay."""
+    ids = set(act.candidates)
+    return BatchView.model_validate(service.actions.drop_candidates(id, ids, actor=act.actor, note=act.note, now=service.clock()))
+
+
+@router.post("/{id}/restore", responses={409: {"model": Problem}})
+def restore_candidates(id: str, act: ChoiceAct, service: Served) -> BatchView:
+    """Puts candidates back that were taken out of it."""
+    ids = set(act.candidates)
+    return BatchView.model_validate(service.actions.restore_candidates(id, ids, actor=act.actor, note=act.note, now=service.clock()))
 
 
 @router.post("/{id}/approve", responses={409: {"model": Problem}})

@@ -277,6 +277,7 @@ class BatchView(BatchLine):
     """A batch with its candidates."""
 
     items: tuple[CandidateView, ...]
+    dropped: tuple[CandidateView, ...] = Field(description="What a person took out before it was sent.")
     history: tuple[StepView, ...]
 
 

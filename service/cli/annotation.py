@@ -28,6 +28,8 @@ group.add_typer(labels)
 group.add_typer(deliveries)
 group.add_typer(doubts)
 
+Samples = Annotated[list[str], typer.Argument(metavar="SAMPLE...", help="Its candidates, by their ids.")]
+PutBack = Annotated[bool, typer.Option("--back", help="Put them back instead.")]
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="The batch's id; `driftgate annotation list` has it.")]
 
 
@@ -89,6 +91,19 @@ def close(batch: BatchId, config: Config = CONFIG, note: Note = "", as_json: AsJ
 def cancel(batch: BatchId, config: Config = CONFIG, note: Note = "", as_json: AsJson = False) -> None:
     """Expect no more of a batch: annotators who have it are told, and labels that still come are kept."""
     _act(config, as_json, lambda acts: acts.cancel_batch(batch, actor=actor(), note=note, now=time.time()))
+
+
+@group.command(epilog=example("driftgate annotation drop 0c3f m-17 m-40 --note 'not ours to label'"))
+def drop(
+    batch: BatchId, samples: Samples, config: Config = CONFIG, note: Note = "", back: PutBack = False, as_json: AsJson = False
+) -> None:
+    """Take candidates out of a proposed batch: they are not asked about, and not proposed again."""
+
+    def act(acts: Operations) -> AnnotationBatch:
+        change = acts.restore_candidates if back else acts.drop_candidates
+        return change(batch, samples, actor=actor(), note=note, now=time.time())
+
+    _act(config, as_json, act)
 
 
 @group.command(epilog=example("driftgate annotation priority 0c3f 9"))

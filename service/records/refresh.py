@@ -135,6 +135,13 @@ class AnnotationBatch:
     """Rows of the golden set whose answers are known, which go out among the items; their ids are the golden rows'."""
     destination: str = ""
     """Where it was sent."""
+    dropped: tuple[Candidate, ...] = ()
+    """What a person took out before it was sent: it is not asked, and not proposed again."""
+
+    @property
+    def chosen(self) -> tuple[Candidate, ...]:
+        """All that was ever in it for its own sake."""
+        return (*self.items, *self.dropped)
 
 
 @dataclass(frozen=True, slots=True)

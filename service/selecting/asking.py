@@ -43,13 +43,14 @@ def judges(item: Candidate) -> bool:
 
 
 def asked(store: Store, batches: Iterable[AnnotationBatch]) -> Asked:
-    """What these batches ask, and the answers so far. A batch that was cancelled before anybody answered asks nothing."""
+    """What these batches ask, or would have asked had nobody taken it out, and the answers so far. A batch that was cancelled before
+    anybody answered asks nothing."""
     batches = list(batches)
     given = {sample: found.label for sample, found in answers(store, batches).items()}
     first = (
         item
         for batch in batches
-        for item in batch.items
+        for item in batch.chosen
         if not item.again and (batch.state is not BatchState.CANCELLED or item.id in given)
     )
     items = {item.id: item for item in first}

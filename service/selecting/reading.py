@@ -135,7 +135,7 @@ class Reading:
         """Rows of files have no part in the stream's time: they are chosen from in a cycle about failures, not in one about an alarm."""
         if self.about.since > 0:
             return ()
-        found = imported(self._data_sets, self.reference, {item.id for batch in self.batches for item in batch.items})
+        found = imported(self._data_sets, self.reference, {item.id for batch in self.batches for item in batch.chosen})
         self.notes.extend(found.notes)
         return [row for row in found.rows if self.about.could_hold(row, self.reference.segment_values)]
 
@@ -167,7 +167,7 @@ class Reading:
     def vectors(self) -> dict[str, NDArray[np.float32]]:
         """Embeddings of what was asked under this reference: of recent samples, of the reserve, else of the pool sets kept for answers."""
         version = self.reference.version
-        ids = {item.id for batch in self.batches if batch.reference_version == version for item in batch.items}
+        ids = {item.id for batch in self.batches if batch.reference_version == version for item in batch.chosen}
         rows = [*self.store.pool(self.about.monitor), *(each.row for each in self.store.reserve(self.about.monitor))] if ids else []
         vectors = found(ids, rows, version)
         for manifest in reversed(self._data_sets.versions(self.about.monitor, "pool")):

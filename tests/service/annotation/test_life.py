@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from service import annotation
 from service.adapters.sqlite.store import SqliteStore
 from service.annotation import Reason, agreed, take_back
+from service.annotation.manifest import is_intact
 from service.errors import ConflictError, InputError, NotFoundError
-from service.records import AnnotationBatch, BatchState, Candidate, Label
+from service.records import AnnotationBatch, BatchState, Candidate, Label, Purpose
 from service.refresh import Opening, opened
+from service.selecting.asking import asked
 from service.transitions import WAYS, advance, as_one_change
 
 CYCLE = opened(Opening("chat", 3, "alarm-1"), now=100.0)
@@ -76,6 +78,45 @@ def test_no_order_of_steps_leaves_the_table(steps: list[str]) -> None:
             assert now.state in WAYS[before.state]
             assert now.version == before.version + 1 == len(now.history)
             assert now.history[-1].state == now.state
+
+
+def test_candidates_are_taken_out_and_put_back_while_nobody_has_the_batch() -> None:
+    fewer = annotation.drop(batch(), {"s1", "s3"}, actor="ana", now=102.0, note="not ours")
+    assert [item.id for item in fewer.items] == ["s0", "s2"]
+    assert [item.id for item in fewer.dropped] == ["s1", "s3"]
+    assert (fewer.history[-1].reason, fewer.history[-1].note, fewer.history[-1].actor) == (Reason.DROPPED, "2: not ours", "ana")
+    assert is_intact(fewer)
+    assert fewer.manifest != batch().manifest
+    again = annotation.restore(fewer, {"s3"}, actor="ana", now=103.0)
+    assert ([item.id for item in again.items], [item.id for item in again.dropped]) == (["s0", "s2", "s3"], ["s1"])
+    assert again.version == 3
+    assert {item.id for item in again.chosen} == {"s0", "s1", "s2", "s3"}
+
+
+def test_what_is_taken_out_is_named_and_something_is_left() -> None:
+    with pytest.raises(NotFoundError, match="no candidate 's9'"):
+        annotation.drop(batch(), {"s9"}, actor="ana", now=102.0)
+    with pytest.raises(NotFoundError, match="no candidate"):
+        annotation.restore(batch(), {"s1"}, actor="ana", now=102.0)
+    with pytest.raises(ConflictError, match="cancel it instead"):
+        annotation.drop(batch(1), {"s0"}, actor="ana", now=102.0)
+    with pytest.raises(ConflictError, match="is sent; candidates are chosen among while it is proposed"):
+        annotation.drop(sent(), {"s0"}, actor="ana", now=102.0)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.CHALLENGE, Purpose.AUDIT, Purpose.TOP_UP])
+def test_what_chance_chose_stays(purpose: Purpose) -> None:
+    drawn = annotation.propose(CYCLE, [Candidate("s0", "drawn", 0.2, "all", purpose=purpose), Candidate("s1", "new", 0.2, "all")], now=1.0)
+    with pytest.raises(ConflictError, match="was drawn at random"):
+        annotation.drop(drawn, {"s0"}, actor="ana", now=102.0)
+
+
+def test_what_was_taken_out_is_not_proposed_again() -> None:
+    store = SqliteStore(":memory:")
+    fewer = as_one_change(annotation.drop(batch(), {"s1"}, actor="ana", now=102.0), 0)
+    store.save(fewer)
+    assert set(asked(store, [fewer]).items) == {"s0", "s1", "s2", "s3"}
+    assert store.get(AnnotationBatch, fewer.id) == fewer
 
 
 def test_an_illegal_step_says_what_is_possible() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -143,6 +143,12 @@ class StoreActions:
 
     def cancel_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         return sending.cancel(self._store, batch_id, actor=actor, note=note, now=now)
+
+    def drop_candidates(self, batch_id: str, ids: Collection[str], *, actor: str, note: str, now: float) -> AnnotationBatch:
+        return sending.drop(self._store, batch_id, ids, actor=actor, note=note, now=now)
+
+    def restore_candidates(self, batch_id: str, ids: Collection[str], *, actor: str, note: str, now: float) -> AnnotationBatch:
+        return sending.restore(self._store, batch_id, ids, actor=actor, note=note, now=now)
 
     def prioritise_batch(self, batch_id: str, priority: float, *, item: str = "", actor: str, now: float) -> AnnotationBatch:
         return sending.prioritise(self._store, batch_id, priority, item=item, actor=actor, now=now)
