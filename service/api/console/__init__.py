@@ -5,11 +5,15 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 
-from service.api.console import fleet, frame, login
+from service.api.console import alarms, fleet, frame, login, maps, monitor, silences
 
 PAGES: tuple[APIRouter, ...] = (
     login.router,
     fleet.router,
+    monitor.router,
+    alarms.router,
+    silences.router,
+    maps.router,
 )
 
 router = APIRouter(include_in_schema=False)

@@ -104,8 +104,8 @@ def _environment() -> Environment:
 
 def query(request: Request, **changed: str | None) -> str:
     """The page's own address with some of what it asks for changed; None and '' leave it out."""
-    asked = {**request.query_params, **changed, "done": None}
-    kept = {name: value for name, value in asked.items() if value}
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name not in changed and name != "done"]
+    kept = [(name, value) for name, value in (*asked, *changed.items()) if value]
     return f"{request.url.path}?{urlencode(kept)}" if kept else request.url.path
 
 
