@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from service.alarms import Reason
-from service.records import Alarm, AlarmState, OutboxItem, stable_id
+from service.notifying.rules import ACKNOWLEDGED, OPENED, RESOLVED, WORSE
+from service.records import Alarm, AlarmState
 
 _OPENED = (Reason.DRIFT, Reason.BLIND, Reason.SILENT, Reason.TOLD)
-_TOLD = {**{reason.value: "alarm.opened" for reason in _OPENED}, Reason.WORSE.value: "alarm.worse"}
+_TOLD = {**{reason.value: OPENED for reason in _OPENED}, Reason.WORSE.value: WORSE}
 
 
 @dataclass(slots=True)
@@ -18,12 +18,15 @@ class Changes:
 
     alarms: dict[str, Alarm] = field(default_factory=dict)
     news: list[tuple[str, Alarm]] = field(default_factory=list)
+    steps: list[Alarm] = field(default_factory=list)
+    """As each alarm was after each of its steps."""
 
     def add(self, alarm: Alarm) -> Alarm:
         """An alarm one step on; returns it with the version that will be written."""
         if alarm.id in self.alarms:
             alarm = replace(alarm, version=self.alarms[alarm.id].version)
         self.alarms[alarm.id] = alarm
+        self.steps.append(alarm)
         kind = _kind(alarm)
         if kind and not alarm.quiet:
             self.news.append((kind, alarm))
@@ -40,38 +43,12 @@ class Changes:
         self.alarms[alarm] = replace(self.alarms[alarm], version=version)
         return self.alarms[alarm]
 
-    def outbox(self, destinations: tuple[str, ...], *, now: float) -> tuple[OutboxItem, ...]:
-        """An item for each destination when an alarm opens, becomes critical, and resolves; none of quiet ones."""
-        return tuple(
-            OutboxItem(stable_id(kind, alarm.id, to), kind, to, notification(alarm), created=now, due=now)
-            for kind, alarm in self.news
-            for to in destinations
-        )
-
 
 def _kind(alarm: Alarm) -> str | None:
     """Of the news that the alarm's last step is; None where it is none, as a verdict on an alarm that is over."""
+    states = [taken.state for taken in alarm.history]
     if alarm.state is AlarmState.RESOLVED:
-        return "alarm.resolved" if [taken.state for taken in alarm.history].count(AlarmState.RESOLVED) == 1 else None
+        return RESOLVED if states.count(AlarmState.RESOLVED) == 1 else None
+    if states[-2:] == [AlarmState.OPEN, AlarmState.ACKNOWLEDGED]:
+        return ACKNOWLEDGED
     return _TOLD.get(alarm.history[-1].reason)
-
-
-def notification(alarm: Alarm) -> dict[str, Any]:
-    """What a destination is told: facts and links' ids, thin enough for any webhook (no payload text beyond 3 cut exemplars)."""
-    return {
-        "alarm": alarm.id,
-        "monitor": alarm.monitor,
-        "segment": alarm.segment,
-        "family": alarm.family.value,
-        "kind": alarm.kind,
-        "severity": alarm.severity.value,
-        "state": alarm.state.value,
-        "opened": alarm.opened,
-        "window_samples": alarm.window_samples,
-        "effect": asdict(alarm.effect),
-        "novel_share": asdict(alarm.novel_share),
-        "accuracy": None if alarm.accuracy is None else asdict(alarm.accuracy),
-        "reference_version": alarm.reference_version,
-        "reason": alarm.history[-1].reason,
-        "exemplars": [exemplar.text or exemplar.id for exemplar in alarm.exemplars[:3]],
-    }

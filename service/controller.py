@@ -18,11 +18,12 @@ from service.errors import ConflictError, NotFoundError
 from service.explaining.alarms import Recent, explain, is_due
 from service.explaining.answers import explain_answers
 from service.figures import describe_status
+from service.notifying.routing import Consequences
 from service.observe import Observer, Reading
 from service.ports import Store
-from service.records import Alarm, AlarmState, Decision, Event, Fence, Pane, stable_id
+from service.records import Alarm, AlarmState, Decision, Event, Fence, OutboxItem, Pane, stable_id
 from service.reference import Reference
-from service.settings import MonitorSettings
+from service.settings import MonitorSettings, Settings
 from service.streams import SETTINGS, MonitorStreams
 from service.timeline import Timeline
 from service.truth.telling import TRUTH
@@ -35,15 +36,13 @@ log = structlog.get_logger()
 
 
 class Follower(Protocol):
-    """Whoever acts on what was decided: opens refresh cycles."""
+    """Whoever acts on what was decided: opens refresh cycles, tells people."""
 
     def follow(self, alarm: Alarm, *, samples: int, now: float) -> None:
         """Called for each open alarm after every decision, with the samples its stream has taken since it opened."""
 
-
-class _Nobody:
-    def follow(self, alarm: Alarm, *, samples: int, now: float) -> None:
-        pass
+    def told(self, news: Sequence[tuple[str, Alarm]], monitor: MonitorSettings, *, now: float) -> tuple[OutboxItem, ...]:
+        """What is to leave because of alarms' steps; written with the decision."""
 
 
 class Controller:
@@ -67,7 +66,7 @@ class Controller:
         self._fence = fence
         self._store = store
         self._observer = observer
-        self._follower = follower or _Nobody()
+        self._follower: Follower = follower or Consequences(store, Settings)
         self._lock = threading.RLock()
         self._unsaved = 0
         self._saved_at = 0.0
@@ -235,7 +234,7 @@ class Controller:
                 expected,
                 self.streams.sequence,
                 alarms=alarms,
-                outbox=self._changes.outbox(self._settings.notify, now=now),
+                outbox=self._follower.told(self._changes.news, self._settings, now=now),
                 checkpoint=self.streams.checkpoint() if save else None,
                 state=msgspec.json.encode(describe_status(self.streams)),
                 timeline=tuple(self._timeline.take()),

@@ -1,14 +1,20 @@
-"""What must leave, leaves: at least once, with patience, and visibly dead in the end rather than silently lost."""
+"""What must leave, leaves: at least once, with patience, and visibly dead in the end rather than silently lost.
+
+The outbox says when an item is tried and what an attempt's end means; the stages that it is given say whether there is still anything to
+tell, and remember that it was told.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import structlog
 
 from service.errors import ArtefactError, DeliveryError, NotFoundError
+from service.notifying.pipeline import Passing, Stage, passed
+from service.notifying.rules import TEST
 from service.observe import Observer
 from service.ports import Destination, Store
 from service.records import AnnotationBatch, BatchState, OutboxItem
@@ -27,7 +33,7 @@ BEHIND = 60.0
 
 _ERROR_LENGTH = 500
 _MOST = 10_000
-_OUTCOMES = {"delivered": "delivered", "pending": "retry", "dead": "dead"}
+_OUTCOMES = {"delivered": "delivered", "pending": "retry", "dead": "dead", "dropped": "dropped"}
 
 _log = structlog.get_logger(__name__)
 
@@ -35,9 +41,12 @@ _log = structlog.get_logger(__name__)
 def settled(item: OutboxItem, failure: DeliveryError | None, now: float, rng: np.random.Generator) -> OutboxItem:
     """The item after an attempt: delivered, due again, or dead when trying again can't help or was tried often enough."""
     attempts = item.attempts + 1
+    item = replace(item, held="")
     if failure is None:
         return replace(item, state="delivered", attempts=attempts, error="")
     error = str(failure)[:_ERROR_LENGTH]
+    if item.kind == TEST:  # whoever asked for it is told now
+        return replace(item, state="dropped", attempts=attempts, error=error)
     if not failure.retryable or attempts >= len(SCHEDULE):
         return replace(item, state="dead", attempts=attempts, error=error)
     asked = min(failure.retry_after or 0.0, LONGEST_WAIT)
@@ -60,12 +69,15 @@ class Outbox:
         observer: Observer,
         *,
         rng: np.random.Generator,
+        stages: Callable[[Stage], Sequence[Stage]] = lambda send: (send,),
         received: Callable[[OutboxItem], object] = lambda _: None,
     ) -> None:
+        """`stages`: what an item passes on its way out, around the one that sends."""
         self._store = store
         self._destinations = destinations
         self._observer = observer
         self._rng = rng
+        self._stages = stages(self._send)
         self._received = received
         """Told of an item with its receipt, before the delivery goes on."""
         self._gone: dict[str, tuple[Destination, str]] = {}
@@ -87,11 +99,27 @@ class Outbox:
             if self._batch_is(item, "pending"):
                 self._store.settle(replace(item, due=now + BEHIND))
                 return 1
-            self._failing = item
-            failure = self._attempt(item, now)
-            self._note(self._failing, failure, now)
+            self.take(item, now)
             return 1
         return 0
+
+    def take(self, item: OutboxItem, now: float) -> None:
+        """One attempt at an item, and what becomes of it."""
+        self._failing = item
+        try:
+            passing = passed(self._stages, item, now=now)
+        except DeliveryError as failure:
+            self._note(self._failing, failure, now)
+            return
+        if passing.goes:
+            self._note(self._failing, None, now)
+            return
+        self._failing = None
+        after = passing.later(now) if passing.waits else replace(item, state="dropped", held="", error=str(passing.why))
+        self._store.settle(after)
+        if after.state == "dropped":
+            self._observer.delivery(after.kind, _OUTCOMES[after.state])
+            _report(after)
 
     def _note(self, item: OutboxItem, failure: DeliveryError | None, now: float) -> None:
         self._failing = None
@@ -100,27 +128,31 @@ class Outbox:
         self._observer.delivery(after.kind, _OUTCOMES[after.state])
         _report(after)
 
-    def _attempt(self, item: OutboxItem, now: float) -> DeliveryError | None:
+    def _send(self, passing: Passing, *, now: float) -> Passing:
+        """The stage that sends; DeliveryError where that is pointless, or failed."""
+        if not passing.goes:
+            return passing
+        item = passing.item
         destination = self._destinations.get(item.destination)
         if destination is None:
-            return DeliveryError(f"destination {item.destination!r} is not configured; declare it and replay the item", retryable=False)
+            raise DeliveryError(f"destination {item.destination!r} is not configured; declare it and replay the item", retryable=False)
         pointless = self._pointless(item)
         if pointless:
-            return DeliveryError(pointless, retryable=False)
+            raise DeliveryError(pointless, retryable=False)
         why = self.disabled.get(item.destination)
         if why and not _replayed(item):
-            return DeliveryError(f"destination {item.destination!r} is disabled ({why}); mend it and replay the item", retryable=False)
+            raise DeliveryError(f"destination {item.destination!r} is disabled ({why}); mend it and replay the item", retryable=False)
         try:
             self._deliver(destination, item, now)
         except DeliveryError as error:
             if error.gone:
                 self._gone[item.destination] = destination, str(error)
                 _log.error("destination disabled", destination=item.destination, reason=str(error))
-            return error
+            raise
         except (ArtefactError, NotFoundError) as error:  # of what the item refers to
-            return DeliveryError(str(error), retryable=True)
+            raise DeliveryError(str(error), retryable=True) from error
         self._gone.pop(item.destination, None)
-        return None
+        return passing
 
     def _pointless(self, item: OutboxItem) -> str:
         """Why what is told of a batch should not be, by what became of it."""
@@ -149,8 +181,10 @@ class Outbox:
             receipt = destination.deliver(item, now=now)
             if receipt is None:
                 return
-            self._failing = item = replace(item, receipt=receipt)
-            self._store.settle(item)
+            item = replace(item, receipt=receipt)
+            if self._failing is not None:  # as it is stored, which is not as it is said
+                self._failing = replace(self._failing, receipt=receipt)
+                self._store.settle(self._failing)
         self._received(item)
         destination.deliver(item, now=now)
 
@@ -164,5 +198,7 @@ def _report(item: OutboxItem) -> None:
     ids = {"id": item.id, "kind": item.kind, "destination": item.destination, "attempts": item.attempts}
     if item.state == "delivered":
         _log.info("outbox item delivered", **ids)
+    elif item.state == "dropped":
+        _log.info("outbox item dropped", **ids, reason=item.error)
     else:
         _log.warning("outbox item dead" if item.state == "dead" else "outbox item failed", **ids, error=item.error)

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
+from typing import TypeAlias
 
 from service.access import HOOKS
+from service.adapters.alertmanager import AlertmanagerDestination as Alertmanager
+from service.adapters.apprise_notifier import AppriseDestination as Apprise
 from service.adapters.folder import FolderDestination as Folder
 from service.adapters.kafka import Cluster, KafkaEvents
 from service.adapters.kubernetes_job import Cluster as KubernetesCluster
 from service.adapters.kubernetes_job import KubernetesJobDestination as KubernetesJob
 from service.adapters.label_studio import Client, LabelStudio, LabelStudioHook, hook_token
+from service.adapters.pagerduty import PagerDutyDestination as PagerDuty
+from service.adapters.slack import SlackDestination as Slack
 from service.adapters.webhook import WebhookDestination as Webhook
 from service.errors import ConfigurationError, NotFoundError
 from service.exhibits import Exhibits
 from service.handoff import by_link, by_value, to_see
 from service.links import NO_LINKS, Links
+from service.outbound import Allowed, GuardedTransport, Outgoing
 from service.ports import Annotator, Destination, Hook
-from service.settings import Destination as Declared
 from service.settings import (
+    AlertmanagerDestination,
+    AppriseDestination,
     FolderDestination,
     KafkaDestination,
     KubernetesJobDestination,
     LabelStudioDestination,
+    PagerDutyDestination,
     Settings,
+    SlackDestination,
     WebhookDestination,
     read_token,
 )
+from service.settings import Destination as Declared
+
+Posting: TypeAlias = WebhookDestination | AlertmanagerDestination | PagerDutyDestination | SlackDestination
+"""What is sent by HTTP as it comes."""
 
 
 class Destinations(Mapping[str, Destination]):
@@ -38,17 +51,19 @@ class Destinations(Mapping[str, Destination]):
         self._alive = alive
         """Called while a delivery takes its time."""
         self._declared: dict[str, Declared] = {}
+        self._allow: tuple[str, ...] = ()
         self._open: dict[str, Destination] = {}
         self.follow(settings)
 
     def follow(self, settings: Settings) -> None:
         """Takes up what was declared or changed, and lets go of what was not."""
         declared = {destination.name: destination for destination in settings.destinations}
-        changed = {name: made for name, made in declared.items() if made != self._declared.get(name)}
+        anew = settings.outbound.allow != self._allow
+        changed = {name: made for name, made in declared.items() if anew or made != self._declared.get(name)}
         opened = {name: self._made(made, settings) for name, made in changed.items()}  # all or none: a secret may be missing
         left = [self._open[name] for name in self._open if name not in declared or name in opened]
         self._open = {name: opened.get(name) or self._open[name] for name in declared}
-        self._declared = declared
+        self._declared, self._allow = declared, settings.outbound.allow
         for destination in left:
             destination.close()
 
@@ -63,8 +78,10 @@ class Destinations(Mapping[str, Destination]):
 
     def _made(self, declared: Declared, settings: Settings) -> Destination:
         match declared:
-            case WebhookDestination():
-                return self._webhook(declared)
+            case WebhookDestination() | AlertmanagerDestination() | PagerDutyDestination() | SlackDestination():
+                return self._posting(declared, Outgoing(settings.outbound.allow, timeout=declared.timeout))
+            case AppriseDestination():
+                return Apprise(declared)
             case FolderDestination():
                 return Folder(declared.path, self._exhibits, parquet=declared.format == "parquet")
             case KafkaDestination():
@@ -73,27 +90,38 @@ class Destinations(Mapping[str, Destination]):
                 cluster = KubernetesCluster(declared.server, declared.token_file, declared.ca_file, declared.namespace)
                 return KubernetesJob(declared.template, cluster)
             case LabelStudioDestination():
-                return self._label_studio(declared)
+                return self._label_studio(declared, settings)
 
     def annotators(self) -> Mapping[str, Annotator]:
         """Those that can be asked for answers."""
         return {name: made for name, made in self._open.items() if isinstance(made, LabelStudio)}
 
-    def _label_studio(self, declared: LabelStudioDestination) -> LabelStudio:
+    def _label_studio(self, declared: LabelStudioDestination, settings: Settings) -> LabelStudio:
         links = self._links if declared.payload == "link" else NO_LINKS
         address = self._links.address(f"{HOOKS}{declared.name}")
         return LabelStudio(
             declared.name,
-            _client(declared, self._alive),
+            _client(declared, settings.outbound.allow, self._alive),
             shown=partial(to_see, exhibits=self._exhibits, links=links),
             hook=None if address is None else (address, partial(_hook_token, declared)),
             poll_seconds=declared.poll_seconds,
         )
 
-    def _webhook(self, declared: WebhookDestination) -> Destination:
+    def _posting(self, declared: Posting, outgoing: Outgoing) -> Destination:
+        match declared:
+            case WebhookDestination():
+                return self._webhook(declared, outgoing)
+            case AlertmanagerDestination():
+                return Alertmanager(declared, outgoing)
+            case PagerDutyDestination():
+                return PagerDuty(declared, outgoing)
+            case SlackDestination():
+                return Slack(declared, outgoing)
+
+    def _webhook(self, declared: WebhookDestination, outgoing: Outgoing) -> Destination:
         if declared.payload == "link" and self._links:
-            return Webhook(declared, partial(by_link, links=self._links))
-        return Webhook(declared, partial(by_value, exhibits=self._exhibits))
+            return Webhook(declared, outgoing, partial(by_link, links=self._links))
+        return Webhook(declared, outgoing, partial(by_value, exhibits=self._exhibits))
 
 
 def hook_of(settings: Settings, name: str) -> Hook:
@@ -101,16 +129,17 @@ def hook_of(settings: Settings, name: str) -> Hook:
     declared = next((each for each in settings.destinations if each.name == name and isinstance(each, LabelStudioDestination)), None)
     if declared is None:
         raise NotFoundError(f"no destination {name!r:.80} of type label_studio is configured here")
-    return _hook(declared)
+    return _hook(declared, settings.outbound.allow)
 
 
 @lru_cache(maxsize=16)
-def _hook(declared: LabelStudioDestination) -> Hook:
-    return LabelStudioHook(_client(declared), partial(_hook_token, declared))
+def _hook(declared: LabelStudioDestination, allow: tuple[str, ...]) -> Hook:
+    return LabelStudioHook(_client(declared, allow), partial(_hook_token, declared))
 
 
-def _client(declared: LabelStudioDestination, alive: Callable[[], None] = lambda: None) -> Client:
-    return Client(declared.url, partial(_token, declared), timeout=declared.timeout, alive=alive)
+def _client(declared: LabelStudioDestination, allow: tuple[str, ...], alive: Callable[[], None] = lambda: None) -> Client:
+    transport = GuardedTransport(Allowed.of(allow))
+    return Client(declared.url, partial(_token, declared), timeout=declared.timeout, transport=transport, alive=alive)
 
 
 def _token(declared: LabelStudioDestination) -> str:

@@ -30,6 +30,7 @@ from service.health import Condition
 from service.label_checks.reviews import Reviews
 from service.leading import Leading
 from service.links import Links
+from service.notifying.routing import Consequences
 from service.observe import Observer, Silent
 from service.once import Once
 from service.openings import Openings
@@ -168,7 +169,7 @@ class Installation:
         declared = self.declared(monitor)
         if declared.reference is None:
             return None
-        follower = self.refresher if following else None
+        follower = Consequences(self.store, lambda: self.settings, self.refresher if following else None)
         reference = self.references.load(monitor, declared.reference)
         return Controller(self._effective(declared), reference, self.store, self.observer, follower=follower, fence=fence)
 

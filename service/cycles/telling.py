@@ -13,10 +13,11 @@ from service.cycles.due import Due
 from service.cycles.news import News, of_batch, of_cycle, of_due, of_standing
 from service.cycles.standing import standing
 from service.errors import DriftgateError
+from service.notifying.routing import destinations
 from service.ports import Store
 from service.records import AnnotationBatch, BatchState, OutboxItem, RefreshCycle
 from service.refresh import OPEN
-from service.settings import MonitorSettings
+from service.settings import MonitorSettings, Settings
 
 _LOOK = 5.0
 _NEWS = 2 * 86_400.0
@@ -34,6 +35,10 @@ class Monitors(monitors.Monitors, Protocol):
     @property
     def names(self) -> Sequence[str]:
         """The declared monitors."""
+
+    @property
+    def settings(self) -> Settings:
+        """The installation's, whose teams say who hears."""
 
 
 class CycleNews:
@@ -66,8 +71,9 @@ class CycleNews:
                 known[monitor] = self._monitors.effective(monitor)
             except DriftgateError as error:
                 log.warning("refresh news not told", monitor=monitor, reason=str(error))
-        for news in self._news({name: settings for name, settings in known.items() if settings.notify}, now):
-            yield from news.items(known[news.monitor].notify)
+        hear = {name: destinations(self._monitors.settings, settings, "refresh") for name, settings in known.items()}
+        for news in self._news({name: settings for name, settings in known.items() if hear[name]}, now):
+            yield from news.items(hear[news.monitor])
 
     def _news(self, monitors: Mapping[str, MonitorSettings], now: float) -> Iterator[News]:
         under_way = self._store.find(RefreshCycle, states=OPEN, limit=_MOST)

@@ -36,6 +36,8 @@ class NoticeState(StrEnum):
     FIRING = "firing"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
+    WITHHELD = "withheld"
+    """Nothing was told: it was silenced, or paused, when there was something to tell."""
 
 
 @dataclass(frozen=True, slots=True)

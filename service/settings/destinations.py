@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from service.errors import ConfigurationError
 from service.settings.section import Name, Section, Topic
@@ -15,12 +16,40 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its token, the cluster's certificate and its namespace."""
 
 
+def _address(url: str) -> str:
+    """Credentials in an address would be shown with it; and `https://good@evil/` leads to evil."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - ValueError where it is no number
+    except ValueError as error:
+        raise ValueError(f"no address: {error}") from error
+    if not parts.hostname:
+        raise ValueError("no address: it names no host")
+    if "@" in parts.netloc:
+        raise ValueError("an address holds no user and no password: name a file or an environment variable with the secret")
+    if not url.isprintable() or "\\" in url or " " in url:
+        raise ValueError("an address holds neither spaces, backslashes nor control characters")
+    return url
+
+
+Url = Annotated[str, Field(pattern=r"^https?://", max_length=2_000), AfterValidator(_address)]
+"""An address over HTTP."""
+
+Timeout = Annotated[float, Field(gt=0, le=60, description="Seconds that a delivery may take.")]
+
+
+def _one_of(file: Path | None, variable: str | None, what: str, why: str) -> None:
+    """Where exactly one of the two must be given."""
+    if (file is None) == (variable is None):
+        raise ValueError(f"give either {what}_file or {what}_env: {why}")
+
+
 class WebhookDestination(Section):
     """Deliveries over HTTP, signed as Standard Webhooks."""
 
     type: Literal["webhook"]
     name: Name
-    url: str = Field(pattern=r"^https?://", description="Where deliveries are posted.")
+    url: Url = Field(description="Where deliveries are posted.")
     format: Literal["standard", "cloudevents", "cloudevents-binary", "github"] = Field(
         "standard",
         description="Standard Webhooks; CloudEvents 1.0, structured or binary (Argo Events, Knative); GitHub's repository dispatch.",
@@ -32,8 +61,7 @@ class WebhookDestination(Section):
     secret_env: str | None = Field(None, description="Environment variable with the secret.")
     token_file: Path | None = Field(None, description="File with a bearer token, where the receiver asks for one.")
     token_env: str | None = Field(None, description="Environment variable with it.")
-    timeout: float = Field(20.0, gt=0, le=60, description="Seconds that a delivery may take.")
-    allow_private: bool = Field(False, description="Allow addresses inside the network (loopback, private ranges).")
+    timeout: Timeout = 20.0
 
     @model_validator(mode="after")
     def _known_to_the_receiver(self) -> Self:
@@ -58,7 +86,7 @@ def read_secrets(destination: WebhookDestination) -> list[str]:
     return found
 
 
-def read_token(destination: WebhookDestination | LabelStudioDestination) -> str | None:
+def read_token(destination: WebhookDestination | LabelStudioDestination | AlertmanagerDestination) -> str | None:
     """Its bearer token, None where it has none."""
     if destination.token_file is None and destination.token_env is None:
         return None
@@ -66,6 +94,22 @@ def read_token(destination: WebhookDestination | LabelStudioDestination) -> str 
     if len(found) != 1 or not found[0].isascii():
         raise ConfigurationError(f"destination {destination.name}: no token in {origin}; it holds one, in ASCII without spaces")
     return found[0]
+
+
+def read_key(destination: PagerDutyDestination) -> str:
+    """Its integration's key."""
+    found, origin = _value(destination.key_file, destination.key_env)
+    if len(found) != 1 or not found[0].isascii():
+        raise ConfigurationError(f"destination {destination.name}: no integration key in {origin}; it holds one, of 32 characters")
+    return found[0]
+
+
+def read_urls(destination: SlackDestination | AppriseDestination) -> list[str]:
+    """The addresses that are secrets themselves, as they stand now."""
+    found, origin = _value(destination.url_file, destination.url_env)
+    if not found:
+        raise ConfigurationError(f"destination {destination.name}: no address in {origin}; it holds one, and nothing else")
+    return found
 
 
 def _value(path: Path | None, variable: str | None) -> tuple[list[str], str]:
@@ -112,7 +156,7 @@ class LabelStudioDestination(Section):
 
     type: Literal["label_studio"]
     name: Name
-    url: str = Field(pattern=r"^https?://", description="Of the server, with its path where it has one.")
+    url: Url = Field(description="Of the server, with its path where it has one.")
     token_file: Path | None = Field(None, description="File with an access token, a personal or a legacy one.")
     token_env: str | None = Field(None, description="Environment variable with it.")
     payload: Literal["link", "inline"] = Field(
@@ -128,7 +172,85 @@ class LabelStudioDestination(Section):
         return self
 
 
+class AlertmanagerDestination(Section):
+    """Alarms to the Alertmanagers of a cluster, by their v2 API: sent again while they stand, so that they end by themselves once
+    driftgate does."""
+
+    type: Literal["alertmanager"]
+    name: Name
+    urls: tuple[Url, ...] = Field(
+        min_length=1, max_length=16, description="Each Alertmanager of the cluster, with its path prefix where it has one; all are told."
+    )
+    labels: dict[Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$")], str] = Field(
+        {}, max_length=16, description="Further labels of every alert: `cluster: eu-1`."
+    )
+    resend_seconds: float = Field(60.0, ge=1, le=600, description="Between two sendings of what stands; it expires after four of them.")
+    token_file: Path | None = Field(None, description="File with a bearer token, where they ask for one.")
+    token_env: str | None = Field(None, description="Environment variable with it.")
+    timeout: Timeout = 10.0
+
+    @model_validator(mode="after")
+    def _at_most_one_token(self) -> Self:
+        if self.token_file is not None and self.token_env is not None:
+            raise ValueError("give either token_file or token_env")
+        return self
+
+
+class PagerDutyDestination(Section):
+    """Alarms as PagerDuty incidents (Events API v2): triggered, acknowledged, resolved. Other news do not take this way."""
+
+    type: Literal["pagerduty"]
+    name: Name
+    key_file: Path | None = Field(None, description="File with the integration's key.")
+    key_env: str | None = Field(None, description="Environment variable with it.")
+    url: Url = Field("https://events.pagerduty.com/v2/enqueue", description="Of the events API; the EU's is events.eu.pagerduty.com.")
+    timeout: Timeout = 20.0
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        _one_of(self.key_file, self.key_env, "key", "an integration's key says which service is paged")
+        return self
+
+
+class SlackDestination(Section):
+    """News as messages to an incoming webhook of Slack, or of what takes the same (Mattermost, Rocket.Chat)."""
+
+    type: Literal["slack"]
+    name: Name
+    url_file: Path | None = Field(None, description="File with the webhook's address, which is a secret.")
+    url_env: str | None = Field(None, description="Environment variable with it.")
+    timeout: Timeout = 20.0
+
+    @model_validator(mode="after")
+    def _one_url(self) -> Self:
+        _one_of(self.url_file, self.url_env, "url", "the address of an incoming webhook is a secret")
+        return self
+
+
+class AppriseDestination(Section):
+    """News through Apprise (e-mail, Teams, Telegram, …); needs driftgate[notify]. It connects by itself: `outbound.allow` does not hold for
+    it."""
+
+    type: Literal["apprise"]
+    name: Name
+    url_file: Path | None = Field(None, description="File with Apprise addresses, separated by spaces or lines.")
+    url_env: str | None = Field(None, description="Environment variable with them.")
+
+    @model_validator(mode="after")
+    def _one_url(self) -> Self:
+        _one_of(self.url_file, self.url_env, "url", "Apprise addresses hold passwords")
+        return self
+
+
 Destination = Annotated[
-    WebhookDestination | FolderDestination | KafkaDestination | KubernetesJobDestination | LabelStudioDestination,
+    WebhookDestination
+    | FolderDestination
+    | KafkaDestination
+    | KubernetesJobDestination
+    | LabelStudioDestination
+    | AlertmanagerDestination
+    | PagerDutyDestination
+    | SlackDestination
+    | AppriseDestination,
     Field(discriminator="type"),
 ]

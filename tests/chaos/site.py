@@ -169,13 +169,14 @@ class Site:
             "session_seconds": SESSION_SECONDS,
             "handover_seconds": 5,
         }
-        hook = {"type": "webhook", "name": HOOK, "url": self.inbox.url, "secret_env": "HOOK_SECRET", "timeout": 2, "allow_private": True}
+        hook = {"type": "webhook", "name": HOOK, "url": self.inbox.url, "secret_env": "HOOK_SECRET", "timeout": 2}
         return {
             "directory": "state",
             "server": {"port": 0},
             "kafka": kafka,
             "redis": {"url": self.redis.url},
             "roles": {"lease_seconds": 2},
+            "outbound": {"allow": ["127.0.0.0/8"]},
             "destinations": [hook],
             "monitors": [{**monitor(self.topic), "notify": [HOOK]}],
         }

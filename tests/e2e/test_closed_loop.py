@@ -141,6 +141,7 @@ class Chat:
             "server": {"public_url": f"http://127.0.0.1:{self._port}"},
             "kafka": {"brokers": [kafka.bootstrap], "group": folder.name, "ingest_topic": None, "dead_letter_topic": letters},
             "redis": {"url": redis, "prefix": folder.name},
+            "outbound": {"allow": ["127.0.0.0/8"]},
             "destinations": [
                 {"type": "label_studio", "name": "studio", "url": studio, "token_env": "STUDIO_TOKEN", "poll_seconds": 5},
                 {"type": "folder", "name": "inbox", "path": "inbox"},

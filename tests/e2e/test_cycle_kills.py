@@ -59,10 +59,11 @@ def truth(rows: NDArray[np.float32]) -> list[str]:
 
 
 def document(job: Inbox, pager: Inbox) -> dict[str, Any]:
-    hook = {"type": "webhook", "allow_private": True, "secret_env": "HOOK_SECRET"}
+    hook = {"type": "webhook", "secret_env": "HOOK_SECRET"}
     return {
         "directory": "state",
         "server": {"port": 0},
+        "outbound": {"allow": ["127.0.0.0/8"]},
         "destinations": [
             {"type": "folder", "name": "vendor", "path": "vendor"},
             {**hook, "name": "job", "url": job.url},

@@ -69,7 +69,8 @@ def vendor(idle: Site, httpserver: HTTPServer) -> Site:
 
     def declare(document: dict[str, Any]) -> None:
         document["server"] = {"port": port, "public_url": f"http://127.0.0.1:{port}", "webhook_secret_file": "receives"}
-        hook = {"type": "webhook", "name": "vendor", "url": httpserver.url_for("/vendor"), "secret_file": "sends", "allow_private": True}
+        hook = {"type": "webhook", "name": "vendor", "url": httpserver.url_for("/vendor"), "secret_file": "sends"}
+        document["outbound"] = {"allow": ["127.0.0.0/8"]}
         document["destinations"] = [hook]
         document["monitors"][0]["annotation"] = {"destination": "vendor"}
 

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.server("label-studio")
 def with_studio(document: dict[str, Any], url: str) -> None:
     port = free_port()
     document["server"] = {"port": port, "public_url": f"http://127.0.0.1:{port}"}
+    document["outbound"] = {"allow": ["127.0.0.0/8"]}
     document["destinations"] = [{"type": "label_studio", "name": "studio", "url": url, "token_env": "STUDIO_TOKEN", "poll_seconds": 2}]
     document["monitors"][0] |= {
         "annotation": {"destination": "studio", "budget": 12},

@@ -366,7 +366,8 @@ def deliver(site: Site, body: str, headers: Mapping[str, str]) -> httpx2.Respons
 
 
 def _with_hook(document: dict[str, Any], url: str) -> None:
-    hook = {"type": "webhook", "name": "hook", "url": url, "secret_env": "HOOK_SECRET", "allow_private": True}
+    hook = {"type": "webhook", "name": "hook", "url": url, "secret_env": "HOOK_SECRET"}
+    document["outbound"] = {"allow": ["127.0.0.0/8"]}
     document["destinations"] = [hook]
     document["monitors"][0] |= {
         "notify": ["hook"],

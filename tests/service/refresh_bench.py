@@ -18,6 +18,7 @@ from service.adapters.sqlite import SqliteStore
 from service.controller import Controller
 from service.datasets import DataSets
 from service.errors import ConfigurationError, EmbedderError, InputError
+from service.notifying.routing import Consequences
 from service.observe import Silent
 from service.ports import Embedded
 from service.promotion import Given, Promotion, Shelf
@@ -31,7 +32,7 @@ from service.records import (
 )
 from service.reference import References
 from service.refresher import Refresher
-from service.settings import EmbedderSettings, MonitorSettings
+from service.settings import EmbedderSettings, MonitorSettings, Settings
 
 if TYPE_CHECKING:
     from tests.service.conftest import Log, World
@@ -146,7 +147,8 @@ class Bench:
 
     def controller(self) -> Controller:
         reference = self.site.references.load("chat")
-        return Controller(self.site.effective("chat"), reference, self.store, Silent(), follower=self.refresher)
+        follower = Consequences(self.store, Settings, self.refresher)
+        return Controller(self.site.effective("chat"), reference, self.store, Silent(), follower=follower)
 
     def drift(self, rows: int = 960) -> Alarm:
         self.log.add(self.world.ordinary(320, 1))

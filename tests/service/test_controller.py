@@ -17,8 +17,10 @@ from service.adapters.sqlite import SqliteStore
 from service.alarms import Reason
 from service.controller import Controller
 from service.errors import ConflictError
+from service.notifying.routing import Consequences
 from service.observe import Reading, Silent
 from service.records import WHOLE, Alarm, AlarmState, Decision, Event, Pane, Severity
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from tests.service.conftest import Log, World
@@ -143,7 +145,7 @@ def test_each_alarm_is_told_once_to_each_destination(store: SqliteStore, log: Lo
     assert len({item.id for item in items}) == 6
     assert {item.payload["alarm"] for item in items} == {alarm.id}
     resolved = [item.payload["exemplars"] for item in items if item.kind == "alarm.resolved"]
-    assert resolved == [[exemplar.text for exemplar in alarm.exemplars[:3]]] * 2
+    assert resolved == [[exemplar.id for exemplar in alarm.exemplars[:3]]] * 2
 
 
 def test_figures_of_every_decision_are_told(store: SqliteStore, log: Log, world: World) -> None:
@@ -379,7 +381,7 @@ def test_open_alarms_are_followed_after_every_decision(store: SqliteStore, log: 
             assert store.get(Alarm, alarm.id) == alarm
             followed.append((alarm.id, samples))
 
-    deciding = controller(store, world, follower=Following())
+    deciding = controller(store, world, follower=Consequences(store, Settings, Following()))
     drift(log, world)
     drain(deciding)
     log.add(world.ordinary(160, 7))
@@ -399,7 +401,7 @@ def test_a_monitor_in_shadow_decides_and_records_and_tells_nobody(
 
     detection = world.settings.detection.model_copy(update={"mode": "shadow"})
     shadow = world.settings.model_copy(update={"notify": ("pager",), "detection": detection})
-    deciding = Controller(shadow, world.reference, store, Silent(), follower=Following())
+    deciding = Controller(shadow, world.reference, store, Silent(), follower=Consequences(store, Settings, Following()))
     drift(log, world)
     drain(deciding)
     (alarm,) = alarms(store)
@@ -417,7 +419,7 @@ def test_a_follower_that_is_overtaken_costs_no_decision(store: SqliteStore, log:
             raise ConflictError("somebody opened it meanwhile")
 
     drift(log, world)
-    assert drain(controller(store, world, follower=Overtaken())) == 40
+    assert drain(controller(store, world, follower=Consequences(store, Settings, Overtaken()))) == 40
     assert len(alarms(store)) == 1
 
 

@@ -25,11 +25,20 @@ class Client:
     """Both kinds of token: a legacy one goes as it is, a personal one is exchanged for what lives five minutes.
 
     token : asked for whenever there is need, so that a changed one counts without a restart.
+    transport : what connects; the one that is given refuses what may not be reached.
     alive : called before every request, of which one delivery can take hundreds.
     """
 
-    def __init__(self, url: str, token: Callable[[], str], *, timeout: float = 30.0, alive: Callable[[], None] = lambda: None) -> None:
-        self._http = httpx2.Client(base_url=url, timeout=timeout, trust_env=False, follow_redirects=False)
+    def __init__(
+        self,
+        url: str,
+        token: Callable[[], str],
+        *,
+        timeout: float = 30.0,
+        transport: httpx2.BaseTransport | None = None,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._http = httpx2.Client(base_url=url, timeout=timeout, transport=transport, trust_env=False, follow_redirects=False)
         self._host = self._http.base_url.host
         self._token = token
         self._alive = alive

@@ -17,6 +17,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from service.adapters.webhook import WebhookDestination
 from service.errors import ConfigurationError, DeliveryError
+from service.outbound import Outgoing
 from service.records import OutboxItem
 from service.settings import WebhookDestination as Declared
 
@@ -36,6 +37,8 @@ EVENT = {
 REQUEST = OutboxItem("o1", "refresh.requested", "ci", EVENT, created=1_700_000_000.0)
 ALARM = OutboxItem("o2", "alarm.opened", "ci", {"alarm": "a1", "monitor": "support", "kind": "new 100 % é"}, created=1_700_000_000.0)
 
+LOCAL = ["127.0.0.0/8", "::1"]
+
 
 @pytest.fixture
 def make(httpserver: HTTPServer) -> Iterator[Callable[..., WebhookDestination]]:
@@ -43,8 +46,8 @@ def make(httpserver: HTTPServer) -> Iterator[Callable[..., WebhookDestination]]:
 
         def made(**options: Any) -> WebhookDestination:
             httpserver.expect_request("/in", method="POST").respond_with_data("", 204)
-            declared = Declared(type="webhook", name="ci", url=httpserver.url_for("/in"), allow_private=True, **options)
-            return stack.enter_context(closing(WebhookDestination(declared)))
+            declared = Declared(type="webhook", name="ci", url=httpserver.url_for("/in"), **options)
+            return stack.enter_context(closing(WebhookDestination(declared, Outgoing(LOCAL))))
 
         yield made
 
@@ -165,8 +168,8 @@ def test_github_s_limits_are_waited_for_and_its_refusals_are_not(
 ) -> None:
     monkeypatch.setenv("TOKEN", "x")
     httpserver.expect_request("/gh").respond_with_data('{"message": "no"}', status, headers)
-    declared = Declared(type="webhook", name="gh", url=httpserver.url_for("/gh"), format="github", token_env="TOKEN", allow_private=True)
-    with closing(WebhookDestination(declared)) as destination, pytest.raises(DeliveryError) as error:
+    declared = Declared(type="webhook", name="gh", url=httpserver.url_for("/gh"), format="github", token_env="TOKEN")
+    with closing(WebhookDestination(declared, Outgoing(LOCAL))) as destination, pytest.raises(DeliveryError) as error:
         destination.deliver(REQUEST, now=1.0)
     assert (error.value.retryable, error.value.retry_after) == (retryable, wait)
 
@@ -185,7 +188,7 @@ def test_every_attempt_carries_the_same_body(httpserver: HTTPServer, make: Any, 
 
 def test_gone_is_told_apart(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
     httpserver.expect_request("/gone").respond_with_data("", 410)
-    declared = Declared(type="webhook", name="ci", url=httpserver.url_for("/gone"), format="cloudevents", allow_private=True)
-    with closing(WebhookDestination(declared)) as destination, pytest.raises(DeliveryError) as error:
+    declared = Declared(type="webhook", name="ci", url=httpserver.url_for("/gone"), format="cloudevents")
+    with closing(WebhookDestination(declared, Outgoing(LOCAL))) as destination, pytest.raises(DeliveryError) as error:
         destination.deliver(ALARM, now=1.0)
     assert error.value.gone

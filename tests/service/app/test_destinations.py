@@ -93,8 +93,8 @@ def test_batches_go_by_link_where_there_are_links_and_nobody_wants_them_inline(
     httpserver: HTTPServer, store: SqliteStore, exhibits: Exhibits, links: Links, payload: str, has_text: bool
 ) -> None:
     httpserver.expect_request("/in").respond_with_data("", 204)
-    hook = {**HOOK, "url": httpserver.url_for("/in"), "allow_private": True, "payload": payload}
-    made = Destinations(declared(hook), links, exhibits)
+    hook = {**HOOK, "url": httpserver.url_for("/in"), "payload": payload}
+    made = Destinations(declared(hook, outbound={"allow": [httpserver.host]}), links, exhibits)
     batch = AnnotationBatch("b1", "chat", "c1", 1, BatchState.SENT, (Candidate("m-1", "", 0.1, "all", "words"),), 1.0, version=1)
     store.save(batch)
     made["hook"].deliver(annotation.outgoing(batch, destination="hook", price=None, now=1.0), now=1.0)

@@ -26,6 +26,7 @@ from service.screens.cycles import refresh_screen
 from service.selecting.reading import Reading
 from service.selecting.slices import Slice
 from service.selecting.spending import is_top_up
+from service.settings import Settings
 from tests.service.refresh_bench import Bench, Site
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Watched:
     """The bench's site with what a look at the clock asks for besides."""
 
     names: Sequence[str] = ("chat",)
+    settings = Settings()
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
