@@ -43,8 +43,10 @@ from service.api import (
     truth,
 )
 from service.api import annotations as label_deliveries
+from service.api.conditional import NotModified
 from service.api.context import Probes, Service
 from service.api.middleware import GuardAnswers, LimitBody, LimitLoad, LogRequests, RequireAccess
+from service.api.once import AnswerOnce
 from service.api.problems import problem, register
 from service.api.schemas import Problem
 from service.api.scope import narrowed
@@ -120,6 +122,9 @@ def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
     register(app)
     for module in routes:
         app.include_router(module.router)
+    app.add_middleware(NotModified)
+    if isinstance(service, Service):
+        app.add_middleware(AnswerOnce, store=service.store, clock=service.clock)
     app.add_middleware(LimitBody, limit=partial(_most_bytes, service))
     app.add_middleware(LimitLoad, settings=service.access.settings, exempt=_streams)
     app.add_middleware(RequireAccess, gate=app.state.gate, store=service.store if isinstance(service, Service) else None)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Response
 from pydantic import Field, StringConstraints
 
 from service.annotation.manifest import is_intact, manifest
 from service.annotation.standing import BatchStanding, standing
+from service.api.conditional import tagged, unchanged
 from service.api.context import Served, Service
 from service.api.paging import Paged
 from service.api.schemas import Act, Batches, BatchView, Problem, View
@@ -18,6 +19,7 @@ from service.records import AnnotationBatch, BatchState
 from service.settings import AnnotationSettings
 
 router = APIRouter(prefix="/v1/batches", tags=["annotation"], responses={404: {"model": Problem}})
+_READ = [Depends(unchanged(AnnotationBatch))]
 
 
 class PriorityAct(Act):
@@ -89,9 +91,9 @@ def list_batches(service: Served, page: Paged, monitor: str | None = None, state
 
 
 @router.get("/{id}")
-def get_batch(id: str, service: Served) -> BatchView:
+def get_batch(id: str, service: Served, response: Response) -> BatchView:
     """One batch with its candidates."""
-    return BatchView.model_validate(service.store.get(AnnotationBatch, id))
+    return BatchView.model_validate(tagged(response, service.store.get(AnnotationBatch, id)))
 
 
 @router.get("/{id}/manifest")
@@ -108,11 +110,11 @@ def get_answers(id: str, service: Served) -> AnswersView:
     return answers_view(standing(service.store, batch, _settings(service, batch)))
 
 
-@router.patch("/{id}", responses={status: {"model": Problem} for status in (400, 409)})
-def prioritise_batch(id: str, act: PriorityAct, service: Served) -> BatchView:
+@router.patch("/{id}", responses={status: {"model": Problem} for status in (400, 409)}, dependencies=_READ)
+def prioritise_batch(id: str, act: PriorityAct, service: Served, response: Response) -> BatchView:
     """Another priority of the batch or of one of its candidates; annotators who have it are told."""
     changed = service.actions.prioritise_batch(id, act.priority, item=act.item, actor=act.actor, now=service.clock())
-    return BatchView.model_validate(changed)
+    return BatchView.model_validate(tagged(response, changed))
 
 
 @router.post("/{id}/drop", responses={409: {"model": Problem}})
@@ -129,22 +131,24 @@ def restore_candidates(id: str, act: ChoiceAct, service: Served) -> BatchView:
     return BatchView.model_validate(service.actions.restore_candidates(id, ids, actor=act.actor, note=act.note, now=service.clock()))
 
 
-@router.post("/{id}/approve", responses={409: {"model": Problem}})
-def approve_batch(id: str, act: Act, service: Served) -> BatchView:
+@router.post("/{id}/approve", responses={409: {"model": Problem}}, dependencies=_READ)
+def approve_batch(id: str, act: Act, service: Served, response: Response) -> BatchView:
     """Sends a proposed batch to annotators."""
-    return BatchView.model_validate(service.actions.approve_batch(id, actor=act.actor, note=act.note, now=service.clock()))
+    return BatchView.model_validate(
+        tagged(response, service.actions.approve_batch(id, actor=act.actor, note=act.note, now=service.clock()))
+    )
 
 
-@router.post("/{id}/close", responses={409: {"model": Problem}})
-def close_batch(id: str, act: Act, service: Served) -> BatchView:
+@router.post("/{id}/close", responses={409: {"model": Problem}}, dependencies=_READ)
+def close_batch(id: str, act: Act, service: Served, response: Response) -> BatchView:
     """Goes on with the labels that have come back."""
-    return BatchView.model_validate(service.actions.close_batch(id, actor=act.actor, note=act.note, now=service.clock()))
+    return BatchView.model_validate(tagged(response, service.actions.close_batch(id, actor=act.actor, note=act.note, now=service.clock())))
 
 
-@router.post("/{id}/cancel", responses={409: {"model": Problem}})
-def cancel_batch(id: str, act: Act, service: Served) -> BatchView:
+@router.post("/{id}/cancel", responses={409: {"model": Problem}}, dependencies=_READ)
+def cancel_batch(id: str, act: Act, service: Served, response: Response) -> BatchView:
     """Expects no more of it; annotators who have it are told, and labels that still come are kept."""
-    return BatchView.model_validate(service.actions.cancel_batch(id, actor=act.actor, note=act.note, now=service.clock()))
+    return BatchView.model_validate(tagged(response, service.actions.cancel_batch(id, actor=act.actor, note=act.note, now=service.clock())))
 
 
 def _settings(service: Service, batch: AnnotationBatch) -> AnnotationSettings:

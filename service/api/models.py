@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
+from service.api.conditional import tagged, unchanged
 from service.api.context import Served
 from service.api.schemas import Act, CycleView, Form, Problem
 from service.errors import InputError, NotFoundError
@@ -21,6 +22,7 @@ from service.promotion import Given
 from service.records import RefreshCycle
 
 router = APIRouter(tags=["refresh"], responses={404: {"model": Problem}, 409: {"model": Problem}})
+_READ = [Depends(unchanged(RefreshCycle))]
 
 PATH = "/v1/refresh/{id}/model"
 
@@ -50,11 +52,12 @@ class ModelForm(Form):
     actor: str = Field("trainer", min_length=1, max_length=100)
 
 
-@router.put(PATH, status_code=202, responses={413: {"model": Problem}}, openapi_extra=dict(_UPLOAD))
+@router.put(PATH, status_code=202, responses={413: {"model": Problem}}, openapi_extra=dict(_UPLOAD), dependencies=_READ)
 async def put_model(  # noqa: PLR0913, PLR0917 - what is said of a model that is a body by itself
     id: str,
     request: Request,
     service: Served,
+    response: Response,
     version: ModelVersion,
     classes: Classes = None,
     uri: Annotated[str, Query(max_length=2_000, description="Where whoever trained it keeps it.")] = "",
@@ -69,7 +72,7 @@ async def put_model(  # noqa: PLR0913, PLR0917 - what is said of a model that is
             raise InputError("checksum", f"the body's SHA-256 is {found}, not {x_checksum_sha256.lower()}; send it again, whole")
         given = Given(Path(file.name), version, tuple(classes or ()), {}, uri)
         cycle = await run_in_threadpool(service.promotion.register, id, given, actor=actor, now=service.clock())
-    return CycleView.model_validate(cycle)
+    return CycleView.model_validate(tagged(response, cycle))
 
 
 @router.get(PATH, response_class=FileResponse)
@@ -83,35 +86,35 @@ def get_model(id: str, service: Served) -> FileResponse:
     return FileResponse(path, media_type="application/octet-stream", filename=path.name, headers={"X-Model-SHA256": model.checksum})
 
 
-@router.post(PATH, status_code=202)
-def register_model(id: str, form: ModelForm, service: Served) -> CycleView:
+@router.post(PATH, status_code=202, dependencies=_READ)
+def register_model(id: str, form: ModelForm, service: Served, response: Response) -> CycleView:
     """Takes a new model in for a cycle that lies on the installation's disk already."""
     given = Given(service.promotion.shelf.below(form.path), form.version, form.classes, form.run, form.uri)
-    return CycleView.model_validate(service.promotion.register(id, given, actor=form.actor, now=service.clock()))
+    return CycleView.model_validate(tagged(response, service.promotion.register(id, given, actor=form.actor, now=service.clock())))
 
 
-@router.post("/v1/refresh/{id}/promote")
-def promote_refresh(id: str, act: Act, service: Served) -> CycleView:
+@router.post("/v1/refresh/{id}/promote", dependencies=_READ)
+def promote_refresh(id: str, act: Act, service: Served, response: Response) -> CycleView:
     """Says that a verified model is to serve; whoever deploys it is told."""
-    return CycleView.model_validate(service.promotion.promote(id, actor=act.actor, note=act.note, now=service.clock()))
+    return CycleView.model_validate(tagged(response, service.promotion.promote(id, actor=act.actor, note=act.note, now=service.clock())))
 
 
-@router.post("/v1/refresh/{id}/decline")
-def decline_refresh(id: str, act: Act, service: Served) -> CycleView:
+@router.post("/v1/refresh/{id}/decline", dependencies=_READ)
+def decline_refresh(id: str, act: Act, service: Served, response: Response) -> CycleView:
     """Says that a verified model is not to serve."""
-    return CycleView.model_validate(service.promotion.decline(id, actor=act.actor, note=act.note, now=service.clock()))
+    return CycleView.model_validate(tagged(response, service.promotion.decline(id, actor=act.actor, note=act.note, now=service.clock())))
 
 
-@router.post("/v1/refresh/{id}/deployed")
-def deployed_refresh(id: str, act: Act, service: Served) -> CycleView:
+@router.post("/v1/refresh/{id}/deployed", dependencies=_READ)
+def deployed_refresh(id: str, act: Act, service: Served, response: Response) -> CycleView:
     """Says that production answers with a promoted model, where records don't carry its version; the reference follows."""
-    return CycleView.model_validate(service.promotion.deployed(id, actor=act.actor, note=act.note, now=service.clock()))
+    return CycleView.model_validate(tagged(response, service.promotion.deployed(id, actor=act.actor, note=act.note, now=service.clock())))
 
 
-@router.post("/v1/refresh/{id}/revert")
-def revert_refresh(id: str, act: Act, service: Served) -> CycleView:
+@router.post("/v1/refresh/{id}/revert", dependencies=_READ)
+def revert_refresh(id: str, act: Act, service: Served, response: Response) -> CycleView:
     """Asks for the model before, and goes back to its reference."""
-    return CycleView.model_validate(service.promotion.revert(id, actor=act.actor, note=act.note, now=service.clock()))
+    return CycleView.model_validate(tagged(response, service.promotion.revert(id, actor=act.actor, note=act.note, now=service.clock())))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 
 from service.access.rules import need
 from service.api.examples import Examples
+from service.api.once import takes_key
 from service.api.problems import MEDIA, TYPE
 
 Operation: TypeAlias = dict[str, Any]
@@ -73,6 +74,10 @@ _SCHEMES: Mapping[str, Any] = {
         "description": "Of the console, after a login with a token.",
     },
 }
+_TWICE = {
+    409: "It is not in a state for this; or the same key is being answered.",
+    422: "Not what is asked for; or the key was used for another request.",
+}
 _ALWAYS = {401: "No token, or one that does not stand.", 403: "The token's role or scope is not enough.", 429: "Too much at once."}
 _EXAMPLES: Mapping[int, tuple[str, str]] = {
     400: ("cursor", "cursor: 'a41f' is no longer in the list; begin again without a cursor"),
@@ -111,7 +116,8 @@ def _completed(found: dict[str, Any]) -> dict[str, Any]:
     for method, path, operation in operations(found):
         used |= dict.fromkeys(operation["tags"])
         _secured(operation, method, path)
-        _repeatable(operation, method)
+        _repeatable(operation, method, path)
+        _conditional(operation)
         _answered(operation, examples)
         _asked(operation, examples)
     found["tags"] = [{"name": name, "description": TAGS[name]} for name in TAGS if name in used]
@@ -138,20 +144,25 @@ def _secured(operation: Operation, method: str, path: str) -> None:
         operation["responses"].setdefault(str(status), {"description": description, "content": _problem(status)})
 
 
-def _repeatable(operation: Operation, method: str) -> None:
+def _repeatable(operation: Operation, method: str, path: str) -> None:
     """What holds for changes that a sender repeats because it got no answer."""
     name = operation["operationId"]
     if method != "POST" or name in ASKS:
         return
     if name in BY_NATURE:
         operation["description"] += "\n\nMay be repeated as it is: what has come counts once, by its ids."
-        return
-    operation.setdefault("parameters", []).append(dict(_ONCE))
-    for status, description in (
-        (409, "It is not in a state for this; or the same key is being answered."),
-        (422, "Not what is asked for; or the key was used for another request."),
-    ):
-        operation["responses"].setdefault(str(status), {"description": description, "content": _problem(status)})
+    elif not takes_key(path):
+        operation["description"] += f"\n\nTakes no `{ONCE}`: its answer holds a secret, which is not kept."
+    else:
+        operation.setdefault("parameters", []).append(dict(_ONCE))
+        for status, description in _TWICE.items():
+            operation["responses"].setdefault(str(status), {"description": description, "content": _problem(status)})
+
+
+def _conditional(operation: Operation) -> None:
+    """What holds where somebody may say which version they read."""
+    if any(parameter["name"] == "if-match" for parameter in operation.get("parameters", ())):
+        operation["responses"].setdefault("412", {"description": "It has changed since it was read.", "content": _problem(412)})
 
 
 def _answered(operation: Operation, examples: Examples) -> None:

@@ -80,11 +80,18 @@ def status_of(error: DriftgateError) -> int:
     return next(status for kind, status, _ in _STATUS if isinstance(error, kind))
 
 
-async def _driftgate(_request: Request, error: Exception) -> JSONResponse:
+def refusal(error: DriftgateError) -> JSONResponse:
+    """An error of the tree as an answer."""
     if isinstance(error, InputError):
         return problem(status_of(error), error.reason, str(error))
     status, name = next((status, name) for kind, status, name in _STATUS if isinstance(error, kind))
     return problem(status, name, str(error), _again(error))
+
+
+async def _driftgate(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, DriftgateError):
+        raise error
+    return refusal(error)
 
 
 def _again(error: Exception) -> Mapping[str, str] | None:

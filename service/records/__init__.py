@@ -34,6 +34,7 @@ from service.records.entities import KINDS, Entity
 from service.records.failures import FailureMark, MarkState
 from service.records.ids import stable_id
 from service.records.kept import DRIFT, FAILURE, SEGMENT, UNIFORM, Pooled, Reservation, Reserved, ReservedPart
+from service.records.keyed_answers import KeyedAnswer
 from service.records.partitions import (
     OTHER,
     WHOLE,
@@ -115,6 +116,7 @@ __all__ = [
     "Finding",
     "Item",
     "Judgement",
+    "KeyedAnswer",
     "Label",
     "LabelScheme",
     "MarkState",

@@ -10,6 +10,7 @@ from service.records.alarms import Alarm
 from service.records.declarations import Declaration
 from service.records.erasure import Forgotten
 from service.records.failures import FailureMark
+from service.records.keyed_answers import KeyedAnswer
 from service.records.policies import Policy
 from service.records.refresh import AnnotationBatch, Delivery, Errand, RefreshCycle, RefreshSlot
 from service.records.schemes import LabelScheme
@@ -31,6 +32,7 @@ Entity: TypeAlias = (
     | Token
     | AuditEntry
     | Forgotten
+    | KeyedAnswer
 )
 
 KINDS: Mapping[type, str] = {
@@ -49,5 +51,6 @@ KINDS: Mapping[type, str] = {
     Token: "token",
     AuditEntry: "audit entry",
     Forgotten: "forgotten sample",
+    KeyedAnswer: "keyed answer",
 }
 """What each is called: in messages, and where it is stored."""

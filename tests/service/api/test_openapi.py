@@ -9,7 +9,7 @@ from typing import Any, cast
 import jsonschema_rs
 import pytest
 
-from service.api.openapi import ASKS, BY_NATURE, ONCE, TAGS, operations
+from service.api.openapi import TAGS, operations
 from service.api.problems import MEDIA
 from tests.service.api.conftest import MakeSite, Site
 
@@ -109,14 +109,6 @@ WHOLE = {"list_failures", "list_reports"}
 def answered(document: Mapping[str, Any], operation: Mapping[str, Any]) -> Mapping[str, Any]:
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     return cast("Mapping[str, Any]", document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
-
-
-def test_every_change_can_be_repeated_safely(described: dict[str, Any]) -> None:
-    for method, path, operation in operations(described):
-        if method != "POST" or operation["operationId"] in ASKS:
-            continue
-        keys = {parameter["name"] for parameter in operation.get("parameters", ())}
-        assert (ONCE in keys) != (operation["operationId"] in BY_NATURE), path
 
 
 def test_the_page_shows_who_may_ask_and_examples(site: Site) -> None:
