@@ -6,10 +6,12 @@ import dataclasses
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Any, cast
 
 from service.access.acting import Acting, who_acts
+from service.errors import NotFoundError
 from service.ports import Store
 from service.records import KINDS, AuditEntry, Entity, Errand, Event, KeyedAnswer, OutboxItem, Partition, RefreshSlot
 
@@ -61,7 +63,10 @@ class Audited:
             note(self._store, by, now=self._clock(), kind=kind, subject=subject, after=after)
 
     def _changed(self, by: Acting, entity: Entity) -> AuditEntry:
-        before = self._store.get(type(entity), entity.id) if entity.version > 1 else None
+        before = None
+        if entity.version > 1:
+            with suppress(NotFoundError):  # saving it says what is wrong
+                before = self._store.get(type(entity), entity.id)
         was, became = difference(before, entity)
         subject = KINDS[type(entity)], entity.id
         return _entry(by, subject, monitor=entity.monitor, before=was, after=became, now=self._clock())

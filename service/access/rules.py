@@ -50,6 +50,7 @@ NEEDS: Mapping[tuple[str, str], Role] = MappingProxyType(
 
 EVERYWHERE = frozenset(
     {
+        ("GET", "/metrics"),
         ("GET", "/v1/tokens"),
         ("POST", "/v1/tokens"),
         ("POST", "/v1/tokens/{token}/rotate"),

@@ -71,14 +71,9 @@ def holds(token: Token, secret: str, now: float) -> bool:
 
 def digests(token: Token, now: float) -> Sequence[str]:
     """Those of the secrets that are good now: none of a token that has ended, two after a rotation."""
-    if not in_force(token, now):
+    if not token.in_force(now):
         return ()
     return (token.digest, token.former) if token.former and now < token.former_until else (token.digest,)
-
-
-def in_force(token: Token, now: float) -> bool:
-    """Neither revoked nor at its end."""
-    return token.state is TokenState.ACTIVE and (token.expires is None or now < token.expires)
 
 
 def digest(secret: str) -> str:
@@ -101,7 +96,7 @@ def mint(store: Store, wanted: Wanted, *, by: str, now: float) -> Minted:
 def bootstrap(store: Store, *, by: str, now: float) -> Minted:
     """The first admin's token; ConflictError where one is in force."""
     for token in listed(store):
-        if token.role is Role.ADMIN and not token.teams and not token.monitors and in_force(token, now):
+        if token.role is Role.ADMIN and not token.teams and not token.monitors and token.in_force(now):
             raise ConflictError(
                 f"there is an admin's token already: {token.name} ({token.id}); `driftgate token mint` makes another, "
                 f"`driftgate token rotate {token.id}` gives it a new secret"
@@ -114,7 +109,7 @@ def rotate(store: Store, id: str, *, grace: float, now: float) -> Minted:
     secret = _secret()
 
     def rotated(token: Token) -> Token:
-        if not in_force(token, now):
+        if not token.in_force(now):
             raise ConflictError(f"token {id} is not in force any more; mint another")
         return replace(token, digest=digest(secret), former=token.digest, former_until=now + grace)
 

@@ -62,7 +62,7 @@ def list_tokens(
     """List tokens, newest first, without their secrets."""
     now = time.time()
     with installed(config) as installation:
-        found = [token for token in tokens.listed(installation.store) if every or tokens.in_force(token, now)]
+        found = [token for token in tokens.listed(installation.store) if every or token.in_force(now)]
     if as_json:
         emit({"tokens": [_document(token) for token in found]})
     else:

@@ -55,6 +55,10 @@ class Token:
     """Belongs to none."""
     version: int = 0
 
+    def in_force(self, now: float) -> bool:
+        """Neither revoked nor at its end."""
+        return self.state is TokenState.ACTIVE and (self.expires is None or now < self.expires)
+
 
 class Recorded(StrEnum):
     DONE = "done"

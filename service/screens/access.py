@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from service.access.tokens import in_force
 from service.records import AuditEntry, Token
 from service.screens.drawing import NONE, columns, excerpt, moment
 
@@ -22,7 +21,7 @@ def token_list(tokens: Sequence[Token], *, now: float) -> RenderableType:
         over = ", ".join([*(f"team {team}" for team in token.teams), *token.monitors]) or "everything"
         ends = moment(token.expires) if token.expires is not None else "never"
         used = moment(token.used) if token.used else "never"
-        state = "" if in_force(token, now) else "revoked" if token.state == "revoked" else "ended"
+        state = "" if token.in_force(now) else "revoked" if token.state == "revoked" else "ended"
         names = token.id, excerpt(token.name), token.role.value, excerpt(over)
         table.add_row(*names, ends, used, Text(state, "red"))
     return table
