@@ -278,7 +278,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             references=references, maps=Maps(store, references, SETTINGS.monitor), settings=lambda: SETTINGS,
             policies=policies, overview=Overview(store, lambda: declarations.declared, policies, lambda: NOW),
             accept=lambda name, document: accepted(SETTINGS, name, document),
-            version="1.2.3", clock=lambda: NOW, **{"heartbeats": Heartbeats(), "hook": partial(hook_of, SETTINGS), **options},
+            version="1.2.3", **{"clock": lambda: NOW, "heartbeats": Heartbeats(), "hook": partial(hook_of, SETTINGS), **options},
         )  # fmt: skip
         client = TestClient(create_app(service), base_url="http://127.0.0.1:8080", raise_server_exceptions=False)
         return Site(client, service, store, log, metrics, references)
