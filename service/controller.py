@@ -19,7 +19,7 @@ from service.explaining.alarms import Recent, explain, is_due
 from service.explaining.answers import explain_answers
 from service.figures import describe_status
 from service.notifying.routing import Consequences
-from service.observe import Observer, Reading
+from service.observe import Observer
 from service.ports import Store
 from service.records import Alarm, AlarmState, Decision, Event, Fence, OutboxItem, Pane, stable_id
 from service.reference import Reference
@@ -115,7 +115,7 @@ class Controller:
         if any(isinstance(entry, Event) and entry.kind != TRUTH for entry in entries):
             self._unsaved = _CHECKPOINT_PANES  # an allocation outlives its reference: the next one inherits it from the checkpoint
         self._commit(expected, now)
-        self._report(crossed, time.perf_counter() - started)
+        self._observer.decided(self.monitor, seconds=time.perf_counter() - started, crossings=len(crossed))
         for alarm in (alarm for alarm in self.streams.alarms.values() if not alarm.quiet):
             self._follower.follow(alarm, samples=self.streams.samples_since(alarm), now=now)
 
@@ -241,14 +241,10 @@ class Controller:
                 fence=self._fence(),
             )
         )
-        self._changes = Changes()
+        steps, self._changes = self._changes.steps, Changes()
         if save:
             self._unsaved, self._saved_at = 0, now
-        _announce(self._observer, alarms)
-
-    def _report(self, crossed: set[str], seconds: float) -> None:
-        readings = [_reading(stream, crossed=stream.segment in crossed) for stream in self.streams.streams.values()]
-        self._observer.decided(self.monitor, time=self.streams.traffic.last, seconds=seconds, readings=readings)
+        _announce(self._observer, steps)
 
 
 def _announce(observer: Observer, alarms: Iterable[Alarm]) -> None:
@@ -262,20 +258,6 @@ def _announce(observer: Observer, alarms: Iterable[Alarm]) -> None:
             segment=alarm.segment,
             reason=alarm.history[-1].reason,
         )
-
-
-def _reading(stream: Stream, *, crossed: bool) -> Reading:
-    evidence, shown = stream.evidence, stream.shown()
-    return Reading(
-        evidence.surprise,
-        evidence.threshold,
-        shown.effect,
-        shown.novel_share,
-        stream.segment,
-        stream.family,
-        crossed=crossed,
-        accuracy=None if shown.accuracy is None else shown.accuracy.window,
-    )
 
 
 def _crossed(streams: MonitorStreams, entry: Pane | Event) -> set[str]:

@@ -61,7 +61,11 @@ def embed_records(
         samples, done, chunk = by_monitor[monitor], 0, pace.get(monitor, 1)
         while done < len(samples):
             begun = clock()
-            _embed(samples[done : done + chunk], monitors[monitor], vectors)
+            try:
+                _embed(samples[done : done + chunk], monitors[monitor], vectors)
+            except Exception:
+                observer.embedding_failed(monitor)
+                raise
             taken = min(chunk, len(samples) - done)
             done, chunk = done + taken, _next_chunk(chunk, taken, clock() - begun)
             beat()

@@ -96,6 +96,7 @@ def _stream_status(stream: Stream, tuning: Tuning) -> Mapping[str, Any]:
     evidence, episodes, shown = stream.evidence, stream.episodes.values(), stream.shown()
     return {
         "segment": stream.segment,
+        "family": stream.family,
         "samples": evidence.samples,
         "regime": stream.regime,
         "run_length": stream.run_length,

@@ -23,6 +23,11 @@ class Heartbeats:
         """Called by a loop at every turn, also at one that found nothing to do; the first call enlists the loop."""
         self._last[loop] = self._clock()
 
+    def ages(self) -> Mapping[str, float]:
+        """How many seconds ago each loop last turned."""
+        now = self._clock()
+        return {loop: now - last for loop, last in self._last.copy().items()}
+
     def silent(self) -> tuple[str, ...]:
         """The loops that have not turned for longer than the limit."""
         oldest = self._clock() - self._limit

@@ -71,16 +71,27 @@ class Sparing(logging.Filter):
         self._seconds = seconds
         self._clock = clock
         self._said: dict[tuple[str, int], float] = {}
+        self.dropped = 0
+        """Records that would have been shown, had they not been said just before."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is shown."""
         if not record.name.startswith(_CLIENTS):
             return True
         place, now = (record.pathname, record.lineno), self._clock()
-        if record.levelno < self._least or now - self._said.get(place, float("-inf")) < self._seconds:
+        if record.levelno < self._least:
+            return False
+        if now - self._said.get(place, float("-inf")) < self._seconds:
+            self.dropped += 1
             return False
         self._said[place] = now
         return True
+
+
+def dropped() -> int:
+    """Records of clients that this process has left out because they said the same."""
+    filters = [each for handler in logging.getLogger().handlers for each in handler.filters]
+    return sum(each.dropped for each in filters if isinstance(each, Sparing))
 
 
 def configure(*, level: str = "INFO", clients: str = "ERROR", stream: TextIO | None = None) -> None:

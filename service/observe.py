@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from service.records import WHOLE, Alarm, Family, Measured, Pane
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the detector of one stream and channel family says after a decision."""
-
-    evidence: float
-    threshold: float
-    effect: Measured | None = None
-    novel_share: Measured | None = None
-    segment: str = WHOLE
-    family: Family = Family.INPUT
-    crossed: bool = False
-    """True in the one decision in which the evidence passed the threshold."""
-    accuracy: Measured | None = None
+from service.records import Alarm, Event, Pane, Record
 
 
 class Observer(Protocol):
-    """Everything countable that happens in the roles. `seconds` are durations, `time` is the log's."""
+    """Everything countable that happens in the roles. `seconds` are durations."""
 
     # ingest
     def received(self, monitor: str, samples: int) -> None:
@@ -35,12 +19,21 @@ class Observer(Protocol):
         """An item that was refused at the door, with the reason in the answer."""
 
     # worker
+    def batch(self, records: Sequence[Record]) -> None:
+        """Records that are worked on at once, decoded."""
+
+    def stage(self, stage: str, seconds: float) -> None:
+        """A batch passed a stage: `embed`, `fold`."""
+
     def samples(self, monitor: str, taken: int, duplicates: int) -> None:
         """Samples folded into panes, and repeated ids that were not."""
 
     def dead_letter(self, monitor: str | None, reason: str) -> None: ...
 
     def embedded(self, monitor: str, samples: int, seconds: float) -> None: ...
+
+    def embedding_failed(self, monitor: str) -> None:
+        """The embedder failed, not on account of a payload: the batch is tried again."""
 
     def unanswered(self, monitor: str, reason: str, samples: int) -> None:
         """Requests that became samples without an answer: `timeout`, `full`, `ended` or `replaced`; `other_model`: the answer of another
@@ -50,8 +43,8 @@ class Observer(Protocol):
         """A commit and the panes that it numbered."""
 
     # controller
-    def decided(self, monitor: str, *, time: float, seconds: float, readings: Sequence[Reading] = ()) -> None:
-        """A decision up to the log's `time`; `readings` are the streams that it moved."""
+    def decided(self, monitor: str, *, seconds: float, crossings: int = 0) -> None:
+        """A decision, and how many streams' evidence passed its threshold in it."""
 
     def alarm(self, alarm: Alarm) -> None:
         """An alarm took a step: opened, acknowledged, resolved."""
@@ -64,8 +57,15 @@ class Observer(Protocol):
         """A delivery of labels: what became of them, and the seconds from a sample to its label of those taken."""
 
     # outbox
-    def delivery(self, kind: str, outcome: str) -> None:
-        """An attempt to deliver: `delivered`, `retry` or `dead`."""
+    def delivery(self, kind: str, outcome: str, seconds: float = 0.0) -> None:
+        """An attempt to deliver: `delivered`, `retry`, `dead` or `dropped`."""
+
+    # store
+    def stored(self, operation: str, seconds: float, *, failed: bool) -> None:
+        """An operation of the store, by its class."""
+
+    def recorded(self, event: Event) -> None:
+        """An event went into a monitor's log."""
 
 
 class Silent:
@@ -77,6 +77,12 @@ class Silent:
     def rejected(self, monitor: str, reason: str) -> None:
         pass
 
+    def batch(self, records: Sequence[Record]) -> None:
+        pass
+
+    def stage(self, stage: str, seconds: float) -> None:
+        pass
+
     def samples(self, monitor: str, taken: int, duplicates: int) -> None:
         pass
 
@@ -86,13 +92,16 @@ class Silent:
     def embedded(self, monitor: str, samples: int, seconds: float) -> None:
         pass
 
+    def embedding_failed(self, monitor: str) -> None:
+        pass
+
     def unanswered(self, monitor: str, reason: str, samples: int) -> None:
         pass
 
     def committed(self, closed: Sequence[Pane], seconds: float) -> None:
         pass
 
-    def decided(self, monitor: str, *, time: float, seconds: float, readings: Sequence[Reading] = ()) -> None:
+    def decided(self, monitor: str, *, seconds: float, crossings: int = 0) -> None:
         pass
 
     def alarm(self, alarm: Alarm) -> None:
@@ -104,5 +113,11 @@ class Silent:
     def labels(self, monitor: str, fates: Mapping[str, int], delays: Sequence[float]) -> None:
         pass
 
-    def delivery(self, kind: str, outcome: str) -> None:
+    def delivery(self, kind: str, outcome: str, seconds: float = 0.0) -> None:
+        pass
+
+    def stored(self, operation: str, seconds: float, *, failed: bool) -> None:
+        pass
+
+    def recorded(self, event: Event) -> None:
         pass

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from queue import Empty, SimpleQueue
 
 import structlog
 
-from service.embedding import embed_records
+from service.embedding import Vectors, embed_records
 from service.errors import ConflictError
 from service.holding import Holding
 from service.intake import Intake, Outcome
@@ -86,12 +86,13 @@ class Worker:
             self.forget()  # what was polled is read again
             return 0
         self._admission.look(self._store, [self._monitors[name] for name in sorted(named - unknown)])
-        vectors = embed_records(records, self._monitors, self._observer, beat=self._alive, pace=self._pace)
+        vectors = self._embedded(records)
         for partition, its_records in by_partition.items():
             intake = self._intakes.get(partition)
             if intake is not None:  # one that has just appeared is taken up first, by the next step
+                began = time.perf_counter()
                 intake.take(its_records, vectors)
-                self._commit(intake)
+                self._commit(intake, since=began)
         if self._source.ended:
             self.flush()
         return len(records)
@@ -161,12 +162,23 @@ class Worker:
             intake.release(name, waiting=waiting)
             self._commit(intake)
 
-    def _commit(self, intake: Intake) -> None:
-        """A partition that somebody else has taken is dropped, with everything that was believed of it."""
+    def _embedded(self, records: Sequence[Record]) -> Vectors:
+        if not records:
+            return Vectors()
+        self._observer.batch(records)
+        began = time.perf_counter()
+        vectors = embed_records(records, self._monitors, self._observer, beat=self._alive, pace=self._pace)
+        self._observer.stage("embed", time.perf_counter() - began)
+        return vectors
+
+    def _commit(self, intake: Intake, since: float | None = None) -> None:
+        """A partition that somebody else has taken is dropped, with everything that was believed of it. since: when folding began."""
         outcome = intake.outcome()
         if outcome is None:
             return
         started = time.perf_counter()
+        if since is not None:
+            self._observer.stage("fold", started - since)
         try:
             closed = self._store.commit(outcome.commit)
         except ConflictError as error:

@@ -129,7 +129,8 @@ def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
     app.add_middleware(LimitLoad, settings=service.access.settings, exempt=_streams)
     app.add_middleware(RequireAccess, gate=app.state.gate, store=service.store if isinstance(service, Service) else None)
     app.add_middleware(GuardAnswers, https=(service.access.public_url or "").startswith("https://"))
-    app.add_middleware(LogRequests)  # added last, so outermost
+    service.serves(str(path) for route in app.routes if (path := getattr(route, "path", "")))
+    app.add_middleware(LogRequests, seen=service.seen)  # added last, so outermost
     return app
 
 

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request, Response
 
 from service.api.context import Probed
 from service.api.schemas import Alive, Ready
+from service.api.scraping import PATH, scraped
+from service.errors import NotFoundError
 from service.health import missing
-from service.metrics import exposition
 from service.records import Role
 
 router = APIRouter(tags=["operation"])
@@ -41,8 +42,9 @@ def is_ready(request: Request, service: Probed, response: Response) -> Ready:
     )
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
+@router.get(PATH, response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
 def get_metrics(request: Request, service: Probed) -> Response:
-    """Metrics for Prometheus."""
-    text, content_type = exposition(service.registry, request.headers.get("accept", ""))
-    return Response(text, headers={"Content-Type": content_type})
+    """Metrics for Prometheus; 404 where they have a port of their own (server.metrics_port)."""
+    if service.registry is None:
+        raise NotFoundError("metrics have a port of their own here (server.metrics_port)")
+    return scraped(service.registry, request)

@@ -16,21 +16,22 @@ CONNECTIONS = 1_000
 """Beyond it new connections are told 503."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket for `Server.run(sockets=[...])`; made before anything else starts, so that a taken port is told at once."""
+def listen(host: str, port: int, setting: str = "server.port") -> socket.socket:
+    """A socket for `Server.run(sockets=[...])`; made before anything else starts, so that a taken port is told at once, by its setting."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.socket(family, kind, protocol)  # asyncio sends without delay only where the protocol is named
     except OSError as error:
-        raise ConfigurationError(f"server.host: {host!r} is no address of this machine ({error.strerror})") from error
+        raise ConfigurationError(f"{setting.replace('port', 'host')}: {host!r} is no address of this machine ({error.strerror})") from error
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen()
     except OSError as error:
         listening.close()
-        remedy = "stop what uses it, or choose another port (DRIFTGATE__SERVER__PORT)"
-        raise ConfigurationError(f"server.port: can't listen on {host} port {port} ({error.strerror}); {remedy}") from error
+        variable = f"DRIFTGATE__{setting.upper().replace('.', '__')}"
+        remedy = f"stop what uses it, or choose another port ({variable})"
+        raise ConfigurationError(f"{setting}: can't listen on {host} port {port} ({error.strerror}); {remedy}") from error
     return listening
 
 

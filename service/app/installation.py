@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -30,6 +31,7 @@ from service.health import Condition
 from service.label_checks.reviews import Reviews
 from service.leading import Leading
 from service.links import Links
+from service.metrics import timed
 from service.notifying.routing import Consequences
 from service.observe import Observer, Silent
 from service.once import Once
@@ -250,6 +252,7 @@ def install(
 def _installed(settings: Settings, config: Path | None, observer: Observer) -> Installation:
     rows = {monitor.name: monitor.pool.rows for monitor in settings.monitors}
     state = open_state(settings, rows)
+    state = replace(state, store=timed(state.store, observer.stored, recorded=observer.recorded))
     declarations = Declarations(audited(state.store), settings.directory)
     try:
         declarations.publish(settings.monitors, declarations.origin(config))

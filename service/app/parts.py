@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import ParamSpec, Protocol, TypeVar
 
 from service.adapters.blobs import BlobDirectory
 from service.adapters.kafka import Cluster, Decode, KafkaDeadLetters, KafkaSink, KafkaSource, KafkaTopics, Start, starts
@@ -24,6 +25,19 @@ from service.records import Declaration, Partition
 from service.settings import MonitorSettings, Settings
 
 STORE, LOG = "driftgate.sqlite", "ingest.sqlite"
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Timed(Protocol):
+    """Measures a function."""
+
+    def __call__(self, function: Callable[P, T], /) -> Callable[P, T]: ...
+
+
+def untimed(function: Callable[P, T], /) -> Callable[P, T]:
+    """Nobody measures it."""
+    return function
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,20 +125,24 @@ class Logs:
 
 
 @contextmanager
-def open_logs(settings: Settings) -> Iterator[Logs]:
-    """Kafka where it is configured, else the embedded log."""
+def open_logs(settings: Settings, timed: Timed = untimed) -> Iterator[Logs]:
+    """Kafka where it is configured, else the embedded log. `timed`: measures what it is given."""
     if settings.kafka is not None:
         with ExitStack() as stack:
             cluster = Cluster(settings.kafka, settings.kafka_password)
-            yield Logs(partial(_kafka_feed, cluster), partial(_kafka_sink, cluster, stack))
+            yield Logs(partial(_kafka_feed, cluster, timed), partial(_kafka_sink, cluster, stack))
         return
     with closing(open_log(settings)) as log:
-        yield Logs(lambda *_: Feed(LogSource(log, decode)), lambda: log, lambda: (log.backlog, log.entries))
+
+        def feed(*_: object) -> Feed:
+            return Feed(LogSource(log, timed(decode)), lag=lambda: {log.partition: log.entries})
+
+        yield Logs(feed, lambda: log, lambda: (log.backlog, log.entries))
 
 
-def _kafka_feed(cluster: Cluster, monitors: Sequence[MonitorSettings], blobs: Blobs | None) -> Feed:
+def _kafka_feed(cluster: Cluster, timed: Timed, monitors: Sequence[MonitorSettings], blobs: Blobs | None) -> Feed:
     settings = cluster.settings
-    read = _Read(tuple(monitors), settings.ingest_topic)
+    read = _Read(tuple(monitors), settings.ingest_topic, timed)
     source = KafkaSource(cluster, *read.topics())
     letters = KafkaDeadLetters(cluster, settings.dead_letter_topic, blobs) if settings.dead_letter_topic else None
     return Feed(source, partial(read.follow, source), lambda: source.waits_for, lambda: source.lags, letters)
@@ -133,13 +151,15 @@ def _kafka_feed(cluster: Cluster, monitors: Sequence[MonitorSettings], blobs: Bl
 class _Read:
     """Which topics the monitors read, and how."""
 
-    def __init__(self, monitors: tuple[MonitorSettings, ...], ingest_topic: str | None) -> None:
+    def __init__(self, monitors: tuple[MonitorSettings, ...], ingest_topic: str | None, timed: Timed) -> None:
         self._monitors = monitors
         self._ingest_topic = ingest_topic
+        self._timed = timed
 
     def topics(self) -> tuple[Mapping[str, Start], Decode]:
         """Where each begins, and what decodes its records."""
-        return starts(self._monitors, self._ingest_topic), KafkaDecoder(self._monitors, self._ingest_topic).decode
+        decode = KafkaDecoder(self._monitors, self._ingest_topic).decode
+        return starts(self._monitors, self._ingest_topic), self._timed(decode)
 
     def follow(self, source: KafkaSource, monitors: Sequence[MonitorSettings]) -> None:
         """Tells the source of monitors that have changed."""

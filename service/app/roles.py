@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from service import refresh
 from service.access import Access, session_key
@@ -296,6 +296,7 @@ def served(settings: Settings, *, config: Path | None = None, roles: Roles = Rol
         metrics = Metrics(
             CollectorRegistry(), [each.name for each in settings.monitors], version=version("driftgate"), role=Role(roles.value)
         )
+        ProcessCollector(registry=metrics.registry)
         stack.enter_context(serving_metrics(settings, metrics.registry))
         waiting = partial(_waiting, access, metrics.registry)
         assembly = Assembly(settings, config, stack, lambda why: answering(waiting(why), listening), metrics)

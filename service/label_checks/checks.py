@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 
 import structlog
@@ -101,6 +102,22 @@ def _told(cycle: RefreshCycle, checked: Checked, second: AnnotationBatch | None,
         "asked_again": len(asked),
         "settled": sum(item.settled is not None for item in known),
         "left_out": sum((item.doubt or 0.0) > HALF for item in known),
+        "gold": _gold(checked.people),
+        "outcomes": _outcomes(batch),
         "annotators": [asdict(person) for person in oddest(checked.people)],
     }
     return Event(stable_id(CHECKED, batch.id), cycle.monitor, CHECKED, now, "driftgate", batch.id, body)
+
+
+def _gold(people: Sequence[Person]) -> Mapping[str, int]:
+    right, asked = sum(person.gold_right for person in people), sum(person.gold for person in people)
+    return {"right": right, "wrong": asked - right}
+
+
+def _outcomes(batch: AnnotationBatch) -> Mapping[str, Mapping[str, int]]:
+    """By what candidates were asked for."""
+    found: dict[str, Counter[str]] = {}
+    for item in batch.items:
+        if item.outcome is not None:
+            found.setdefault(item.purpose.value, Counter())[item.outcome.value] += 1
+    return found

@@ -37,6 +37,13 @@ class ServerSettings(Section):
     webhook_secret_file: Path | None = Field(
         None, description="File with the secrets of `POST /v1/annotations`, read anew when it changes; else DRIFTGATE__WEBHOOK_SECRET."
     )
+    metrics_port: int | None = Field(
+        None, ge=0, le=65_535, description="Port of its own for `/metrics`; null: on `port`, for whoever may read. 0: a free one."
+    )
+    metrics_host: str | None = Field(None, description="Address of that port; null: `host`.")
+    metrics_token_file: Path | None = Field(
+        None, description="File with the token that Prometheus sends to that port (or DRIFTGATE__METRICS_TOKEN); without one it is open."
+    )
     max_body_bytes: int = Field(16_000_000, ge=1_000, description="Larger requests are refused.")
     max_model_bytes: int = Field(
         2_000_000_000,

@@ -4,40 +4,29 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from service.access import Access
-from service.adapters.sqlite import SqliteStore
 from service.cli.application import app
-from service.cycles.due import Due, Freshness
 from service.decoding.kafka_records import KafkaDecoder
-from service.gauges import CycleFigures, FeedFigures, ProcessFigures
-from service.metrics import Metrics, StoreFigures
+from service.metrics import inventory
 from service.records import Original, Sample
 from service.settings import Settings, parse
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-METRICS_ARE_NAMED_IN = [
-    ROOT / "deploy/prometheus/driftgate.rules.yml",
-    *(ROOT / f"docs/{page}.md" for page in ("operating", "production", "truth")),
-]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-class Quiet:
-    """Nothing is due."""
-
-    found: Mapping[str, Sequence[Due]] = {}
-    freshness: Mapping[str, Freshness] = {}
+FIELDS = frozenset({"driftgate_id", "driftgate_batch", "driftgate_priority"})
+"""Of what is sent to annotators: no metrics."""
 
 
 def test_configuration_page_is_rendered_from_the_settings() -> None:
@@ -141,27 +130,15 @@ def test_chart_writes_a_valid_configuration() -> None:
     assert [destination.name for destination in settings.destinations] == ["inbox"]
 
 
-def test_alert_rules_and_runbooks_ask_for_metrics_that_exist(tmp_path: Path) -> None:
-    registry = CollectorRegistry()
-    Metrics(registry, ["m"], version="0")
-    store = SqliteStore(tmp_path / "state.db")
-    figures = StoreFigures(store, lambda: ["m"], clock=lambda: 0.0, backlog=lambda: (0, 0))
-    own = ProcessFigures(lag=dict, leads=bool, unsent=int, blobs=lambda: (0, 0))
-    cycles = CycleFigures(list, Quiet(), clock=lambda: 0.0)
-    families = [*registry.collect(), *figures.collect(), *FeedFigures(store, lambda: ["m"]).collect(), *own.collect(), *cycles.collect()]
-    store.close()
-    known = {family.name + ("_total" if family.type == "counter" else "") for family in families}
-    asked = {name for page in METRICS_ARE_NAMED_IN for name in re.findall(r"\bdriftgate_\w+", page.read_text(encoding="utf-8"))}
-    assert len(asked) > 5
-    assert asked <= known
+def test_metrics_page_is_rendered_from_the_inventory() -> None:
+    render = runpy.run_path(str(ROOT / "docs/metrics.py"))["render"]
+    assert (ROOT / "docs/metrics.md").read_text(encoding="utf-8") == render(), "run: .venv/bin/python docs/metrics.py"
 
 
-def test_every_alert_has_a_runbook() -> None:
-    rules = yaml.safe_load((ROOT / "deploy/prometheus/driftgate.rules.yml").read_text(encoding="utf-8"))
-    headings = re.findall(r"^#+ (Driftgate\w+)$", (ROOT / "docs/operating.md").read_text(encoding="utf-8"), re.MULTILINE)
-    alerts = [rule for group in rules["groups"] for rule in group["rules"]]
-    assert sorted(rule["alert"] for rule in alerts) == sorted(headings)
-    assert all(rule["annotations"]["runbook"] == f"docs/operating.md#{rule['alert'].lower()}" for rule in alerts)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_metrics_that_exist(page: Path) -> None:
+    asked = set(re.findall(r"\bdriftgate_[a-z_]+", page.read_text(encoding="utf-8")))
+    assert asked - inventory.names() - inventory.EVERY.keys() - FIELDS == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from service.alarms import Reason
 from service.controller import Controller
 from service.errors import ConflictError
 from service.notifying.routing import Consequences
-from service.observe import Reading, Silent
+from service.observe import Silent
 from service.records import WHOLE, Alarm, AlarmState, Decision, Event, Pane, Severity
 from service.settings import Settings
 
@@ -149,21 +149,22 @@ def test_each_alarm_is_told_once_to_each_destination(store: SqliteStore, log: Lo
 
 
 def test_figures_of_every_decision_are_told(store: SqliteStore, log: Log, world: World) -> None:
-    seen: list[Reading] = []
+    seen: list[tuple[str, int]] = []
     told: list[AlarmState] = []
 
     class Watching(Silent):
-        def decided(self, monitor: str, *, time: float, seconds: float, readings: Sequence[Reading] = ()) -> None:  # noqa: ARG002 - the port's
-            assert (monitor, time) == ("chat", 1_639.0)
-            seen.extend(readings)
+        def decided(self, monitor: str, *, seconds: float, crossings: int = 0) -> None:
+            assert seconds > 0
+            seen.append((monitor, crossings))
 
         def alarm(self, alarm: Alarm) -> None:
             told.append(alarm.state)
 
     drift(log, world)
     drain(controller(store, world, observer=Watching()))
-    assert {reading.segment: reading.crossed for reading in seen} == {WHOLE: True, "locale=de": False, "locale=en": False}
-    assert told == [AlarmState.OPEN]
+    assert seen == [("chat", 1)]
+    assert {stream["family"] for stream in store.status("chat")["streams"]} == {"input"}
+    assert told == [AlarmState.OPEN, AlarmState.OPEN], "it opened, and became critical"
 
 
 # --- restarts --------------------------------------------------------------------------------------------------------

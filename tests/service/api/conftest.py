@@ -21,6 +21,7 @@ from service.adapters.sqlite import SqliteLog, SqliteStore
 from service.annotation import TakenBack, sending
 from service.annotation.editing import edited
 from service.api import Service, create_app
+from service.app import metering
 from service.app.configuration import accepted
 from service.app.destinations import hook_of
 from service.datasets import DataSets
@@ -35,10 +36,10 @@ from service.health import Heartbeats
 from service.inbox import Inbox
 from service.ingest import Ingest
 from service.links import Links
-from service.metrics import Metrics, StoreFigures
+from service.metrics import Metrics
 from service.openings import Openings
-from service.overview import Overview
 from service.outbox import replayed
+from service.overview import Overview
 from service.policies import Policies
 from service.ports import Embedder
 from service.promotion import Promotion, Shelf
@@ -243,8 +244,8 @@ class MakeSite(Protocol):
     def __call__(self, *, access: Access = ..., backlog_bytes: int = ..., **options: Any) -> Site: ...
 
 
-@pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[MakeSite]:
+def sites(tmp_path: Path) -> Iterator[MakeSite]:
+    """What makes sites below a folder, and closes them."""
     opened: list[SqliteStore | SqliteLog] = []
 
     def make(*, access: Access = OPEN, backlog_bytes: int = 1_000_000, max_items: int = 100, **options: Any) -> Site:
@@ -253,7 +254,7 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
         names = [monitor.name for monitor in MONITORS]
         registry = CollectorRegistry()
         metrics = Metrics(registry, names, version="1.2.3")
-        registry.register(StoreFigures(store, lambda: names, clock=lambda: NOW, backlog=lambda: (log.backlog, 0)))
+        metering.of_ingest(metrics, lambda: (log.backlog, 0))
         embedder = VectorEmbedder(DIMENSION, normalize=False)
         checks = {"vectors": embedder.check}
         ingest = Ingest(log, MONITORS, checks.get, observer=metrics, max_items=max_items)
@@ -289,6 +290,11 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
 
 
 @pytest.fixture
+def make_site(tmp_path: Path) -> Iterator[MakeSite]:
+    yield from sites(tmp_path)
+
+
+@pytest.fixture
 def site(make_site: MakeSite) -> Site:
     """On loopback, without a token."""
     return make_site()
@@ -299,10 +305,8 @@ def webhook_secret() -> str:
     return "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
 
-@pytest.fixture
-def make_alarm() -> Callable[..., Alarm]:
-    def make(id: str = "a1", **changes: Any) -> Alarm:
-        alarm = Alarm(
+def an_alarm(id: str = "a1", **changes: Any) -> Alarm:
+    alarm = Alarm(
             id=id, monitor="support", segment="all", family=Family.INPUT, reference_version=1, kind="new content",
             severity=Severity.WARNING, state=AlarmState.OPEN, at_sample=3_200, at_sequence=100, opened=NOW,
             window_samples=400, window_start=NOW - 600, effect=Measured(0.12, 0.08, 0.17), novel_share=Measured(0.1, 0.07, 0.13),

@@ -19,7 +19,7 @@ from service.cycles.summary import summary
 from service.cycles.telling import CycleNews
 from service.cycles.top_up import drawn
 from service.errors import InputError
-from service.gauges import CycleFigures
+from service.metrics import installed
 from service.records import AnnotationBatch, BatchState, CycleState, Label, Purpose, RefreshCycle, Trigger
 from service.report.material import Material
 from service.screens.cycles import refresh_screen
@@ -114,8 +114,7 @@ def test_where_nothing_opens_by_itself_people_are_told_once(make_bench: Callable
     again = CycleNews(bench.store, Watched(bench), occasions.found)
     again.step(start + 7 * DAY + 120)
     assert told(bench) == ["refresh.due", "refresh.due"]
-    figures = CycleFigures(list, occasions, clock=lambda: start)
-    assert [s.labels for family in figures.collect() for s in family.samples] == [{"monitor": "chat", "trigger": "alarm"}]
+    assert [labels for _, labels, _ in installed.occasional(occasions)] == [("chat", "alarm")]
 
 
 def test_what_could_not_be_opened_is_told_and_tried_again_later(make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +253,7 @@ def test_one_screen_says_where_everything_is(make_bench: Callable[..., Bench]) -
     for words in ("annotating, opened by person", "0 of 40 answered", "STUCK", "next: label them", "candidates per cycle"):
         assert words in shown
     (of,) = all_standings(bench.store, bench.site.effective)
-    assert {s.name: s.value for f in CycleFigures(lambda: [of], watching(bench), clock=lambda: 5_000.0).collect() for s in f.samples} == {
+    assert {declaration.name: value for declaration, _, value in installed.cycles([of], now=5_000.0)} == {
         "driftgate_refresh_cycle_state": 1.0,
         "driftgate_refresh_cycle_age_seconds": 1_000.0,
         "driftgate_refresh_cycle_stuck": 0.0,
