@@ -40,7 +40,7 @@ def fleet() -> Dashboard:
         "fleet", "fleet", "Every monitor of the installation: which ones drift, which are blind, how much of the budget is used."
     )
     made.with_variable(choice("team", "Team", "label_values(driftgate_monitor_info, team)", several=True))
-    opened = 'sum by (monitor) (increase(driftgate_alarm_steps_total{state="open"}[$__interval])) > 0'
+    opened = 'sum by (monitor) (increase(driftgate_alarm_steps_total{state="open",reason=~"drift|told"}[$__interval])) > 0'
     made.annotation(marks("alarm opened", opened, ACT, "{{monitor}}"))
     _figures(made)
     _worst(made)
@@ -86,6 +86,8 @@ def _worst(made: Dashboard) -> None:
         Column("blind", _mine("max by (monitor) (driftgate_monitor_blind)"), steps=ZERO_IS_GOOD),
         Column("samples/s", _mine(_RATE), "cps"),
         Column("silent", _mine("max by (monitor) (driftgate_monitor_silent_seconds)"), "s"),
+        Column("maintenance", _mine("max by (monitor) (driftgate_maintenance)"), steps=((None, GOOD), (1, WATCH))),
+        Column("checks unmet", _mine('max by (monitor) (driftgate_policy_checks{finding="unmet"})'), steps=((None, GOOD), (1, WATCH))),
     ]
     made.with_panel(rows("Worst first", "monitor", columns, "A row leads to its monitor.", link=_MONITOR))
 

@@ -23,9 +23,9 @@ def monitor() -> Dashboard:
     """The page behind an alarm."""
     made = dashboard("monitor", "monitor", "Evidence, effect and feed of one monitor.")
     made.with_variable(choice("monitor", "Monitor", "label_values(driftgate_monitor_info, monitor)"))
-    for state, colour in (("open", ACT), ("resolved", GOOD)):
-        steps = f'sum by (reason) (increase(driftgate_alarm_steps_total{{{_M},state="{state}"}}[$__interval])) > 0'
-        made.annotation(marks(f"alarm {state}", steps, colour, "{{reason}}"))
+    for name, labels, colour in (("opened", 'state="open",reason!="worse"', ACT), ("resolved", 'state="resolved"', GOOD)):
+        steps = f"sum by (reason) (increase(driftgate_alarm_steps_total{{{_M},{labels}}}[$__interval])) > 0"
+        made.annotation(marks(f"alarm {name}", steps, colour, "{{reason}}"))
     _figures(made)
     _drift(made)
     _model(made)
