@@ -307,11 +307,14 @@ def webhook_secret() -> str:
 
 def an_alarm(id: str = "a1", **changes: Any) -> Alarm:
     alarm = Alarm(
-            id=id, monitor="support", segment="all", family=Family.INPUT, reference_version=1, kind="new content",
-            severity=Severity.WARNING, state=AlarmState.OPEN, at_sample=3_200, at_sequence=100, opened=NOW,
-            window_samples=400, window_start=NOW - 600, effect=Measured(0.12, 0.08, 0.17), novel_share=Measured(0.1, 0.07, 0.13),
-            channel="features", history=(Step("open", "effect above tolerance", NOW),), version=1,
-        )  # fmt: skip
-        return replace(alarm, **changes)
+        id=id, monitor="support", segment="all", family=Family.INPUT, reference_version=1, kind="new content",
+        severity=Severity.WARNING, state=AlarmState.OPEN, at_sample=3_200, at_sequence=100, opened=NOW,
+        window_samples=400, window_start=NOW - 600, effect=Measured(0.12, 0.08, 0.17), novel_share=Measured(0.1, 0.07, 0.13),
+        channel="features", history=(Step("open", "effect above tolerance", NOW),), version=1,
+    )  # fmt: skip
+    return replace(alarm, **changes)
 
-    return make
+
+@pytest.fixture
+def make_alarm() -> Callable[..., Alarm]:
+    return an_alarm
