@@ -68,11 +68,12 @@ class Exhibits:
         found = self._store.get(AnnotationBatch, batch)
         items = annotation.items_by_shown(found)
         asked = {name: items[name].id for name in shown if name in items}
-        samples = self._kept(found.monitor, set(asked.values()))
+        samples = self.kept(found.monitor, set(asked.values()))
         return {name: samples[kept] for name, kept in asked.items() if kept in samples}
 
-    def _kept(self, monitor: str, missing: set[str]) -> Mapping[str, Sample]:
-        found = dict[str, Sample]()
+    def kept(self, monitor: str, ids: Collection[str]) -> Mapping[str, Sample]:
+        """Those of the monitor's samples, by their own ids, that a data set has."""
+        missing, found = set(ids), dict[str, Sample]()
         for folder in self._folders(monitor):
             here = missing & self._index(folder).keys() if missing else ()
             found |= self._read(monitor, folder, here)

@@ -19,6 +19,7 @@ from service.actions import Actions
 from service.declarations import Declared
 from service.embedding_map import Maps
 from service.errors import BacklogFullError, NotFoundError
+from service.exhibits import Exhibits
 from service.explaining.samples import Samples
 from service.failures.listing import Failures
 from service.health import Condition, Heartbeats
@@ -29,6 +30,7 @@ from service.overview import Overview
 from service.policies import Policies
 from service.ports import Hook, Store
 from service.promotion import Promotion
+from service.promotion.galleries import Galleries
 from service.records import Backfill
 from service.reference import References
 from service.report.reporting import Reporting
@@ -121,6 +123,8 @@ class Service(Probes):
     policies: Policies
     references: References
     maps: Maps
+    exhibits: Exhibits
+    galleries: Galleries
     inbox: Inbox
     settings: Callable[[], Settings]
     """The configuration as it is in force."""

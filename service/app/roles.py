@@ -30,6 +30,7 @@ from service.app.destinations import Destinations, hook_of
 from service.app.installation import CONTROLLER, Installation, install
 from service.app.metrics_server import serving_metrics
 from service.app.parts import Logs, open_logs
+from service.app.privacy import keep_log
 from service.app.process import Serving, alone, answering
 from service.backfill import Backfills
 from service.collecting import Collecting
@@ -49,6 +50,8 @@ from service.operations import Operations
 from service.outbox import Outbox
 from service.overview import Overview
 from service.ports import Sink
+from service.promotion.galleries import Galleries
+from service.privacy.retaining import EVERY_SECONDS
 from service.report.reporting import Reporting, Schedule
 from service.serving import Engine, Every, Loop
 from service.settings import Settings
@@ -111,6 +114,8 @@ class Assembly:
         for name, monitor in monitors.items():
             self._show(name, monitor)
         self._listeners.append(following.step)
+        keep_log(logs.keep, installation.declarations.declared)
+        self._listeners.append(partial(keep_log, logs.keep))
         self._add("worker", lambda: worker.step(timeout=_STEP_SECONDS), recover=worker.forget)
         self._endings.append(feed.close)
         self._conditions |= {"partitions": partial(_partitions, worker), "topics": feed.waits_for}
@@ -161,6 +166,8 @@ class Assembly:
         self._add("collecting", led(collecting.step))
         self._add("outbox", led(outbox.step))
         self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
+        self._add("retention", Every(EVERY_SECONDS, led(lambda now: installation.retaining().step(self.metrics.counts(inventory.EXPIRED), now=now))))
+        self._add("forgetting", Every(_REPORT_SECONDS, led(lambda now: installation.forgetting.step(installation.names, now=now))))
         self._add("reports", led(lambda _: look()))
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
         self._notes.append(lambda: {f"delivery {name}": "its labels can't be taken, the log says why" for name in inbox.stuck})
@@ -173,9 +180,7 @@ class Assembly:
         """Takes samples in over HTTP, and answers questions."""
         installation, limits = self.installation, self.settings.server
         meter = Meter(lambda: installation.settings)
-        ingest = Ingest(
-            sink, installation.settings.monitors, check, observer=self.metrics, max_items=limits.max_items, take=meter.take
-        )
+        ingest = Ingest(sink, installation.settings.monitors, check, observer=self.metrics, max_items=limits.max_items, take=meter.take)
         overview = Overview(installation.store, lambda: installation.declarations.declared, installation.policies)
         self._add("overview", Every(_GLANCE_SECONDS, overview.step))
         self._listeners.append(lambda declared: ingest.declare([known.settings for known in declared.values()]))
@@ -197,10 +202,13 @@ class Assembly:
             similar=installation.similar,
             promotion=installation.promotion,
             openings=installation.openings,
+            forgetting=installation.forgetting,
             overview=overview,
             policies=installation.policies,
             references=installation.references,
             maps=installation.maps,
+            exhibits=installation.exhibits,
+            galleries=Galleries(installation.promotion.report),
             settings=lambda: installation.settings,
             labels=Labels(installation.store, installation.effective, self.metrics, max_items=limits.max_items),
             budget=self.settings.budget,

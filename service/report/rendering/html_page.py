@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -32,6 +33,7 @@ _SIGNS: Mapping[Standing, tuple[str, str]] = MappingProxyType(
         Standing.ACT: ("act", "!"),
     }
 )
+_SECTION = re.compile(r'<section id="(?P<name>[a-z_]+)">.*?</section>', re.DOTALL)
 _EYEBROW = '<p class="eyebrow">driftgate: blind-spot report</p>'
 _URGENCY = "Urgency is about the share of the traffic, or of the labels, that goes wrong unseen."
 
@@ -40,7 +42,7 @@ def report_page(report: Report) -> str:
     """One monitor's."""
     links = "".join(f'<li><a href="#{s.name}">{_mark(s.standing)}{_safe(s.title)}</a></li>' for s in report.sections)
     contents = f'<nav aria-label="Sections"><ol><li><a href="#first">What to do first</a></li>{links}</ol></nav>'
-    body = "".join([_header(report), _first(report), *map(_section, report.sections), _footer()])
+    body = "".join([_header(report), _first(report), *map(section, report.sections), _footer()])
     return _page(f"Blind spots of {report.monitor}", f'<div class="page">{contents}<main>{body}</main></div>')
 
 
@@ -57,7 +59,7 @@ def ranking_page(lines: Sequence[Line], now: float) -> str:
 def sheet_page(eyebrow: str, title: str, made: str, sections: Sequence[Section]) -> str:
     """Sections under a title, for what is no report."""
     head = f'<header><p class="eyebrow">driftgate: {_safe(eyebrow)}</p><h1>{_safe(title)}</h1><p class="made">{_prose(made)}</p></header>'
-    body = "".join(_section(section, chip=False) for section in sections)
+    body = "".join(section(each, chip=False) for each in sections)
     return _page(f"{eyebrow}: {title}", f'<div class="page single"><main>{head}{body}</main></div>')
 
 
@@ -124,17 +126,23 @@ def _footer() -> str:
 # --- a section -------------------------------------------------------------------------------------------------------
 
 
-def _section(section: Section, *, chip: bool = True) -> str:
+def section(told: Section, *, chip: bool = True) -> str:
+    """What stands in a page of any frame."""
     parts = [
-        f"<h2>{_safe(section.title)} {_chip(section.standing) if chip else ''}</h2>",
-        f'<p class="says">{_prose(section.says)}</p>',
-        f'<p class="todo"><strong>Do first:</strong> {_prose(section.todo)}</p>' if section.todo else "",
-        _figures(section.figures),
-        *map(_plot, section.plots),
-        *map(_table, section.tables),
-        _missing(section.missing),
+        f"<h2>{_safe(told.title)} {_chip(told.standing) if chip else ''}</h2>",
+        f'<p class="says">{_prose(told.says)}</p>',
+        f'<p class="todo"><strong>Do first:</strong> {_prose(told.todo)}</p>' if told.todo else "",
+        _figures(told.figures),
+        *map(_plot, told.plots),
+        *map(_table, told.tables),
+        _missing(told.missing),
     ]
-    return f'<section id="{section.name}">{"".join(parts)}</section>'
+    return f'<section id="{told.name}">{"".join(parts)}</section>'
+
+
+def sections_of(page: str) -> Mapping[str, str]:
+    """The sections of a page that was written here, by name: foreign text in it has no markup, so none of it can look like one."""
+    return {found["name"]: found[0] for found in _SECTION.finditer(page)}
 
 
 def _figures(figures: Sequence[Figure]) -> str:

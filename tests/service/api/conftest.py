@@ -38,11 +38,13 @@ from service.ingest import Ingest
 from service.links import Links
 from service.metrics import Metrics
 from service.openings import Openings
+from service.privacy.forgetting import Forgetting, Places
 from service.outbox import replayed
 from service.overview import Overview
 from service.policies import Policies
 from service.ports import Embedder
 from service.promotion import Promotion, Shelf
+from service.promotion.galleries import Galleries
 from service.records import (
     Alarm,
     AlarmState,
@@ -267,16 +269,19 @@ def sites(tmp_path: Path) -> Iterator[MakeSite]:
 
         reporting, actions, installed = Reporting(gather, Kept(tmp_path, keep=2)), StoreActions(store), Installed(gather, embedder)
         failures = Failures(store, references, DataSets(tmp_path), installed)
+        promotion = Promotion(store, references, DataSets(tmp_path), installed, Shelf(tmp_path, max_bytes=100_000))
         policies = Policies(store, references, DataSets(tmp_path), Kept(tmp_path, keep=1), installed)
         service = Service(
             ingest=ingest, store=store, standing=standing, actions=actions, access=access, registry=registry,
             declaring=declarations, reporting=reporting, samples=Samples(gather, lambda _: embedder),
             failures=failures, similar=Mining(store, references, DataSets(tmp_path), failures, installed, sends=actions),
             inbox=Inbox(store, actions.take_labels),
-            promotion=Promotion(store, references, DataSets(tmp_path), installed, Shelf(tmp_path, max_bytes=100_000)),
+            promotion=promotion, galleries=Galleries(promotion.report),
             labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
+            forgetting=Forgetting(store, Places(tmp_path)),
             openings=Openings(store, DataSets(tmp_path), LINKS, Exhibits(store, DataSets(tmp_path))),
-            references=references, maps=Maps(store, references, SETTINGS.monitor), settings=lambda: SETTINGS,
+            references=references, maps=Maps(store, references, SETTINGS.monitor), 
+            exhibits=Exhibits(store, DataSets(tmp_path)), settings=lambda: SETTINGS,
             policies=policies, overview=Overview(store, lambda: declarations.declared, policies, lambda: NOW),
             accept=lambda name, document: accepted(SETTINGS, name, document),
             version="1.2.3", **{"clock": lambda: NOW, "heartbeats": Heartbeats(), "hook": partial(hook_of, SETTINGS), **options},
