@@ -21,7 +21,7 @@ export UV_SYSTEM_CERTS ?= 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers servers-cluster run test unit check format chaos trained e2e bench clean
+.PHONY: help install servers servers-cluster run test unit check format chaos fuzz trained e2e bench clean
 
 help:            ## what there is
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */  make \1\t/' | expand -t 24
@@ -53,11 +53,13 @@ test: install    ## all tests; those that need a server are skipped until make s
 unit: install    ## the quick ones: no server, no simulation, few random examples
 	@$(PYTEST) --hypothesis-profile unit -m "not server and not long" tests/architecture tests/detectors tests/service $(ARGS)
 
-check: install   ## format, lint, types, architecture
+check: install   ## format, lint, types, architecture, security, known vulnerabilities (AUDIT=required: without a network it fails)
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@.venv/bin/bandit --quiet --configfile .ci/bandit.yml --recursive service detectors
+	@.ci/audit $(UV)
 
 format: install  ## format and mend what ruff can
 	@.venv/bin/ruff format .
@@ -67,11 +69,14 @@ format: install  ## format and mend what ruff can
 chaos: install servers  ## Kafka, Redis and driftgate killed, stopped and starved at random, in the long form
 	@CHAOS=long .venv/bin/pytest tests/chaos $(ARGS)
 
+fuzz: install    ## the API by its own OpenAPI document and against it, in the long form
+	@FUZZ=long .venv/bin/pytest tests/fuzz $(ARGS)
+
 trained: install servers  ## the reference trainer, and the whole loop with it: torch is there until the next make install
 	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --inexact --all-extras
 	@.venv/bin/pytest tests/training tests/e2e/test_closed_loop.py $(ARGS)
 
-e2e: chaos trained  ## what takes too long for make test
+e2e: chaos fuzz trained  ## what takes too long for make test
 
 bench: install   ## figures: speed and memory; with DRIFTGATE_DATA also delay and false alarms on real data
 	@.venv/bin/python -m benchmarks $(ARGS)
