@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from service.annotation import TakenBack
-from service.records import Alarm, AnnotationBatch, Label, LabelScheme, OutboxItem, RefreshCycle, Verdict
+from service.records import Alarm, AnnotationBatch, Event, Label, LabelScheme, OutboxItem, RefreshCycle, Silence, Verdict
 from service.selecting.proposal import Proposal
 
 
@@ -58,6 +58,20 @@ class Actions(Protocol):
 
     def take_labels(self, labels: Sequence[Label], *, now: float) -> TakenBack:
         """Takes labels of one batch; a delivery that comes twice changes nothing."""
+
+    def silence(
+        self, matchers: Mapping[str, str], *, ends: float, actor: str, note: str, now: float, starts: float | None = None
+    ) -> Silence:
+        """Keeps news of the alarms that it matches back, from now on or from a later moment."""
+
+    def end_silence(self, silence_id: str, *, actor: str, now: float) -> Silence:
+        """Before its time."""
+
+    def pause(self, monitor: str, *, until: float, actor: str, note: str, now: float) -> Event:
+        """Maintenance: the monitor counts on, and opens no alarms until that log time."""
+
+    def unpause(self, monitor: str, *, actor: str, note: str, now: float) -> Event:
+        """Ends it before its time."""
 
     def replay(self, item_id: str, *, actor: str, now: float) -> OutboxItem:
         """Makes a dead outbox item due again."""

@@ -131,6 +131,20 @@ def step(alarm: Alarm, state: AlarmState, reason: Reason, *, time: float, actor:
     return replace(alarm, state=state, history=(*alarm.history, taken), version=alarm.version + 1)
 
 
+def spoken(alarm: Alarm, *, time: float, quiet: bool) -> Alarm | None:
+    """An alarm that opened in silence, once its stream may be heard: nobody has been told of it yet."""
+    if not alarm.quiet or quiet:
+        return None
+    return replace(step(alarm, alarm.state, Reason.TOLD, time=time), quiet=False)
+
+
+def worse(alarm: Alarm, effect: Effect, rules: Rules, *, time: float) -> Alarm | None:
+    """A warning whose effect has become critical."""
+    if alarm.severity is not Severity.WARNING or severity(effect, rules) is not Severity.CRITICAL:
+        return None
+    return replace(step(alarm, alarm.state, Reason.WORSE, time=time), severity=Severity.CRITICAL)
+
+
 def apply_event(alarm: Alarm, event: Event) -> Alarm:
     """What a person's event makes of an alarm."""
     note, about = str(event.body.get("note", "")), {"time": event.time, "actor": event.actor}

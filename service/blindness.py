@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from service.alarms import Reason, step
 from service.feed import lost
 from service.losses import Loss, Losses, is_input
+from service.maintenance import Pause
 from service.records import (
     WHOLE,
     Alarm,
@@ -83,7 +84,7 @@ class Feed:
         """Whether a window that lost so much says nothing about drift of the family."""
         return (loss.blank if family is Family.OUTPUT else loss.share) > self._allowed
 
-    def judge(self, pane: Pane, hidden: Loss | None, standing: Mapping[str, Alarm], *, at_sample: int) -> Iterator[Alarm]:
+    def judge(self, pane: Pane, hidden: Loss | None, standing: Mapping[str, Alarm], pause: Pause, *, at_sample: int) -> Iterator[Alarm]:
         """What a pane makes of the feed's alarms; `hidden` is the loss that has just kept an alarm of drift from opening."""
         if pane.key.segment != WHOLE and hidden is None:
             return
@@ -93,7 +94,7 @@ class Feed:
         loss = hidden or self._blinding()
         if loss is not None:
             self.sight.calm_since = None
-            if not self.sight.blind:
+            if not self.sight.blind and not pause.keeps(WHOLE, Family.FEED, pane.last_time):
                 self.sight.blind = True
                 opened = self._blinded(pane, loss, at_sample=at_sample)
                 self.sight.alarm = opened.id

@@ -17,6 +17,7 @@ from service.budget import Allocation, Exposures
 from service.episodes import Traffic
 from service.errors import ArtefactError
 from service.hours import LogTimes
+from service.maintenance import Pause
 from service.records import Alarm, Family
 from service.truth.keeping import KeptConcept
 
@@ -52,6 +53,7 @@ class Head(_Format, kw_only=True):
     allocation: Allocation | None
     times: LogTimes
     sight: Sight = msgspec.field(default_factory=Sight)
+    pause: Pause = msgspec.field(default_factory=Pause)
     deciding: dict[str, Any] | None = None
     """The settings that decided, None where an older driftgate did."""
     concept: KeptConcept = msgspec.field(default_factory=KeptConcept)

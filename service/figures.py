@@ -42,6 +42,7 @@ def describe_status(streams: MonitorStreams) -> Mapping[str, Any]:
         "other_versions": streams.other_versions,
         "untimed": streams.times.untimed,
         "untimed_share": streams.times.recent,
+        "maintenance": streams.pause.shown(streams.traffic.last),
         "feed": _feed(streams),
         "truth": describe_answers(streams.concept),
     }

@@ -14,6 +14,7 @@ from service.alarms import HOLD_BACK_GROWTH, HOLD_BACK_SECONDS, Reason, of_drift
 from service.budget import ALLOCATION, DAY, WEEK, week_of, week_start
 from service.label_checks.events import told
 from service.looks import LOOKED
+from service.maintenance import MAINTENANCE
 from service.ports import Store
 from service.records import (
     Alarm,
@@ -183,6 +184,11 @@ def _of_events(events: Iterable[Event]) -> Iterator[Entry]:
             yield Entry(event.time, event.monitor, "allocated", says)
         elif event.kind == SETTINGS:
             yield Entry(event.time, event.monitor, "settings", ", ".join(_changed(event.body["before"], event.body["after"])))
+        elif event.kind == MAINTENANCE:
+            until = event.body["until"]
+            says = "ended" if until is None else f"no alarms until {_written(until)}"
+            note = f" ({event.body['note']})" if event.body.get("note") else ""
+            yield Entry(event.time, event.monitor, "maintenance", f"{says}{note} [{event.actor}]")
         elif event.kind == OFFSETS:
             before = "" if event.body["from"] is None else f", instead of {event.body['from']}"
             says = f"{event.body['partition']} is read on at offset {event.body['to']}{before} [{event.actor}]"

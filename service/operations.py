@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from service import annotation, monitors, refresh
@@ -10,6 +10,8 @@ from service.alarms import VERDICT
 from service.annotation import TakenBack, sending, take_back
 from service.annotation.editing import edited
 from service.errors import ConflictError, NotFoundError
+from service.maintenance import paused
+from service.notifying import silences
 from service.outbox import replayed
 from service.ports import Store
 from service.records import (
@@ -21,6 +23,7 @@ from service.records import (
     LabelScheme,
     OutboxItem,
     RefreshCycle,
+    Silence,
     Trigger,
     Verdict,
     stable_id,
@@ -124,6 +127,34 @@ class Operations:
         quota = self._monitors.effective(labels[0].monitor).annotation.quota if labels else 1.0
         return take_back(self._store, labels, quota=quota, now=now)
 
+    def silence(
+        self, matchers: Mapping[str, str], *, ends: float, actor: str, note: str, now: float, starts: float | None = None
+    ) -> Silence:
+        """Keeps news of the alarms that it matches back, from now on or from a later moment."""
+        silence = silences.made(matchers, starts=now if starts is None else starts, ends=ends, actor=actor, note=note, now=now)
+        try:
+            return self._store.get(Silence, silence.id)
+        except NotFoundError:
+            self._store.save(silence)
+            return silence
+
+    def end_silence(self, silence_id: str, *, actor: str, now: float) -> Silence:
+        """Before its time."""
+        silence = silences.ended(self._store.get(Silence, silence_id), actor=actor, now=now)
+        self._store.save(silence)
+        return silence
+
+    def pause(self, monitor: str, *, until: float, actor: str, note: str, now: float) -> Event:
+        """Maintenance: the monitor counts on, and opens no alarms until that log time."""
+        return self._maintain(paused(monitor, until, actor=actor, note=note, now=now))
+
+    def unpause(self, monitor: str, *, actor: str, note: str, now: float) -> Event:
+        """Ends it before its time."""
+        shown = self._store.status(monitor).get("maintenance") or {}
+        if shown.get("until") is None:
+            raise ConflictError(f"monitor {monitor} is in no maintenance pause")
+        return self._maintain(paused(monitor, None, actor=actor, note=note, now=now))
+
     def replay(self, item_id: str, *, actor: str, now: float) -> OutboxItem:  # noqa: ARG002 - the protocol names who; the ledger will keep it
         """Makes a dead outbox item due again."""
         for item in self._store.outbox(states=["dead"], limit=_OUTBOX):
@@ -132,6 +163,13 @@ class Operations:
                 self._store.settle(again)
                 return again
         raise NotFoundError(f"no dead outbox item {item_id!r:.80}; `GET /v1/outbox?state=dead` lists them")
+
+    def _maintain(self, event: Event) -> Event:
+        """Decided at once where somebody decides the monitor's log; else when a reference is brought into force."""
+        recorded = self._store.record_event(event)
+        if self._monitors.version(event.monitor) is not None:
+            self._decide(event.monitor, recorded.sequence)
+        return recorded
 
     def _act(self, alarm_id: str, kind: str, body: dict[str, str], actor: str, now: float) -> Alarm:
         """Records the event and has it decided at once, so that the answer shows what it did."""

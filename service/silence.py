@@ -71,6 +71,11 @@ class _Seen:
     since: float
 
 
+def _pause(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The monitor's last maintenance: what it silences is told once it is over."""
+    return status.get("maintenance") or {}
+
+
 class Silence:
     """Looks at the clock for all monitors, and writes what it finds into their logs, so that a replay decides the same.
 
@@ -99,7 +104,7 @@ class Silence:
         self._seen[monitor] = seen
         self._observer.silent(monitor, now - seen.since)
         after = status.get("feed", {}).get("silence_after")
-        if after is None or now - seen.since < after or status["feed"]["silent"]:
+        if after is None or now - seen.since < after or status["feed"]["silent"] or now < (_pause(status).get("until") or 0.0):
             return False
         return self._tell(monitor, status, seen, now=now)
 
@@ -114,7 +119,7 @@ class Silence:
 
     def _tell(self, monitor: str, status: Mapping[str, Any], seen: _Seen, *, now: float) -> bool:
         """Once for each silence and reference, also where a person has closed its alarm."""
-        known_by = stable_id(SILENCE, monitor, status["reference_version"], seen.taken, seen.lost)
+        known_by = stable_id(SILENCE, monitor, status["reference_version"], seen.taken, seen.lost, _pause(status).get("since", 0))
         if self._told.get(monitor) == known_by:
             return False
         open_panes = [pane.last_time for pane in self._store.open_panes(monitor) if pane.key.segment == WHOLE]

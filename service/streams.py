@@ -24,8 +24,10 @@ from service.alarms import (
     cross,
     severity,
     should_open,
+    spoken,
     step,
     withhold,
+    worse,
 )
 from service.blindness import Feed
 from service.budget import ALLOCATION, Allocation, Exposures
@@ -34,6 +36,7 @@ from service.episodes import Stream, Traffic, measured
 from service.errors import ArtefactError
 from service.hours import LogTimes
 from service.losses import Loss
+from service.maintenance import MAINTENANCE, Pause
 from service.records import (
     WHOLE,
     Alarm,
@@ -42,7 +45,6 @@ from service.records import (
     Family,
     Pane,
     Regime,
-    Severity,
     Step,
     Verdict,
     stable_id,
@@ -84,6 +86,7 @@ class MonitorStreams:
         self.exposures = Exposures()
         self.times = LogTimes()
         self.feed = Feed(settings, reference.version)
+        self.pause = Pause()
         self.concept = Concept(settings.name, settings.truth, reference)
         self.tuning = Tuning(settings, reference)
         tolerance = effective_tolerance(settings, reference.model)
@@ -124,7 +127,7 @@ class MonitorStreams:
         """Takes over what outlives a reference: how much traffic there is, the last allocation, and what the budget has seen. Returns
         the settings that decided under it."""
         head = read(checkpoint)[0]
-        self.exposures = head.exposures
+        self.exposures, self.pause = head.exposures, head.pause
         self.feed.inherit(head.sight)
         for kept in head.streams:
             if kept.segment in self.streams:
@@ -155,7 +158,7 @@ class MonitorStreams:
         stream = self.streams.get(pane.key.segment)
         outcomes = self._weighed(stream, pane) if stream is not None and pane.summary.count else []
         hidden = next((outcome.hidden for outcome in outcomes if outcome.hidden), None)
-        fed = self._stand(*self.feed.judge(pane, hidden, self.alarms, at_sample=self.streams[WHOLE].samples))
+        fed = self._stand(*self.feed.judge(pane, hidden, self.alarms, self.pause, at_sample=self.streams[WHOLE].samples))
         opened = {alarm: stream for outcome in outcomes for alarm, stream in outcome.opened.items()}
         return Outcome((*(alarm for outcome in outcomes for alarm in outcome.alarms), *fed.alarms), opened)
 
@@ -178,6 +181,8 @@ class MonitorStreams:
         if episode.alarm:
             return self._follow(stream, family, evidence, pane)
         if should_open(episode, evidence, self.rules, pane.last_time):
+            if self.pause.keeps(stream.segment, family, pane.last_time):
+                return Outcome()
             loss = _lost(self, stream, stream.scan.window_start(evidence), evidence.scale)
             if not self.feed.hides(family, loss):
                 return self._open(stream, family, evidence, pane)
@@ -200,7 +205,8 @@ class MonitorStreams:
         if over:
             return self._close(stream, step(alarm, AlarmState.RESOLVED, Reason.CALM, time=pane.last_time))
         quiet = self.tuning.quiet(stream.segment)
-        changed = _spoken(alarm, pane, quiet=quiet) or _renamed(alarm, stream, pane) or _worse(alarm, evidence, self.rules, pane)
+        heard = spoken(alarm, time=pane.last_time, quiet=quiet)
+        changed = heard or _renamed(alarm, stream, pane) or worse(alarm, evidence.effect, self.rules, time=pane.last_time)
         return self._stand(changed) if changed else Outcome()
 
     def _close(self, stream: Stream, alarm: Alarm, held_back: HeldBack | None = None) -> Outcome:
@@ -213,6 +219,8 @@ class MonitorStreams:
     # --- events -------------------------------------------------------------------------------------------------------
 
     def _event(self, event: Event) -> Outcome:
+        if event.kind == SILENCE and self.pause.keeps(WHOLE, Family.FEED, event.time):
+            return Outcome()
         if event.kind == SILENCE:
             return self._stand(*self.feed.silence(event, at_sample=self.streams[WHOLE].samples))
         if event.kind == TRUTH:
@@ -223,6 +231,8 @@ class MonitorStreams:
             self.tune(Allocation.of(event))
         elif event.kind == SETTINGS:
             _configure(self, event.body["after"])
+        elif event.kind == MAINTENANCE:
+            self.pause.take(event)
         alarm = self.alarms.get(event.subject)
         if alarm is None or (changed := apply_event(alarm, event)) is alarm:
             return Outcome()
@@ -265,7 +275,7 @@ class MonitorStreams:
             raise ArtefactError(f"monitor {self.settings.name}: the checkpoint does not fit its reference ({error}); {REMEDY}") from error
         self.streams, self.alarms = streams, {alarm.id: alarm for alarm in head.alarms}
         self.sequence, self.samples, self.other_versions = head.sequence, head.samples, head.other_versions
-        self.exposures, self.times, self.feed.sight = head.exposures, head.times, head.sight
+        self.exposures, self.times, self.feed.sight, self.pause = head.exposures, head.times, head.sight, head.pause
         self.tune(head.allocation)
         return True
 
@@ -281,6 +291,7 @@ def _head(streams: MonitorStreams) -> Head:
         exposures=streams.exposures,
         times=streams.times,
         sight=streams.feed.sight,
+        pause=streams.pause,
         allocation=streams.tuning.allocation,
         deciding=dict(streams.settings.deciding),
         concept=keeping.kept(streams.concept),
@@ -318,6 +329,7 @@ def _place(streams: MonitorStreams, segment: str) -> Place:
         quiet=tuning.quiet(segment),
         novel_share=stream.shown().novel_share,
         moved=bool(stream.episodes[Family.INPUT].alarm),
+        pause=streams.pause,
     )
 
 
@@ -344,13 +356,6 @@ def _expose(streams: MonitorStreams, stream: Stream, pane: Pane) -> None:
     streams.exposures.add(pane.last_time, seconds=gone if whole else 0.0, samples=count if whole else 0, allowed=allowed)
 
 
-def _spoken(alarm: Alarm, pane: Pane, *, quiet: bool) -> Alarm | None:
-    """An alarm that opened in silence, once its stream may be heard: nobody has been told of it yet."""
-    if not alarm.quiet or quiet:
-        return None
-    return replace(step(alarm, alarm.state, Reason.TOLD, time=pane.last_time), quiet=False)
-
-
 def _renamed(alarm: Alarm, stream: Stream, pane: Pane) -> Alarm | None:
     """Its kind by the window that has just doubled since it opened; what the feed explains stays the feed's."""
     since = stream.samples - alarm.at_sample
@@ -360,13 +365,6 @@ def _renamed(alarm: Alarm, stream: Stream, pane: Pane) -> Alarm | None:
     if kind == alarm.kind:
         return None
     return replace(step(alarm, alarm.state, Reason.RENAMED, time=pane.last_time, note=f"was {alarm.kind}"), kind=kind)
-
-
-def _worse(alarm: Alarm, evidence: Evidence, rules: Rules, pane: Pane) -> Alarm | None:
-    """A warning whose effect has become critical."""
-    if alarm.severity is not Severity.WARNING or severity(evidence.effect, rules) is not Severity.CRITICAL:
-        return None
-    return replace(step(alarm, alarm.state, Reason.WORSE, time=pane.last_time), severity=Severity.CRITICAL)
 
 
 def _alarm(streams: MonitorStreams, stream: Stream, family: Family, evidence: Evidence, pane: Pane) -> Alarm:

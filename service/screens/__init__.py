@@ -229,6 +229,10 @@ def _standing(monitor: Figures) -> Text:
 
 def _warnings(monitor: Figures) -> Iterator[str]:
     """What keeps the monitor from doing all that is asked of it, and what to set."""
+    pause = monitor.get("maintenance") or {}
+    if pause.get("until"):
+        kept = f"; {count(pause['withheld'])} alarms withheld so far" if pause.get("withheld") else ""
+        yield f"maintenance until {moment(pause['until'])}, by {pause['actor']}: it counts, and opens no alarms{kept}"
     advisory = [stream for stream in monitor.get("streams") or () if stream.get("regime") == "advisory"]
     if advisory:
         asked, supported = max(stream["asked_run_length"] for stream in advisory), monitor["supported_run_length"]

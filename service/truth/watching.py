@@ -28,6 +28,7 @@ from service.alarms import (
     step,
     withhold,
 )
+from service.maintenance import Pause
 from service.records import WHOLE, Alarm, AlarmState, Event, Family, Measured, Regime, Severity, Step, Verdict, segment_of, stable_id
 from service.reference import Reference
 from service.settings import TruthSettings
@@ -57,6 +58,8 @@ class Place:
     novel_share: Measured
     moved: bool
     """An alarm says that its inputs moved."""
+    pause: Pause = field(default_factory=Pause)
+    """Of the monitor, for maintenance."""
 
 
 @dataclass(slots=True, eq=False)
@@ -179,6 +182,8 @@ class Concept:
         rules = self._rules(None)
         if not should_open(watch.episode, evidence, rules, event.time):
             watch.episode = withhold(watch.episode, evidence, rules, event.time)
+            return None
+        if where.pause.keeps(segment, Family.CONCEPT, event.time):
             return None
         alarm = self._alarm(segment, watch, evidence, where, event, number)
         watch.opened_at, opened = watch.labels, watch.episode.opened + 1

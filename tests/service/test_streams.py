@@ -325,7 +325,7 @@ def test_the_status_names_what_people_look_for(streams: MonitorStreams) -> None:
     assert set(status) == {
         "state", "mode", "reference_version", "run_length", "inflation", "supported_run_length", "tolerance", "samples",
         "missing_samples", "sequence", "traffic_per_second", "traffic_seconds", "last_time", "expected_delay", "longest_window",
-        "streams", "allocation", "exposures", "other_versions", "untimed", "untimed_share", "feed", "truth",
+        "streams", "allocation", "exposures", "other_versions", "untimed", "untimed_share", "feed", "truth", "maintenance",
     }  # fmt: skip
     delays = [delay["samples"] for delay in status["expected_delay"]]
     assert [delay["share"] for delay in status["expected_delay"]] == [0.05, 0.1, 0.2, 0.5]
