@@ -11,7 +11,7 @@ from typing import Any
 from service.declarations import Declared
 from service.policies import Policies
 from service.ports import Store
-from service.records import WHOLE, Alarm, AlarmState, Measured, Severity
+from service.records import LEVELS, WHOLE, Alarm, AlarmState, Measured, Severity
 from service.records.policies import Checked
 
 STANDING = (AlarmState.OPEN, AlarmState.ACKNOWLEDGED)
@@ -22,7 +22,8 @@ _SHARE = 20.0
 """So many times as long as a look takes is rested before the next."""
 _AT_ONCE = 0.1
 """Seconds that a request may take for a look of its own."""
-_SPARK, _SPARK_SECONDS = 36, 600.0
+_SPARK, _FEWEST = 36, 6
+"""Passages of a line's small picture; fewer are shown by the minute."""
 _WORST = 5
 """Alarms that are looked at of a monitor."""
 
@@ -48,7 +49,7 @@ class Line:
     samples: int
     last_time: float
     spark: tuple[float, ...]
-    """Strongest evidence of the whole stream, by ten minutes."""
+    """Strongest evidence of the whole stream, by ten minutes, else by the minute."""
     checks: tuple[Checked, ...]
 
     @property
@@ -141,9 +142,15 @@ class Overview:
         seen = self._seen.get(name)
         if seen is None or seen.mark != mark:
             found = self.store.find(Alarm, monitor=name, states=STANDING, limit=_WORST) if alarms else ()
-            spark = tuple(passage.evidence for passage in self.store.timeline(name, WHOLE, _SPARK_SECONDS, limit=_SPARK))
-            seen = self._seen[name] = _Seen(mark, _described(known, status, alarms, found, spark=spark, checks=checks))
+            seen = self._seen[name] = _Seen(mark, _described(known, status, alarms, found, spark=self._spark(name), checks=checks))
         return seen.line
+
+    def _spark(self, monitor: str) -> tuple[float, ...]:
+        (finest, _), (coarser, _), *_ = LEVELS
+        passages = self.store.timeline(monitor, WHOLE, coarser, limit=_SPARK)
+        if len(passages) < _FEWEST:
+            passages = self.store.timeline(monitor, WHOLE, finest, limit=_SPARK)
+        return tuple(passage.evidence for passage in passages)
 
 
 def _described(

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shutil import which
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
 from service.report.ranking import line_of, ranked
 from service.report.rendering import render, render_ranking
@@ -44,14 +43,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (pages / "monitors" / f"{report.monitor}.html").write_text(render(report, "html"), encoding="utf-8")
     (pages / "index.html").write_text(render_ranking(ranked(map(line_of, reports)), "html", now=MADE), encoding="utf-8")
     return pages
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=which("chromium"), args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -44,7 +44,9 @@ def sparkline(values: Sequence[float], threshold: float, label: str) -> Markup:
     return picture("spark", _SPARK, label, [dash, f'<polyline class="evidence" points="{line}"/>', end])
 
 
-_BAND = 420.0, 58.0
+_BAND = 480.0, 76.0
+_NEAR = 130.0
+"""Between two limits whose names would stand in each other."""
 
 
 def band(measured: Mapping[str, float], *, tolerance: float, critical: float) -> Markup:
@@ -57,13 +59,13 @@ def band(measured: Mapping[str, float], *, tolerance: float, critical: float) ->
     def at(value: float) -> float:
         return 8 + (width - 16) * min(max(value / top, 0.0), 1.0)
 
-    y = 20.0
+    y, near = 20.0, at(critical) - at(tolerance) < _NEAR
     parts = [
         f'<rect class="calm" x="{at(0):.1f}" y="{y - 8}" width="{at(tolerance) - at(0):.1f}" height="16"/>',
         f'<rect class="severe" x="{at(critical):.1f}" y="{y - 8}" width="{max(at(top) - at(critical), 0):.1f}" height="16"/>',
         f'<path class="axis" d="M{at(0):.1f} {y}H{at(top):.1f}"/>',
-        *_mark(at(tolerance), y, f"tolerance {percent(tolerance)}", height - 4, to="middle"),
-        *_mark(at(critical), y, f"critical {percent(critical)}", height - 4, to="middle"),
+        *_mark(at(tolerance), y, f"tolerance {percent(tolerance)}", height - 4),
+        *_mark(at(critical), y, f"critical {percent(critical)}", height - 22 if near else height - 4),
         f'<path class="range" d="M{at(low):.1f} {y}H{at(high):.1f}"/>',
         f'<circle class="dot" cx="{at(middle):.1f}" cy="{y}" r="5"/>',
     ]
@@ -72,7 +74,8 @@ def band(measured: Mapping[str, float], *, tolerance: float, critical: float) ->
     return picture("band", _BAND, said, parts)
 
 
-def _mark(x: float, y: float, text: str, below: float, *, to: str) -> list[str]:
+def _mark(x: float, y: float, text: str, below: float) -> list[str]:
+    to = "start" if x < _NEAR / 2 else "end" if x > _BAND[0] - _NEAR / 2 else "middle"
     return [
         f'<path class="limit" d="M{x:.1f} {y - 12}V{y + 12}"/>',
         f'<text class="tick" x="{x:.1f}" y="{below}" text-anchor="{to}">{escape(text)}</text>',

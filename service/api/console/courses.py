@@ -14,9 +14,11 @@ from service.api.console.charts import picture
 from service.records import Passage
 from service.screens.drawing import moment, percent
 
-_LEFT, _RIGHT, _WIDE, _HIGH, _BETWEEN, _TOP = 56.0, 12.0, 940.0, 150.0, 44.0, 8.0
+_LEFT, _RIGHT, _WIDE, _HIGH, _BETWEEN, _TOP = 56.0, 30.0, 930.0, 150.0, 44.0, 8.0
 _STEPS = (300.0, 900.0, 1_800.0, 3_600.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0, 172_800.0, 604_800.0)
 _TICKS = 8
+_APART = 0.1
+"""Between two numbers at an axis, as a share of its length."""
 _GAP = 3
 """Passages without a sample from which on the line is broken."""
 
@@ -110,7 +112,11 @@ def _axis(top: float, levels: Sequence[tuple[float, str]], name: str) -> Iterato
     """`levels`: (height from the panel's bottom as a share, text)."""
     yield f'<path class="axis" d="M{_LEFT} {top + _HIGH}H{_LEFT + _WIDE}"/>'
     yield f'<text class="tick" x="{_LEFT + 6}" y="{top + 12}">{name}</text>'
+    below = -_APART
     for share, text in levels:
+        if share - below < _APART:
+            continue
+        below = share
         yield f'<text class="tick" x="{_LEFT - 6}" y="{top + _HIGH * (1 - share) + 4:.1f}" text-anchor="end">{text}</text>'
 
 

@@ -15,7 +15,7 @@ from service.api.console.courses import Course, Happening
 from service.api.console.frame import NOTICES, Filled, actor, back, page, pages, path
 from service.api.context import Served, Service
 from service.overview import STANDING
-from service.records import LEVELS, WHOLE, Alarm, AlarmState, Passage, RefreshCycle
+from service.records import LEVELS, WHOLE, Alarm, AlarmState, Passage, RefreshCycle, Severity
 from service.screens.drawing import excerpt
 
 router = pages()
@@ -64,7 +64,7 @@ def monitor(
         settings=known.settings,
         document=document,
         told=telling.of_state(document),
-        standing=[alarm for alarm in alarms if alarm.state in STANDING],
+        standing=sorted((alarm for alarm in alarms if alarm.state in STANDING), key=_first),
         course=courses.draw(_course(service, monitor, passages, alarms, document)),
         span=span,
         spans=_NAMES,
@@ -75,6 +75,11 @@ def monitor(
         checks=compliance.checks,
         now=service.clock(),
     )
+
+
+def _first(alarm: Alarm) -> tuple[bool, bool, float]:
+    """The whole monitor's, then the critical ones, then by what is sure of the effect."""
+    return alarm.segment != WHOLE, alarm.severity is not Severity.CRITICAL, -alarm.effect.low
 
 
 def _ranked(streams: Sequence[Mapping[str, Any]]) -> list[Row]:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from service.moments import written
 from service.screens.drawing import LATEST, NONE, count, excerpt, moment, percent, points, span
+from service.screens.evidence import channel_words
 
 KINDS: Mapping[str, str] = {
     **dict.fromkeys(("drifting", "critical", "blind", "untimed", "stopped", "dead", "failed", "rejected", "refused", "act"), "act"),
@@ -99,4 +100,5 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "count": count,
     "span": span,
     "shell": command,
+    "channel": channel_words,
 }
