@@ -21,7 +21,7 @@ ENDED = frozenset({BatchState.CLOSED, BatchState.CANCELLED})
 OUT = frozenset({BatchState.SENT, BatchState.PARTLY_RETURNED})
 
 
-_DRAWN = frozenset({Purpose.AUDIT, Purpose.CHALLENGE, Purpose.TOP_UP})
+DRAWN = frozenset({Purpose.AUDIT, Purpose.CHALLENGE, Purpose.TOP_UP})
 """Purposes of samples that stand for others because chance chose them."""
 
 
@@ -122,7 +122,7 @@ def returned(batch: AnnotationBatch, answered: int, *, quota: float, now: float,
 def drop(batch: AnnotationBatch, ids: Collection[str], *, actor: str, now: float, note: str = "") -> AnnotationBatch:
     """Takes candidates out of a proposed batch. Those drawn at random stay: without some of them the others would stand for nothing."""
     found = _named(_proposed(batch), ids, batch.items)
-    drawn = next((item for item in found if item.purpose in _DRAWN), None)
+    drawn = next((item for item in found if item.purpose in DRAWN), None)
     if drawn is not None:
         raise ConflictError(
             f"annotation batch {batch.id}: {drawn.id!r:.100} was drawn at random ({drawn.purpose}), and what is told of the whole by such "

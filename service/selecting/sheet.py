@@ -16,7 +16,7 @@ from service.selecting.proposal import Bound, Proposal
 MOST_SHOWN = 500
 """Candidates of a sheet: a picture each makes it large."""
 
-_PURPOSES: Mapping[Purpose, str] = MappingProxyType(
+PURPOSES: Mapping[Purpose, str] = MappingProxyType(
     {
         Purpose.PROBE: "to find out what new masses are",
         Purpose.EXPAND: "to cover what is known to fail",
@@ -28,12 +28,12 @@ _PURPOSES: Mapping[Purpose, str] = MappingProxyType(
 
 def html(proposal: Proposal) -> str:
     """One file that opens from disk: no network, no script."""
-    return html_page.sheet_page(_EYEBROW, proposal.about.monitor, _made(proposal), list(_sections(proposal)))
+    return html_page.sheet_page(_EYEBROW, proposal.about.monitor, _made(proposal), list(sections(proposal)))
 
 
 def markdown(proposal: Proposal) -> str:
     """The same for tickets and terminals; pictures are named."""
-    return markdown_page.sheet_page(_EYEBROW, proposal.about.monitor, _made(proposal), list(_sections(proposal)))
+    return markdown_page.sheet_page(_EYEBROW, proposal.about.monitor, _made(proposal), list(sections(proposal)))
 
 
 def bound_in_words(bound: Bound | None) -> str:
@@ -57,13 +57,14 @@ def _made(proposal: Proposal) -> str:
     return f"Round {turn.number} of {turn.of}{alarm}, stream {about.segment}{since}, against reference {about.reference_version}."
 
 
-def _sections(proposal: Proposal) -> Iterator[Section]:
+def sections(proposal: Proposal, *, most: int = MOST_SHOWN) -> Iterator[Section]:
+    """What the sheet tells, with so many samples of each kind at most."""
     yield _overview(proposal)
     for purpose in (Purpose.EXPAND, Purpose.PROBE, Purpose.AUDIT):
         if found := [each for each in proposal.candidates if each.purpose is purpose]:
-            yield _candidates(proposal, purpose, found)
+            yield _candidates(proposal, purpose, found, most)
     if proposal.challenge:
-        yield _challenge(proposal)
+        yield _challenge(proposal, most)
     yield _left_out(proposal)
 
 
@@ -82,11 +83,11 @@ def _overview(proposal: Proposal) -> Section:
         Standing.FINE,
         f"Chosen {proposal.situation.words}. {bound_in_words(proposal.bound)} {notes}".strip(),
         figures=tuple(figures),
-        plots=(Bars("What for", {_PURPOSES[purpose]: float(n) for purpose, n in purposes.most_common()}, Unit.COUNT),) if purposes else (),
+        plots=(Bars("What for", {PURPOSES[purpose]: float(n) for purpose, n in purposes.most_common()}, Unit.COUNT),) if purposes else (),
     )
 
 
-def _candidates(proposal: Proposal, purpose: Purpose, found: Sequence[Candidate]) -> Section:
+def _candidates(proposal: Proposal, purpose: Purpose, found: Sequence[Candidate], most: int) -> Section:
     columns = (
         Column("sample"),
         Column("why"),
@@ -97,10 +98,10 @@ def _candidates(proposal: Proposal, purpose: Purpose, found: Sequence[Candidate]
         Column("nearest known"),
         Column("id"),
     )
-    rows = tuple(_row(proposal, each) for each in found[:MOST_SHOWN])
-    title = f"Asked {_PURPOSES[purpose]}"
+    rows = tuple(_row(proposal, each) for each in found[:most])
+    title = f"Asked {PURPOSES[purpose]}"
     says = f"{count(len(found))} samples, most valuable first. A risk is the chance that an answer turns out unusable or harmful."
-    table = Table("Samples", columns, rows, max(len(found) - MOST_SHOWN, 0))
+    table = Table("Samples", columns, rows, max(len(found) - most, 0))
     return Section(str(purpose), title, Standing.FINE, says, tables=(table,))
 
 
@@ -111,13 +112,13 @@ def _row(proposal: Proposal, candidate: Candidate) -> tuple[Cell, ...]:
     return (shown, candidate.reason, *parts, candidate.weight, candidate.predicted, nearest, candidate.id)
 
 
-def _challenge(proposal: Proposal) -> Section:
+def _challenge(proposal: Proposal, most: int) -> Section:
     """Whoever reads the sheet may be who answers: samples alone, as annotators get them."""
-    rows = tuple((_sample(proposal, each), each.inclusion, each.id) for each in proposal.challenge[:MOST_SHOWN])
+    rows = tuple((_sample(proposal, each), each.inclusion, each.id) for each in proposal.challenge[:most])
     columns = (Column("sample"), Column("chance of being drawn", Unit.SHARE), Column("id"))
     says = "Annotators get these without the model's answer, a score or a reason; they are never trained on."
-    table = Table("Samples", columns, rows, max(len(proposal.challenge) - MOST_SHOWN, 0))
-    return Section("challenge", f"Asked {_PURPOSES[Purpose.CHALLENGE]}", Standing.FINE, says, tables=(table,))
+    table = Table("Samples", columns, rows, max(len(proposal.challenge) - most, 0))
+    return Section("challenge", f"Asked {PURPOSES[Purpose.CHALLENGE]}", Standing.FINE, says, tables=(table,))
 
 
 def _left_out(proposal: Proposal) -> Section:

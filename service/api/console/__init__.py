@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 
-from service.api.console import alarms, fleet, frame, login, maps, monitor, silences
+from service.api.console import alarms, batches, fleet, frame, login, maps, monitor, silences
 
 PAGES: tuple[APIRouter, ...] = (
     login.router,
@@ -14,6 +14,7 @@ PAGES: tuple[APIRouter, ...] = (
     alarms.router,
     silences.router,
     maps.router,
+    batches.router,
 )
 
 router = APIRouter(include_in_schema=False)

@@ -89,17 +89,25 @@ def card_of(row: Pooled, settings: MonitorSettings, *, side: str = "recent", tru
 
 
 def cards(service: Service, monitor: str, ids: Collection[str], *, version: int | None = None) -> Mapping[str, Card]:
-    """Those of the ids that are among the recent samples, or rows of the reference (the one in force)."""
+    """Those of the ids that are among the recent samples, rows of the reference (the one in force), or in a data set."""
     settings = effective(service, monitor)
     recent = service.store.pool(monitor, ids=ids)
     known = service.store.known_truth(monitor, [row.id for row in recent])
     truths = {sample: judged.truth for sample, judged in known.items() if judged is not None}
-    found = {row.id: card_of(row, settings, truth=truths.get(row.id)) for row in recent}
+    found: dict[str, Card] = {row.id: card_of(row, settings, truth=truths.get(row.id)) for row in recent}
     missing = set(ids) - found.keys()
     number = service.references.active(monitor) if version is None else version
     if missing and number is not None:
         found |= {card.id: card for card in _of_reference(service.references.load(monitor, number), missing)}
-    return found
+    return found | _of_sets(service, monitor, set(ids) - found.keys())
+
+
+def _of_sets(service: Service, monitor: str, ids: Collection[str]) -> dict[str, Card]:
+    kept = service.exhibits.kept(monitor, ids) if ids else {}
+    return {
+        name: Card(name, "a data set", shown(sample.payload, name), sample.time or None, sample.segments, sample.label)
+        for name, sample in kept.items()
+    }
 
 
 def effective(service: Service, monitor: str) -> MonitorSettings:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from detectors.selection.base import Turn
 from service import annotation, refresh
 from service.access import Access
+from service.access.auditing import audited
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.adapters.sqlite import SqliteLog, SqliteStore
 from service.annotation import TakenBack, sending
@@ -43,6 +44,7 @@ from service.outbox import replayed
 from service.overview import Overview
 from service.policies import Policies
 from service.ports import Embedder
+from service.privacy.forgetting import Forgetting, Places
 from service.promotion import Promotion, Shelf
 from service.promotion.galleries import Galleries
 from service.records import (
@@ -251,7 +253,8 @@ def sites(tmp_path: Path) -> Iterator[MakeSite]:
     opened: list[SqliteStore | SqliteLog] = []
 
     def make(*, access: Access = OPEN, backlog_bytes: int = 1_000_000, max_items: int = 100, **options: Any) -> Site:
-        store, log = SqliteStore(":memory:"), SqliteLog(":memory:", backlog_bytes=backlog_bytes, retention_bytes=0)
+        store = cast("SqliteStore", audited(SqliteStore(":memory:"), clock=lambda: NOW))
+        log = SqliteLog(":memory:", backlog_bytes=backlog_bytes, retention_bytes=0)
         opened.extend((store, log))
         names = [monitor.name for monitor in MONITORS]
         registry = CollectorRegistry()
@@ -280,7 +283,7 @@ def sites(tmp_path: Path) -> Iterator[MakeSite]:
             labels=Labels(store, SETTINGS.monitor, metrics, max_items=max_items),
             forgetting=Forgetting(store, Places(tmp_path)),
             openings=Openings(store, DataSets(tmp_path), LINKS, Exhibits(store, DataSets(tmp_path))),
-            references=references, maps=Maps(store, references, SETTINGS.monitor), 
+            references=references, maps=Maps(store, references, SETTINGS.monitor),
             exhibits=Exhibits(store, DataSets(tmp_path)), settings=lambda: SETTINGS,
             policies=policies, overview=Overview(store, lambda: declarations.declared, policies, lambda: NOW),
             accept=lambda name, document: accepted(SETTINGS, name, document),
