@@ -72,9 +72,9 @@ class Audited:
         return _entry(by, subject, monitor=entity.monitor, before=was, after=became, now=self._clock())
 
 
-def audited(store: Store) -> Store:
+def audited(store: Store, *, clock: Callable[[], float] = time.time) -> Store:
     """The store with its log of changes."""
-    return cast("Store", Audited(store))
+    return cast("Store", Audited(store, clock=clock))
 
 
 def note(store: Store, by: Acting, *, now: float, kind: str = "", subject: str = "", monitor: str = "", after: Any = None) -> None:  # noqa: PLR0913 - what an entry says

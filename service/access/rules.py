@@ -44,6 +44,8 @@ NEEDS: Mapping[tuple[str, str], Role] = MappingProxyType(
         ("POST", "/v1/tokens/{token}/rotate"): Role.ADMIN,
         ("DELETE", "/v1/tokens/{token}"): Role.ADMIN,
         ("GET", "/v1/audit"): Role.ADMIN,
+        ("POST", "/v1/forget"): Role.ADMIN,
+        ("GET", "/v1/forgotten"): Role.ADMIN,
         ("GET", "/console/audit"): Role.ADMIN,
     }
 )

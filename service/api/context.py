@@ -29,9 +29,10 @@ from service.openings import Openings
 from service.overview import Overview
 from service.policies import Policies
 from service.ports import Hook, Store
+from service.privacy.forgetting import Forgetting
 from service.promotion import Promotion
 from service.promotion.galleries import Galleries
-from service.records import Backfill
+from service.records import Backfill, Role
 from service.reference import References
 from service.report.reporting import Reporting
 from service.settings import BudgetSettings, MonitorSettings, Settings
@@ -119,6 +120,7 @@ class Service(Probes):
     labels: Labels
     promotion: Promotion
     openings: Openings
+    forgetting: Forgetting
     overview: Overview
     policies: Policies
     references: References
@@ -156,9 +158,9 @@ class Service(Probes):
 
 
 async def _service(request: Request) -> Service:
-    """The whole one, or for a caller with a role over some monitors one that knows no others."""
+    """The whole one; for a caller with a role over some monitors one that knows no others, for a reader one that shows no undecodable payloads."""
     service, caller = cast("Service", request.app.state.service), request.state.principal
-    if caller is None or caller.over_all(request.state.need):
+    if caller is None or (caller.over_all(request.state.need) and caller.over_all(Role.INGEST)):
         return service
     return cast("Service", await run_in_threadpool(request.app.state.narrow, service, caller, request.state.need, request))
 

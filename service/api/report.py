@@ -193,5 +193,12 @@ def list_reports(service: Served) -> ReportsView:
     lines = reporting.kept.ranking(names)
     found = {line.monitor for line in lines}
     without = tuple(name for name in names if name not in found)
-    told = {"reports": lines, "without": without, "under_way": reporting.under_way, "failures": dict(reporting.failures)}
+    busy = reporting.under_way
+    under_way = busy if busy is not None and busy.monitor in names else None
+    told = {
+        "reports": lines,
+        "without": without,
+        "under_way": under_way,
+        "failures": {n: reporting.failures[n] for n in names if n in reporting.failures},
+    }
     return ReportsView.model_validate(told, from_attributes=True)

@@ -19,6 +19,7 @@ from service.access.principals import Principal
 from service.api.context import Declaring, Service
 from service.declarations import Declared
 from service.errors import NotFoundError, absent
+from service.overview import Glance, Overview
 from service.ports import E, Store
 from service.records import (
     KINDS,
@@ -30,6 +31,7 @@ from service.records import (
     OutboxItem,
     RefreshCycle,
     Role,
+    Silence,
 )
 from service.settings import MonitorSettings
 
@@ -57,7 +59,9 @@ SUBJECTS: Mapping[str, Find] = MappingProxyType(
         "annotations": _entity(Delivery),
         "outbox": _item,
         "dead-letters": lambda store, name: store.dead_letter(name).rejected.monitor,
+        "silences": _entity(Silence),
         "monitors": lambda _, name: name,
+        "teams": lambda _, __: None,
     }
 )
 """By the collection that stands before an id in a path: how the monitor is found that it belongs to."""
@@ -66,14 +70,9 @@ SUBJECTS: Mapping[str, Find] = MappingProxyType(
 def narrowed(service: Service, principal: Principal, need: Role, request: Request) -> Service:
     """The service as the principal may use it for this request; NotFoundError where the request names what lies outside."""
     teams = {name: known.settings.team for name, known in service.declaring.declared.items()}
-    seen = frozenset(principal.among(teams, min((need, Role.READER), key=lambda role: role is not Role.INGEST)))
-    usable = frozenset(principal.among(teams, need))
-    for monitor, kind, given in _named(service.store, request):
-        if monitor in usable or (request.method == "PUT" and kind == "monitors" and given not in teams):
-            continue
-        if monitor in seen and monitor is not None:
-            raise HTTPException(403, f"{principal.name} lacks the role for this: it asks for `{need}` over monitor {monitor}")
-        raise _outside(kind, given, sorted(seen))
+    seen, usable = frozenset(principal.among(teams)), frozenset(principal.among(teams, need))
+    if not principal.over_all(need):
+        _require_inside(service, principal, need, request, seen=seen, usable=usable)
 
     def accept(name: str, document: Mapping[str, Any]) -> MonitorSettings:
         settings = service.accept(name, document)
@@ -81,14 +80,35 @@ def narrowed(service: Service, principal: Principal, need: Role, request: Reques
             raise HTTPException(403, f"{principal.name} may declare monitors of its own teams only; say which in `team`")
         return settings
 
+    def withheld(monitor: str | None) -> bool:
+        return not principal.may(Role.OPERATOR, monitor or "", team=teams.get(monitor or ""))
+
+    if principal.over_all(need):
+        return replace(service, store=cast("Store", Narrowed(service.store, None, withheld)), whole=service)
     return replace(
         service,
-        store=cast("Store", Narrowed(service.store, seen)),
-        declaring=_Declared(service.declaring, seen),
+        store=cast("Store", Narrowed(service.store, usable, withheld)),
+        declaring=_Declared(service.declaring, usable),
+        overview=cast("Overview", _Glanced(service.overview, usable)),
         ingest=service.ingest.only(usable),
         accept=accept,
         whole=service,
     )
+
+
+def _require_inside(
+    service: Service, principal: Principal, need: Role, request: Request, *, seen: Collection[str], usable: Collection[str]
+) -> None:
+    """What the request names is among what the principal may do this to."""
+    declared = service.declaring.declared
+    for monitor, kind, given in _named(service.store, request):
+        if kind == "teams" and principal.may(need, "", team=given):
+            continue
+        if monitor in usable or (request.method == "PUT" and kind == "monitors" and given not in declared):
+            continue
+        if monitor in seen:
+            raise HTTPException(403, f"{principal.name} lacks the role for this: it asks for `{need}` over monitor {monitor}")
+        raise _outside(kind, given, sorted(seen))
 
 
 def _named(store: Store, request: Request) -> Iterable[tuple[str | None, str, str]]:
@@ -111,11 +131,13 @@ def _outside(kind: str, id: str, seen: Sequence[str]) -> NotFoundError:
 
 
 class Narrowed:
-    """A store that shows things of some monitors alone; what is asked of a monitor by name was looked at before."""
+    """A store that shows things of some monitors alone (None: of all), and no undecodable payloads to whoever must not see them; what is
+    asked of a monitor by name was looked at before."""
 
-    def __init__(self, store: Store, monitors: Collection[str]) -> None:
+    def __init__(self, store: Store, monitors: Collection[str] | None, withheld: Callable[[str | None], bool]) -> None:
         self._store = store
         self._monitors = monitors
+        self._withheld = withheld
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -123,45 +145,54 @@ class Narrowed:
     def get(self, kind: type[E], id: str) -> E:
         """NotFoundError for what belongs to others."""
         found = self._store.get(kind, id)
-        if found.monitor not in self._monitors:
+        if not self._shows(found.monitor):
             raise absent(KINDS[kind], id)
         return found
 
-    def find(self, kind: type[E], *, monitor: str | None = None, monitors: Collection[str] | None = None, **options: Any) -> Sequence[E]:
+    def find(self, kind: type[E], *, monitors: Collection[str] | None = None, **options: Any) -> Sequence[E]:
         """Newest first."""
-        asked = self._monitors if monitors is None else set(monitors) & set(self._monitors)
-        return self._store.find(kind, monitor=monitor, monitors=asked, **options)
+        asked = self._monitors if monitors is None or self._monitors is None else set(monitors) & set(self._monitors)
+        return self._store.find(kind, monitors=monitors if self._monitors is None else asked, **options)
 
     def tally(self, kind: type[Entity]) -> Mapping[tuple[str, str], int]:
         """Of these monitors."""
-        return {key: count for key, count in self._store.tally(kind).items() if key[0] in self._monitors}
+        return {key: count for key, count in self._store.tally(kind).items() if self._shows(key[0])}
 
     def undecided(self) -> Sequence[str]:
         """Those of these monitors."""
-        return [monitor for monitor in self._store.undecided() if monitor in self._monitors]
+        return [monitor for monitor in self._store.undecided() if self._shows(monitor)]
 
     def outbox(self, *, limit: int = 100, after: str | None = None, **options: Any) -> Sequence[OutboxItem]:
         """Pages of what there is, until enough of it is about these monitors."""
         return _filled(lambda last: self._store.outbox(limit=limit, after=last, **options), self._of_item, after, limit)
 
     def dead_letters(self, *, monitor: str | None = None, limit: int = 100, after: str | None = None) -> Sequence[DeadLetter]:
-        """Likewise; those that no monitor could be told of are not among them."""
-        if monitor is not None:
-            return self._store.dead_letters(monitor=monitor, limit=limit, after=after)
-        return _filled(lambda last: self._store.dead_letters(limit=limit, after=last), self._of_letter, after, limit)
+        """Likewise; those that no monitor could be told of are for whoever sees all."""
+        found = _filled(lambda last: self._store.dead_letters(monitor=monitor, limit=limit, after=last), self._of_letter, after, limit)
+        return [self._legible(letter) for letter in found]
 
     def dead_letter(self, id: str) -> DeadLetter:
         """NotFoundError for what belongs to others."""
         letter = self._store.dead_letter(id)
         if not self._of_letter(letter):
             raise absent("dead letter", id)
-        return letter
+        return self._legible(letter)
+
+    def _shows(self, monitor: str | None) -> bool:
+        return self._monitors is None or monitor in self._monitors
 
     def _of_letter(self, letter: DeadLetter) -> bool:
-        return letter.rejected.monitor in self._monitors
+        return self._shows(letter.rejected.monitor)
 
     def _of_item(self, item: OutboxItem) -> bool:
-        return _monitor_of(item) in self._monitors
+        return self._shows(_monitor_of(item))
+
+    def _legible(self, letter: DeadLetter) -> DeadLetter:
+        """Without what could not be decoded, and so may hold anything: its message may cite it."""
+        if not self._withheld(letter.rejected.monitor):
+            return letter
+        message = f"({len(letter.rejected.message)} characters, for operators: they may cite what was sent)"
+        return replace(letter, rejected=replace(letter.rejected, original=b"", message=message), original=None)
 
 
 _MOST_PAGES = 50
@@ -186,6 +217,20 @@ def _monitor_of(item: OutboxItem) -> str | None:
         return found
     inner: Mapping[str, Any] = next((part for part in item.payload.values() if isinstance(part, Mapping) and "monitor" in part), {})
     return inner.get("monitor")
+
+
+class _Glanced:
+    """All monitors at a glance, but for those of others."""
+
+    def __init__(self, overview: Overview, monitors: Collection[str]) -> None:
+        self._overview = overview
+        self._monitors = monitors
+
+    def glance(self) -> Glance:
+        """As it was when it was last looked at."""
+        found = self._overview.glance()
+        lines = [line for line in found.lines if line.monitor in self._monitors]
+        return replace(found, lines=lines, teams=sorted({line.team for line in lines} & set(found.teams)))
 
 
 class _Declared:
