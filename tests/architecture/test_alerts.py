@@ -13,6 +13,7 @@ import promql_parser
 import pytest
 import yaml
 
+from service.metrics import inventory
 from tests.architecture.test_commands import wrong
 from tests.architecture.test_source import none
 
@@ -21,7 +22,6 @@ RULES = ROOT / "deploy/prometheus/rules"
 PAGES = ROOT / "docs/runbooks"
 SECTIONS = ["What it means", "Impact", "Look", "What to do", "Silence", "How it ends"]
 NOTHING_IS_SEEN = {"DriftgateDown", "DriftgateNoLeader", "DriftgateNoWorker", "DriftgateStalled", "DriftgateUndecided", "DriftgateBlind"}
-PROMETHEUS_OWN = {"prometheus_notifications_alertmanagers_discovered", "prometheus_notifications_errors_total"}
 
 
 @cache
@@ -52,14 +52,11 @@ def page_of(name: str) -> str:
     return (PAGES / f"{name}.md").read_text(encoding="utf-8")
 
 
-def metrics(expression: str) -> set[str]:
-    return set(re.findall(r"\bdriftgate_\w+", expression))
-
-
 def test_every_alert_says_what_it_is_and_where_to_read_on() -> None:
     assert len(alerts()) > 20
     for name, rule in alerts().items():
-        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}, name
+        of_one = {"console_url"} if "team" in rule["labels"] and name != "DriftgateMissed" else set()
+        assert set(rule["annotations"]) == {"summary", "description", "runbook_url", *of_one}, name
         assert rule["annotations"]["runbook_url"] == f"https://driftgate.example/runbooks/{name}.md"
         assert rule["labels"]["severity"] in {"page", "ticket", "none"}, name
 
@@ -75,6 +72,15 @@ def test_a_change_of_leader_neither_resolves_nor_repeats_any() -> None:
 
 def test_an_alert_of_a_monitor_knows_its_team() -> None:
     none(f"{name} has no team" for name, rule in alerts().items() if "by (monitor" in rule["expr"] and "team" not in rule["labels"])
+
+
+def test_rules_and_pages_ask_for_metrics_that_there_are() -> None:
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    asked = [(rule.get("alert", rule.get("record")), rule["expr"] + str(rule.get("annotations"))) for rule in rules()]
+    asked += [(path.name, path.read_text(encoding="utf-8")) for path in [*sorted(RULES.glob("*.test.yml")), *sorted(PAGES.glob("*.md"))]]
+    named = [(where, name) for where, text in asked for name in re.findall(r"\bdriftgate_\w+|\bdriftgate:[a-z0-9_:]+", text)]
+    assert len(named) > 100
+    none(f"{where}: {name}" for where, name in named if name not in inventory.names() | recorded)
 
 
 @pytest.mark.parametrize("fires", [True, False])

@@ -55,6 +55,7 @@ def test_one_change_upstream_that_moves_many_monitors_is_one_page(receiver: Rece
     (event,) = events
     assert (event["event_action"], event["payload"]["severity"], event["payload"]["group"]) == ("trigger", "critical", "sales")
     assert event["payload"]["summary"].startswith("DriftgateDriftCritical: 12 of 12 (m")
+    assert event["client_url"].startswith("https://driftgate.example.com/console/monitors/m")
     assert event["links"] == [{"text": "runbook", "href": "https://driftgate.example/runbooks/DriftgateDriftCritical.md"}]
 
 
