@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 
-from service.api.console import alarms, batches, fleet, frame, login, maps, monitor, silences
+from service.api.console import alarms, batches, cycles, fleet, frame, login, maps, monitor, silences
 
 PAGES: tuple[APIRouter, ...] = (
     login.router,
@@ -15,6 +15,7 @@ PAGES: tuple[APIRouter, ...] = (
     silences.router,
     maps.router,
     batches.router,
+    cycles.router,
 )
 
 router = APIRouter(include_in_schema=False)

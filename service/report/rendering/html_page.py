@@ -58,7 +58,7 @@ def ranking_page(lines: Sequence[Line], now: float) -> str:
 
 def sheet_page(eyebrow: str, title: str, made: str, sections: Sequence[Section]) -> str:
     """Sections under a title, for what is no report."""
-    head = f'<header><p class="eyebrow">driftgate: {_safe(eyebrow)}</p><h1>{_safe(title)}</h1><p class="made">{_prose(made)}</p></header>'
+    head = f'<header><p class="eyebrow">driftgate: {_safe(eyebrow)}</p><h1>{_safe(title)}</h1><p class="made">{prose(made)}</p></header>'
     body = "".join(section(each, chip=False) for each in sections)
     return _page(f"{eyebrow}: {title}", f'<div class="page single"><main>{head}{body}</main></div>')
 
@@ -82,7 +82,8 @@ def _safe(text: str) -> str:
     return escape(written(text, Unit.PLAIN))
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
+    """A sentence whose code, between backticks, is shown as code."""
     return "".join(f"<code>{escape(piece)}</code>" if code else escape(piece) for piece, code in pieces(text))
 
 
@@ -95,16 +96,16 @@ def _chip(standing: Standing) -> str:
 
 
 def _header(report: Report) -> str:
-    return f'<header>{_EYEBROW}<h1>{_safe(report.monitor)}</h1><p class="made">{_prose(origin(report))}</p></header>'
+    return f'<header>{_EYEBROW}<h1>{_safe(report.monitor)}</h1><p class="made">{prose(origin(report))}</p></header>'
 
 
 def _first(report: Report) -> str:
     """What to do, and all sections at a glance."""
     asked = [section for section in urgent(report.sections) if section.todo]
-    acts = "".join(f'<li><a href="#{s.name}">{_safe(s.title)}</a> {_chip(s.standing)}<br>{_prose(s.todo)}</li>' for s in asked)
-    todo = f'<ol class="first">{acts}</ol>' if acts else f'<p class="says">{_prose(nothing_asked(report))}</p>'
+    acts = "".join(f'<li><a href="#{s.name}">{_safe(s.title)}</a> {_chip(s.standing)}<br>{prose(s.todo)}</li>' for s in asked)
+    todo = f'<ol class="first">{acts}</ol>' if acts else f'<p class="says">{prose(nothing_asked(report))}</p>'
     rows = "".join(
-        f'<tr><th scope="row"><a href="#{s.name}">{_safe(s.title)}</a></th><td>{_chip(s.standing)}</td><td>{_prose(s.says)}</td></tr>'
+        f'<tr><th scope="row"><a href="#{s.name}">{_safe(s.title)}</a></th><td>{_chip(s.standing)}</td><td>{prose(s.says)}</td></tr>'
         for s in report.sections
     )
     glance = f"<table>{_heads([('section', False), ('standing', False), ('found', False)])}<tbody>{rows}</tbody></table>"
@@ -115,7 +116,7 @@ def _ranked(at: int, line: Line) -> str:
     link = f'<a href="{PAGES}/{quote(line.monitor)}.html">{_safe(line.monitor)}</a>'
     return (
         f'<tr><td class="number">{at}</td><th scope="row">{link}</th><td class="number">{written(line.urgency, Unit.SHARE)}</td>'
-        f"<td>{_chip(line.standing)}</td><td>{_safe(line.section)}</td><td>{_prose(line.todo)}</td></tr>"
+        f"<td>{_chip(line.standing)}</td><td>{_safe(line.section)}</td><td>{prose(line.todo)}</td></tr>"
     )
 
 
@@ -130,8 +131,8 @@ def section(told: Section, *, chip: bool = True) -> str:
     """What stands in a page of any frame."""
     parts = [
         f"<h2>{_safe(told.title)} {_chip(told.standing) if chip else ''}</h2>",
-        f'<p class="says">{_prose(told.says)}</p>',
-        f'<p class="todo"><strong>Do first:</strong> {_prose(told.todo)}</p>' if told.todo else "",
+        f'<p class="says">{prose(told.says)}</p>',
+        f'<p class="todo"><strong>Do first:</strong> {prose(told.todo)}</p>' if told.todo else "",
         _figures(told.figures),
         *map(_plot, told.plots),
         *map(_table, told.tables),
@@ -215,7 +216,7 @@ def _cell(cell: Cell, unit: Unit, top: float) -> str:
 def _missing(missing: Sequence[Missing]) -> str:
     if not missing:
         return ""
-    lines = "".join(f"<li><strong>{_prose(m.what)}</strong>: {_prose(m.why)}. {_prose(m.remedy)}</li>" for m in missing)
+    lines = "".join(f"<li><strong>{prose(m.what)}</strong>: {prose(m.why)}. {prose(m.remedy)}</li>" for m in missing)
     return f'<aside class="missing"><h3>Not known</h3><ul>{lines}</ul></aside>'
 
 
