@@ -151,6 +151,7 @@ def is_field(node: ast.AST, statement: ast.stmt) -> TypeGuard[ast.Name]:
 
 
 WIRE = {
+    "service/api/console/frame.py": "get_route_handler",
     "service/api/schemas.py": "data",
     "service/decoding/cloud_events.py": "read_data",
     "service/report/data_quality.py": "data_quality",

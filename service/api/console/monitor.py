@@ -66,6 +66,7 @@ def monitor(
         told=telling.of_state(document),
         standing=sorted((alarm for alarm in alarms if alarm.state in STANDING), key=_first),
         course=courses.draw(_course(service, monitor, passages, alarms, document)),
+        drawn=bool(passages),
         span=span,
         spans=_NAMES,
         segment=segment,

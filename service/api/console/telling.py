@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.records import WHOLE, Alarm, AlarmState, Family, Regime, Severity
+from service.records import WHOLE, Alarm, AlarmState, Family, Measured, Regime, Severity
 from service.screens.drawing import count, moment, percent, span
 
 
@@ -94,9 +94,14 @@ def of_alarm(alarm: Alarm) -> str:
     if alarm.family is Family.CONCEPT:
         grown = percent(alarm.effect.estimate)
         return f"In {where} answers that were right became wrong{since}: {grown} more of the labelled samples than before."
-    effect = alarm.effect
-    size = f"as far as if {percent(min(effect.estimate, 1.0))} of the traffic were new content"
-    return f"In {where} there is {alarm.kind}{since}: the traffic moved {size} ({percent(effect.low)} to {percent(effect.high)})."
+    return f"In {where} there is {alarm.kind}{since}: {_size(alarm.effect)}."
+
+
+def _size(effect: Measured) -> str:
+    if effect.low > 1:
+        return "the traffic moved farther than if all of it were new content"
+    between = f"{percent(effect.low)} to {percent(min(effect.high, 1.0))}"
+    return f"the traffic moved as far as if {percent(min(effect.estimate, 1.0))} of it were new content ({between})"
 
 
 def next_step(alarm: Alarm) -> Told:

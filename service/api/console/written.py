@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from service.moments import written
+from service.report.rendering.prose import pieces
 from service.screens.drawing import LATEST, NONE, count, excerpt, moment, percent, points, span
 from service.screens.evidence import channel_words
 
@@ -22,7 +23,7 @@ KINDS: Mapping[str, str] = {
 }
 """How a word is coloured; the colour repeats what the word says."""
 
-_NOTHING = Markup("–")
+_NOTHING, _CODE, _PLAIN = Markup("–"), Markup("<code>{}</code>"), Markup("{}")
 
 _SIGNS = {"act": "!", "watch": "◐", "fine": "✓", "unknown": "·"}
 
@@ -68,6 +69,12 @@ def foreign(text: object, limit: int = 200) -> Markup:
     return Markup("<bdi>{}</bdi>").format(excerpt(str(text), limit))
 
 
+def prose(text: object) -> Markup:
+    """A sentence of ours, which may hold others' words: what stands between backticks is code."""
+    shown = ((_CODE if code else _PLAIN).format(piece) for piece, code in pieces(str(text)))
+    return Markup("").join(shown)
+
+
 def short(id: str) -> str:
     """Enough of an id to tell it by."""
     return id[:12]
@@ -96,6 +103,7 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "short": short,
     "figure": figure,
     "percent": percent,
+    "prose": prose,
     "points": points,
     "count": count,
     "span": span,

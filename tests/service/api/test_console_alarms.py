@@ -65,7 +65,7 @@ def test_an_alarm_is_understood_on_one_page(site: Site, full: Alarm) -> None:
     text = site.client.get("/console/alarms/a1").text
     for said in (
         "In support there is new content since about 2026-03-01 11:45:00Z",
-        "as far as if 12.0 % of the traffic were new content (8.0 % to 17.0 %)",
+        "as far as if 12.0 % of it were new content (8.0 % to 17.0 %)",
         "see whether a sender repeats itself", "card, cloned", "+29.0", "my card was cloned", "when is the rent due", "locale=de",
         "driftgate alarm verdict a1 true", "driftgate explain a1", "90 % sure",
     ):  # fmt: skip
