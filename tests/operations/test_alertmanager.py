@@ -22,6 +22,7 @@ def alert(name: str, severity: str, **labels: str) -> dict[str, Any]:
         "annotations": {
             "summary": f"{name} of {labels.get('monitor', 'all')}",
             "runbook_url": f"https://driftgate.example/runbooks/{name}.md",
+            "console_url": f"https://driftgate.example.com/console/monitors/{labels.get('monitor')}",
         },
     }
 
