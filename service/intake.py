@@ -7,7 +7,7 @@ Every step depends on the log alone, so that a batch's boundaries, a crash or an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -117,6 +117,7 @@ class Intake:
                 reserved.extend(self._admission.offer(monitor, taken, recent, replies, rows))
         closed, touched = self._folder.collect(described)
         waiting, answered = self._join.changes()
+        refuses = self._admission.refuses  # what was forgotten since it was taken counts, and is not kept
         if self._next == self._committed and not (closed or pooled or answered):
             return None
         commit = Commit(
@@ -127,9 +128,9 @@ class Intake:
             time=self._folder.time,
             closed=closed,
             touched=touched,
-            pooled=tuple(pooled),
-            reserved=tuple(reserved),
-            waiting=waiting,
+            pooled=tuple(row for row in pooled if not refuses(row.monitor, row.id)),
+            reserved=tuple(_without(each, refuses) for each in reserved),
+            waiting=tuple(self._storable(each) for each in waiting if not refuses(each.sample.monitor, each.sample.id)),
             answered=answered,
             recent_ids=self._recent.added(),
             dead_letters=tuple(self._letters),
@@ -222,6 +223,10 @@ class Intake:
     def _redactions(self) -> Mapping[str, Redaction]:
         return {name: monitor.redaction for name, monitor in self._monitors.items()}
 
+    def _storable(self, waiting: Waiting) -> Waiting:
+        """Where payloads must not be stored, the embedding is what outlives a change of workers."""
+        return waiting if self._keeps(waiting.sample.monitor) else replace(waiting, sample=replace(waiting.sample, payload=""))
+
     def _keeps(self, monitor: str) -> bool:
         """Whether payloads may be; of one that nobody knows, whether those of all may."""
         known = self._monitors.get(monitor)
@@ -234,6 +239,9 @@ class Intake:
             self._folder.lose(watched.rules, reason, samples)
 
     def _take(self, sample: Sample, vector: NDArray[np.float32], output: Output | None) -> None:
+        if self._admission.refuses(sample.monitor, sample.id):
+            self._duplicates[sample.monitor] += 1
+            return
         taken, rules = self._taken.setdefault(sample.monitor, []), self._monitors[sample.monitor].rules
         if rules is not None:
             self._folder.add(rules, sample.segments, len(taken))
@@ -256,7 +264,8 @@ class Intake:
         return vector
 
     def _refuse(self, item: Sample | Response, index: int, stage: str, error: InputError) -> None:
-        original = encode(item)[:KEPT_BYTES] if self._keeps(item.monitor) else b""
+        forgotten = isinstance(item, Sample) and self._admission.refuses(item.monitor, item.id)
+        original = b"" if forgotten or not self._keeps(item.monitor) else encode(item)[:KEPT_BYTES]
         self._letter(Rejected(error.reason, str(error), original, index, item.monitor, stage))
 
     def _letter(self, rejected: Rejected) -> None:
@@ -292,6 +301,11 @@ def _readers(monitors: Mapping[str, WatchedMonitor], partition: Partition) -> It
     topics = {name: monitor.settings.topic and monitor.settings.topic.name for name, monitor in monitors.items()}
     named = [name for name, topic in topics.items() if topic == partition.topic]
     return named or [name for name, topic in topics.items() if topic is None] or monitors
+
+
+def _without(reservation: Reservation, refuses: Callable[[str, str], bool]) -> Reservation:
+    rows = tuple(each for each in reservation.rows if not refuses(reservation.monitor, each.row.id))
+    return reservation if len(rows) == len(reservation.rows) else replace(reservation, rows=rows)
 
 
 def _with_output(sample: Sample, output: Output | None) -> Sample:

@@ -244,6 +244,8 @@ class References:
         """Fits, calibrates and publishes the monitor's next version; it comes into force unless it is provisional."""
         detection, folder = settings.detection, self._folder(settings.name)
         rows = rows.in_time_order() if detection.order == "time" else rows
+        if settings.privacy.payloads == "none":
+            rows = replace(rows, texts=("",) * len(rows))
         try:
             model = fit_model(
                 rows.embeddings,

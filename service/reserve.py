@@ -26,6 +26,7 @@ from detectors.summarizer import Described
 from service.describing import Replies, Taken
 from service.ports import Progress
 from service.records import DRIFT, FAILURE, OTHER, SEGMENT, UNIFORM, Pooled, Reservation, Reserved, ReservedPart
+from service.records.erasure import forgotten_id
 from service.settings import MonitorSettings, PoolSettings
 from service.watched import WatchedMonitor
 
@@ -94,6 +95,15 @@ class Admission:
 
     def __init__(self) -> None:
         self._gates: dict[str, _Gate] = {}
+        self._forgotten: frozenset[str] = frozenset()
+
+    def remember(self, forgotten: frozenset[str]) -> None:
+        """What nobody may take again."""
+        self._forgotten = forgotten
+
+    def refuses(self, monitor: str, sample: str) -> bool:
+        """Whether the sample was forgotten."""
+        return bool(self._forgotten) and forgotten_id(monitor, sample) in self._forgotten
 
     def look(self, store: Progress, monitors: Iterable[WatchedMonitor]) -> None:
         """Sees what a row of these monitors must beat, where that was long ago."""

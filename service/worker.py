@@ -87,6 +87,7 @@ class Worker:
             return 0
         self._admission.look(self._store, [self._monitors[name] for name in sorted(named - unknown)])
         vectors = self._embedded(records)
+        self._admission.remember(self._store.forgotten())  # embedding takes its time
         for partition, its_records in by_partition.items():
             intake = self._intakes.get(partition)
             if intake is not None:  # one that has just appeared is taken up first, by the next step

@@ -16,6 +16,7 @@ from service.adapters.file_source import FileSource
 from service.adapters.onnx_embedder import OnnxEmbedder, load_embedder
 from service.allotment import Allotment
 from service.app.parts import State, open_state, passing_store
+from service.app.privacy import places
 from service.controller import Controller
 from service.cycles.occasions import Occasions
 from service.datasets import DataSets
@@ -38,6 +39,7 @@ from service.once import Once
 from service.openings import Openings
 from service.policies import Policies
 from service.ports import Embedder
+from service.privacy.forgetting import Forgetting
 from service.promotion import Promotion, Shelf
 from service.records import Fence
 from service.reference import References, effective_tolerance
@@ -84,6 +86,7 @@ class Installation:
         shelf = Shelf(settings.directory, max_bytes=settings.server.max_model_bytes, address=self.links.address)
         self.promotion = Promotion(store, self.references, self.data_sets, self, shelf)
         self.failures = Failures(store, self.references, self.data_sets, self)
+        self.forgetting = Forgetting(store, places(settings.directory))
         self.similar = Mining(store, self.references, self.data_sets, self.failures, self, sends=self.refresher)
         self._allotment = Allotment(store, lambda: self.settings)
         self._pool_rows = pool_rows

@@ -122,6 +122,8 @@ class Logs:
     sink: Callable[[], Sink]
     backlog: Callable[[], tuple[int, int]] = lambda: (0, 0)
     """(bytes, entries) that were accepted and are not committed yet, where they are here."""
+    keep: Callable[[bool], None] = lambda _: None
+    """Whether what is decided may stay in the log."""
 
 
 @contextmanager
@@ -137,7 +139,7 @@ def open_logs(settings: Settings, timed: Timed = untimed) -> Iterator[Logs]:
         def feed(*_: object) -> Feed:
             return Feed(LogSource(log, timed(decode)), lag=lambda: {log.partition: log.entries})
 
-        yield Logs(feed, lambda: log, lambda: (log.backlog, log.entries))
+        yield Logs(feed, lambda: log, lambda: (log.backlog, log.entries), log.keep)
 
 
 def _kafka_feed(cluster: Cluster, timed: Timed, monitors: Sequence[MonitorSettings], blobs: Blobs | None) -> Feed:

@@ -29,6 +29,7 @@ from service.cli.offsets import group as offsets
 from service.cli.plan import app as plan
 from service.cli.policy import group as policy
 from service.cli.pool import group as pool
+from service.cli.privacy import app as privacy
 from service.cli.promotion import group as promotion
 from service.cli.reference import app as reference
 from service.cli.refresh import group as refresh
@@ -73,6 +74,7 @@ _WITHOUT_GROUP = (
     train,
     verification,
     doctor,
+    privacy,
     audit,
 )
 for commands in _WITHOUT_GROUP:

@@ -31,7 +31,7 @@ _DELAY = (60.0, 3_600.0, 86_400.0, 7 * 86_400.0)
 STATUSES = ("2xx", "3xx", "4xx", "5xx")
 STAGES = ("decode", "embed", "fold", "commit", "decide", "deliver")
 KINDS = (
-    *("alarm.opened", "alarm.worse", "alarm.resolved", "annotation.batch", "annotation.cancelled", "annotation.priority"),
+    *("alarm.opened", "alarm.worse", "alarm.resolved", "annotation.batch", "annotation.cancelled", "annotation.priority", "annotation.forget"),
     *("refresh.requested", "refresh.verified", "refresh.promoted", "refresh.reverted", "refresh.shortfall"),
     *("refresh.opened", "refresh.approval", "refresh.verdict", "refresh.ended", "refresh.stuck", "refresh.late", "refresh.due"),
 )
@@ -142,6 +142,11 @@ CANDIDATES = counter(
 ANSWERS = counter("answers_checked", "Annotators' answers that went through the label checks.", CONTROLLER, labels=_MONITOR)
 DOUBTFUL = counter("answers_doubtful", "Of them, how many are wrong, by expectation.", CONTROLLER, labels=_MONITOR)
 ASKED_AGAIN = counter("answers_asked_again", "Of them, those sent back for a second opinion.", CONTROLLER, labels=_MONITOR)
+EXPIRED = counter(
+    "expired", "What went with age, by where it was.", CONTROLLER,
+    labels=("place",),
+    known={"place": ("pool", "reserve", "waiting", "documents", "outbox", "dead letters", "reports", "log")},
+)  # fmt: skip
 GOLD = counter(
     "gold_answers",
     "Answers to rows whose answer is known.",

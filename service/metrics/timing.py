@@ -25,8 +25,20 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "letter": ("add_dead_letters", "dead_letters", "dead_letter", "unsent", "unsent_count", "mark_sent"),
     "outbox": ("due", "settle", "outbox"),
     "pool": ("pool", "pool_begins", "reserve", "reserve_parts", "keep_reserved", "drop_reserved"),
-    "read": ("positions", "siblings", "epochs", "entries", "log_start", "decided", "undecided", "open_panes", "status", "samples_taken"),
-    "upkeep": ("tidy",),
+    "read": (
+        "positions",
+        "siblings",
+        "epochs",
+        "entries",
+        "log_start",
+        "decided",
+        "undecided",
+        "open_panes",
+        "status",
+        "samples_taken",
+        "forgotten",
+    ),
+    "upkeep": ("tidy", "erase", "drop_dead_letters", "scrub"),
 }
 """Which method of the store belongs to which class."""
 

@@ -68,6 +68,7 @@ class SqliteLog:
     def __init__(self, path: Path | str, *, backlog_bytes: int, retention_bytes: int) -> None:
         self._backlog_bytes = backlog_bytes
         self._retention_bytes = retention_bytes
+        self._keeps = True
         self._database = Database(path, LOG)
         self._queue: list[_Ticket] = []
         self._queueing = threading.Lock()
@@ -146,8 +147,14 @@ class SqliteLog:
             with self._database.read() as connection:
                 self._decided_total = self._total_before(connection, offset)
             self._decided = offset
-            if self._decided_total - self._trimmed_total >= self._retention_bytes + TRIM_BYTES:
+            if not self._keeps or self._decided_total - self._trimmed_total >= self._retention_bytes + TRIM_BYTES:
                 self._trim()
+            if not self._keeps:
+                self._database.scrub()
+
+    def keep(self, keeps: bool) -> None:
+        """Whether decided entries stay up to the retention; else each goes as soon as it is decided, and is overwritten."""
+        self._keeps = keeps
 
     def close(self) -> None:
         """Remembers how far the log is decided; later calls but this one fail."""
@@ -204,7 +211,7 @@ class SqliteLog:
             kept = single(
                 connection,
                 'SELECT "offset" FROM entries WHERE "offset" < ? AND total > ? ORDER BY "offset" LIMIT 1',
-                (self._decided, self._decided_total - self._retention_bytes),
+                (self._decided, self._decided_total - (self._retention_bytes if self._keeps else 0)),
             )
             first = kept[0] if kept else self._decided
             total = self._total_before(connection, first)

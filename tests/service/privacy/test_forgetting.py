@@ -1,0 +1,247 @@
+"""A sample that is forgotten is nowhere below the directory any more, whatever was cut short on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.adapters.sqlite import SqliteLog, SqliteStore
+from service.adapters.sqlite.blotting import blot
+from service.artefacts import publish, read_manifest
+from service.datasets import DataSets
+from service.decoding.envelope import decode, encode
+from service.ports import Embedded
+from service.privacy.entries import expired, without
+from service.privacy.forgetting import FORGET, Forgetting, Places
+from service.privacy.retaining import Retaining
+from service.records import (
+    Alarm,
+    AlarmState,
+    AnnotationBatch,
+    BatchState,
+    Candidate,
+    Commit,
+    DeadLetter,
+    Exemplar,
+    FailureMark,
+    Family,
+    MarkState,
+    Measured,
+    OutboxItem,
+    Partition,
+    Payload,
+    Pooled,
+    Rejected,
+    Request,
+    Reservation,
+    Reserved,
+    Sample,
+    Severity,
+    Term,
+)
+from service.records.erasure import ErasureState, Forgotten, forgotten_id
+from service.settings import PrivacySettings
+
+MARKER = "zebra-7781 told us what nobody else knows"
+OTHER = "an ordinary question"
+PARTITION = Partition("http", "t")
+DAY = 86_400.0
+NOTHING = Measured(0.1, 0.0, 0.2)
+
+
+class Lengths:
+    """An embedder of texts by their length."""
+
+    fingerprint, dimension = "lengths", 2
+
+    def check(self, payload: Payload) -> None: ...
+
+    def embed(self, payloads: Sequence[Payload]) -> Embedded:
+        return Embedded(np.array([[len(str(payload)), 1] for payload in payloads], np.float32))
+
+    def close(self) -> None: ...
+
+
+def sample(n: int) -> Sample:
+    return Sample("chat", f"s{n}-abc", n * DAY, MARKER if n == 3 else f"{OTHER} {n}", {}, None, "a")
+
+
+def pooled(n: int) -> Pooled:
+    own = sample(n)
+    return Pooled("chat", own.id, own.time, PARTITION, n, own.payload, {}, None, None, np.ones(4, np.float16), 0.5, 1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    with closing(SqliteStore(tmp_path / "driftgate.sqlite")) as opened:
+        fill(opened)
+        yield opened
+
+
+@pytest.fixture
+def forgetting(store: SqliteStore, tmp_path: Path) -> Forgetting:
+    data_sets(tmp_path)
+    logged(tmp_path)
+    blotting = Places(tmp_path, blot=lambda monitor, name: blot(tmp_path / "ingest.sqlite", without(PARTITION, monitor, name)))
+    return Forgetting(store, blotting)
+
+
+def fill(store: SqliteStore) -> None:
+    rows = tuple(pooled(n) for n in range(6))
+    reserved = tuple(Reserved(row, {"uniform": 1.0}, row.time) for row in rows)
+    letters = (
+        DeadLetter(PARTITION, 1, 3 * DAY, Rejected("json", "no", f'{{"id":"s3-abc","text":"{MARKER}"}}'.encode(), monitor="chat")),
+        DeadLetter(PARTITION, 2, 9 * DAY, Rejected("json", "no", b"another", monitor="chat")),
+    )
+    epoch = store.assign(PARTITION).epoch
+    reservation = Reservation("chat", reserved, {"uniform": 9}, 1e9)
+    store.commit(Commit(PARTITION, epoch, 0, 6, 5.0, pooled=rows, reserved=(reservation,), dead_letters=letters))
+    items = tuple(
+        Candidate(f"s{n}-abc", "new", 0.1, "all", str(sample(n).payload), nearest=("s3-abc", "s1-abc"), time=n * DAY) for n in (2, 3)
+    )
+    batch = AnnotationBatch("b1", "chat", "c1", 1, BatchState.SENT, items, 5 * DAY, version=1, destination="studio")
+    exemplars = tuple(Exemplar(f"s{n}-abc", str(sample(n).payload), 0.9) for n in (2, 3))
+    alarm = Alarm(
+        "a1", "chat", "all", Family.INPUT, 1, "new content", Severity.WARNING, AlarmState.OPEN, 9, 9, 5 * DAY, 9, 2 * DAY, NOTHING, NOTHING,
+        "mmd", exemplars=exemplars, terms=(Term("zebra-7781", 0.5, 0.0),), version=1,
+    )  # fmt: skip
+    mark = FailureMark("m1", "chat", "s3-abc", MarkState.MARKED, None, 5.0, version=1)
+    payload = {"monitor": "chat", "candidates": [{"driftgate_id": f"s{n}-abc", "text": sample(n).payload, "time": n * DAY} for n in (2, 3)]}
+    store.save(batch, alarm, mark, outbox=[OutboxItem("o1", "annotation.batch", "studio", payload, 5 * DAY, state="delivered")])
+
+
+def data_sets(folder: Path) -> None:
+    DataSets(folder).add("chat", "train", [sample(n) for n in range(5)], Lengths(), now=0.0)
+    reference = folder / "references" / "chat" / "v1"
+
+    def write(draft: Path) -> None:
+        lines = [f'{{"id": "s{n}-abc", "text": "{sample(n).payload!s}"}}\n' for n in range(5)]
+        (draft / "rows.jsonl").write_text("".join(lines))
+        np.savez(draft / "numeric.npz", embeddings=np.arange(10.0).reshape(5, 2), confidence=np.ones(5))
+        (draft / "model.npz").write_bytes(b"thresholds")
+
+    publish(reference, {"kind": "reference"}, write)
+    for name, text in (("20260101T000000.000000Z", MARKER), ("20260102T000000.000000Z", OTHER)):
+        publish(folder / "reports" / "chat" / name, {}, partial(reported, text))
+
+
+def reported(text: str, draft: Path) -> None:
+    (draft / "report.html").write_text(text)
+
+
+def logged(folder: Path) -> None:
+    with closing(SqliteLog(folder / "ingest.sqlite", backlog_bytes=10**6, retention_bytes=10**6)) as log:
+        both = Request("chat", "event", tuple(replace(sample(n), id=f"event/{n}") for n in (1, 2)))
+        log.append([encode(sample(n)) for n in range(5)] + [encode(both)], now=4 * DAY)
+
+
+def holding(folder: Path) -> list[str]:
+    found = (path for path in folder.rglob("*") if path.is_file() and b"zebra-7781 told" in path.read_bytes())
+    return sorted(str(path.relative_to(folder)) for path in found)
+
+
+def test_it_is_nowhere_any_more(forgetting: Forgetting, store: SqliteStore, tmp_path: Path) -> None:
+    assert len(holding(tmp_path)) >= 4, "store, log, data set, reference and report hold it before"
+    (erasure,) = forgetting.forget("s3-abc", ["chat"], actor="anna", now=1.0)
+    assert holding(tmp_path) == []
+    assert erasure.asked == ("studio",)
+    assert erasure.erased == {
+        "data sets": 1, "dead letters": 1, "documents": 2, "failure marks": 1, "log": 1, "outbox": 1, "pool": 1, "references": 1,
+        "reports": 1, "reserve": 1,
+    }  # fmt: skip
+    batch = store.get(AnnotationBatch, "b1")
+    assert [item.id for item in batch.items] == ["s2-abc"]
+    assert batch.items[0].nearest == ("s1-abc",)
+    assert [each.id for each in store.get(Alarm, "a1").exemplars] == ["s2-abc"]
+    (asked,) = [item for item in store.outbox() if item.kind == FORGET]
+    assert asked.payload == {"monitor": "chat", "batch": "b1", "ids": ["s3-abc"]}
+    assert forgotten_id("chat", "s3-abc") in store.forgotten()
+
+
+def test_versions_stay_readable_and_say_that_they_were_revised(forgetting: Forgetting, tmp_path: Path) -> None:
+    forgetting.forget("s3-abc", ["chat"], actor="", now=1.0)
+    rest = DataSets(tmp_path).load("chat", "train")
+    assert [row.id for row in rest.samples] == ["s0-abc", "s1-abc", "s2-abc", "s4-abc"]
+    assert (rest.manifest["revision"], rest.manifest["erased"], rest.manifest["labels"]) == (2, 1, {"a": 4})
+    folder = tmp_path / "references" / "chat" / "v1"
+    assert read_manifest(folder)["revision"] == 2
+    with np.load(folder / "numeric.npz") as numeric:
+        assert numeric["embeddings"][3].tolist() == pytest.approx([3.5, 4.5]), "the mean of the others"
+        assert numeric["embeddings"][2].tolist() == [4.0, 5.0]
+    assert (folder / "model.npz").read_bytes() == b"thresholds"
+
+
+def test_once_is_as_good_as_twice(forgetting: Forgetting, store: SqliteStore) -> None:
+    forgetting.forget("s3-abc", ["chat"], actor="", now=1.0)
+    (again,) = forgetting.forget("s3-abc", ["chat"], actor="", now=2.0)
+    assert again.erased == {}
+    record = store.get(Forgotten, forgotten_id("chat", "s3-abc"))
+    assert (record.state, record.sample) == (ErasureState.DONE, "")
+    assert record.erased["pool"] == 1
+
+
+@pytest.mark.parametrize("step", ["_out_of_files", "_done"])
+def test_what_was_cut_short_goes_on(
+    forgetting: Forgetting, store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Forgetting, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            forgetting.forget("s3-abc", ["chat"], actor="", now=1.0)
+    assert store.get(Forgotten, forgotten_id("chat", "s3-abc")).sample == "s3-abc"
+    assert forgetting.step(["chat"], now=2.0) == 1
+    assert holding(tmp_path) == []
+    assert forgetting.step(["chat"], now=3.0) == 0
+
+
+def test_a_request_keeps_its_other_instances(forgetting: Forgetting, tmp_path: Path) -> None:
+    forgetting.forget("event/1", ["chat"], actor="", now=1.0)
+    forgetting.forget("s3-abc", ["chat"], actor="", now=1.0)
+    with closing(SqliteLog(tmp_path / "ingest.sqlite", backlog_bytes=10**6, retention_bytes=10**6)) as log:
+        items = [decode(entry.body) for entry in log.read(0, 10)]
+    assert isinstance(items[3], Rejected)
+    assert isinstance(items[5], Request)
+    assert [each.id for each in items[5].samples] == ["event/2"]
+
+
+def test_a_delivered_request_to_delete_names_nobody(forgetting: Forgetting, store: SqliteStore) -> None:
+    forgetting.forget("s3-abc", ["chat"], actor="", now=1.0)
+    (asked,) = [item for item in store.outbox() if item.kind == FORGET]
+    store.settle(replace(asked, state="delivered"))
+    assert forgetting.step(["chat"], now=2.0) == 1
+    assert [item.payload["ids"] for item in store.outbox() if item.kind == FORGET] == [[]]
+
+
+def test_what_is_old_goes_from_everywhere(store: SqliteStore, forgetting: Forgetting, tmp_path: Path) -> None:
+    del forgetting
+    privacy = PrivacySettings(retention_days=10.0, letter_days=6.0)
+    log = tmp_path / "ingest.sqlite"
+    retaining = Retaining(
+        store, Places(tmp_path), {"chat": privacy}, lambda befores: blot(log, expired(befores), until=max(befores.values()))
+    )
+    gone = retaining.step(now=14 * DAY)
+    assert gone == {"dead letters": 1, "documents": 2, "outbox": 1, "pool": 4, "reserve": 4}
+    assert gone["pool"] == gone["reserve"] == 4, "those of days 0 to 3"
+    assert [row.id for row in store.pool("chat")] == ["s4-abc", "s5-abc"]
+    alarm = store.get(Alarm, "a1")
+    assert ([each.text for each in alarm.exemplars], alarm.terms) == (["", ""], ())
+    assert [item.text for item in store.get(AnnotationBatch, "b1").items] == ["", ""]
+    assert [letter.offset for letter in store.dead_letters()] == [2]
+    retaining.step(now=15 * DAY)
+    left = [path for path in holding(tmp_path) if path.split("/")[0] not in ("datasets", "references", "reports")]
+    assert left == [], "references and data sets keep theirs, and a report made later"
+    assert retaining.step(now=15 * DAY) == {}
+
+
+def test_without_a_retention_only_what_could_not_be_used_goes(store: SqliteStore, tmp_path: Path) -> None:
+    assert Retaining(store, Places(tmp_path), {"chat": PrivacySettings()}).step(now=12 * DAY) == {"dead letters": 1}
+    assert len(store.pool("chat")) == 6
