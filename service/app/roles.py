@@ -170,7 +170,6 @@ class Assembly:
         self._add("retention", Every(EVERY_SECONDS, led(partial(retain, store, lambda: installation.settings, self.metrics))))
         self._add("forgetting", Every(_REPORT_SECONDS, led(lambda now: installation.forgetting.step(installation.names, now=now))))
         self._add("retention", Every(EVERY_SECONDS, led(lambda now: installation.retaining().step(self.metrics.counts(inventory.EXPIRED), now=now))))
-        self._add("forgetting", Every(_REPORT_SECONDS, led(lambda now: installation.forgetting.step(installation.names, now=now))))
         self._add("reports", led(lambda _: look()))
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
         self._notes.append(lambda: {f"delivery {name}": "its labels can't be taken, the log says why" for name in inbox.stuck})

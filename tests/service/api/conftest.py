@@ -44,7 +44,6 @@ from service.outbox import replayed
 from service.overview import Overview
 from service.policies import Policies
 from service.ports import Embedder
-from service.privacy.forgetting import Forgetting, Places
 from service.promotion import Promotion, Shelf
 from service.promotion.galleries import Galleries
 from service.records import (
