@@ -30,7 +30,6 @@ from service.app.destinations import Destinations, hook_of
 from service.app.installation import CONTROLLER, Installation, install
 from service.app.metrics_server import serving_metrics
 from service.app.parts import Logs, open_logs
-from service.app.privacy import keep_log
 from service.app.privacy import keep_log, retain
 from service.app.process import Serving, alone, answering
 from service.backfill import Backfills
@@ -169,7 +168,6 @@ class Assembly:
         self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
         self._add("retention", Every(EVERY_SECONDS, led(partial(retain, store, lambda: installation.settings, self.metrics))))
         self._add("forgetting", Every(_REPORT_SECONDS, led(lambda now: installation.forgetting.step(installation.names, now=now))))
-        self._add("retention", Every(EVERY_SECONDS, led(lambda now: installation.retaining().step(self.metrics.counts(inventory.EXPIRED), now=now))))
         self._add("reports", led(lambda _: look()))
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
         self._notes.append(lambda: {f"delivery {name}": "its labels can't be taken, the log says why" for name in inbox.stuck})
