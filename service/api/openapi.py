@@ -75,10 +75,19 @@ _SCHEMES: Mapping[str, Any] = {
     },
 }
 _TWICE = {
+    400: "Something in the request can't be used.",
     409: "It is not in a state for this; or the same key is being answered.",
     422: "Not what is asked for; or the key was used for another request.",
 }
-_ALWAYS = {401: "No token, or one that does not stand.", 403: "The token's role or scope is not enough.", 429: "Too much at once."}
+_ALWAYS = {
+    401: "No token, or one that does not stand.",
+    403: "The token's role or scope is not enough.",
+    429: "Too much at once.",
+    503: "What state or samples live on can't be reached, or takes nothing now.",
+}
+_GIVEN = {400: "Something in the request can't be used.", 422: "The request is not of the form that is asked for."}
+_NAMED = {404: "There is no such thing, or not for this token."}
+_SENT = {413: "The body is too large.", 415: "The body is of another media type, or compressed."}
 _EXAMPLES: Mapping[int, tuple[str, str]] = {
     400: ("cursor", "cursor: 'a41f' is no longer in the list; begin again without a cursor"),
     401: ("token", "send a token as `Authorization: Bearer ...`"),
@@ -118,6 +127,7 @@ def _completed(found: dict[str, Any]) -> dict[str, Any]:
         _secured(operation, method, path)
         _repeatable(operation, method, path)
         _conditional(operation)
+        _refused(operation, path)
         _answered(operation, examples)
         _asked(operation, examples)
     found["tags"] = [{"name": name, "description": TAGS[name]} for name in TAGS if name in used]
@@ -140,7 +150,18 @@ def _secured(operation: Operation, method: str, path: str) -> None:
     operation["security"] = [{"bearer": []}, {"session": []}]
     operation["x-driftgate-role"] = str(role)
     operation["description"] += f"\n\nNeeds the role `{role}`."
-    for status, description in _ALWAYS.items():
+
+
+def _refused(operation: Operation, path: str) -> None:
+    """What any route may say, by what it is given."""
+    reasons = _ALWAYS if operation["security"] else {}
+    if operation.get("parameters") or "requestBody" in operation:
+        reasons = reasons | _GIVEN
+    if "{" in path or "requestBody" in operation or any(each["name"] == "monitor" for each in operation.get("parameters", ())):
+        reasons = reasons | _NAMED
+    if "requestBody" in operation:
+        reasons = reasons | _SENT
+    for status, description in reasons.items():
         operation["responses"].setdefault(str(status), {"description": description, "content": _problem(status)})
 
 

@@ -102,8 +102,12 @@ class Shelf:
     def below(self, path: str) -> Path:
         """A file named from the installation's directory; InputError where it is none, or lies somewhere else."""
         root = self.directory.resolve()
-        found = (root / path).resolve()
-        if not found.is_relative_to(root) or not found.is_file():
+        try:
+            found = (root / path).resolve()
+            is_there = found.is_relative_to(root) and found.is_file()
+        except (OSError, ValueError):  # a name that no file can have: with a zero byte, or too long
+            is_there = False
+        if not is_there:
             raise InputError("path", f"path: {path!r:.200} is no file below the installation's directory; upload it instead")
         return found
 

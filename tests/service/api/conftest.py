@@ -22,6 +22,7 @@ from service.adapters.sqlite import SqliteLog, SqliteStore
 from service.annotation import TakenBack, sending
 from service.annotation.editing import edited
 from service.api import Service, create_app
+from service.alarms import SAID, Reason
 from service.app import metering
 from service.app.configuration import accepted
 from service.app.destinations import hook_of
@@ -112,14 +113,14 @@ class StoreActions:
         self.candidates = CANDIDATES
 
     def acknowledge(self, alarm_id: str, *, actor: str, note: str, now: float) -> Alarm:
-        return self._step(alarm_id, AlarmState.ACKNOWLEDGED, Step("acknowledged", "person", now, actor, note))
+        return self._step(alarm_id, AlarmState.ACKNOWLEDGED, Step("acknowledged", Reason.SEEN, now, actor, note))
 
     def resolve(self, alarm_id: str, *, actor: str, note: str, now: float) -> Alarm:
-        return self._step(alarm_id, AlarmState.RESOLVED, Step("resolved", "person", now, actor, note))
+        return self._step(alarm_id, AlarmState.RESOLVED, Step("resolved", Reason.CLOSED, now, actor, note))
 
     def verdict(self, alarm_id: str, verdict: Verdict, *, actor: str, note: str, now: float) -> Alarm:
         alarm = self._store.get(Alarm, alarm_id)
-        step = Step(alarm.state, f"verdict {verdict}", now, actor, note)
+        step = Step(alarm.state, SAID[verdict], now, actor, note)
         judged = replace(alarm, verdict=verdict, history=(*alarm.history, step), version=alarm.version + 1)
         self._store.save(judged)
         return judged
@@ -317,7 +318,7 @@ def an_alarm(id: str = "a1", **changes: Any) -> Alarm:
         id=id, monitor="support", segment="all", family=Family.INPUT, reference_version=1, kind="new content",
         severity=Severity.WARNING, state=AlarmState.OPEN, at_sample=3_200, at_sequence=100, opened=NOW,
         window_samples=400, window_start=NOW - 600, effect=Measured(0.12, 0.08, 0.17), novel_share=Measured(0.1, 0.07, 0.13),
-        channel="features", history=(Step("open", "effect above tolerance", NOW),), version=1,
+        channel="features", history=(Step("open", Reason.DRIFT, NOW),), version=1,
     )  # fmt: skip
     return replace(alarm, **changes)
 
