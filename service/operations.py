@@ -44,11 +44,21 @@ class Monitors(monitors.Monitors, Protocol):
 class Operations:
     """The acts behind API and command line. `decide` returns once a monitor's log is decided up to a sequence number."""
 
-    def __init__(self, store: Store, refresher: Refresher, monitors: Monitors, decide: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        refresher: Refresher,
+        monitors: Monitors,
+        decide: Callable[[str, int], None],
+        *,
+        affords: Callable[[AnnotationBatch], None] = lambda _: None,
+    ) -> None:
+        """`affords`: ConflictError where a batch costs more than may be spent."""
         self._store = store
         self._refresher = refresher
         self._monitors = monitors
         self._decide = decide
+        self._affords = affords
 
     def acknowledge(self, alarm_id: str, *, actor: str, note: str, now: float) -> Alarm:
         """Somebody takes care of the alarm."""
@@ -88,6 +98,7 @@ class Operations:
     def approve_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:
         """Sends a proposed batch to annotators."""
         batch = self._store.get(AnnotationBatch, batch_id)
+        self._affords(batch)
         return sending.approve(self._store, batch_id, self._monitors.effective(batch.monitor).annotation, actor=actor, now=now, note=note)
 
     def cancel_batch(self, batch_id: str, *, actor: str, note: str, now: float) -> AnnotationBatch:

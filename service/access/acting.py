@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from service.records import Alarm, Event
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +22,8 @@ class Acting:
     address: str = ""
     recorded: int = 0
     """Entries that were written of it."""
+    owed: list[tuple[Alarm, Event]] = field(default_factory=list)
+    """Acts on alarms, each with the alarm as it was: what they led to is decided elsewhere, and written down when the act is over."""
 
 
 _acting: ContextVar[Acting | None] = ContextVar("acting", default=None)

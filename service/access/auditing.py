@@ -13,7 +13,7 @@ from typing import Any, cast
 from service.access.acting import Acting, who_acts
 from service.errors import NotFoundError
 from service.ports import Store
-from service.records import KINDS, AuditEntry, Entity, Errand, Event, KeyedAnswer, OutboxItem, Partition, RefreshSlot
+from service.records import KINDS, Alarm, AuditEntry, Entity, Errand, Event, KeyedAnswer, OutboxItem, Partition, RefreshSlot
 
 _OWN: tuple[type, ...] = (AuditEntry, Errand, KeyedAnswer, RefreshSlot)
 """What only the program itself goes by."""
@@ -21,6 +21,10 @@ _OWN: tuple[type, ...] = (AuditEntry, Errand, KeyedAnswer, RefreshSlot)
 _UNSHOWN = frozenset({"history", "digest", "former", "id", "monitor", "created"})
 _WORDS = frozenset({"name", "origin", "batch", "cycle", "teams", "monitors", "created_by", "source", "team"})
 """Fields whose text is a name; of all other text only that it changed is kept, as people or samples may have written it."""
+_OF_ALARMS = frozenset({"state", "version", "verdict", "quiet"})
+"""Of an alarm, what people change; the rest goes on moving with what is measured."""
+_PROGRAM = "driftgate"
+"""Whom the program's own events name."""
 _SETTINGS = frozenset({"settings", "given"})
 _LONGEST, _MOST = 200, 100
 
@@ -52,15 +56,28 @@ class Audited:
         self._store.settle(item)
         self._note("outbox item", item.id, after={"state": item.state, "destination": item.destination})
 
+    def record_event(self, event: Event) -> Event:
+        """Somebody's act on an alarm, or another change that is decided with the monitor's log."""
+        by = who_acts()
+        if by is None or event.actor == _PROGRAM:
+            return self._store.record_event(event)
+        try:
+            by.owed.append((self._store.get(Alarm, event.subject), event))
+        except NotFoundError:
+            recorded = self._store.record_event(event)
+            self._note(f"{event.kind} of a monitor", event.subject, {"actor": event.actor, **_plain(event.body)}, event.monitor)
+            return recorded
+        return self._store.record_event(event)
+
     def reset(self, partition: Partition, offset: int, events: Sequence[Event] = ()) -> None:
         """Where somebody has a log read on."""
         self._store.reset(partition, offset, events)
         self._note("partition", str(partition), after={"offset": offset})
 
-    def _note(self, kind: str, subject: str, after: Mapping[str, Any]) -> None:
+    def _note(self, kind: str, subject: str, after: Mapping[str, Any], monitor: str = "") -> None:
         by = who_acts()
         if by is not None:
-            note(self._store, by, now=self._clock(), kind=kind, subject=subject, after=after)
+            note(self._store, by, now=self._clock(), kind=kind, subject=subject, monitor=monitor, after=after)
 
     def _changed(self, by: Acting, entity: Entity) -> AuditEntry:
         before = None
@@ -81,6 +98,20 @@ def note(store: Store, by: Acting, *, now: float, kind: str = "", subject: str =
     """An entry of a change that is none of an entity."""
     store.save(_entry(by, (kind, subject), monitor=monitor, before=None, after=after, now=now))
     by.recorded += 1
+
+
+def settle_up(store: Store, by: Acting, *, now: float) -> None:
+    """Writes down what acts on alarms have led to by now; of one that changed nothing, nothing."""
+    for before, event in by.owed:
+        after = store.get(Alarm, before.id)
+        if after.version == before.version:
+            continue
+        was, became = difference(before, after)
+        became = {name: became[name] for name in became if name in _OF_ALARMS} | {"actor": event.actor}
+        was = {name: value for name, value in (was or {}).items() if name in _OF_ALARMS}
+        store.save(_entry(by, (KINDS[Alarm], before.id), monitor=before.monitor, before=was, after=became, now=now))
+        by.recorded += 1
+    by.owed.clear()
 
 
 def expired(store: Store, *, days: float, now: float) -> int:
@@ -114,6 +145,11 @@ def difference(before: Entity | None, after: Entity) -> tuple[Mapping[str, Any] 
         if was is not None:
             was[name] = {path: old.get(path) for path in paths}
     return was, became | _by(after)
+
+
+def _plain(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an event's body is no text."""
+    return {name: value for name, value in body.items() if value is None or isinstance(value, bool | int | float)}
 
 
 def _by(entity: Entity) -> dict[str, Any]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from service.access.buckets import Buckets
+from service.annotation.pricing import price_of
 from service.errors import BacklogFullError, ConflictError
 from service.ports import Store
-from service.records import AnnotationBatch
+from service.records import AnnotationBatch, BatchState
 from service.selecting.spending import paid
-from service.settings import MonitorSettings, Settings, TeamSettings
+from service.settings import PERIOD_DAYS, MonitorSettings, Settings, TeamSettings
 
 RATE_SECONDS = 10.0
 """What `samples_per_second` is averaged over."""
 
 _MOST_BATCHES = 10_000
+_KNOWN_SECONDS = 1.0
+"""So long a sum of what a team has paid is taken for true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,51 @@ class Meter:
                 if rate != self._rates.get(team):
                     self._buckets[team] = Buckets(rate, max(1.0, rate * RATE_SECONDS))
             self._rates, self._known = rates, settings
+
+
+class LabelMoney:
+    """What teams have left for labels: batches that cost more wait, and a person may not send them either. Safe to use from several
+    threads."""
+
+    def __init__(self, store: Store, settings: Callable[[], Settings], *, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def within(self, monitor: MonitorSettings) -> MonitorSettings:
+        """The monitor's settings, by which no batch leaves by itself that costs more than its team has left."""
+        left = self._left_of(monitor, _KNOWN_SECONDS)
+        if left is None:
+            return monitor
+        own = monitor.annotation.automatic_cost
+        cost = left if own is None else min(own, left)
+        return monitor.model_copy(update={"annotation": monitor.annotation.model_copy(update={"automatic_cost": cost})})
+
+    def require(self, batch: AnnotationBatch) -> None:
+        """ConflictError where sending the batch would cost more than its team has left."""
+        monitor = next((known for known in self._settings().monitors if known.name == batch.monitor), None)
+        if monitor is None or batch.state is not BatchState.PROPOSED:
+            return
+        left, cost = self._left_of(monitor, 0.0), price_of(batch, monitor.annotation.price)
+        if left is not None and cost is not None and cost > left:
+            raise ConflictError(
+                f"batch {batch.id} costs {cost:,.2f}, and team {monitor.team} has {left:,.2f} left of what its labels may cost in "
+                f"{PERIOD_DAYS} days (teams.quotas.label_cost); it waits, or raise the quota"
+            )
+
+    def _left_of(self, monitor: MonitorSettings, seconds: float) -> float | None:
+        """None where the team has no limit, or labels have no price."""
+        settings, now = self._settings(), self._clock()
+        team = settings.team_of(monitor)
+        most = None if team is None else team.quotas.label_cost
+        if team is None or most is None or not monitor.annotation.price:
+            return None
+        left, at = self._left.get(team.name, (0.0, -seconds))
+        if now - at >= seconds:
+            left, at = max(0.0, most - _spent([m for m in settings.monitors if m.team == team.name], self._store, now=now)), now
+            self._left[team.name] = (left, at)
+        return left
 
 
 def uses(settings: Settings, team: TeamSettings, store: Store, rate: float | None, *, now: float) -> tuple[Use, ...]:

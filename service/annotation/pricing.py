@@ -26,5 +26,6 @@ def waits_for(batch: AnnotationBatch, settings: AnnotationSettings) -> str:
     if settings.automatic_labels is not None and labels > settings.automatic_labels:
         return f"it asks for {labels:,} answers, and annotation.automatic_labels lets {settings.automatic_labels:,} leave by themselves"
     if settings.automatic_cost is not None and cost is not None and cost > settings.automatic_cost:
-        return f"it costs {cost:,.2f}, and annotation.automatic_cost lets {settings.automatic_cost:,.2f} leave by itself"
+        most = f"{settings.automatic_cost:,.2f} leave by itself, or its team has no more left (teams.quotas.label_cost)"
+        return f"it costs {cost:,.2f}, and annotation.automatic_cost lets {most}"
     return ""

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import PROBES, Principal
 from service.access.acting import Acting, acting
-from service.access.auditing import note
+from service.access.auditing import note, settle_up
 from service.access.gate import Admitted, Asked, Gate, RefusedError
 from service.access.rules import CONSOLE, LOGIN, READS
 from service.api.problems import problem
@@ -176,9 +176,16 @@ class RequireAccess:
 
         with acting(_acting(admitted, admitted.principal, scope)) as by:
             await self._app(scope, receive, noting)
-            if status < 400 and not by.recorded and self._store is not None:
-                subject = {name: str(value)[:200] for name, value in scope.get("path_params", {}).items()}
-                await run_in_threadpool(note, self._store, by, now=self._gate.clock(), monitor=subject.pop("monitor", ""), after=subject)
+        if self._store is not None:
+            await run_in_threadpool(self._written, self._store, by, scope, done=status < 400)
+
+    def _written(self, store: Store, by: Acting, scope: Scope, *, done: bool) -> None:
+        """What the request has left to be written down of it."""
+        now = self._gate.clock()
+        settle_up(store, by, now=now)
+        if done and not by.recorded:
+            subject = {name: str(value)[:200] for name, value in scope.get("path_params", {}).items()}
+            note(store, by, now=now, monitor=subject.pop("monitor", ""), after=subject)
 
 
 def _acting(admitted: Admitted, principal: Principal, scope: Scope) -> Acting:

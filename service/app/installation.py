@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from service.access.auditing import audited
+from service.access.quotas import LabelMoney
 from service.adapters.file_source import FileSource
 from service.adapters.onnx_embedder import OnnxEmbedder, load_embedder
 from service.allotment import Allotment
@@ -71,6 +72,7 @@ class Installation:
         self.observer = observer
         self.references = References(settings.directory / "references", declarations)
         self.data_sets = DataSets(settings.directory)
+        self.money = LabelMoney(store, lambda: self.settings)
         self.links = Links.of(settings)
         self.exhibits = Exhibits(store, self.data_sets)
         self.openings = Openings(store, self.data_sets, self.links, self.exhibits)
@@ -122,8 +124,9 @@ class Installation:
         return known[monitor]
 
     def effective(self, monitor: str) -> MonitorSettings:
-        """The monitor's settings with the model in force: a promoted one belongs to its reference version."""
-        return self._effective(self.declared(monitor))
+        """The monitor's settings with the model in force: a promoted one belongs to its reference version. No batch leaves by itself that
+        its team can't pay."""
+        return self.money.within(self._effective(self.declared(monitor)))
 
     def version(self, monitor: str) -> int | None:
         """The reference version in force."""

@@ -16,12 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from service import refresh
 from service.access import Access, session_key
+from service.access.auditing import expired
 from service.access.quotas import Meter
 from service.api import Probes, Service, create_app, create_probes, create_waiting, listen, server_for
 from service.app import metering
@@ -32,6 +31,7 @@ from service.app.metrics_server import serving_metrics
 from service.app.parts import Logs, open_logs
 from service.app.privacy import keep_log, retain
 from service.app.process import Serving, alone, answering
+from service.app.telling import telling
 from service.backfill import Backfills
 from service.collecting import Collecting
 from service.cycles.telling import CycleNews
@@ -45,13 +45,11 @@ from service.inbox import Inbox
 from service.ingest import Check, Ingest
 from service.leading import Leading
 from service.metrics import Metrics, Role
-from service.notifying.pipeline import assembled
 from service.operations import Operations
-from service.outbox import Outbox
 from service.overview import Overview
 from service.ports import Sink
-from service.promotion.galleries import Galleries
 from service.privacy.retaining import EVERY_SECONDS
+from service.promotion.galleries import Galleries
 from service.report.reporting import Reporting, Schedule
 from service.serving import Engine, Every, Loop
 from service.settings import Settings
@@ -61,6 +59,7 @@ from service.truth.telling import Telling
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
+_AUDIT_SECONDS = 3_600.0
 _LOOK_SECONDS, _TIDY_SECONDS, _STEP_SECONDS, _REPORT_SECONDS, _GLANCE_SECONDS = 1.0, 300.0, 0.2, 5.0, 1.0
 
 
@@ -132,14 +131,7 @@ class Assembly:
         self._configuration.followers.insert(0, destinations.follow)
         installation.policies.publish(now=time.time())
         self._configuration.followers.append(lambda _: installation.policies.publish(now=time.time()))
-        outbox = Outbox(
-            store,
-            destinations,
-            self.metrics,
-            rng=np.random.default_rng(),
-            stages=partial(assembled, store, lambda: installation.settings),
-            received=partial(refresh.received, store),
-        )
+        outbox, resending = telling(installation, destinations, self.metrics)
         schedule = Schedule(self._reporting, lambda: installation.names, lambda: installation.settings.report.every_hours)
         deciding.declare(installation.declarations.declared)
         self._listeners.append(deciding.declare)
@@ -165,6 +157,8 @@ class Assembly:
         self._add("inbox", led(inbox.step))
         self._add("collecting", led(collecting.step))
         self._add("outbox", led(outbox.step))
+        self._add("resending", led(resending.step))
+        self._add("audit", Every(_AUDIT_SECONDS, led(lambda now: expired(store, days=installation.settings.access.audit_days, now=now))))
         self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
         self._add("retention", Every(EVERY_SECONDS, led(partial(retain, store, lambda: installation.settings, self.metrics))))
         self._add("forgetting", Every(_REPORT_SECONDS, led(lambda now: installation.forgetting.step(installation.names, now=now))))
@@ -242,7 +236,13 @@ class Assembly:
 
     def _operations(self) -> Operations:
         installation = self.installation
-        return Operations(installation.store, installation.refresher, installation, partial(await_decision, installation.store))
+        return Operations(
+            installation.store,
+            installation.refresher,
+            installation,
+            partial(await_decision, installation.store),
+            affords=installation.money.require,
+        )
 
     def _inbox(self) -> Inbox:
         return Inbox(self.installation.store, self._operations().take_labels)

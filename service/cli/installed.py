@@ -13,7 +13,7 @@ import click
 import typer
 
 from service.access.acting import Acting, acting
-from service.access.auditing import note
+from service.access.auditing import note, settle_up
 from service.cli.terminal import actor
 from service.errors import ConfigurationError, InputError
 from service.records import Item, Record, Rejected, Sample
@@ -54,7 +54,10 @@ def installed(config: Path, *, in_memory: bool = False) -> Iterator[Installation
     from service.app import opened  # noqa: PLC0415 - loads the web framework and the inference runtime
 
     with opened(load(config), config=config, in_memory=in_memory) as installation, acting(_acting()) as by:
-        yield installation
+        try:
+            yield installation
+        finally:
+            settle_up(installation.store, by, now=time.time())
         if by.operation() in _WRITES and not by.recorded:
             note(installation.store, by, now=time.time())
 
@@ -70,7 +73,7 @@ def operations(installation: Installation) -> Operations:
     """The acts of people, decided by the controller that leads; where none does, by one made on the spot."""
     from service.operations import Operations  # noqa: PLC0415 - loads the detectors
 
-    return Operations(installation.store, installation.refresher, installation, installation.decide)
+    return Operations(installation.store, installation.refresher, installation, installation.decide, affords=installation.money.require)
 
 
 def monitor_of(settings: Settings, name: str | None) -> str:

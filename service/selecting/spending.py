@@ -85,9 +85,10 @@ def purses(settings: MonitorSettings, batches: Sequence[AnnotationBatch], cycle:
 
 
 def paid(settings: MonitorSettings, batches: Iterable[AnnotationBatch], *, now: float) -> float:
-    """The money that a monitor's labels cost in the period, golden rows not counted."""
+    """The money that a monitor's labels cost in the period: those that were sent, golden rows not counted."""
     price = settings.annotation.price or 0.0
-    return price * sum(_answers(batch) for batch in batches if batch.created > now - _SECONDS)
+    sent = [batch for batch in batches if batch.state is not BatchState.PROPOSED and batch.created > now - _SECONDS]
+    return price * sum(map(_answers, sent))
 
 
 def candidates_purse(settings: MonitorSettings, batches: Sequence[AnnotationBatch], cycle: str) -> Purse:
