@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 
-from service.api.console import alarms, batches, cycles, fleet, frame, login, maps, monitor, silences
+from service.api.console import alarms, batches, blind_spots, cycles, fleet, frame, login, maps, monitor, silences, similar
 
 PAGES: tuple[APIRouter, ...] = (
     login.router,
@@ -16,6 +16,8 @@ PAGES: tuple[APIRouter, ...] = (
     maps.router,
     batches.router,
     cycles.router,
+    blind_spots.router,
+    similar.router,
 )
 
 router = APIRouter(include_in_schema=False)
