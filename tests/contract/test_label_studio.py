@@ -324,3 +324,14 @@ def until(ready: Callable[[], bool], seconds: float = 30.0) -> None:
     while not ready():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_a_forgotten_sample_goes_with_what_was_answered_to_it(studio: LabelStudio, people: People) -> None:
+    studio.deliver(item("forgotten", [candidate(number) for number in range(3)]), now=0.0)
+    people.answer(people.tasks("forgotten")[1], chosen("refund"))
+    payload = {"batch": "forgotten-b1", "monitor": "forgotten", "ids": ["m-1", "m-7"]}
+    for _ in range(2):
+        studio.deliver(replace(item("forgotten", []), kind="annotation.forget", payload=payload), now=0.0)
+    assert ids(people.tasks("forgotten")) == ["m-0", "m-2"]
+    unknown = {"batch": "b", "monitor": "never-brought", "ids": ["m-1"]}
+    studio.deliver(replace(item("forgotten", []), kind="annotation.forget", payload=unknown), now=0.0)

@@ -52,7 +52,12 @@ class LabelStudio:
 
     def deliver(self, item: OutboxItem, *, now: float) -> None:  # noqa: ARG002 - the port's signature
         """Returns once every candidate is a task; repeating it adds none. Items of other kinds are for others."""
-        acts = {"annotation.batch": self._bring, "annotation.cancelled": self._withdraw, "annotation.priority": self._urge}
+        acts = {
+            "annotation.batch": self._bring,
+            "annotation.cancelled": self._withdraw,
+            "annotation.priority": self._urge,
+            "annotation.forget": self._forget,
+        }
         if item.kind not in acts:
             raise DeliveryError(
                 f"Label Studio takes annotation batches, not {item.kind}; name another destination for these", retryable=False
@@ -99,6 +104,11 @@ class LabelStudio:
         project = self._projects.find(item.payload["monitor"])
         if project is not None:
             Tasks(self._client, project, item.payload["batch"]).withdraw()
+
+    def _forget(self, item: OutboxItem) -> None:
+        project = self._projects.find(item.payload["monitor"])
+        if project is not None:
+            Tasks(self._client, project, item.payload["batch"]).forget(item.payload["ids"])
 
     def _urge(self, item: OutboxItem) -> None:
         project = self._projects.find(item.payload["monitor"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -129,6 +129,16 @@ class Tasks:
         """Deletes those that nobody has answered."""
         for task in self.listed():
             if not _answered(task):
+                self._delete(task)
+
+    def forget(self, ids: Collection[str]) -> None:
+        """Deletes these with whatever was answered to them."""
+        try:
+            listed = self.listed()
+        except MissingError:
+            return  # the project is gone, and they with it
+        for task in listed:
+            if task["data"].get(ID) in ids:
                 self._delete(task)
 
     def _once_each(self, listed: Sequence[Task]) -> Mapping[str, Task]:
