@@ -55,7 +55,7 @@ def _own_page(path: str) -> str:
     except ValueError:
         return CONSOLE
     inside = path == CONSOLE or path.startswith(f"{CONSOLE}/")
-    foreign = parts.scheme or parts.netloc or "\\" in path or not path.isprintable()
+    foreign = parts.scheme or parts.netloc or "\\" in path or ".." in path or not path.isprintable()
     return path if inside and not foreign and not path.startswith((LOGIN, LOGOUT)) else CONSOLE
 
 
