@@ -14,6 +14,7 @@ from service.access.gate import Gate
 from service.access.lookups import Lookups
 from service.api import (
     alarms,
+    alerts,
     backfills,
     batches,
     candidates,
@@ -28,6 +29,7 @@ from service.api import (
     health,
     ledger,
     links,
+    maintenance,
     models,
     monitors,
     openapi,
@@ -39,6 +41,7 @@ from service.api import (
     report,
     samples,
     schemes,
+    silences,
     similar,
     timeline,
     truth,
@@ -80,6 +83,9 @@ _ROUTES = (
     report,
     dead_letters,
     outbox,
+    silences,
+    maintenance,
+    alerts,
     privacy,
     health,
     documentation,

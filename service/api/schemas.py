@@ -360,7 +360,8 @@ class OutboxView(View):
     state: str
     attempts: int
     due: Time
-    error: str
+    error: str = Field(description="Why the last attempt failed, or why there was nothing left to send.", examples=[""])
+    held: str = Field("", description="Why it waits, though it is due: a silence, a maintenance pause.", examples=[""])
 
 
 class Outbox(PageView):

@@ -8,6 +8,7 @@ from service.app.installation import Installation, inputs, opened
 from service.app.parts import LOG, STORE, open_log, open_logs, open_topics
 from service.app.process import Serving, alone
 from service.app.roles import Roles, served
+from service.app.telling import try_ways
 
 __all__ = [
     "LOG",
@@ -30,4 +31,5 @@ __all__ = [
     "opened",
     "read_samples",
     "served",
+    "try_ways",
 ]

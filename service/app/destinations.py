@@ -67,6 +67,11 @@ class Destinations(Mapping[str, Destination]):
         for destination in left:
             destination.close()
 
+    def close(self) -> None:
+        """Lets go of all of them."""
+        for destination in self._open.values():
+            destination.close()
+
     def __getitem__(self, name: str) -> Destination:
         return self._open[name]
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from service.cli.alarm import group as alarm
+from service.cli.alert import group as alert
 from service.cli.annotation import group as annotation
 from service.cli.audit import app as audit
 from service.cli.backfill import group as backfill
@@ -24,6 +25,7 @@ from service.cli.failure import group as failure
 from service.cli.fleet import app as fleet
 from service.cli.ledger import app as ledger
 from service.cli.letters import dead, outbox
+from service.cli.maintenance import group as maintenance
 from service.cli.model import app as model
 from service.cli.offsets import group as offsets
 from service.cli.plan import app as plan
@@ -37,6 +39,7 @@ from service.cli.replay import app as replay
 from service.cli.report import app as report
 from service.cli.scheme import group as scheme
 from service.cli.serve import app as serve
+from service.cli.silence import group as silence
 from service.cli.similar import app as similar
 from service.cli.status import app as status
 from service.cli.switch import app as switch
@@ -84,6 +87,9 @@ app.add_typer(dataset, name="dataset", help="Versioned sets of samples: train, g
 app.add_typer(pool, name="pool", help="What is kept of the stream to choose from.")
 app.add_typer(policy, name="policy", help="What the installation asks of every monitor.")
 app.add_typer(alarm, name="alarm", help="Alarms, and what people say about them.")
+app.add_typer(alert, name="alert", help="Whether news of alarms would arrive.")
+app.add_typer(silence, name="silence", help="Whose news is kept back for a while.")
+app.add_typer(maintenance, name="maintenance", help="Monitors that open no alarms for a while.")
 refresh.add_typer(promotion)
 app.add_typer(refresh, name="refresh", help="Refresh cycles, from labels to the next model.")
 app.add_typer(annotation, name="annotation", help="What annotators are asked, and what they answer.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
 from service.access import is_loopback
@@ -12,15 +13,21 @@ from service.cli.server import Said
 from service.errors import DriftgateError
 from service.links import Links
 from service.settings import (
+    AlertmanagerDestination,
+    AppriseDestination,
     Destination,
     FolderDestination,
     KafkaDestination,
     KubernetesJobDestination,
     LabelStudioDestination,
+    PagerDutyDestination,
     Settings,
+    SlackDestination,
     WebhookDestination,
+    read_key,
     read_secrets,
     read_token,
+    read_urls,
 )
 from service.signatures import Secret
 
@@ -49,6 +56,27 @@ def _destination(declared: Destination) -> Said:
             return _job(declared)
         case LabelStudioDestination():
             return _label_studio(declared)
+        case AlertmanagerDestination() | PagerDutyDestination() | SlackDestination() | AppriseDestination():
+            return _told(declared)
+
+
+def _told(declared: AlertmanagerDestination | PagerDutyDestination | SlackDestination | AppriseDestination) -> Said:
+    """Of news of alarms; `driftgate alert test` says whether they arrive."""
+    secret: Callable[[], object]
+    match declared:
+        case AlertmanagerDestination():
+            secret, origin, says = partial(read_token, declared), declared.token_env or declared.token_file, ", ".join(declared.urls)
+        case PagerDutyDestination():
+            secret, origin, says = partial(read_key, declared), declared.key_env or declared.key_file, "PagerDuty"
+        case SlackDestination() | AppriseDestination():
+            secret, origin, says = partial(read_urls, declared), declared.url_env or declared.url_file, declared.type.capitalize()
+    try:
+        secret()
+    except DriftgateError as error:
+        return "fail", str(error), ""
+    if isinstance(declared, AppriseDestination) and importlib.util.find_spec("apprise") is None:
+        return "fail", "type apprise, and apprise is not installed", "install driftgate[notify]"
+    return "ok", f"{says}, with what is in {origin}" if origin else says, ""
 
 
 def _folder(declared: FolderDestination) -> Said:

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 import structlog
 
 from service.errors import ConflictError, NotFoundError
-from service.notifying import rules, silences, wording
+from service.notifying import rules, wording
+from service.notifying.hushing import Hush
 from service.notifying.rules import HELD, Quiet, Why, decide
 from service.ports import Store
 from service.records import Alarm, Notice, NoticeState, OutboxItem, stable_id
@@ -100,7 +101,7 @@ class Silenced:
         """Named by whoever asked for it."""
         if passing.alarm is None:
             return passing
-        return replace(passing, quiet=quiet_for(self._store, self._settings(), passing.alarm, now=now))
+        return replace(passing, quiet=Hush(self._store, self._settings(), now=now).over(passing.alarm))
 
 
 def deduplicate(passing: Passing, *, now: float) -> Passing:  # noqa: ARG001 - a stage's signature
@@ -157,17 +158,6 @@ def noticed(passing: Passing, now: float) -> Notice | None:
 def notice_id(alarm: str, destination: str) -> str:
     """Of what a destination is told of an alarm."""
     return stable_id("notice", alarm, destination)
-
-
-def quiet_for(store: Store, settings: Settings, alarm: Alarm, *, now: float) -> Quiet | None:
-    """What keeps an alarm's news back now: the one that lasts longest."""
-    pause = store.status(alarm.monitor).get("maintenance") or {}
-    team = next((monitor.team or "" for monitor in settings.monitors if monitor.name == alarm.monitor), "")
-    active = [silence for silence in silences.active(store, now=now) if silences.matches(silence, alarm, team)]
-    found = [Quiet(Why.SILENCED, silence.ends, silence.actor) for silence in active]
-    if (pause.get("until") or 0.0) > now:
-        found.append(Quiet(Why.PAUSED, pause["until"], str(pause["actor"])))
-    return max(found, key=lambda quiet: quiet.until, default=None)
 
 
 def composed(item: OutboxItem, alarm: Alarm | None, settings: Settings, *, why: Why | None) -> OutboxItem:

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from service.api.console.frame import NOTICES, ROWS, After, Filled, actor, back, page, pages, path
 from service.api.context import Served
+from service.api.silences import within
 from service.notifying import silences
 from service.records import Severity, Silence, SilenceState
 
@@ -43,6 +44,7 @@ def add(request: Request, form: Filled, service: Served) -> RedirectResponse:
     matchers: Mapping[str, str] = {name: value for name in silences.MATCHED if (value := form.text(name, most=300))}
     now = service.clock()
     ends, note = now + 3_600.0 * form.number("hours", least=0.1, most=_MOST_HOURS), form.text("note", most=1_000, needed=True)
+    within(service, matchers)
     service.actions.silence(matchers, ends=ends, actor=actor(request), note=note, now=now)
     return back(path("silences"), "added")
 

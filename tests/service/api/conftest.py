@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,9 @@ from service.health import Heartbeats
 from service.inbox import Inbox
 from service.ingest import Ingest
 from service.links import Links
+from service.maintenance import paused
 from service.metrics import Metrics
+from service.notifying import silences
 from service.openings import Openings
 from service.privacy.forgetting import Forgetting, Places
 from service.outbox import replayed
@@ -52,6 +54,7 @@ from service.records import (
     AlarmState,
     AnnotationBatch,
     Candidate,
+    Event,
     Family,
     Item,
     Label,
@@ -61,6 +64,7 @@ from service.records import (
     Pooled,
     RefreshCycle,
     Severity,
+    Silence,
     Step,
     Verdict,
 )
@@ -124,6 +128,24 @@ class StoreActions:
         judged = replace(alarm, verdict=verdict, history=(*alarm.history, step), version=alarm.version + 1)
         self._store.save(judged)
         return judged
+
+    def silence(
+        self, matchers: Mapping[str, str], *, ends: float, actor: str, note: str, now: float, starts: float | None = None
+    ) -> Silence:
+        made = silences.made(matchers, starts=now if starts is None else starts, ends=ends, actor=actor, note=note, now=now)
+        self._store.save(made)
+        return made
+
+    def end_silence(self, silence_id: str, *, actor: str, now: float) -> Silence:
+        over = silences.ended(self._store.get(Silence, silence_id), actor=actor, now=now)
+        self._store.save(over)
+        return over
+
+    def pause(self, monitor: str, *, until: float, actor: str, note: str, now: float) -> Event:
+        return self._store.record_event(paused(monitor, until, actor=actor, note=note, now=now))
+
+    def unpause(self, monitor: str, *, actor: str, note: str, now: float) -> Event:
+        return self._store.record_event(paused(monitor, None, actor=actor, note=note, now=now))
 
     def open_refresh(self, monitor: str, *, actor: str, note: str, now: float) -> RefreshCycle:  # noqa: ARG002 - the protocol's signature
         return refresh.start(self._store, refresh.Opening(monitor, 1, "request"), self.candidates, MONITORS[0], now=now)
