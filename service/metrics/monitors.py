@@ -54,7 +54,7 @@ class Statuses:
         self._renew(declared)
         now, budget = self._clock(), self._budget()
         for monitor, status in self._known.items():
-            if status.get("reference_version") == declared[monitor].reference:
+            if status and status.get("reference_version") == declared[monitor].reference:
                 yield from told(monitor, status, now=now, per_second=budget.per_second)
 
     def _renew(self, declared: Mapping[str, Declared]) -> None:
