@@ -5,7 +5,21 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 
-from service.api.console import alarms, batches, blind_spots, cycles, fleet, frame, login, maps, monitor, silences, similar
+from service.api.console import (
+    alarms,
+    batches,
+    blind_spots,
+    configuration,
+    cycles,
+    fleet,
+    frame,
+    health,
+    login,
+    maps,
+    monitor,
+    silences,
+    similar,
+)
 
 PAGES: tuple[APIRouter, ...] = (
     login.router,
@@ -18,6 +32,8 @@ PAGES: tuple[APIRouter, ...] = (
     cycles.router,
     blind_spots.router,
     similar.router,
+    configuration.router,
+    health.router,
 )
 
 router = APIRouter(include_in_schema=False)

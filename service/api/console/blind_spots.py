@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import Query, Request
@@ -27,6 +28,7 @@ NOTICES.update(
     failure_unmarked="The mark is taken back; what labels say of the sample stays.",
 )
 
+TITLES: Mapping[str, str] = MappingProxyType({"annotation_errors": "Annotation errors", "data_quality": "Data quality"})
 _GALLERY = 8
 """Samples of a cluster beside its figures."""
 _CLUSTERS = 10
@@ -46,7 +48,7 @@ class Kind:
 @router.get("/blind-spots")
 def ranking(request: Request, service: Served, after: After = None) -> HTMLResponse:
     """All monitors, those first that need somebody first; then those without a report."""
-    names = tuple(service.declaring.declared)
+    names, under_way = tuple(service.declaring.declared), service.reporting.under_way
     lines = service.reporting.kept.ranking(names)
     told = {line.monitor for line in lines}
     rows: list[Any] = [*lines, *(name for name in names if name not in told)]
@@ -57,21 +59,24 @@ def ranking(request: Request, service: Served, after: After = None) -> HTMLRespo
         rows=rows[start : start + ROWS],
         without=len(names) - len(lines),
         next=str(start + ROWS) if start + ROWS < len(rows) else None,
-        under_way=service.reporting.under_way,
+        under_way=under_way if under_way is not None and under_way.monitor in names else None,
         now=service.clock(),
     )
 
 
 @router.get("/monitors/{monitor}/blind-spots")
-def show_report(monitor: str, request: Request, service: Served) -> HTMLResponse:
-    """The newest report."""
+def show_report(monitor: str, request: Request, service: Served, section: Short = "") -> HTMLResponse:
+    """The newest report: what to do first, and one of its sections."""
     service.known(monitor)
-    under_way = service.reporting.under_way
+    under_way, sections = service.reporting.under_way, _sections(service, monitor)
     return page(
         request,
         "report.html",
         monitor=monitor,
-        sections=_sections(service, monitor),
+        first=sections.pop("first", ""),
+        names=[(name, TITLES.get(name, name.replace("_", " "))) for name in sections],
+        chosen=section if section in sections else "",
+        section=sections.get(section, ""),
         line=service.reporting.kept.line(monitor),
         under_way=under_way if under_way is not None and under_way.monitor == monitor else None,
         busy=under_way is not None,
@@ -131,13 +136,14 @@ def mark(monitor: str, request: Request, form: Filled, service: Served) -> Redir
     return back(path("monitors", monitor, "failures"), "failure_marked")
 
 
-def _sections(service: Service, monitor: str) -> Sequence[tuple[str, Markup]]:
-    """Of the newest report, as it was written; none before there is one."""
+def _sections(service: Service, monitor: str) -> dict[str, Markup]:
+    """Of the newest report, as it was written; none before there is one. What leads to a section leads to its page."""
     try:
         text = service.reporting.kept.newest(monitor, "html")
     except NotFoundError:
-        return ()
-    return [(name, Markup(part)) for name, part in html_page.sections_of(text).items()]  # noqa: S704 - escaped when it was written
+        return {}
+    found = html_page.sections_of(text)
+    return {name: Markup(part.replace('href="#', 'href="?section=')) for name, part in found.items()}  # noqa: S704 - escaped when written
 
 
 def _offset(after: str | None) -> int:

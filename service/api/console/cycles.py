@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -126,22 +126,46 @@ def show_samples(id: str, service: Served) -> RedirectResponse:
     return back(path("cycles", id), "answering")
 
 
-@router.post("/cycles/{id}/{act}")
-def act_on_cycle(id: str, act: str, request: Request, form: Filled, service: Served) -> RedirectResponse:
-    """A person's word."""
-    named: Mapping[str, tuple[Callable[..., Any], str]] = {
-        "promote": (service.promotion.promote, "promoted"),
-        "decline": (service.promotion.decline, "declined"),
-        "deployed": (service.promotion.deployed, "deployed"),
-        "revert": (service.promotion.revert, "reverted"),
-        "cancel": (service.actions.cancel_refresh, "cycle_cancelled"),
-        "finish": (service.actions.finish_refresh, "finished"),
-    }
-    if act not in named:
-        raise NotFoundError(f"a refresh cycle knows no {act!r:.40}; it knows {', '.join(named)}")
-    change, done = named[act]
-    change(id, actor=actor(request), note=form.text("note"), now=service.clock())
-    return back(path("cycles", id), done)
+@router.post("/cycles/{id}/promote")
+def promote(id: str, request: Request, form: Filled, service: Served) -> RedirectResponse:
+    """The proven model is to serve."""
+    service.promotion.promote(id, actor=actor(request), note=form.text("note"), now=service.clock())
+    return back(path("cycles", id), "promoted")
+
+
+@router.post("/cycles/{id}/decline")
+def decline(id: str, request: Request, form: Filled, service: Served) -> RedirectResponse:
+    """It is not."""
+    service.promotion.decline(id, actor=actor(request), note=form.text("note"), now=service.clock())
+    return back(path("cycles", id), "declined")
+
+
+@router.post("/cycles/{id}/deployed")
+def deployed(id: str, request: Request, form: Filled, service: Served) -> RedirectResponse:
+    """Production answers with it."""
+    service.promotion.deployed(id, actor=actor(request), note=form.text("note"), now=service.clock())
+    return back(path("cycles", id), "deployed")
+
+
+@router.post("/cycles/{id}/revert")
+def revert(id: str, request: Request, form: Filled, service: Served) -> RedirectResponse:
+    """The model before is to serve again."""
+    service.promotion.revert(id, actor=actor(request), note=form.text("note"), now=service.clock())
+    return back(path("cycles", id), "reverted")
+
+
+@router.post("/cycles/{id}/cancel")
+def cancel(id: str, request: Request, form: Filled, service: Served) -> RedirectResponse:
+    """Nothing more is to come of it."""
+    service.actions.cancel_refresh(id, actor=actor(request), note=form.text("note"), now=service.clock())
+    return back(path("cycles", id), "cycle_cancelled")
+
+
+@router.post("/cycles/{id}/finish")
+def finish(id: str, request: Request, form: Filled, service: Served) -> RedirectResponse:
+    """What is labelled has to do."""
+    service.actions.finish_refresh(id, actor=actor(request), note=form.text("note"), now=service.clock())
+    return back(path("cycles", id), "finished")
 
 
 def _standing(service: Service, cycle: RefreshCycle) -> Standing | None:
