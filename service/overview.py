@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
 from service.declarations import Declared
+from service.errors import DriftgateError
 from service.policies import Policies
 from service.ports import Store
 from service.records import LEVELS, WHOLE, Alarm, AlarmState, Measured, Severity
 from service.records.policies import Checked
+
+log = structlog.get_logger()
 
 STANDING = (AlarmState.OPEN, AlarmState.ACKNOWLEDGED)
 """The states of an alarm that is not over."""
@@ -119,14 +124,22 @@ class Overview:
             started, now = time.perf_counter(), self.clock()
             declared, standing = self.declared(), self._standing()
             if now - self._checked >= _CHECKS_SECONDS:
-                found = self.policies.compliance(declared, now=now)
-                self._checks, self._checked = {each.monitor: each.checks for each in found}, now
+                self._checks, self._checked = {name: self._asked_of(name, now) for name in declared}, now
             lines = [self._line(name, known, standing.get(name, 0)) for name, known in declared.items()]
             self._seen = {line.monitor: self._seen[line.monitor] for line in lines}
             lines.sort(key=lambda line: (*line.rank, line.monitor))
             self._glance = Glance(now, lines, sorted({line.team for line in lines if line.team}))
             self._took = time.perf_counter() - started
             return self._glance
+
+    def _asked_of(self, monitor: str, now: float) -> tuple[Checked, ...]:
+        """Nothing of one whose artefacts can't be read: the others are shown all the same."""
+        try:
+            (found,) = self.policies.compliance([monitor], now=now)
+        except DriftgateError as error:
+            log.warning("policy not checked", monitor=monitor, reason=str(error))
+            return ()
+        return found.checks
 
     def _standing(self) -> Mapping[str, int]:
         counts: dict[str, int] = {}
