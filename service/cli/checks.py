@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectors.model import rows_needed
-from service.access import Access
+from service.access import Access, tokens
 from service.cli.leaving import examine_leaving
 from service.cli.server import examine_server
 from service.errors import DriftgateError
@@ -83,6 +84,7 @@ def _installation(settings: Settings, config: Path) -> Iterator[Finding]:
     try:
         with opened(settings, config=config) as installation:
             yield from (_database(file) for file in files if file.is_file())
+            yield _tokens(installation)
             yield _outbox(installation)
             yield from _stopped(installation)
             for monitor in installation.settings.monitors:
@@ -242,4 +244,14 @@ def _access(settings: Settings) -> Finding:
         access = Access.of(settings)
     except DriftgateError as error:
         return Finding(Level.FAIL, "access", str(error))
-    return Finding(Level.OK, "access", "with a token" if access.token else "open, on loopback only")
+    if access.token is not None or access.proxy is not None:
+        return Finding(Level.OK, "access", "by token" if access.proxy is None else "by token, and through the proxy that says who asks")
+    return Finding(Level.OK, "access", "open on loopback until there is a token" if access.loopback else "by tokens of the store alone")
+
+
+def _tokens(installation: Installation) -> Finding:
+    access = Access.of(installation.settings)
+    found = [token for token in tokens.listed(installation.store) if token.in_force(time.time())]
+    if found or access.loopback or access.token is not None or access.proxy is not None:
+        return Finding(Level.OK, "tokens", f"{len(found)} in force")
+    return Finding(Level.WARN, "tokens", "there is none, so nobody is let in", "`driftgate token bootstrap` makes the first admin's")

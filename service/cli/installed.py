@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
+from typer.main import get_current_context  # type: ignore[attr-defined]  # typer has no other name for it
 
 from service.access.acting import Acting, acting
 from service.access.auditing import note, settle_up
@@ -64,7 +64,7 @@ def installed(config: Path, *, in_memory: bool = False) -> Iterator[Installation
 
 def _acting() -> Acting:
     """Who types, and what."""
-    context = click.get_current_context(silent=True)
+    context = get_current_context(silent=True)
     command = "" if context is None else context.command_path.partition(" ")[2]
     return Acting(actor(), "cli", lambda: command, address=socket.gethostname())
 

@@ -26,7 +26,7 @@ def guarded(make_site: Any) -> Any:
 
 
 def field(page: Any) -> str:
-    return str(FIELD.search(page.text)[1])
+    return str(FIELD.findall(page.text)[0])
 
 
 def log_in(site: Any, role: Role = Role.OPERATOR, then: str = "/console/alarms") -> Any:
@@ -64,7 +64,7 @@ def test_logging_out_and_being_thrown_out(guarded: Any) -> None:
 
 @pytest.mark.parametrize(
     "then",
-    ["https://evil.example", "//evil.example", "/\\evil.example", "/console/../x\n", "/console/login", "javascript:alert(1)", "/v1/alarms"],,
+    ["https://evil.example", "//evil.example", "/\\evil.example", "/console/../x", "/console/login", "javascript:x", "/v1/alarms"],
 )
 def test_the_login_leads_nowhere_else(guarded: Any, then: str) -> None:
     assert log_in(guarded, then=then).headers["location"] == "/console"
@@ -126,7 +126,7 @@ def test_a_foreign_page_reaches_nothing_on_open_loopback(site: Any) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/healthz", "/v1/alarms", "/v1/nowhere", "/console/login", "/console/static/console.css", "/docs", "/openapi.json", "/v1/links/x"],,
+    ["/healthz", "/v1/alarms", "/v1/nowhere", "/console/login", "/console/static/console.css", "/docs", "/openapi.json", "/v1/links/x"],
 )
 def test_every_answer_has_its_guards(make_site: Any, path: str) -> None:
     site = make_site(access=Access(loopback=False, key=bytes(32), public_url="https://drift.example"))
