@@ -11,12 +11,18 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
 
 REDACTED = "[redacted]"
+
+SUFFIX = ".log"
+_RECENT_BYTES, _FORGET_SECONDS = 1_000_000, 7 * 86_400.0
+_JSON = structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
 
 _TALKATIVE = {
     **dict.fromkeys(("httpx2", "httpcore2", "asyncio", "kafka"), "WARNING"),
@@ -97,20 +103,8 @@ def dropped() -> int:
 def configure(*, level: str = "INFO", clients: str = "ERROR", stream: TextIO | None = None) -> None:
     """Sends structlog's and the standard library's records the same way; once, at start. `clients`: their least level."""
     out = stream or sys.stderr
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-    ]
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact, _event_first, _renderer(out)],
-    )
     handler = logging.StreamHandler(out)
-    handler.setFormatter(formatter)
+    handler.setFormatter(_formatter(_renderer(out)))
     handler.addFilter(Sparing(logging.getLevelNamesMapping()[clients]))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -118,14 +112,48 @@ def configure(*, level: str = "INFO", clients: str = "ERROR", stream: TextIO | N
     for library, heard in _TALKATIVE.items():
         logging.getLogger(library).setLevel(heard)
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[structlog.stdlib.filter_by_level, *_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,  # tests and the CLI configure twice
     )
 
 
+def keep_recent(folder: Path, name: str) -> None:
+    """The last lines of this process also stand in a file of the folder, for those who help: two of a megabyte at most, from INFO on.
+    Those that nobody has written to for a week go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob(f"*{SUFFIX}*"):
+        if path.stat().st_mtime < time.time() - _FORGET_SECONDS:
+            path.unlink(missing_ok=True)
+    handler = RotatingFileHandler(folder / f"{name}{SUFFIX}", maxBytes=_RECENT_BYTES, backupCount=1, encoding="utf-8", delay=True)
+    handler.setFormatter(_formatter(_JSON))
+    handler.setLevel(logging.INFO)
+    for known in logging.getLogger().handlers[0].filters:
+        handler.addFilter(known)
+    logging.getLogger().addHandler(handler)
+
+
+def _shared() -> list[Processor]:
+    """What every record passes, whoever made it."""
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+
+
+def _formatter(render: Processor) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_shared(),
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact, _event_first, render],
+    )
+
+
 def _renderer(out: TextIO) -> Processor:
     if out.isatty():
         return structlog.dev.ConsoleRenderer(timestamp_key="time")
-    return structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
+    return _JSON

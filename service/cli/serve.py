@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from pathlib import Path
 from types import FrameType
@@ -14,7 +15,7 @@ import typer
 
 from service.cli.installed import CONFIG, Config
 from service.cli.terminal import example
-from service.logs import configure
+from service.logs import configure, keep_recent
 from service.settings import load
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def _run(config: Path, role: str) -> None:
     from service.app import Roles, served  # noqa: PLC0415 - loads the web framework and the inference runtime
 
     settings = load(config)
+    keep_recent(settings.directory / "logs", f"{role.lower()}-{socket.gethostname()}")
     try:
         with served(settings, config=config, roles=Roles[role]) as serving:
             _heed_signals(serving, settings.roles.grace_seconds)

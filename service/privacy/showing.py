@@ -55,7 +55,7 @@ def _change(store: Store, entity: Entity, change: Change) -> bool:
 def change_outbox(store: Store, monitor: str, change_of: Callable[[OutboxItem], Change | None]) -> int:
     """Rewrites items, wherever they stand; how many changed."""
     found = 0
-    for item in list(_paged(store.outbox)):
+    for item in list(paged(store.outbox)):
         change = change_of(item) if item.payload.get("monitor") in (monitor, None) else None
         after = None if change is None else changed(item.payload, change)
         if after is not None:
@@ -66,7 +66,7 @@ def change_outbox(store: Store, monitor: str, change_of: Callable[[OutboxItem], 
 
 def drop_letters(store: Store, monitor: str, goes: Callable[[DeadLetter], bool]) -> int:
     """Lets dead letters go, of the monitor and of none."""
-    old = [letter.id for letter in _paged(store.dead_letters) if letter.rejected.monitor in (monitor, None) and goes(letter)]
+    old = [letter.id for letter in paged(store.dead_letters) if letter.rejected.monitor in (monitor, None) and goes(letter)]
     return store.drop_dead_letters(old) if old else 0
 
 
@@ -86,10 +86,11 @@ def names_in(names: Collection[str], contents: Iterable[bytes | None]) -> bool:
 
 def entities(store: Store, kind: type[K], monitor: str) -> Iterator[K]:
     """All of a monitor, newest first."""
-    return _paged(partial(store.find, kind, monitor=monitor))
+    return paged(partial(store.find, kind, monitor=monitor))
 
 
-def _paged(read: Callable[..., Iterable[Any]]) -> Iterator[Any]:
+def paged(read: Callable[..., Iterable[Any]]) -> Iterator[Any]:
+    """All that a list of the store holds, a page at a time."""
     after: str | None = None
     while page := list(read(after=after, limit=_PAGE)):
         yield from page
