@@ -15,6 +15,7 @@ from service.access.lookups import Lookups
 from service.api import (
     alarms,
     alerts,
+    audit,
     backfills,
     batches,
     candidates,
@@ -43,7 +44,9 @@ from service.api import (
     schemes,
     silences,
     similar,
+    teams,
     timeline,
+    tokens,
     truth,
 )
 from service.api import annotations as label_deliveries
@@ -88,6 +91,9 @@ _ROUTES = (
     alerts,
     privacy,
     health,
+    tokens,
+    teams,
+    audit,
     documentation,
     console,
 )
@@ -144,8 +150,8 @@ def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
 
 def _gate(service: Probes) -> Gate:
     if isinstance(service, Service):
-        return Gate(service.access, Lookups(service.store), clock=service.clock)
-    return Gate(service.access)
+        return Gate(service.access, service.lookups or Lookups(service.store), clock=service.clock)
+    return Gate(service.access, service.lookups)
 
 
 def _streams(path: str) -> bool:

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from starlette.concurrency import run_in_threadpool
 
 from service.access import Access, Principal
+from service.access.lookups import Lookups
 from service.access.quotas import Meter
 from service.actions import Actions
 from service.declarations import Declared
@@ -99,6 +100,8 @@ class Probes:
     """Those that are declared, as far as the process knows."""
     without_reference: Callable[[], Sequence[str]] = tuple
     """Monitors without a reference in force: they take samples all the same, to build one from."""
+    lookups: Lookups | None = None
+    """Tokens of the store, where the process has one."""
     max_body_bytes: int = 16_000_000
     max_model_bytes: int = 2_000_000_000
     version: str = ""
@@ -158,7 +161,8 @@ class Service(Probes):
 
 
 async def _service(request: Request) -> Service:
-    """The whole one; for a caller with a role over some monitors one that knows no others, for a reader one that shows no undecodable payloads."""
+    """The whole one; for a caller with a role over some monitors one that knows no others, and for readers one that shows them no
+    undecodable payloads."""
     service, caller = cast("Service", request.app.state.service), request.state.principal
     if caller is None or (caller.over_all(request.state.need) and caller.over_all(Role.INGEST)):
         return service

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from service.access import Access, session_key
 from service.access.auditing import expired
+from service.access.lookups import Lookups
 from service.access.quotas import Meter
 from service.api import Probes, Service, create_app, create_probes, create_waiting, listen, server_for
 from service.app import metering
@@ -275,6 +276,7 @@ class Assembly:
     def _probed(self, access: Access) -> dict[str, Any]:
         return {
             "access": access,
+            "lookups": Lookups(self.installation.store),
             "heartbeats": self.heartbeats,
             "registry": None if self.settings.server.metrics_port is not None else self.metrics.registry,
             "seen": self.metrics.requested,
