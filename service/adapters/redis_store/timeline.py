@@ -15,21 +15,22 @@ _KEPT = dict(LEVELS)
 _HEAD = struct.Struct("<ddd")
 """Start, samples and strongest evidence of a passage, as the script reads them too."""
 
-_Strongest = tuple[float, Measured, int]
-"""(threshold, effect, reference version) at the strongest evidence."""
+_Strongest = tuple[float, float, float, float, int]
+"""(threshold, effect's estimate and interval, reference version) at the strongest evidence."""
 
-_decode = msgspec.msgpack.Decoder(_Strongest).decode
+_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(_Strongest).decode
 
 
 def packed(passage: Passage) -> Mapping[str, Any]:
     """As the script takes it."""
+    effect = passage.effect
     return {
         "segment": passage.segment,
         "seconds": f"{passage.seconds:g}",
         "start": passage.start,
         "samples": passage.samples,
         "evidence": passage.evidence,
-        "strongest": msgspec.msgpack.encode((passage.threshold, passage.effect, passage.reference_version)),
+        "strongest": _encode((passage.threshold, effect.estimate, effect.low, effect.high, passage.reference_version)),
         "kept": _KEPT[passage.seconds],
     }
 
@@ -42,5 +43,5 @@ def read(server: Server, monitor: str, segment: str, seconds: float, limit: int)
 
 def _passage(segment: str, seconds: float, body: bytes) -> Passage:
     start, samples, evidence = _HEAD.unpack_from(body)
-    threshold, effect, version = _decode(body[_HEAD.size :])
-    return Passage(segment, seconds, start, int(samples), evidence, threshold, effect, version)
+    threshold, estimate, low, high, version = _decode(body[_HEAD.size :])
+    return Passage(segment, seconds, start, int(samples), evidence, threshold, Measured(estimate, low, high), version)

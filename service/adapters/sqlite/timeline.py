@@ -10,10 +10,10 @@ import msgspec
 from service.adapters.sqlite.database import single
 from service.records import LEVELS, Measured, Passage
 
-_Strongest = tuple[float, Measured, int]
-"""(threshold, effect, reference version) at the strongest evidence."""
+_Strongest = tuple[float, float, float, float, int]
+"""(threshold, effect's estimate and interval, reference version) at the strongest evidence."""
 
-_decode = msgspec.msgpack.Decoder(_Strongest).decode
+_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(_Strongest).decode
 _KEPT = dict(LEVELS)
 
 
@@ -21,7 +21,8 @@ def add(connection: Connection, monitor: int, passages: Iterable[Passage]) -> No
     """Each joins what is there of its passage; of the level's oldest as many go as are too many."""
     trimmed = set()
     for passage in passages:
-        strongest = msgspec.msgpack.encode((passage.threshold, passage.effect, passage.reference_version))
+        effect = passage.effect
+        strongest = _encode((passage.threshold, effect.estimate, effect.low, effect.high, passage.reference_version))
         connection.execute(
             """INSERT INTO timeline VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
                    samples = samples + excluded.samples, evidence = max(evidence, excluded.evidence),
@@ -55,5 +56,5 @@ def read(connection: Connection, monitor: str, segment: str, seconds: float, lim
 
 def _passage(segment: str, seconds: float, row: tuple[float, int, float, bytes]) -> Passage:
     start, samples, evidence, strongest = row
-    threshold, effect, version = _decode(strongest)
-    return Passage(segment, seconds, start, samples, evidence, threshold, effect, version)
+    threshold, estimate, low, high, version = _decode(strongest)
+    return Passage(segment, seconds, start, samples, evidence, threshold, Measured(estimate, low, high), version)
