@@ -105,9 +105,9 @@ class Feed:
                 alarm, self.sight.alarm = standing[self.sight.alarm], ""
                 yield step(alarm, AlarmState.RESOLVED, Reason.SEEING, time=pane.last_time)
 
-    def silence(self, event: Event, *, at_sample: int) -> Iterator[Alarm]:
+    def silence(self, event: Event, pause: Pause, *, at_sample: int) -> Iterator[Alarm]:
         """The alarm of the silence that the event tells of; none while one stands."""
-        if self.sight.silent:
+        if self.sight.silent or pause.keeps(WHOLE, Family.FEED, event.time):
             return
         log_time, seconds = float(event.body["log_time"]), float(event.body["seconds"])
         self.sight.silent_from = min(log_time, event.time)  # the log's clock may be ahead of ours

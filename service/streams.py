@@ -219,20 +219,13 @@ class MonitorStreams:
     # --- events -------------------------------------------------------------------------------------------------------
 
     def _event(self, event: Event) -> Outcome:
-        if event.kind == SILENCE and self.pause.keeps(WHOLE, Family.FEED, event.time):
-            return Outcome()
         if event.kind == SILENCE:
-            return self._stand(*self.feed.silence(event, at_sample=self.streams[WHOLE].samples))
+            return self._stand(*self.feed.silence(event, self.pause, at_sample=self.streams[WHOLE].samples))
         if event.kind == TRUTH:
             if self.concept.begin(event):
                 self.tune(self.tuning.allocation)
             return self._stand(*self.concept.take(event, partial(_place, self), self.alarms))
-        if event.kind == ALLOCATION:
-            self.tune(Allocation.of(event))
-        elif event.kind == SETTINGS:
-            _configure(self, event.body["after"])
-        elif event.kind == MAINTENANCE:
-            self.pause.take(event)
+        _go_by(self, event)
         alarm = self.alarms.get(event.subject)
         if alarm is None or (changed := apply_event(alarm, event)) is alarm:
             return Outcome()
@@ -302,6 +295,16 @@ def _stream(streams: MonitorStreams, segment: str, tolerance: float) -> Stream:
     model, own = streams.reference.model, streams.reference.slices[segment]
     scan = StreamScan(model, run_length=streams.tuning.scanned(segment), slice=own)
     return Stream(segment, scan, EDetector(model, own, tolerance=tolerance))
+
+
+def _go_by(streams: MonitorStreams, event: Event) -> None:
+    """What decides from here on."""
+    if event.kind == ALLOCATION:
+        streams.tune(Allocation.of(event))
+    elif event.kind == SETTINGS:
+        _configure(streams, event.body["after"])
+    elif event.kind == MAINTENANCE:
+        streams.pause.take(event)
 
 
 def _configure(streams: MonitorStreams, deciding: Mapping[str, Any]) -> None:

@@ -9,7 +9,8 @@ from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
 from service.api.context import Served, Service
-from service.api.schemas import Act, Problem, TimeOrNever, View
+from service.api.paging import Paged
+from service.api.schemas import Act, PageView, Problem, TimeOrNever, View
 from service.errors import ConflictError, NotFoundError
 
 router = APIRouter(prefix="/v1", tags=["notifications"], responses={404: {"model": Problem}})
@@ -38,11 +39,18 @@ class PausesView(View):
     monitors: tuple[PauseView, ...]
 
 
+class Pauses(PageView):
+    """Those that hold."""
+
+    monitors: tuple[PauseView, ...]
+
+
 @router.get("/maintenance")
-def list_maintenance(service: Served) -> PausesView:
-    """The monitors that are paused now."""
-    shown = [paused(service, monitor) for monitor in service.declaring.declared]
-    return PausesView(monitors=tuple(each for each in shown if each.until is not None))
+def list_maintenance(service: Served, page: Paged) -> Pauses:
+    """The monitors that are paused now, by name."""
+    shown = [paused(service, monitor) for monitor in sorted(service.declaring.declared)]
+    found = page.cut([each for each in shown if each.until is not None], lambda each: each.monitor)
+    return Pauses(monitors=tuple(found.rows), next=found.next)
 
 
 @router.post("/monitors/{monitor}/maintenance")

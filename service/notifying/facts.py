@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from service.alarms import of_drift
 from service.budget import DAY
 from service.notifying import wording
 from service.ports import Store
@@ -49,9 +50,10 @@ def facts(kind: str, alarm: Alarm, *, team: str = "", budget: dict[str, Any] | N
     return {**told, "text": wording.text(kind, told), "todo": f"`driftgate explain {alarm.id}`"}
 
 
-def budget_used(store: Store, budget: BudgetSettings, *, now: float) -> dict[str, Any]:
-    """Alarms that count against the budget of the whole installation, of the last of its periods, beside those that are accepted."""
+def budget_used(store: Store, budget: BudgetSettings, opening: Iterable[Alarm], *, now: float) -> dict[str, Any]:
+    """Alarms that count against the budget of the whole installation, of the last of its periods, beside those that are accepted; those
+    that are just opening included."""
     since = now - budget.days * DAY
-    recent: Sequence[Alarm] = store.find(Alarm, limit=_COUNTED)
-    count = sum(alarm.opened > since and alarm.regime is Regime.ACTIVE and alarm.family != "feed" for alarm in recent)
+    recent = {alarm.id: alarm for alarm in (*store.find(Alarm, limit=_COUNTED), *opening)}
+    count = sum(alarm.opened > since and alarm.regime is Regime.ACTIVE for alarm in of_drift(recent.values()))
     return {"alarms": count, "accepted": budget.alarms, "days": budget.days}

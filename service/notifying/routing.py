@@ -53,7 +53,7 @@ class Consequences:
         if not news:
             return ()
         settings = self._settings()
-        used = budget_used(self._store, settings.budget, now=now)
+        used = budget_used(self._store, settings.budget, (alarm for _, alarm in news), now=now)
         payloads = [(kind, alarm, facts(kind, alarm, team=monitor.team or "", budget=used)) for kind, alarm in news]
         return tuple(
             OutboxItem(stable_id(kind, alarm.id, to), kind, to, payload, created=now, due=now)
