@@ -68,7 +68,7 @@ class Decision:
     """Detector state up to `decided_sequence`; None keeps the one before."""
     state: bytes | None = None
     """The monitor's figures as `driftgate status` shows them (JSON)."""
-    timeline: tuple[Passage, ...] = ()
-    """What it adds to the passages of the monitor's streams."""
     fence: Fence | None = None
     """Compared: one who has lost the lease decides nothing."""
+    timeline: tuple[Passage, ...] = ()
+    """What it adds to the passages of the monitor's streams."""
