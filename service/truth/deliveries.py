@@ -52,7 +52,7 @@ class Labels:
         """`{"labels": [...]}`; InputError where it is no such document, or too large."""
         try:
             labels = _body.decode(body).labels
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise InputError("json", f'{error}; send {{"labels": [{{"id": ..., "label": ...}}]}}') from error
         if not 0 < len(labels) <= self.max_items:
             raise InputError("too_large" if labels else "empty", f"{len(labels)} labels in one request; send 1 to {self.max_items}")
