@@ -6,7 +6,7 @@ send is named, the others pass it on as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from service.notifying import rules, wording
 from service.notifying.hushing import Hush
 from service.notifying.rules import HELD, Quiet, Why, decide
 from service.ports import Store
-from service.records import Alarm, Notice, NoticeState, OutboxItem, stable_id
+from service.records import Alarm, Family, Notice, NoticeState, OutboxItem, Severity, stable_id
 from service.settings import Settings
 
 _KINDS = frozenset({rules.OPENED, rules.WORSE, rules.REMINDER, rules.ACKNOWLEDGED, rules.RESOLVED})
@@ -167,19 +167,25 @@ def composed(item: OutboxItem, alarm: Alarm | None, settings: Settings, *, why: 
         told = wording.missed(told, why)
     if alarm is not None and settings.notifications.exemplars == "text":
         told["exemplars"] = [exemplar.text or exemplar.id for exemplar in alarm.exemplars[: len(told["exemplars"])]]
-    return replace(item, payload={**told, "links": links(str(told.get("alarm", "")), str(told.get("family", "")), settings)})
+    return replace(item, payload={**told, "links": links(told, settings)})
 
 
-def links(alarm: str, family: str, settings: Settings) -> dict[str, str]:
+def links(told: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     """Where to look and what to do; none that does not exist."""
     found, address = {}, settings.server.public_url
-    if address and alarm:
-        page = f"{address.rstrip('/')}/console/alarms/{alarm}"
+    if address and told.get("alarm"):
+        page = f"{address.rstrip('/')}/console/alarms/{told['alarm']}"
         found = {"console": page, "silence": f"{page}#silence"}
-    if settings.notifications.runbooks:
-        page = "monitor-blind" if family == "feed" else "drift-open"
-        found["runbook"] = f"{settings.notifications.runbooks.rstrip('/')}/{page}.md"
+    if settings.notifications.runbooks and told.get("alarm"):
+        found["runbook"] = f"{settings.notifications.runbooks.rstrip('/')}/{_runbook(told)}.md"
     return found
+
+
+def _runbook(told: Mapping[str, Any]) -> str:
+    """The page of docs/runbooks that the alert of the same name leads to."""
+    if told["family"] == Family.FEED:
+        return "DriftgateNoTraffic" if str(told["kind"]).startswith("no traffic") else "DriftgateBlind"
+    return "DriftgateDriftCritical" if told["severity"] == Severity.CRITICAL else "DriftgateDrift"
 
 
 def _found(store: Store, kind: type[Any], id: str) -> Any:

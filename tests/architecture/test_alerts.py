@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from service.metrics import inventory
+from service.notifying.pipeline import runbook
 from tests.architecture.test_commands import wrong
 from tests.architecture.test_source import none
 
@@ -96,6 +97,12 @@ def test_every_alert_has_a_page_in_the_same_order() -> None:
         page = page_of(name)
         assert page.startswith(f"# {name}\n")
         assert re.findall(r"^## (.*)$", page, re.MULTILINE) == SECTIONS, name
+
+
+@pytest.mark.parametrize("severity", ["warning", "critical"])
+@pytest.mark.parametrize("family", ["input", "feed"])
+def test_what_driftgate_sends_itself_leads_to_a_page(family: str, severity: str) -> None:
+    assert (PAGES / f"{runbook({'family': family, 'severity': severity})}.md").exists()
 
 
 def test_the_operating_page_lists_every_alert_with_its_severity() -> None:

@@ -227,7 +227,7 @@ def test_texts_leave_where_that_is_said(make_office: MakeOffice) -> None:
     office.run()
     told = office.chat.taken[0].payload
     assert told["exemplars"] == ["my card was cloned", "m-1"]
-    assert told["links"]["runbook"] == "https://wiki.example/runbooks/drift-open.md"
+    assert told["links"]["runbook"] == "https://wiki.example/runbooks/DriftgateDriftCritical.md"
     assert "card" not in str([item.payload for item in office.store.outbox()]), "what is kept has ids, so that erasing reaches all texts"
 
 
