@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import redis
 
 from service.ports import Store
 from service.records import (
@@ -28,7 +31,9 @@ from service.records import (
 )
 from service.records.erasure import Doomed, ErasureState, Forgotten, forgotten_id
 from service.truth import answers
+from tests.contract.conftest import redis_store
 from tests.contract.stored import Opener
+from tests.servers.fixtures import StartRedis
 
 PARTITION = Partition("http", "abc")
 MARKER, OTHER = "ZEBRA-7781 to be forgotten", "the others stay"
@@ -138,3 +143,21 @@ def test_blobs_go_at_once(open_durable_store: Opener, tmp_path: Path, samples: f
     store.drop_dead_letters([letter.id for letter in store.dead_letters()])
     store.scrub()
     assert not found_below(tmp_path)
+
+
+@pytest.mark.server("redis-server")
+def test_redis_holds_it_in_no_key_and_in_no_file(start_redis: StartRedis, tmp_path: Path) -> None:
+    server = start_redis()
+    client = redis.Redis.from_url(server.url)
+    with closing(redis_store(server.url, "dg", tmp_path)) as store:
+        fill(store)
+        assert found_below(tmp_path)
+        store.erase(Doomed("chat", frozenset({"s3", "w3"})))
+        store.drop_dead_letters([letter.id for letter in store.dead_letters()])
+        store.scrub()
+    for _ in range(100):
+        if not (client.info("persistence")["aof_rewrite_in_progress"] or client.info("persistence")["rdb_bgsave_in_progress"]):
+            break
+        time.sleep(0.05)
+    assert [key for key in client.scan_iter("*") if b"ZEBRA-7781" in (client.dump(key) or b"")] == []
+    assert found_below(tmp_path) == [], "neither blobs nor the append-only file nor a snapshot"
