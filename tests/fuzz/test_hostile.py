@@ -94,7 +94,7 @@ QUERIES = [
     "9" * 5_000,
     "NaN",
     "99999999999999999999",
-    "\ud800".encode("utf-8", "surrogatepass"),
+    "\U0010ffff",
     "' OR 1=1 --",
 ]
 
