@@ -65,7 +65,8 @@ def pool_rows(
     """A row per sample; novelty is 0 where there is no reference to be new to."""
     novelty: Iterable[float] = [0.0] * len(taken) if described is None else described.novelty.tolist()
     version = monitor.rules.reference_version if monitor.rules else 0
-    keeps = monitor.keeps_payloads and monitor.settings.embedder.input != "none"  # there the embedding says it all
+    vectors = monitor.settings.embedder.input == "none"  # there the embedding says it all
+    keeps = monitor.keeps_payloads and not vectors and monitor.room(len(taken))
     for (sample, _, output, offset, time), embedding, new in zip(taken, embeddings.astype(np.float16), novelty, strict=True):
         payload = sample.payload if keeps else None
         facts = (sample.segments, output, sample.label, embedding, new, version)

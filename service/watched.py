@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -70,6 +70,8 @@ class WatchedMonitor:
     """Version of what shapes the panes."""
     model_version: str = ""
     """What outputs of the model in force carry, as production has shown; '' where it has not."""
+    room: Callable[[int], bool] = lambda _: True
+    """Whether so many more samples are kept with their payloads."""
     rules: PaneRules | None = field(init=False)
     redaction: Redaction = field(init=False)
 

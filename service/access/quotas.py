@@ -19,6 +19,7 @@ RATE_SECONDS = 10.0
 """What `samples_per_second` is averaged over."""
 
 _MOST_BATCHES = 10_000
+_MEASURED_SECONDS = 60.0
 _KNOWN_SECONDS = 1.0
 """So long a sum of what a team has paid is taken for true."""
 
@@ -141,14 +142,45 @@ class LabelMoney:
         return left
 
 
+class PayloadRoom:
+    """Whether there is room for more payloads of a team's monitors, as it was last measured. Safe to use from several threads."""
+
+    def __init__(self, store: Store, settings: Callable[[], Settings], *, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._known: dict[str, tuple[bool, float]] = {}
+        self.left_out = 0
+        """Samples that were kept without their payload."""
+
+    def takes(self, monitor: str, samples: int) -> bool:
+        """Whether so many samples of the monitor are kept with their payloads."""
+        settings, now = self._settings(), self._clock()
+        own = next((known for known in settings.monitors if known.name == monitor), None)
+        team = None if own is None else settings.team_of(own)
+        if team is None or team.quotas.blob_bytes is None:
+            return True
+        room, at = self._known.get(team.name, (True, -_MEASURED_SECONDS))
+        if now - at >= _MEASURED_SECONDS:
+            room = _payload_bytes(team.name, settings, self._store) < team.quotas.blob_bytes
+            self._known[team.name] = room, now
+        self.left_out += 0 if room else samples
+        return room
+
+
 def uses(settings: Settings, team: TeamSettings, store: Store, rate: float | None, *, now: float) -> tuple[Use, ...]:
     """The team's limits with what is used of each; `rate`: samples a second, where the process knows it."""
     quotas, own = team.quotas, [monitor for monitor in settings.monitors if monitor.team == team.name]
     found = [Use("monitors", "monitors", len(own), quotas.monitors)]
     if rate is not None:
         found.append(Use("samples_per_second", "samples a second over HTTP, in this process", round(rate, 2), quotas.samples_per_second))
+    found.append(Use("blob_bytes", "bytes of recent samples' payloads", _payload_bytes(team.name, settings, store), quotas.blob_bytes))
     found.append(Use("label_cost", "money for labels in 30 days", round(_spent(own, store, now=now), 2), quotas.label_cost))
     return tuple(found)
+
+
+def _payload_bytes(team: str, settings: Settings, store: Store) -> int:
+    return sum(store.pool_bytes(monitor.name) for monitor in settings.monitors if monitor.team == team)
 
 
 def _spent(monitors: Iterable[MonitorSettings], store: Store, *, now: float) -> float:

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from service.access.auditing import audited
-from service.access.quotas import LabelMoney
+from service.access.quotas import LabelMoney, PayloadRoom
 from service.adapters.file_source import FileSource
 from service.adapters.onnx_embedder import OnnxEmbedder, load_embedder
 from service.allotment import Allotment
@@ -73,6 +74,7 @@ class Installation:
         self.references = References(settings.directory / "references", declarations)
         self.data_sets = DataSets(settings.directory)
         self.money = LabelMoney(store, lambda: self.settings)
+        self.room = PayloadRoom(store, lambda: self.settings)
         self.links = Links.of(settings)
         self.exhibits = Exhibits(store, self.data_sets)
         self.openings = Openings(store, self.data_sets, self.links, self.exhibits)
@@ -163,12 +165,13 @@ class Installation:
         """What a worker needs of a monitor; without an accepted reference it only keeps samples."""
         declared = self.declared(monitor)
         settings = self._effective(declared)
-        embedder = self.load(settings.embedder)
+        embedder, room = self.load(settings.embedder), partial(self.room.takes, monitor)
         if declared.reference is None:
-            return WatchedMonitor(settings, embedder, shape=declared.shape)
+            return WatchedMonitor(settings, embedder, shape=declared.shape, room=room)
         reference = self.references.load(monitor, declared.reference)
         effective_tolerance(settings, reference.model)  # one that nobody can decide by makes no panes either
-        return WatchedMonitor(settings, embedder, Known.of(reference), declared.shape, str(reference.manifest.get("model_version", "")))
+        version = str(reference.manifest.get("model_version", ""))
+        return WatchedMonitor(settings, embedder, Known.of(reference), declared.shape, version, room=room)
 
     def controller_for(
         self, monitor: str, *, following: bool = True, fence: Callable[[], Fence | None] = lambda: None

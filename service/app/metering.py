@@ -21,7 +21,7 @@ from service.metrics.reading import Point, Points
 from service.records import Partition, Silence, SilenceState
 
 _CHECKED_SECONDS = 60.0
-"""Between two looks at what lies in files: it changes by the hour."""
+"""Between two looks at what the policy asks for: it changes by the hour."""
 
 
 def watch(metrics: Metrics, declared: Mapping[str, Declared]) -> None:
@@ -42,6 +42,7 @@ def of_worker(metrics: Metrics, installation: Installation, lag: Callable[[], Ma
     blobs = installation.state.blobs
     if blobs is not None:
         metrics.shows(inventory.BLOBS_REFUSED, lambda: {(): float(blobs.refused)})
+    metrics.shows(inventory.PAYLOADS_LEFT_OUT, lambda: {(): float(installation.room.left_out)})
 
 
 def of_ingest(metrics: Metrics, backlog: Callable[[], tuple[int, int]]) -> None:
@@ -134,8 +135,8 @@ def _files(metrics: Metrics, installation: Installation) -> None:
     metrics.shows(inventory.MONITOR, monitors)
     metrics.shows(inventory.PUBLIC_URL, url)
     metrics.reads(_Models(installation).points, inventory.MODEL)
-    metrics.reads(_rarely(partial(_compliance, installation)), inventory.POLICY)
-    metrics.reads(_rarely(_Covered(installation).points), inventory.COVERAGE)
+    metrics.reads(_rarely(partial(_compliance, installation), _CHECKED_SECONDS), inventory.POLICY)
+    metrics.reads(_rarely(_Covered(installation).points, 0.0), inventory.COVERAGE)
 
 
 class _Models:
@@ -197,8 +198,8 @@ def _compliance(installation: Installation) -> Iterator[Point]:
             yield inventory.POLICY, (found.monitor, finding), float(count)
 
 
-def _rarely(points: Points) -> Points:
-    """The same answer for a minute; what can't be read then is missing."""
+def _rarely(points: Points, seconds: float) -> Points:
+    """The same answer for so long; what lies in files and can't be read is missing."""
     kept: list[Point] = []
     until = float("-inf")
 
@@ -209,7 +210,7 @@ def _rarely(points: Points) -> Points:
                 kept = list(points())
             except (DriftgateError, OSError, ValueError, KeyError):
                 kept = []
-            until = time.monotonic() + _CHECKED_SECONDS
+            until = time.monotonic() + seconds
         return kept
 
     return answer

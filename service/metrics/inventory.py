@@ -31,7 +31,15 @@ _DELAY = (60.0, 3_600.0, 86_400.0, 7 * 86_400.0)
 STATUSES = ("2xx", "3xx", "4xx", "5xx")
 STAGES = ("decode", "embed", "fold", "commit", "decide", "deliver")
 KINDS = (
-    *("alarm.opened", "alarm.worse", "alarm.resolved", "annotation.batch", "annotation.cancelled", "annotation.priority", "annotation.forget"),
+    *(
+        "alarm.opened",
+        "alarm.worse",
+        "alarm.resolved",
+        "annotation.batch",
+        "annotation.cancelled",
+        "annotation.priority",
+        "annotation.forget",
+    ),
     *("refresh.requested", "refresh.verified", "refresh.promoted", "refresh.reverted", "refresh.shortfall"),
     *("refresh.opened", "refresh.approval", "refresh.verdict", "refresh.ended", "refresh.stuck", "refresh.late", "refresh.due"),
 )
@@ -262,6 +270,7 @@ LOST = counter("records_lost", "Records that the log let go of before they were 
 STOPPED = gauge("partition_stopped", "Partitions that wait until a person says where to read on.", LEADER, labels=_TOPIC)
 BLOB_BYTES = gauge("blob_bytes", "Payloads that are kept.", LEADER, when=REDIS)
 BLOBS_REFUSED = counter("blobs_refused", "Payloads that the cap left no room for.", WORKER, when=REDIS, read=True)
+PAYLOADS_LEFT_OUT = counter("payloads_left_out", "Samples kept without payload: their team's quota of bytes is full.", WORKER, read=True)
 
 EVERY: Mapping[str, Declaration] = {each.name: each for each in tuple(globals().values()) if isinstance(each, Declaration)}
 """By name, in the order above."""

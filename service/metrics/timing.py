@@ -24,7 +24,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "lease": ("lease", "release"),
     "letter": ("add_dead_letters", "dead_letters", "dead_letter", "unsent", "unsent_count", "mark_sent"),
     "outbox": ("due", "settle", "outbox"),
-    "pool": ("pool", "pool_begins", "reserve", "reserve_parts", "keep_reserved", "drop_reserved"),
+    "pool": ("pool", "pool_begins", "pool_bytes", "reserve", "reserve_parts", "keep_reserved", "drop_reserved"),
     "read": (
         "positions",
         "siblings",

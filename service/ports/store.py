@@ -150,6 +150,9 @@ class Store(Progress, Erasing, Protocol):
     def pool_begins(self, monitor: str) -> float:
         """The time from which on every sample is kept; 0 where none has gone yet."""
 
+    def pool_bytes(self, monitor: str) -> int:
+        """Of the kept samples' payloads."""
+
     def reserve(self, monitor: str, *, part: str | None = None) -> Sequence[Reserved]:
         """The rows of the monitor's reserve, or of one part of it, oldest first; those under earlier references among them."""
 

@@ -408,6 +408,16 @@ def test_the_pool_keeps_the_newest_of_each_monitor(open_store: Opener) -> None:
     assert begins == {"chat": store.pool("chat")[0].time, "search": store.pool("search")[0].time, "unknown": 0.0}
 
 
+def test_how_many_bytes_of_payloads_a_pool_holds(open_store: Opener) -> None:
+    store = open_store(pool_rows={"chat": 3})
+    held = store.assign(PARTITION)
+    payloads = ["grüße", b"\x89PNG", np.arange(6, dtype=np.float32), None, b"\x00" * 20_000]
+    store.commit(step(held, pooled=tuple(pooled(n, payload=payload) for n, payload in enumerate(payloads[:3]))))
+    assert store.pool_bytes("chat") == 7 + 4 + 24
+    store.commit(step(held, at=8, pooled=tuple(pooled(n + 3, payload=payload) for n, payload in enumerate(payloads[3:]))))
+    assert (store.pool_bytes("chat"), store.pool_bytes("unknown")) == (24 + 20_000, 0)
+
+
 def test_of_the_pool_some_are_read_by_their_ids_and_without_payloads(open_store: Opener) -> None:
     store = open_store(pool_rows={"chat": 5})
     store.commit(step(store.assign(PARTITION), pooled=tuple(pooled(n) for n in range(4))))

@@ -30,6 +30,10 @@ class Keeping:
         """The time from which on every sample is kept; 0 where none has gone yet."""
         return pool.begins(self._server, monitor, self._pool_bounds(monitor))
 
+    def pool_bytes(self, monitor: str) -> int:
+        """Of the kept samples' payloads."""
+        return pool.payload_bytes(self._server, monitor, self._pool_bounds(monitor))
+
     def _pool_bounds(self, monitor: str) -> PoolBounds:
         return PoolBounds(self._pool_rows.get(monitor, pool.DEFAULT_ROWS), self._pool_bytes)
 

@@ -143,6 +143,13 @@ def addresses(server: Server, monitor: str, bounds: PoolBounds) -> set[str]:
     return {payload.address for payload in _within(kept, bounds.payload_bytes) if payload is not None}
 
 
+def payload_bytes(server: Server, monitor: str, bounds: PoolBounds) -> int:
+    """Of the payloads that `read` would still give."""
+    chunks: Iterable[bytes] = server.ask("LRANGE", server.key("pool", monitor), 0, -1)
+    kept = [sample for chunk in chunks for sample in _unpack(chunk, b"")][-bounds.rows :]
+    return sum(payload.size for payload in _within(kept, bounds.payload_bytes) if payload is not None and payload.address)
+
+
 def erase(server: Server, blobs: Blobs, doomed: Doomed, loose: set[str]) -> int:
     """Takes rows out of their chunks; what is left of a chunk has blobs of its own. `loose` gets the addresses that were given up."""
     gone = 0

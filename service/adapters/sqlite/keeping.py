@@ -27,6 +27,11 @@ class Keeping:
         with self._database.read() as connection:
             return pool.begins(connection, monitor)
 
+    def pool_bytes(self, monitor: str) -> int:
+        """Of the kept samples' payloads."""
+        with self._database.read() as connection:
+            return pool.payload_bytes(connection, monitor)
+
     def reserve(self, monitor: str, *, part: str | None = None) -> Sequence[Reserved]:
         """The rows of the monitor's reserve, or of one part of it, oldest first."""
         with self._database.read() as connection:

@@ -108,6 +108,15 @@ def read(connection: Connection, monitor: str, wanted: Wanted) -> Sequence[Poole
     return [rows.pooled(monitor, row[1:]) for row in sorted(found, key=lambda row: int(row[0]))]
 
 
+def payload_bytes(connection: Connection, monitor: str) -> int:
+    """Of the payloads in the monitor's ring."""
+    known = single(connection, "SELECT id FROM monitors WHERE name = ?", (monitor,))
+    if known is None:
+        return 0
+    ring = "SELECT sum(length(CAST(payload AS BLOB))) FROM pool WHERE place >= :id << 32 AND place < (:id + 1) << 32"
+    return int(connection.execute(ring, {"id": known[0]}).fetchone()[0] or 0)
+
+
 def begins(connection: Connection, monitor: str) -> float:
     """The oldest kept sample's time where older ones have gone, else 0."""
     known = single(connection, "SELECT id, pooled FROM monitors WHERE name = ?", (monitor,))
