@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.text import Text
 
 from service import screens
+from service.access.quotas import Use, uses
 from service.cli.installed import CONFIG, AsJson, Config, MonitorName, installed, monitors_of
 from service.cli.terminal import emit, example, show
 from service.cli.views import position_view
+from service.screens.access import quota_table
+from service.settings import QuotaSettings
 
 if TYPE_CHECKING:
     from service.app import Installation
@@ -26,13 +31,23 @@ def status(config: Config = CONFIG, monitor: MonitorName = None, as_json: AsJson
     """Show every monitor: its state, its evidence, open alarms, how fast it would see drift, and what is still missing."""
     with installed(config) as installation:
         documents = [_document(installation, name) for name in monitors_of(installation.settings, monitor)]
+        teams = _teams(installation) if monitor is None else {}
     if as_json:
-        emit({"monitors": documents})
+        emit({"monitors": documents, "teams": {team: [asdict(use) for use in found] for team, found in teams.items()}})
         return
     show(screens.status_screen(documents))
+    if teams:
+        show(quota_table(teams))
     for document in documents:
         if "remedy" in document:
             show(Text(f"{document['monitor']}: {document['remedy']}"))
+
+
+def _teams(installation: Installation) -> Mapping[str, Sequence[Use]]:
+    """What teams use of their quotas, as far as the store knows it; teams without quotas are left out."""
+    settings, store, now = installation.settings, installation.store, time.time()
+    limited = [team for team in settings.teams if team.quotas != QuotaSettings()]
+    return {team.name: uses(settings, team, store, None, now=now) for team in limited}
 
 
 def _document(installation: Installation, monitor: str) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -24,6 +24,33 @@ def token_list(tokens: Sequence[Token], *, now: float) -> RenderableType:
         state = "" if token.in_force(now) else "revoked" if token.state == "revoked" else "ended"
         names = token.id, excerpt(token.name), token.role.value, excerpt(over)
         table.add_row(*names, ends, used, Text(state, "red"))
+    return table
+
+
+class Limited(Protocol):
+    """One limit of a team."""
+
+    @property
+    def quota(self) -> str: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def used(self) -> float: ...
+
+    @property
+    def limit(self) -> float | None: ...
+
+
+def quota_table(teams: Mapping[str, Sequence[Limited]]) -> RenderableType:
+    """A line per limit of each team."""
+    table = columns("team", "quota", "used", "of", "")
+    for team, found in teams.items():
+        for use in found:
+            full = use.limit is not None and use.used >= use.limit
+            limit = NONE if use.limit is None else f"{use.limit:,.10g}"
+            table.add_row(excerpt(team), use.quota, f"{use.used:,.10g}", limit, Text(use.unit, "red" if full else ""))
     return table
 
 

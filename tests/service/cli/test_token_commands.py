@@ -109,6 +109,13 @@ def test_who_changed_what_by_command(config: Path) -> None:
     assert "token revoke" in run(config, "audit").stdout
 
 
+def test_quotas_are_shown_with_what_is_used(config: Path) -> None:
+    config.write_text(yaml.safe_dump({**DOCUMENT, "teams": [{"name": "payments", "quotas": {"monitors": 1}}]}))
+    found = {use["quota"]: (use["used"], use["limit"]) for use in told(config, "status")["teams"]["payments"]}
+    assert found == {"monitors": (1, 1), "blob_bytes": (0, None), "label_cost": (0.0, None)}
+    assert "payments" in run(config, "status").stdout
+
+
 def test_the_doctor_says_where_nobody_is_let_in(config: Path) -> None:
     config.write_text(yaml.safe_dump({**DOCUMENT, "server": {"host": "0.0.0.0", "port": 0}}))  # noqa: S104 - the point of the test
     assert "driftgate token bootstrap" in run(config, "doctor").stdout.replace("\n", " ")
