@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import partial
 from types import ModuleType
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
@@ -120,22 +121,32 @@ async def _not_yet(_request: Request) -> Response:
     return problem(503, "waiting", "this process waits for its store; send it again later", {"Retry-After": "5"})
 
 
-def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
+def document(version: str) -> dict[str, Any]:
+    """The OpenAPI document of the whole API, without anything behind it."""
+    return openapi.document(_routed(version, _ROUTES))
+
+
+def _routed(version: str, routes: Iterable[ModuleType]) -> FastAPI:
     app = FastAPI(
         title="driftgate",
-        version=service.version or "unknown",
+        version=version or "unknown",
         docs_url=None,  # Swagger UI loads scripts from a third party; `documentation` serves a page of our own
         redoc_url=None,
         responses={422: {"model": Problem}},
         generate_unique_id_function=_operation_id,
     )
     app.openapi = partial(openapi.document, app)  # type: ignore[method-assign]  # as FastAPI has it: the method is replaced
+    for module in routes:
+        app.include_router(module.router)
+    return app
+
+
+def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
+    app = _routed(service.version, routes)
     app.state.service = service
     app.state.narrow = narrowed
     app.state.gate = _gate(service)
     register(app)
-    for module in routes:
-        app.include_router(module.router)
     app.add_middleware(NotModified)
     if isinstance(service, Service):
         app.add_middleware(AnswerOnce, store=service.store, clock=service.clock)

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access.acting import who_acts
 from service.api.problems import problem, refusal
 from service.errors import BacklogFullError, ConflictError, DriftgateError, NotFoundError
 from service.ports import Store
@@ -67,6 +68,7 @@ class AnswerOnce:
         except DriftgateError as error:
             begun = refusal(error)
         if isinstance(begun, Response):
+            _changed_nothing()
             await begun(scope, receive, send)
             return
         answer = _Recorded()
@@ -139,6 +141,13 @@ class _Recorded:
     @property
     def body(self) -> bytes:
         return b"".join(message.get("body", b"") for message in self.messages)
+
+
+def _changed_nothing() -> None:
+    """The log of changes has the change that was made the first time."""
+    by = who_acts()
+    if by is not None:
+        by.recorded += 1
 
 
 def _told(found: KeyedAnswer, request: str) -> Response:

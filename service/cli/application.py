@@ -28,6 +28,7 @@ from service.cli.letters import dead, outbox
 from service.cli.maintenance import group as maintenance
 from service.cli.model import app as model
 from service.cli.offsets import group as offsets
+from service.cli.openapi import app as openapi
 from service.cli.plan import app as plan
 from service.cli.policy import group as policy
 from service.cli.pool import group as pool
@@ -79,6 +80,7 @@ _WITHOUT_GROUP = (
     doctor,
     privacy,
     audit,
+    openapi,
 )
 for commands in _WITHOUT_GROUP:
     app.add_typer(commands)
