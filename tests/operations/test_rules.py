@@ -60,7 +60,9 @@ def test_alertmanager_can_be_configured() -> None:
         ("alertname=DriftgateMissed severity=ticket was=page team=support", "page-missed"),
         ("alertname=DriftgateMissed severity=ticket was=ticket team=sales", "ticket"),
         ("alertname=DriftgateAlarm severity=critical family=feed monitor=chat", "page"),
+        ("alertname=DriftgateAlarm severity=critical family=feed monitor=chat team=support", "page-support"),
         ("alertname=DriftgateAlarm severity=critical family=input monitor=chat", "ticket"),
+        ("alertname=DriftgateAlarmMissed severity=critical family=input monitor=chat team=support", "ticket-support"),
         ("alertname=SomebodyElses severity=warning", "ticket"),
     ],
 )
