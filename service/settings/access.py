@@ -53,7 +53,7 @@ class AccessSettings(Section):
     """Tokens are made by `driftgate token`; this is what holds for all who come."""
 
     requests_per_second: float = Field(
-        1_000.0, gt=0, description="Of each token and of each address, with bursts of twice as many; beyond it 429."
+        5_000.0, gt=0, description="Of each token and of each address, with bursts of twice as many; beyond it 429."
     )
     failures_per_minute: float = Field(20.0, gt=0, description="Wrong tokens from an address; beyond it 429, whatever it shows.")
     requests_at_once: int = Field(200, ge=8, le=1_000, description="Requests that are worked on at the same time; beyond it 429.")
