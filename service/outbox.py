@@ -6,6 +6,7 @@ tell, and remember that it was told.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -81,6 +82,7 @@ class Outbox:
         self._received = received
         """Told of an item with its receipt, before the delivery goes on."""
         self._gone: dict[str, tuple[Destination, str]] = {}
+        self._began = 0.0
         self._failing: OutboxItem | None = None
         """Its attempt raised what nobody foresaw: the next step counts that as a failure, lest it block what is due after it."""
 
@@ -105,7 +107,7 @@ class Outbox:
 
     def take(self, item: OutboxItem, now: float) -> None:
         """One attempt at an item, and what becomes of it."""
-        self._failing = item
+        self._failing, self._began = item, time.perf_counter()
         try:
             passing = passed(self._stages, item, now=now)
         except DeliveryError as failure:
@@ -125,7 +127,7 @@ class Outbox:
         self._failing = None
         after = settled(item, failure, now, self._rng)
         self._store.settle(after)
-        self._observer.delivery(after.kind, _OUTCOMES[after.state])
+        self._observer.delivery(after.kind, _OUTCOMES[after.state], time.perf_counter() - self._began)
         _report(after)
 
     def _send(self, passing: Passing, *, now: float) -> Passing:

@@ -96,7 +96,9 @@ def _alert(item: OutboxItem, name: str, declared: Declared, *, ends: float, now:
         "description": said.text,
         "alarm": str(told.get("alarm", "")),
         "command": said.todo.strip("`"),
-        **{name: value for name, value in (("runbook_url", links.get("runbook")), ("silence", links.get("silence"))) if value},
+        "console_url": links.get("console", ""),
+        "runbook_url": links.get("runbook", ""),
+        "silence_url": links.get("silence", ""),
         **{label.lower().replace(" ", "_"): value for label, value in said.facts},
     }
     return {

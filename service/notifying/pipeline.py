@@ -177,14 +177,14 @@ def links(told: Mapping[str, Any], settings: Settings) -> dict[str, str]:
         page = f"{address.rstrip('/')}/console/alarms/{told['alarm']}"
         found = {"console": page, "silence": f"{page}#silence"}
     if settings.notifications.runbooks and told.get("alarm"):
-        found["runbook"] = f"{settings.notifications.runbooks.rstrip('/')}/{_runbook(told)}.md"
+        found["runbook"] = f"{settings.notifications.runbooks.rstrip('/')}/{runbook(told)}.md"
     return found
 
 
-def _runbook(told: Mapping[str, Any]) -> str:
+def runbook(told: Mapping[str, Any]) -> str:
     """The page of docs/runbooks that the alert of the same name leads to."""
     if told["family"] == Family.FEED:
-        return "DriftgateNoTraffic" if str(told["kind"]).startswith("no traffic") else "DriftgateBlind"
+        return "DriftgateNoTraffic" if str(told.get("kind", "")).startswith("no traffic") else "DriftgateBlind"
     return "DriftgateDriftCritical" if told["severity"] == Severity.CRITICAL else "DriftgateDrift"
 
 

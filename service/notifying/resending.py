@@ -54,10 +54,11 @@ class Resending:
 
     def step(self, now: float) -> int:
         """Returns how much was due."""
+        done = self._stand(now)
         if now - self._looked < _LOOK:
-            return 0
+            return done
         self._looked = now
-        done = self._end_silences(now) + self._remind(now) + self._stand(now)
+        done += self._end_silences(now) + self._remind(now)
         if now - self._tidied >= _TIDY:
             self._tidied = now
             self._let_go(now)

@@ -196,7 +196,8 @@ def test_every_attempt_is_told_to_whoever_measures(store: SqliteStore) -> None:
     told: list[tuple[str, str]] = []
 
     class Counting(Silent):
-        def delivery(self, kind: str, outcome: str) -> None:
+        def delivery(self, kind: str, outcome: str, seconds: float = 0.0) -> None:
+            assert seconds >= 0
             told.append((kind, outcome))
 
     outbox = Outbox(store, {"hook": Receiver(DOWN)}, Counting(), rng=rng())

@@ -15,12 +15,12 @@ from service.adapters.sqlite import SqliteStore
 from service.alarms import Reason
 from service.notifying import silences
 from service.notifying.rules import OPENED, RESOLVED, Quiet, Why, decide
-from service.records import Alarm, AlarmState, Exemplar, Family, Notice, NoticeState, OutboxItem, Severity
+from service.records import Alarm, AlarmState, Exemplar, Family, Notice, NoticeState, OutboxItem, Severity, Silence
 from tests.service.notifying.conftest import START, MakeOffice, Office, opened, settings
 
 HOUR = 3_600.0
-GONE = {"state": AlarmState.RESOLVED, "reason": Reason.CALM}
-SEEN = {"state": AlarmState.ACKNOWLEDGED, "reason": Reason.SEEN}
+GONE = (AlarmState.RESOLVED, Reason.CALM)
+SEEN = (AlarmState.ACKNOWLEDGED, Reason.SEEN)
 
 
 def silence(office: Office, hours: float = 1.0, **matchers: str) -> str:
@@ -44,8 +44,8 @@ def test_each_step_is_told_once_to_whom_it_concerns(office: Office) -> None:
     assert (office.chat.told, office.pager.told) == (["opened"], [])
 
     alarm = office.step(alarm, AlarmState.OPEN, Reason.WORSE, severity=Severity.CRITICAL)
-    alarm = office.step(alarm, **SEEN)
-    alarm = office.step(alarm, **GONE)
+    alarm = office.step(alarm, *SEEN)
+    alarm = office.step(alarm, *GONE)
     for _ in range(2):
         office.run(60.0)
     assert office.pager.told == ["resolved!"], "it was over before the pager could be told that it was critical"
@@ -56,8 +56,9 @@ def test_each_step_is_told_once_to_whom_it_concerns(office: Office) -> None:
 def test_every_step_in_its_time(office: Office) -> None:
     alarm = office.decide(opened(severity=Severity.WARNING))
     office.run()
-    for change in ({"state": AlarmState.OPEN, "reason": Reason.WORSE, "severity": Severity.CRITICAL}, SEEN, GONE):
-        alarm = office.step(alarm, **change)
+    worse = AlarmState.OPEN, Reason.WORSE
+    for state, reason in (worse, SEEN, GONE):
+        alarm = office.step(alarm, state, reason, severity=Severity.CRITICAL)
         office.again()
         office.run(10.0)
     assert office.chat.told == ["opened", "worse", "acknowledged", "resolved"]
@@ -80,7 +81,7 @@ def test_what_opened_and_resolved_while_a_receiver_was_down_is_told_as_such(offi
     office.chat.down = True
     still, gone = office.decide(opened("a1")), office.decide(opened("a2"))
     office.run(60.0)
-    office.step(gone, **GONE)
+    office.step(gone, *GONE)
     office.run(60.0)
     office.chat.down = False
     office.again()
@@ -97,7 +98,7 @@ def test_an_alarm_that_was_taken_while_a_receiver_was_down_calls_nobody(office: 
     office.pager.down = True
     alarm = office.decide(opened())
     office.run(60.0)
-    office.step(alarm, **SEEN)
+    office.step(alarm, *SEEN)
     office.pager.down = False
     office.run(HOUR)
     assert office.pager.told == ["acknowledged!"]
@@ -138,7 +139,7 @@ def test_what_was_over_before_a_silence_ended_is_never_told(office: Office) -> N
     silence(office)
     alarm = office.decide(opened())
     office.run(60.0)
-    office.step(alarm, **GONE)
+    office.step(alarm, *GONE)
     office.run(2 * HOUR)
     assert (office.chat.told, office.pager.told) == ([], [])
     assert office.store.outbox(states=["pending"]) == []
@@ -148,7 +149,7 @@ def test_whoever_was_told_before_a_silence_is_told_that_it_is_over(office: Offic
     alarm = office.decide(opened())
     office.run()
     silence(office)
-    office.step(alarm, **GONE)
+    office.step(alarm, *GONE)
     office.run()
     assert office.chat.told == ["opened", "resolved"]
 
@@ -157,7 +158,7 @@ def test_a_silence_that_is_ended_early_lets_go_within_a_minute(office: Office) -
     name = silence(office, 5.0)
     office.decide(opened())
     office.run(60.0)
-    office.store.save(silences.ended(office.store.get(silences.Silence, name), actor="ben", now=office.now))
+    office.store.save(silences.ended(office.store.get(Silence, name), actor="ben", now=office.now))
     office.run(61.0)
     assert office.chat.told == ["opened"]
 
@@ -177,7 +178,7 @@ def test_a_silence_that_is_ended_early_lets_go_within_a_minute(office: Office) -
     ],
 )
 def test_a_silence_matches_by_all_that_it_names(office: Office, matchers: dict[str, str], silenced: bool) -> None:
-    silence(office, **matchers)
+    silence(office, 1.0, **matchers)
     office.decide(opened())
     office.run()
     assert (office.chat.told == []) is silenced
@@ -255,7 +256,7 @@ def test_a_critical_alarm_that_nobody_takes_is_told_again(office: Office) -> Non
     office.again()
     office.run(4.2 * HOUR)
     assert office.chat.told == ["opened", "reminder", "reminder"]
-    office.step(alarm, **SEEN)
+    office.step(alarm, *SEEN)
     office.run(10 * HOUR)
     assert office.chat.told == ["opened", "reminder", "reminder", "acknowledged"]
 
@@ -280,13 +281,13 @@ def test_silences_end_by_themselves_and_go_in_time(office: Office) -> None:
     name = silence(office, 1.0)
     alarm = office.decide(opened())
     office.run(1.1 * HOUR)
-    assert office.store.get(silences.Silence, name).state == "ended"
-    office.step(alarm, **GONE)
+    assert office.store.get(Silence, name).state == "ended"
+    office.step(alarm, *GONE)
     office.run(60.0)
     assert len(office.store.find(Notice)) == 2
     office.now += 31 * 24 * HOUR
     office.run(2 * HOUR)
-    assert office.store.find(silences.Silence) == []
+    assert office.store.find(Silence) == []
     assert office.store.find(Notice) == []
 
 
@@ -327,7 +328,7 @@ def _lived(office: Office, moves: list[str]) -> Alarm:
         elif move == "hush":
             hushed = hushed or silence(office, 100.0)
         elif move == "speak" and hushed:
-            office.store.save(silences.ended(office.store.get(silences.Silence, hushed), actor="ana", now=office.now))
+            office.store.save(silences.ended(office.store.get(Silence, hushed), actor="ana", now=office.now))
             hushed = ""
         elif move == "leader":
             office.again()
@@ -338,9 +339,9 @@ def _lived(office: Office, moves: list[str]) -> Alarm:
 
 def _moved(office: Office, alarm: Alarm, move: str) -> Alarm:
     if move == "resolve":
-        return office.step(alarm, **GONE)
+        return office.step(alarm, *GONE)
     if move == "ack":
-        return alarm if alarm.state is AlarmState.ACKNOWLEDGED else office.step(alarm, **SEEN)
+        return alarm if alarm.state is AlarmState.ACKNOWLEDGED else office.step(alarm, *SEEN)
     return alarm if alarm.severity is Severity.CRITICAL else office.step(alarm, alarm.state, Reason.WORSE, severity=Severity.CRITICAL)
 
 
