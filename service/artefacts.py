@@ -88,6 +88,14 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def revised(folder: Path) -> int:
+    """Changes when something was erased from a published folder, which else never changes."""
+    try:
+        return (folder / MANIFEST).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def versions(folder: Path) -> list[int]:
     """The version numbers published below a folder, ascending."""
     if not folder.is_dir():

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import msgspec
 
 from service import annotation
+from service.artefacts import revised
 from service.datasets import ROWS, DataSets, Role, row_of
 from service.errors import NotFoundError
 from service.ports import Store
@@ -75,7 +76,7 @@ class Exhibits:
         """Those of the monitor's samples, by their own ids, that a data set has."""
         missing, found = set(ids), dict[str, Sample]()
         for folder in self._folders(monitor):
-            here = missing & self._index(folder).keys() if missing else ()
+            here = missing & self._index(folder, revised(folder)).keys() if missing else ()
             found |= self._read(monitor, folder, here)
             missing = missing - found.keys()
         return found
@@ -89,7 +90,7 @@ class Exhibits:
     def _read(self, monitor: str, folder: Path, ids: Collection[str]) -> Mapping[str, Sample]:
         if not ids:
             return {}
-        index = self._index(folder)
+        index = self._index(folder, revised(folder))
         with (folder / ROWS).open("rb") as file:
             return {name: row_of(_line(file, *index[name]), monitor).sample for name in ids}
 
@@ -106,8 +107,8 @@ def _line(file: BinaryIO, start: int, length: int) -> bytes:
     return file.read(length)
 
 
-def _index(folder: Path) -> Mapping[str, tuple[int, int]]:
-    """id → (first byte, length) of its line."""
+def _index(folder: Path, _revised: int) -> Mapping[str, tuple[int, int]]:
+    """id → (first byte, length) of its line; another revision of the folder has others."""
     places, at = dict[str, tuple[int, int]](), 0
     decoder = msgspec.json.Decoder(_Id)
     with (folder / ROWS).open("rb") as file:

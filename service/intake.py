@@ -7,14 +7,13 @@ Every step depends on the log alone, so that a batch's boundaries, a crash or an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service import losses
-from service.decoding.envelope import encode
 from service.describing import Replies, Taken, describe, pool_rows
 from service.embedding import Vectors
 from service.errors import InputError
@@ -22,7 +21,6 @@ from service.folding import Folder, PaneRules
 from service.joining import Join, event_key
 from service.recent_ids import RecentIds
 from service.records import (
-    KEPT_BYTES,
     Assignment,
     Commit,
     DeadLetter,
@@ -38,10 +36,10 @@ from service.records import (
     Sample,
     Waiting,
 )
-from service.redaction import Redaction, passed_original
 from service.remembering import Memory
 from service.reserve import Admission
 from service.watched import WatchedMonitor
+from service.withholding import Withholding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +59,7 @@ class Intake:
         self.partition = assignment.partition
         self._monitors = monitors
         self._admission = admission
+        self._withhold = Withholding(monitors, admission.refuses)
         self.epoch = assignment.epoch
         self._committed = self._next = assignment.offset
         self._shapes = _Shapes(monitors, assignment.shapes)
@@ -117,7 +116,6 @@ class Intake:
                 reserved.extend(self._admission.offer(monitor, taken, recent, replies, rows))
         closed, touched = self._folder.collect(described)
         waiting, answered = self._join.changes()
-        refuses = self._admission.refuses  # what was forgotten since it was taken counts, and is not kept
         if self._next == self._committed and not (closed or pooled or answered):
             return None
         commit = Commit(
@@ -128,9 +126,9 @@ class Intake:
             time=self._folder.time,
             closed=closed,
             touched=touched,
-            pooled=tuple(row for row in pooled if not refuses(row.monitor, row.id)),
-            reserved=tuple(_without(each, refuses) for each in reserved),
-            waiting=tuple(self._storable(each) for each in waiting if not refuses(each.sample.monitor, each.sample.id)),
+            pooled=self._withhold.pooled(pooled),
+            reserved=self._withhold.reserved(reserved),
+            waiting=self._withhold.waiting(waiting),
             answered=answered,
             recent_ids=self._recent.added(),
             dead_letters=tuple(self._letters),
@@ -219,19 +217,6 @@ class Intake:
             self._take(waiting.sample, waiting.embedding, waiting.sample.output)
             self._lose(waiting.sample.monitor, losses.unanswered(why))
 
-    @property
-    def _redactions(self) -> Mapping[str, Redaction]:
-        return {name: monitor.redaction for name, monitor in self._monitors.items()}
-
-    def _storable(self, waiting: Waiting) -> Waiting:
-        """Where payloads must not be stored, the embedding is what outlives a change of workers."""
-        return waiting if self._keeps(waiting.sample.monitor) else replace(waiting, sample=replace(waiting.sample, payload=""))
-
-    def _keeps(self, monitor: str) -> bool:
-        """Whether payloads may be; of one that nobody knows, whether those of all may."""
-        known = self._monitors.get(monitor)
-        return known.redaction.keeps if known else all(each.keeps for each in self._redactions.values())
-
     def _lose(self, monitor: str | None, reason: str, samples: int = 1) -> None:
         """Counts what can't be used beside the samples of its monitor, where that makes panes."""
         watched = self._monitors.get(monitor or "")
@@ -264,13 +249,11 @@ class Intake:
         return vector
 
     def _refuse(self, item: Sample | Response, index: int, stage: str, error: InputError) -> None:
-        forgotten = isinstance(item, Sample) and self._admission.refuses(item.monitor, item.id)
-        original = b"" if forgotten or not self._keeps(item.monitor) else encode(item)[:KEPT_BYTES]
-        self._letter(Rejected(error.reason, str(error), original, index, item.monitor, stage))
+        self._letter(Rejected(error.reason, str(error), self._withhold.content(item), index, item.monitor, stage))
 
     def _letter(self, rejected: Rejected) -> None:
         """The first of a record brings all of it: ten thousand copies would fill memory, store and topic."""
-        original = self._original and passed_original(self._original, rejected.monitor, self._redactions)
+        original = self._withhold.record(self._original, rejected.monitor)
         self._letters.append(DeadLetter(self.partition, self._folder.offset, self._folder.time, rejected, original))
         self._original = None
         self._lose(rejected.monitor, losses.of_letter(rejected))
@@ -301,11 +284,6 @@ def _readers(monitors: Mapping[str, WatchedMonitor], partition: Partition) -> It
     topics = {name: monitor.settings.topic and monitor.settings.topic.name for name, monitor in monitors.items()}
     named = [name for name, topic in topics.items() if topic == partition.topic]
     return named or [name for name, topic in topics.items() if topic is None] or monitors
-
-
-def _without(reservation: Reservation, refuses: Callable[[str, str], bool]) -> Reservation:
-    rows = tuple(each for each in reservation.rows if not refuses(reservation.monitor, each.row.id))
-    return reservation if len(rows) == len(reservation.rows) else replace(reservation, rows=rows)
 
 
 def _with_output(sample: Sample, output: Output | None) -> Sample:

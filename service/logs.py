@@ -119,12 +119,12 @@ def configure(*, level: str = "INFO", clients: str = "ERROR", stream: TextIO | N
     )
 
 
-def keep_recent(folder: Path, name: str) -> None:
+def keep_recent(folder: Path, name: str, *, now: float) -> None:
     """The last lines of this process also stand in a file of the folder, for those who help: two of a megabyte at most, from INFO on.
     Those that nobody has written to for a week go."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob(f"*{SUFFIX}*"):
-        if path.stat().st_mtime < time.time() - _FORGET_SECONDS:
+        if path.stat().st_mtime < now - _FORGET_SECONDS:
             path.unlink(missing_ok=True)
     handler = RotatingFileHandler(folder / f"{name}{SUFFIX}", maxBytes=_RECENT_BYTES, backupCount=1, encoding="utf-8", delay=True)
     handler.setFormatter(_formatter(_JSON))

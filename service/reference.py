@@ -24,7 +24,7 @@ from detectors.selection.kernel import Scales, directions
 from detectors.stream import StreamScan
 from detectors.summarizer import Summarizer
 from detectors.terms import class_terms
-from service.artefacts import publish, read_manifest, versions
+from service.artefacts import publish, read_manifest, revised, versions
 from service.errors import ArtefactError, ConfigurationError, NotFoundError
 from service.once import Once
 from service.quality import Gauge
@@ -244,8 +244,7 @@ class References:
         """Fits, calibrates and publishes the monitor's next version; it comes into force unless it is provisional."""
         detection, folder = settings.detection, self._folder(settings.name)
         rows = rows.in_time_order() if detection.order == "time" else rows
-        if settings.privacy.payloads == "none":
-            rows = replace(rows, texts=("",) * len(rows))
+        rows = rows if settings.privacy.payloads == "keep" else replace(rows, texts=("",) * len(rows))
         try:
             model = fit_model(
                 rows.embeddings,
@@ -274,10 +273,10 @@ class References:
         number = self.active(monitor) if version is None else version
         if number is None:
             raise NotFoundError(f"monitor {monitor}: no reference yet; `driftgate reference build` makes one")
-        return self._loaded((monitor, number))
+        return self._loaded((monitor, number, revised(self._folder(monitor) / f"v{number}")))
 
-    def _read(self, key: tuple[str, int]) -> Reference:
-        monitor, number = key
+    def _read(self, key: tuple[str, int, int]) -> Reference:
+        monitor, number, _ = key
         folder = self._folder(monitor) / f"v{number}"
         if not folder.is_dir():
             raise NotFoundError(f"monitor {monitor}: no reference version {number}; there are {versions(self._folder(monitor)) or 'none'}")

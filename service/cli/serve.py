@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ def _run(config: Path, role: str) -> None:
     from service.app import Roles, served  # noqa: PLC0415 - loads the web framework and the inference runtime
 
     settings = load(config)
-    keep_recent(settings.directory / "logs", f"{role.lower()}-{socket.gethostname()}")
+    keep_recent(settings.directory / "logs", f"{role.lower()}-{socket.gethostname()}", now=time.time())
     try:
         with served(settings, config=config, roles=Roles[role]) as serving:
             _heed_signals(serving, settings.roles.grace_seconds)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from service.adapters.sqlite import rows
 from service.adapters.sqlite.database import Database
 from service.adapters.sqlite.log import LOG
 
@@ -18,19 +19,28 @@ def blot(path: Path, change: Callable[[int, float, bytes], bytes | None], *, unt
     if not path.is_file():
         return 0
     with closing(Database(path, LOG)) as database:
-        changed, after = 0, -1
-        while True:
-            with database.read() as connection:
-                look = 'SELECT "offset", time, body FROM entries WHERE "offset" > ? AND time < ? ORDER BY "offset" LIMIT ?'
-                found = connection.execute(look, (after, until, _AT_ONCE)).fetchall()
-            if not found:
-                break
-            after = found[-1][0]
-            blotted = [(body, offset) for offset, time, before in found if (body := change(offset, time, before)) is not None]
-            if blotted:
-                with database.write() as connection:
-                    connection.executemany('UPDATE entries SET body = ? WHERE "offset" = ?', blotted)
-                changed += len(blotted)
+        changed = sum(_blot(database, entries, change) for entries in _entries(database, until))
         if changed:
             database.scrub()
         return changed
+
+
+def _entries(database: Database, until: float) -> Iterator[Sequence[rows.Row]]:
+    """Some at a time, in order."""
+    after = -1
+    look = 'SELECT "offset", time, body FROM entries WHERE "offset" > ? AND time < ? ORDER BY "offset" LIMIT ?'
+    while True:
+        with database.read() as connection:
+            found = connection.execute(look, (after, until, _AT_ONCE)).fetchall()
+        if not found:
+            return
+        yield found
+        after = found[-1][0]
+
+
+def _blot(database: Database, entries: Sequence[rows.Row], change: Callable[[int, float, bytes], bytes | None]) -> int:
+    blotted = [(body, offset) for offset, time, before in entries if (body := change(offset, time, before)) is not None]
+    if blotted:
+        with database.write() as connection:
+            connection.executemany('UPDATE entries SET body = ? WHERE "offset" = ?', blotted)
+    return len(blotted)

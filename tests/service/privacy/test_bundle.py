@@ -66,7 +66,7 @@ def test_the_last_lines_of_a_process_are_kept_without_secrets(tmp_path: Path) ->
     before = logging.getLogger().handlers[:]
     try:
         configure(stream=io.StringIO())
-        keep_recent(tmp_path / "logs", "serve-host")
+        keep_recent(tmp_path / "logs", "serve-host", now=0.0)
         log = structlog.get_logger()
         log.info("sent", address=f"https://hooks.example.com/{SECRET}", token=SECRET)
         log.debug("not kept", text=MARKER)
