@@ -7,7 +7,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 
 from service.access import rules, sessions, tokens
 from service.access.buckets import Buckets, retry_after
@@ -44,14 +43,8 @@ class Asked:
     @property
     def session(self) -> sessions.Session | None:
         """The console's session, if its cookie has the shape of one."""
-        text = self.headers.get("cookie", "")
-        if sessions.COOKIE not in text:
-            return None
-        try:
-            found = SimpleCookie(text).get(sessions.COOKIE)
-        except CookieError:
-            return None
-        return None if found is None else sessions.read(found.value)
+        named = (pair.partition("=") for pair in self.headers.get("cookie", "").split(";"))
+        return next((sessions.read(value.strip()) for name, _, value in named if name.strip() == sessions.COOKIE), None)
 
 
 @dataclass(frozen=True, slots=True)
