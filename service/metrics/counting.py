@@ -179,7 +179,8 @@ class Metrics(Meters):
             self.count(the.GOLD, monitor, outcome, by=rows)
         for purpose, outcomes in body.get("outcomes", {}).items():
             for outcome, rows in outcomes.items():
-                self.count(the.CANDIDATES, monitor, purpose, outcome, by=rows)
+                self.count(the.CANDIDATES, monitor, outcome, by=rows)
+                self.count(the.PURPOSES, purpose, outcome, by=rows)
 
     def _show_own(self, version: str, started: float) -> None:
         self.shows(the.BUILD, lambda: {(version,): 1.0})

@@ -26,7 +26,7 @@ _OPEN = "while a cycle is open"
 _QUICK = (0.0005, 0.002, 0.01, 0.05, 0.25, 1.0, 5.0)
 _REQUEST = (0.005, 0.025, 0.1, 0.5, 2.0, 10.0)
 _STAGE = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
-_DELAY = (60.0, 3_600.0, 86_400.0, 7 * 86_400.0)
+_DELAY = (3_600.0, 86_400.0, 7 * 86_400.0)
 
 STATUSES = ("2xx", "3xx", "4xx", "5xx")
 STAGES = ("decode", "embed", "fold", "commit", "decide", "deliver")
@@ -43,8 +43,8 @@ KINDS = (
     *("refresh.requested", "refresh.verified", "refresh.promoted", "refresh.reverted", "refresh.shortfall"),
     *("refresh.opened", "refresh.approval", "refresh.verdict", "refresh.ended", "refresh.stuck", "refresh.late", "refresh.due"),
 )
-_DOOR = ("json", "payload", "empty", "too_large", "dimension", "not_finite", "output")
-_LETTERS = ("json", "body", "payload", "empty", "too_large", "dimension", "not_finite", "output")
+_DOOR = ("json", "payload", "empty", "too_large", "dimension")
+_LETTERS = ("json", "body", "payload", "empty", "too_large", "dimension")
 _WAITED = ("timeout", "full", "ended", "replaced", "other_model")
 _STEPS = (
     *(("open", reason) for reason in ("drift", "worse", "blind", "silent")),
@@ -91,7 +91,9 @@ REJECTED = counter(
     labels=("monitor", "reason"),
     known={"reason": _DOOR},
 )
-LABELS = counter("labels", "Labels that came, by what became of them.", API, labels=("monitor", "outcome"), known={"outcome": tuple(Fate)})
+LABELS = counter(
+    "labels", "Labels that came, by what became of them.", API, labels=("monitor", "outcome"), known={"outcome": tuple(map(str, Fate))}
+)
 LABEL_DELAY = histogram("label_delay_seconds", "Time from a sample to its label.", API, labels=_MONITOR, buckets=_DELAY)
 BACKLOG_BYTES = gauge("ingest_backlog_bytes", "Accepted and not yet committed.", API, when=EMBEDDED)
 BACKLOG_ENTRIES = gauge("ingest_backlog_entries", "Accepted and not yet committed.", API, when=EMBEDDED)
@@ -144,8 +146,12 @@ DELIVERIES = counter(
     labels=("kind", "outcome"), known={"kind": KINDS, "outcome": ("delivered", "retry", "dead", "dropped")},
 )  # fmt: skip
 CANDIDATES = counter(
-    "candidates", "Answered candidates by what they were asked for and what became of them.", CONTROLLER,
-    labels=("monitor", "purpose", "outcome"), known={"purpose": _JUDGED, "outcome": tuple(Outcome)},
+    "candidates", "Answered candidates by what became of them.", CONTROLLER,
+    labels=("monitor", "outcome"), known={"outcome": tuple(map(str, Outcome))},
+)  # fmt: skip
+PURPOSES = counter(
+    "candidates_by_purpose", "Of all monitors together, also by what they were asked for.", CONTROLLER,
+    labels=("purpose", "outcome"), known={"purpose": tuple(map(str, _JUDGED)), "outcome": tuple(map(str, Outcome))},
 )  # fmt: skip
 ANSWERS = counter("answers_checked", "Annotators' answers that went through the label checks.", CONTROLLER, labels=_MONITOR)
 DOUBTFUL = counter("answers_doubtful", "Of them, how many are wrong, by expectation.", CONTROLLER, labels=_MONITOR)

@@ -29,6 +29,7 @@ from service.records import Pooled, Sample
 from service.reference import Origin
 from service.reference_rows import embed_rows
 from service.settings import load
+from tests.e2e.episode import episode, episode_of_roles  # noqa: F401 - fixtures
 
 DIMENSION = 6
 TOPICS = np.random.default_rng(3).normal(size=(16, DIMENSION)) * 1.5

@@ -92,9 +92,9 @@ def test_what_the_label_checks_found_is_counted(metrics: Metrics, values: Values
     found = values()
     assert [found[f"answers_{what}_total", "chat"] for what in ("checked", "doubtful", "asked_again")] == [40, 3.5, 6]
     assert (found["gold_answers_total", "chat", "right"], found["gold_answers_total", "chat", "wrong"]) == (9, 1)
-    assert found["candidates_total", "chat", "usable", "probe"] == 30
-    assert found["candidates_total", "chat", "harmful", "expand"] == 1
-    assert found["candidates_total", "chat", "rejected", "audit"] == 0
+    assert (found["candidates_total", "chat", "usable"], found["candidates_total", "chat", "rejected"]) == (30, 0)
+    assert found["candidates_by_purpose_total", "harmful", "expand"] == 1
+    assert found["candidates_by_purpose_total", "rejected", "audit"] == 0
 
 
 def test_requests_are_counted_by_route_and_class_of_status(metrics: Metrics, values: Values) -> None:
