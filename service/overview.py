@@ -14,7 +14,7 @@ from service.declarations import Declared
 from service.errors import DriftgateError
 from service.policies import Policies
 from service.ports import Store
-from service.records import LEVELS, WHOLE, Alarm, AlarmState, Measured, Severity
+from service.records import LEVELS, WHOLE, Alarm, AlarmState, Measured, Passage, Severity
 from service.records.policies import Checked
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ class Line:
     samples: int
     last_time: float
     spark: tuple[float, ...]
-    """Strongest evidence of the whole stream, by ten minutes, else by the minute."""
+    """Strongest evidence of the whole stream, by ten minutes, or as long as there are few by less."""
     checks: tuple[Checked, ...]
 
     @property
@@ -159,10 +159,12 @@ class Overview:
         return seen.line
 
     def _spark(self, monitor: str) -> tuple[float, ...]:
-        (finest, _), (coarser, _), *_ = LEVELS
-        passages = self.store.timeline(monitor, WHOLE, coarser, limit=_SPARK)
-        if len(passages) < _FEWEST:
-            passages = self.store.timeline(monitor, WHOLE, finest, limit=_SPARK)
+        """By the coarsest level that shows a course."""
+        passages: Sequence[Passage] = ()
+        for seconds, _ in LEVELS[2::-1]:
+            passages = self.store.timeline(monitor, WHOLE, seconds, limit=_SPARK)
+            if len(passages) >= _FEWEST:
+                break
         return tuple(passage.evidence for passage in passages)
 
 

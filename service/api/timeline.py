@@ -43,7 +43,7 @@ def get_timeline(
     service: Served,
     segment: Annotated[str, Query(max_length=300, description="As in the monitor's `streams`.", examples=["locale=de"])] = WHOLE,
     seconds: Annotated[
-        float, Query(description="60 for the last hours, 600 for a day and a half, 7200 for a month.", examples=[60])
+        float, Query(description="10 for the last minutes, 60 for hours, 600 for a day and a half, 7200 for a month.", examples=[60])
     ] = 60.0,
 ) -> TimelineView:
     """The stream's evidence beside its threshold, and its effect, as decisions wrote them."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from service.records.alarms import Measured
 
-LEVELS: tuple[tuple[float, int], ...] = ((60.0, 180), (600.0, 216), (7_200.0, 360))
-"""(seconds of a passage, how many of the newest are kept): hours by the minute, a day and a half by ten minutes, a month by two hours."""
+LEVELS: tuple[tuple[float, int], ...] = ((10.0, 120), (60.0, 180), (600.0, 216), (7_200.0, 360))
+"""(seconds of a passage, how many of the newest are kept): twenty minutes by ten seconds, three hours by the minute, a day and a half by
+ten minutes, a month by two hours."""
 
 
 @dataclass(frozen=True, slots=True)

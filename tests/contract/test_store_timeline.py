@@ -12,7 +12,7 @@ from service.records import LEVELS, WHOLE, Decision, Event, Measured, Passage
 from service.timeline import merged
 from tests.contract.stored import Opener
 
-MINUTE, KEPT = LEVELS[0]
+MINUTE, KEPT = LEVELS[1]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_streams_levels_and_monitors_are_apart_and_the_newest_are_asked_for(stor
     assert [each.start for each in store.timeline("chat", WHOLE, MINUTE, limit=1)] == [120.0]
     assert [each.evidence for each in store.timeline("chat", "locale=de", MINUTE)] == [3.0]
     assert [each.evidence for each in store.timeline("other", WHOLE, MINUTE)] == [4.0]
-    assert store.timeline("chat", WHOLE, LEVELS[1][0]) == store.timeline("nobody", WHOLE, MINUTE) == []
+    assert store.timeline("chat", WHOLE, LEVELS[2][0]) == store.timeline("nobody", WHOLE, MINUTE) == []
 
 
 def test_of_each_level_the_newest_stay_and_what_comes_late_and_older_goes(store: Store) -> None:

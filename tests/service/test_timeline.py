@@ -37,10 +37,10 @@ def at_once(world: World) -> list[Sequence[Passage]]:
 
 
 def test_every_level_counts_every_sample(world: World, at_once: list[Sequence[Passage]]) -> None:
-    assert [sum(passage.samples for passage in level) for level in at_once] == [640, 640, 640]
-    assert [len(level) for level in at_once] == [12, 2, 1]  # log time goes from 1,000 s to 1,640 s
-    strongest = max(passage.evidence for passage in at_once[0])
-    assert at_once[2][0].evidence == strongest > at_once[2][0].threshold
+    assert [sum(passage.samples for passage in level) for level in at_once] == [640] * 4
+    assert [len(level) for level in at_once] == [40, 12, 2, 1]  # log time goes from 1,000 s to 1,640 s
+    strongest = max(passage.evidence for passage in at_once[1])
+    assert at_once[3][0].evidence == strongest > at_once[3][0].threshold
 
 
 @pytest.mark.parametrize("restart", [False, True])

@@ -93,6 +93,7 @@ def decide(connection: Connection, decision: Decision, kept: pane_log.Retention)
     if decision.checkpoint is not None:
         covered = decision.decided_sequence
         connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)", (monitor, covered, decision.checkpoint))
+        timeline.trim(connection, monitor)
         pane_log.shorten(connection, monitor, covered, decision.checkpoint, kept)
 
 

@@ -7,7 +7,6 @@ from sqlite3 import Connection
 
 import msgspec
 
-from service.adapters.sqlite.database import single
 from service.records import LEVELS, Measured, Passage
 
 _Strongest = tuple[float, float, float, float, int]
@@ -15,33 +14,33 @@ _Strongest = tuple[float, float, float, float, int]
 
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(_Strongest).decode
 _KEPT = dict(LEVELS)
+_LEVEL = "FROM timeline WHERE monitor = ?1 AND segment = ?2 AND seconds = ?3"
+_TRIM = f"DELETE {_LEVEL} AND start <= (SELECT start {_LEVEL} ORDER BY start DESC LIMIT 1 OFFSET ?4)"  # noqa: S608 - constants
 
 
 def add(connection: Connection, monitor: int, passages: Iterable[Passage]) -> None:
-    """Each joins what is there of its passage; of the level's oldest as many go as are too many."""
-    trimmed = set()
-    for passage in passages:
-        effect = passage.effect
-        strongest = _encode((passage.threshold, effect.estimate, effect.low, effect.high, passage.reference_version))
-        connection.execute(
-            """INSERT INTO timeline VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-                   samples = samples + excluded.samples, evidence = max(evidence, excluded.evidence),
-                   at_strongest = iif(excluded.evidence > evidence, excluded.at_strongest, at_strongest)""",
-            (monitor, *passage.place, passage.samples, passage.evidence, strongest),
-        )
-        trimmed.add((passage.segment, passage.seconds))
-    for segment, seconds in trimmed:
-        _trim(connection, (monitor, segment, seconds))
-
-
-def _trim(connection: Connection, level: tuple[int, str, float]) -> None:
-    last = single(
-        connection,
-        "SELECT start FROM timeline WHERE monitor = ? AND segment = ? AND seconds = ? ORDER BY start DESC LIMIT 1 OFFSET ?",
-        (*level, _KEPT[level[2]]),
+    """Each joins what is there of its passage."""
+    connection.executemany(
+        """INSERT INTO timeline VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+               samples = samples + excluded.samples, evidence = max(evidence, excluded.evidence),
+               at_strongest = iif(excluded.evidence > evidence, excluded.at_strongest, at_strongest)""",
+        ((monitor, *passage.place, passage.samples, passage.evidence, _strongest(passage)) for passage in passages),
     )
-    if last is not None:
-        connection.execute("DELETE FROM timeline WHERE monitor = ? AND segment = ? AND seconds = ? AND start <= ?", (*level, last[0]))
+
+
+def _strongest(passage: Passage) -> bytes:
+    effect = passage.effect
+    return _encode((passage.threshold, effect.estimate, effect.low, effect.high, passage.reference_version))
+
+
+def trim(connection: Connection, monitor: int) -> None:
+    """Lets go of what is older than the newest that are kept, now and then: nobody reads it."""
+    for seconds, kept in LEVELS:
+        full = connection.execute(
+            "SELECT segment FROM timeline WHERE monitor = ? AND seconds = ? GROUP BY segment HAVING count(*) > ?", (monitor, seconds, kept)
+        )
+        for (segment,) in full.fetchall():
+            connection.execute(_TRIM, (monitor, segment, seconds, kept))
 
 
 def read(connection: Connection, monitor: str, segment: str, seconds: float, limit: int) -> Sequence[Passage]:
@@ -49,7 +48,7 @@ def read(connection: Connection, monitor: str, segment: str, seconds: float, lim
     found = connection.execute(
         """SELECT start, samples, evidence, at_strongest FROM timeline
            WHERE monitor = (SELECT id FROM monitors WHERE name = ?) AND segment = ? AND seconds = ? ORDER BY start DESC LIMIT ?""",
-        (monitor, segment, seconds, limit),
+        (monitor, segment, seconds, min(limit, _KEPT.get(seconds, 0))),
     )
     return [_passage(segment, seconds, row) for row in found][::-1]
 

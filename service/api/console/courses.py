@@ -15,7 +15,7 @@ from service.records import Passage
 from service.screens.drawing import moment, percent
 
 _LEFT, _RIGHT, _WIDE, _HIGH, _BETWEEN, _TOP = 56.0, 30.0, 930.0, 150.0, 44.0, 8.0
-_STEPS = (300.0, 900.0, 1_800.0, 3_600.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0, 172_800.0, 604_800.0)
+_STEPS = (60.0, 300.0, 900.0, 1_800.0, 3_600.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0, 172_800.0, 604_800.0)
 _TICKS = 8
 _APART = 0.1
 """Between two numbers at an axis, as a share of its length."""

@@ -25,8 +25,10 @@ NOTICES.update(
     refreshing="A refresh cycle was opened.",
 )
 
-SPANS = {"3h": 0, "36h": 1, "30d": 2}
-_NAMES = {"3h": "3 hours", "36h": "36 hours", "30d": "30 days"}
+SPANS = {"20min": "20 minutes", "3h": "3 hours", "36h": "36 hours", "30d": "30 days"}
+"""By level of the timeline, the finest first."""
+_FEW = 20
+"""Passages by the minute below which the last twenty minutes show more."""
 _MARKS = 50
 """Alarms and cycles that are marked in a picture."""
 _SEGMENTS = 40
@@ -47,14 +49,13 @@ def monitor(
     monitor: str,
     request: Request,
     service: Served,
-    span: Annotated[str, Query(pattern="^(3h|36h|30d)$")] = "3h",
+    span: Annotated[str, Query(pattern="^(20min|3h|36h|30d)?$")] = "",
     segment: Annotated[str, Query(max_length=300)] = WHOLE,
 ) -> HTMLResponse:
     """Everything about it that a person asks first."""
     document, known = service.standing.document(service.known(monitor)), service.declaring.declared[monitor]
     alarms = service.store.find(Alarm, monitor=monitor, limit=_MARKS)
-    level = LEVELS[SPANS[span]][0]
-    passages = service.store.timeline(monitor, segment, level)
+    span, passages = _passages(service, monitor, segment, span)
     ranked = _ranked(document.get("streams", ()))
     (compliance,) = service.policies.compliance([monitor], now=service.clock())
     return page(
@@ -68,7 +69,7 @@ def monitor(
         course=courses.draw(_course(service, monitor, passages, alarms, document)),
         drawn=bool(passages),
         span=span,
-        spans=_NAMES,
+        spans=SPANS,
         segment=segment,
         segments=ranked[:_SEGMENTS],
         left_out=len(ranked) - len(ranked[:_SEGMENTS]),
@@ -95,6 +96,15 @@ def _ratio(stream: Mapping[str, Any]) -> float:
 
 
 # --- the timeline --------------------------------------------------------------------------------------------------------
+
+
+def _passages(service: Service, monitor: str, segment: str, span: str) -> tuple[str, Sequence[Passage]]:
+    """Of the span that is asked for; else of one that shows something."""
+    (short, usual, *_), (finest, finer) = SPANS, (seconds for seconds, _ in LEVELS[:2])
+    if span:
+        return span, service.store.timeline(monitor, segment, LEVELS[list(SPANS).index(span)][0])
+    passages = service.store.timeline(monitor, segment, finer)
+    return (usual, passages) if len(passages) >= _FEW else (short, service.store.timeline(monitor, segment, finest))
 
 
 def _course(service: Service, monitor: str, passages: Sequence[Passage], alarms: Sequence[Alarm], document: Mapping[str, Any]) -> Course:

@@ -162,7 +162,7 @@ def test_a_monitor_shows_how_it_went(site: Site) -> None:
 
     site.store.record_event(Event("e1", "support", "note", NOW, "ada"))
     site.store.decide(Decision("support", 0, 1, timeline=tuple(passage(number, float(number)) for number in range(10))))
-    text = site.client.get("/console/monitors/support").text
+    text = site.client.get("/console/monitors/support?span=3h").text
     assert "evidence was strongest at 2026-03-01 12:09:00Z with 9.0, threshold 3.0; above its threshold in 6 of 10" in text
     assert "Reference 2 came into force" in text
     document = site.client.get("/v1/monitors/support/timeline").json()
