@@ -69,7 +69,7 @@ def show_monitor(monitor: str, request: Request, service: Served) -> HTMLRespons
         named=origin_named(known.origin),
         by_api=known.origin == API,
         settings=list(_of_monitor(known, service.settings().policy.defaults)),
-        document=json.dumps(_masked(document), indent=1, ensure_ascii=False),
+        document=json.dumps(masked(document), indent=1, ensure_ascii=False),
         versions=versions,
         warnings=[warning for made in versions if made["active"] for warning in made.get("warnings", ())],
     )
@@ -121,10 +121,10 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{name}", value
 
 
-def _masked(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def masked(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The document with nothing that an address may hide."""
     return {
-        name: _masked(value, f"{prefix}{name}.") if isinstance(value, Mapping) else _mask(prefix + name, value)
+        name: masked(value, f"{prefix}{name}.") if isinstance(value, Mapping) else _mask(prefix + name, value)
         for name, value in document.items()
     }
 

@@ -36,12 +36,12 @@ class Shown:
 
 def shown(payload: Payload | None, id: str, *, why: str = NOT_KEPT) -> Shown:
     """`why`: what to say where there is none."""
-    if payload is None or payload in ("", b""):
+    if isinstance(payload, np.ndarray):
+        return Shown("vector", f"a vector of {payload.size:,} numbers, which says nothing to the eye")
+    if not payload:
         return Shown("nothing", why)
     if isinstance(payload, str):
         return Shown("text", payload)
-    if isinstance(payload, np.ndarray):
-        return Shown("vector", f"a vector of {payload.size:,} numbers, which says nothing to the eye")
     return _image(payload, id)
 
 

@@ -108,7 +108,8 @@ def _first(report: Report) -> str:
         f'<tr><th scope="row"><a href="#{s.name}">{_safe(s.title)}</a></th><td>{_chip(s.standing)}</td><td>{prose(s.says)}</td></tr>'
         for s in report.sections
     )
-    glance = f"<table>{_heads([('section', False), ('standing', False), ('found', False)])}<tbody>{rows}</tbody></table>"
+    heads = _heads((name, False) for name in ("section", "standing", "found"))
+    glance = f"<table><caption>All sections</caption>{heads}<tbody>{rows}</tbody></table>"
     return f'<section id="first"><h2>What to do first</h2>{todo}{_scroll("All sections", glance)}</section>'
 
 
