@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from service.adapters.sqlite import SqliteStore
 from service.errors import ConflictError
 from service.ports import Store
 from service.records import LEVELS, WHOLE, Decision, Event, Measured, Passage
@@ -67,3 +71,12 @@ def test_a_decision_that_is_overtaken_adds_nothing(store: Store) -> None:
 def test_what_is_not_known_is_kept_as_such(store: Store) -> None:
     decide(store, 1, Passage(WHOLE, MINUTE, 0.0, 1, 0.0, 3.0, Measured(math.nan, math.nan, math.nan), 1))
     assert math.isnan(store.timeline("chat", WHOLE, MINUTE)[0].effect.low)
+
+
+def test_what_nobody_reads_goes_with_the_checkpoints(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "state.db")) as store, closing(sqlite3.connect(tmp_path / "state.db")) as looking:
+        for number in range(4):
+            store.record_event(Event(f"e{number}", "chat", "note", 1.0, "ada"))
+            passages = tuple(passage(MINUTE * (KEPT * number + each), 1.0) for each in range(KEPT))
+            store.decide(Decision("chat", number, number + 1, timeline=passages, checkpoint=b"state" if number % 2 else None))
+        assert looking.execute("SELECT count(*), min(start) FROM timeline").fetchone() == (KEPT, 3 * KEPT * MINUTE)

@@ -15,7 +15,7 @@ _Strongest = tuple[float, float, float, float, int]
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(_Strongest).decode
 _KEPT = dict(LEVELS)
 _LEVEL = "FROM timeline WHERE monitor = ?1 AND segment = ?2 AND seconds = ?3"
-_TRIM = f"DELETE {_LEVEL} AND start <= (SELECT start {_LEVEL} ORDER BY start DESC LIMIT 1 OFFSET ?4)"  # noqa: S608 - constants
+_TRIM = f"DELETE {_LEVEL} AND start <= (SELECT start {_LEVEL} ORDER BY start DESC LIMIT 1 OFFSET ?4)"
 
 
 def add(connection: Connection, monitor: int, passages: Iterable[Passage]) -> None:
