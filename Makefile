@@ -35,7 +35,7 @@ $(UV):
 install: $(UV)   ## the locked environment with the development tools and every extra but train
 	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --all-extras --no-extra train
 
-servers: $(UV)   ## the real programs that tests use: Redis, Java and Chromium from Debian, Kafka and Label Studio below .cache
+servers: $(UV)   ## the real programs that tests use: Redis, Prometheus, Alertmanager, Java and Chromium from Debian, Kafka and Label Studio below .cache
 	@tests/servers/install
 
 servers-cluster: ## a real Kubernetes API for tests: etcd from Debian, kube-apiserver built below .cache (minutes, once)

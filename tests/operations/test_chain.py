@@ -147,3 +147,14 @@ def test_what_was_over_before_alertmanager_was_back_is_told_as_missed_and_what_s
     late = [alert for _, _, message in chain.receiver.arrived[before:] if "alerts" in message for alert in message["alerts"]]
     firing = {(alert["labels"]["alertname"], alert["labels"].get("monitor")) for alert in late if alert["status"] == "firing"}
     assert ("DriftgateDriftCritical", "chat") not in firing
+
+
+def test_every_rule_can_be_evaluated_over_what_driftgate_shows(chain: Chain) -> None:
+    found = chain.prometheus.rules()
+    assert len(found) > 30
+    assert [(rule["name"], rule["lastError"]) for rule in found if rule["health"] != "ok"] == []
+    assert [note for alert in chain.prometheus.alerts() for note in alert["annotations"].values() if "<error" in note] == []
+    recorded = [rule["name"] for rule in found if rule["type"] == "recording"]
+    assert [name for name in recorded if not chain.prometheus.query(f"max_over_time({name}[10m])")] == []
+    assert chain.prometheus.query('driftgate:monitor_team:last_seen{monitor="chat", team="support"}')
+    assert chain.prometheus.query("driftgate:alarms_opened:increase6h >= 2")

@@ -66,6 +66,10 @@ class PrometheusServer(Server):
         alerts: list[Mapping[str, Any]] = self._ask("alerts")["alerts"]
         return alerts
 
+    def rules(self) -> list[Mapping[str, Any]]:
+        """Each with its `health` and `lastError`."""
+        return [rule for group in self._ask("rules")["groups"] for rule in group["rules"]]
+
     def scraped(self, timeout: float = 20.0) -> None:
         """Returns once every target has been scraped, and well."""
         wanted = sum(len([each]) if isinstance(each, str) else len(each["targets"]) for job in self.targets.values() for each in job)
