@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from service.controller import Controller
 from service.decoding.kafka_records import KafkaDecoder
 from service.errors import ConfigurationError, NotFoundError
 from service.observe import Silent
-from service.ports import Source
+from service.ports import Source, Store
+from service.privacy.showing import entities
 from service.records import Alarm, Backfill, BackfillState, Item, Original, Stretch
+from service.records.erasure import Forgotten
 from service.replay import MOST_LETTERS
 from service.settings import KafkaSettings, TopicSettings
 from service.worker import Worker
@@ -86,9 +88,16 @@ def _parts(installation: Installation, backfill: Backfill, source: Source) -> It
     """The controller follows nothing up, and what it would send stays in the backfill's own outbox."""
     monitor = backfill.monitor
     with closing(source), closing(_store(installation, backfill)) as store:
+        _refuse_forgotten(installation.store, store, monitor)
         reference = installation.references.load(monitor, backfill.reference)
         worker = Worker(source, store, {monitor: installation.watched(monitor)}, Silent())
         yield Parts(worker, Controller(installation.effective(monitor), reference, store, Silent()), source, store)
+
+
+def _refuse_forgotten(known: Store, store: Store, monitor: str) -> None:
+    """What was forgotten is not taken from history either."""
+    there = store.forgotten()
+    store.save(*(replace(each, version=1) for each in entities(known, Forgotten, monitor) if each.id not in there))
 
 
 def _store(installation: Installation, backfill: Backfill) -> SqliteStore:

@@ -93,6 +93,9 @@ def accepted(settings: Settings, monitor: str, document: Mapping[str, Any]) -> M
     for path in filter(None, (found.embedder.model, found.embedder.tokenizer)):
         if not path.resolve().is_relative_to(settings.directory.resolve()):
             raise InputError("path", f"embedder: {path} lies outside of {settings.directory}; put the model below it")
+    key = found.privacy.key_file if "key_file" in (document.get("privacy") or {}) else None  # a policy may name one anywhere
+    if key is not None and not key.resolve().is_relative_to(settings.directory.resolve()):
+        raise InputError("path", f"privacy.key_file: {key} lies outside of {settings.directory}; put the key below it")
     return found
 
 

@@ -17,6 +17,7 @@ from service.access.auditing import note, settle_up
 from service.cli.terminal import actor
 from service.errors import ConfigurationError, InputError
 from service.records import Item, Record, Rejected, Sample
+from service.records.erasure import forgotten_id
 from service.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -90,11 +91,13 @@ def monitors_of(settings: Settings, name: str | None) -> Sequence[str]:
 
 
 def samples_of(installation: Installation, monitor: str, paths: Sequence[Path]) -> Iterator[Sample]:
-    """The files' samples. InputError names the first line that can't be used: what is built on them is made with care."""
-    source = installation.files(monitor, paths)
+    """The files' samples, without any that was forgotten. InputError names the first line that can't be used: what is built on them is
+    made with care."""
+    source, forgotten = installation.files(monitor, paths), installation.store.forgotten()
     while not source.ended:
         for record in source.poll(512, 0.0):
-            yield from (good(record, item) for item in record.items)
+            found = (good(record, item) for item in record.items)
+            yield from (sample for sample in found if not forgotten or forgotten_id(monitor, sample.id) not in forgotten)
 
 
 def good(record: Record, item: Item) -> Sample:

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.adapters.log_source import LogSource
 from service.adapters.sqlite import SqliteLog, SqliteStore
 from service.adapters.sqlite.blotting import blot
 from service.artefacts import publish, read_manifest
 from service.datasets import DataSets
 from service.decoding.envelope import decode, encode
+from service.observe import Silent
 from service.ports import Embedded
 from service.privacy.entries import expired, without
 from service.privacy.forgetting import FORGET, Forgetting, Places
@@ -46,7 +48,9 @@ from service.records import (
     Term,
 )
 from service.records.erasure import ErasureState, Forgotten, forgotten_id
-from service.settings import PrivacySettings
+from service.settings import EmbedderSettings, MonitorSettings, PrivacySettings
+from service.watched import WatchedMonitor
+from service.worker import Worker
 
 MARKER = "zebra-7781 told us what nobody else knows"
 OTHER = "an ordinary question"
@@ -245,3 +249,28 @@ def test_what_is_old_goes_from_everywhere(store: SqliteStore, forgetting: Forget
 def test_without_a_retention_only_what_could_not_be_used_goes(store: SqliteStore, tmp_path: Path) -> None:
     assert Retaining(store, Places(tmp_path), {"chat": PrivacySettings()}).step(now=12 * DAY) == {"dead letters": 1}
     assert len(store.pool("chat")) == 6
+
+
+def test_it_is_not_taken_again(store: SqliteStore, forgetting: Forgetting, tmp_path: Path) -> None:
+    forgetting.forget("s3-abc", ["chat"], actor="", now=1.0)
+    settings = MonitorSettings(name="chat", embedder=EmbedderSettings(model=Path("m.onnx")))
+    with closing(SqliteLog(tmp_path / "again.sqlite", backlog_bytes=10**6, retention_bytes=10**6)) as log:
+        log.append([encode(sample(3)), encode(replace(sample(3), id="s9-abc", payload=OTHER))], now=1.0)
+        worker = Worker(LogSource(log, decode), store, {"chat": WatchedMonitor(settings, Lengths())}, Silent())
+        worker.step(timeout=0.0)
+    assert [row.id for row in store.pool("chat")][-1] == "s9-abc"
+    assert "s3-abc" not in {row.id for row in store.pool("chat")}
+    assert store.samples_taken("chat") == 1
+
+
+def test_what_was_taken_before_and_not_yet_committed_is_not_kept(store: SqliteStore, tmp_path: Path) -> None:
+    class Slow(Lengths):
+        def embed(self, payloads: Sequence[Payload]) -> Embedded:
+            Forgetting(store, Places(tmp_path)).forget("s3-abc", ["chat"], actor="", now=1.0)
+            return super().embed(payloads)
+
+    settings = MonitorSettings(name="chat", embedder=EmbedderSettings(model=Path("m.onnx")))
+    with closing(SqliteLog(tmp_path / "slow.sqlite", backlog_bytes=10**6, retention_bytes=10**6)) as log:
+        log.append([encode(sample(3))], now=1.0)
+        Worker(LogSource(log, decode), store, {"chat": WatchedMonitor(settings, Slow())}, Silent()).step(timeout=0.0)
+    assert "s3-abc" not in {row.id for row in store.pool("chat")}
