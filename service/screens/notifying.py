@@ -45,7 +45,8 @@ def pause_list(pauses: Sequence[Mapping[str, Any]]) -> RenderableType:
     for each in pauses:
         until = each.get("until")
         note = f"\n  {excerpt(each['note'], 200)}" if each.get("note") else ""
-        says = f"until {moment(until)}{note}" if until else "over"
+        recorded = "over" if "since" in each else "from its first reference on"
+        says = f"until {moment(until)}{note}" if until else recorded
         table.add_row(each["monitor"], says, excerpt(each.get("actor", "")), count(each.get("withheld", 0)))
     return table if pauses else Text("no monitor is in a maintenance pause")
 

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- The new state of an outbox item. What is delivered goes after a while.
+-- The new state of an outbox item. What is delivered, or was dropped, goes after a while.
 local at = key('outbox', 'item', given.id)
 local stored = redis.call('HMGET', at, 'state', 'number')
 if not stored[1] then return refuse('NOTFOUND', "no outbox item '%s'", given.id) end
@@ -11,4 +11,4 @@ if given.state == 'pending' then
 else
   redis.call('ZREM', key('outbox', 'due'), given.id)
 end
-if given.state == 'delivered' then redis.call('EXPIRE', at, given.keep) else redis.call('PERSIST', at) end
+if given.state == 'delivered' or given.state == 'dropped' then redis.call('EXPIRE', at, given.keep) else redis.call('PERSIST', at) end
