@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.operations.receiver import Receiver, receiving, until
-from tests.operations.sooner import ALERTMANAGER, aimed, sooner
+from tests.operations.sooner import ALERTMANAGER, DEPLOY, aimed, sooner
 from tests.servers.alertmanager_server import AlertmanagerServer
 from tests.servers.fixtures import StartAlertmanager
 
@@ -85,3 +88,18 @@ def test_without_a_process_everything_else_is_a_consequence(server: Alertmanager
     late = server.holds("DriftgateOutboxStuck")
     assert (late["status"]["state"], len(late["status"]["inhibitedBy"])) == ("suppressed", 1)
     assert receiver.alerts("/ticket", name="DriftgateOutboxStuck") == []
+
+
+def test_silences_of_the_pages_are_taken(server: AlertmanagerServer) -> None:
+    pages = sorted((DEPLOY.parent / "docs/runbooks").glob("*.md"))
+    commands = [line for page in pages for line in re.findall(r"`(amtool silence add [^`]+)`", page.read_text(encoding="utf-8"))]
+    assert len(commands) > 20
+    for command in commands:
+        added = subprocess.run(
+            [*shlex.split(command), f"--alertmanager.url={server.url}", "--author=ann"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert added.returncode == 0, command + added.stderr

@@ -15,7 +15,7 @@ CONFIGURATION = DEPLOY / "alertmanager/alertmanager.yml"
 
 def run(*command: str | Path) -> str:
     """What it prints; it must succeed."""
-    done = subprocess.run([str(each) for each in command], cwd=RULES, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([str(each) for each in command], cwd=RULES, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
