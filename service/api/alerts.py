@@ -10,7 +10,7 @@ from pydantic import Field
 from service.api.context import Served
 from service.api.schemas import Act, Problem, View
 from service.api.silences import is_limited
-from service.errors import InputError
+from service.errors import ConfigurationError, InputError
 from service.notifying import trial
 
 router = APIRouter(prefix="/v1/alerts", tags=["notifications"])
@@ -46,7 +46,10 @@ def test_alerts(act: TrialAct, service: Served) -> TrialView:
     if is_limited(service) and act.monitor not in service.declaring.declared:
         raise InputError("monitor", "monitor: your role is over some monitors; name one of them")
     settings = service.settings()
-    ways = trial.require(trial.ways(settings, monitor=act.monitor, team=act.team, destination=act.destination))
+    try:
+        ways = trial.require(trial.ways(settings, monitor=act.monitor, team=act.team, destination=act.destination))
+    except ConfigurationError as error:  # what is asked for is not declared: whoever asks is told, and nobody else has to look
+        raise InputError("way", str(error)) from error
     items = trial.items(ways, actor=act.actor, now=service.clock())
     store = service.store if service.whole is None else service.whole.store
     store.save(outbox=items)

@@ -9,11 +9,16 @@ from contextlib import ExitStack
 import httpx2
 import pytest
 
+from tests.fuzz.conftest import TOKEN
 from tests.service.api.conftest import Site
 from tests.service.api.test_served import running
 
 SLOW = 40
-HEAD = b"POST /v1/monitors/support/samples HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+HEAD = (
+    b"POST /v1/monitors/support/samples HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    b"Authorization: Bearer " + TOKEN.encode() + b"\r\n"
+)
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def test_bodies_that_never_end_keep_nobody_else_waiting(address: str) -> None:
         for _ in range(SLOW):
             slow = stack.enter_context(connected(address))
             slow.sendall(HEAD + b"Content-Length: 1000\r\n\r\n{")
-        assert httpx2.get(f"{address}/v1/monitors", timeout=10).status_code == 200
+        assert httpx2.get(f"{address}/v1/monitors", headers=BEARER, timeout=10).status_code == 200
 
 
 def test_a_sender_that_leaves_in_the_middle_leaves_nothing(address: str, filled: Site) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,12 +50,13 @@ LOG = Schema(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ticket:
-    """One caller's entries on their way to the disk; `first` becomes the offset of the first of them."""
+    """One caller's entries on their way to the disk; `first` becomes the offset of the first of them, or None where it is for this
+    caller to write them, with all that have queued up behind it."""
 
     bodies: Sequence[bytes]
     size: int
     now: float
-    first: Future[int]
+    first: Future[int | None]
 
 
 class SqliteLog:
@@ -72,7 +73,7 @@ class SqliteLog:
         self._database = Database(path, LOG)
         self._queue: list[_Ticket] = []
         self._queueing = threading.Lock()
-        self._flushing = threading.Lock()
+        self._led = False
         self._deciding = threading.Lock()
         self._grown = threading.Condition()
         with self._database.write() as connection:
@@ -109,10 +110,9 @@ class SqliteLog:
         ticket = _Ticket(bodies, size, now, Future())
         with self._queueing:
             self._queue.append(ticket)
-        with self._flushing:
-            if not ticket.first.done():
-                self._flush()
-        return ticket.first.result()
+            leads, self._led = not self._led, True
+        first = None if leads else ticket.first.result()
+        return self._lead(ticket) if first is None else first
 
     def read(self, offset: int, limit: int) -> Sequence[LogEntry]:
         """Up to `limit` entries from `offset` on, or as many as READ_BYTES allow."""
@@ -164,20 +164,38 @@ class SqliteLog:
             connection.execute("UPDATE ends SET decided = ?", (self._decided,))
         self._database.close()
 
-    def _flush(self) -> None:
+    def _lead(self, own: _Ticket) -> int:
+        """Writes what has queued up, its own among it; whoever came meanwhile writes next. So nobody waits for a lock in turn, each for
+        the thread before it to have been given the processor."""
         with self._queueing:
             tickets, self._queue = self._queue, []
+        failed: BaseException | None = None
+        placed: Mapping[_Ticket, int] = {}
         try:
             placed = self._write(tickets)
         except BaseException as error:
-            for ticket in tickets:
-                ticket.first.set_exception(error)
+            failed = error
             raise
-        for ticket in tickets:
-            if ticket in placed:
-                ticket.first.set_result(placed[ticket])
-            else:
-                ticket.first.set_exception(self._full(ticket.size))
+        finally:
+            self._hand_over()
+            for ticket in tickets:
+                if ticket is not own:
+                    self._tell(ticket, placed, failed)
+        if own not in placed:
+            raise self._full(own.size)
+        return placed[own]
+
+    def _hand_over(self) -> None:
+        with self._queueing:
+            self._led = bool(self._queue)
+            if self._queue:
+                self._queue[0].first.set_result(None)
+
+    def _tell(self, ticket: _Ticket, placed: Mapping[_Ticket, int], failed: BaseException | None) -> None:
+        if ticket in placed:
+            ticket.first.set_result(placed[ticket])
+        else:
+            ticket.first.set_exception(failed or self._full(ticket.size))
 
     def _full(self, size: int) -> BacklogFullError:
         waiting = f"{self.backlog} bytes wait for a decision, {size} more would pass the cap of {self._backlog_bytes}"

@@ -6,8 +6,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,10 +82,10 @@ def test_a_lease_runs_out_by_the_clock_and_not_before(tmp_path: Path) -> None:
 def test_callers_at_once_share_a_transaction(tmp_path: Path) -> None:
     with closing(open_log(tmp_path / "log.db")) as log:
         threads = [threading.Thread(target=log.append, args=([b"x"],), kwargs={"now": 1.0}) for _ in range(8)]
-        with log._flushing:
+        with log._database._lock:
             for thread in threads:
                 thread.start()
-            while len(log._queue) < 8:
+            while len(log._queue) < 7:  # one has taken its own to the disk, and waits there
                 time.sleep(0.001)
             with log._database.read() as connection:
                 assert connection.execute("SELECT count(*) FROM entries").fetchone() == (0,)
@@ -91,6 +93,22 @@ def test_callers_at_once_share_a_transaction(tmp_path: Path) -> None:
             thread.join()
         assert len(log.read(0, 100)) == 8
         assert log._queue == []
+
+
+def test_a_failed_append_leaves_the_next_caller_to_write(tmp_path: Path) -> None:
+    with closing(open_log(tmp_path / "log.db")) as log, ThreadPoolExecutor(3) as pool:
+        with log._database._lock:
+            wrong: Any = "a character string"
+            first = pool.submit(log.append, [wrong], now=1.0)
+            while not log._led or log._queue:
+                time.sleep(0.001)
+            second = [pool.submit(log.append, [b"x"], now=1.0) for _ in range(2)]
+            while len(log._queue) < 2:
+                time.sleep(0.001)
+        with pytest.raises(sqlite3.Error):
+            first.result(10)
+        assert sorted(each.result(10) for each in second) == [0, 1]
+        assert not log._led
 
 
 def test_a_failed_append_tells_every_caller_and_takes_nothing(tmp_path: Path) -> None:
