@@ -32,6 +32,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
         "entries",
         "log_start",
         "decided",
+        "timeline",
         "undecided",
         "open_panes",
         "status",

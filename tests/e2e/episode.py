@@ -68,7 +68,8 @@ class Episode:
     def start(self, role: str) -> None:
         """Where it listened before, if it did."""
         port = self.ports.setdefault(role, free_port())
-        self.roles[role] = Role(role, self.folder, len(list(self.folder.glob("*.log"))), port=port)
+        command = "controller" if role == "standby" else role
+        self.roles[role] = Role(command, self.folder, len(list(self.folder.glob("*.log"))), port=port)
 
     def restart(self, role: str) -> None:
         """As on the day of a release."""
@@ -87,7 +88,8 @@ class Episode:
 
     def close(self) -> None:
         for role in self.roles.values():
-            role.end()
+            if role.process.returncode is None:
+                role.end()
 
     # --- what happens ---------------------------------------------------------------------------------------------------
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Mapping
+
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from service.metrics import inventory
+from service.metrics.declared import Role as Shows
 from tests.e2e.episode import Episode
+from tests.e2e.roles import Role, until
 
 pytestmark = pytest.mark.server("prometheus")
 
@@ -26,3 +32,31 @@ def test_over_the_union_of_the_roles_scrapes_every_metric_is_seen(episode_of_rol
     seen = episode_of_roles.names()
     assert seen - inventory.names() == frozenset()
     assert expected(inventory.EMBEDDED) - seen == frozenset()
+
+
+def test_a_scrape_is_as_prometheus_wants_it(episode: Episode) -> None:
+    text = episode.client.get("/metrics").text
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+@pytest.mark.server("redis-server", "kafka")
+def test_a_change_of_leader_neither_doubles_series_nor_leaves_stale_ones(episode_of_roles: Episode) -> None:
+    installation = frozenset(name for each in inventory.EVERY.values() if Shows.LEADER in each.role for name in each.shown)
+    episode_of_roles.start("standby")
+    leading, standby = episode_of_roles.roles["controller"], episode_of_roles.roles["standby"]
+    before = until(lambda: figures(leading, installation))
+    assert before["driftgate_alarms", ("chat", "warning", "open")] + before["driftgate_alarms", ("chat", "critical", "open")] >= 1
+    assert figures(standby, installation) == {}
+    assert leading.end() == 0
+    after = until(lambda: figures(standby, installation), seconds=20, what="the standby to lead")
+    assert after.keys() == before.keys()
+    told = ("driftgate_alarms", "driftgate_evidence", "driftgate_effect_ratio", "driftgate_refresh_cycles", "driftgate_model_info")
+    assert {key: value for key, value in after.items() if key[0] in told} == {key: value for key, value in before.items() if key[0] in told}
+
+
+def figures(role: Role, names: frozenset[str]) -> Mapping[tuple[str, tuple[str, ...]], float]:
+    """What a process shows of these metrics."""
+    families = text_string_to_metric_families(role.client.get("/metrics").text)
+    samples = [sample for family in families for sample in family.samples if sample.name in names]
+    return {(each.name, tuple(each.labels[label] for label in sorted(each.labels))): each.value for each in samples}
