@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from fastapi.responses import RedirectResponse
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
 
 from service.api.console import (
     alarms,
@@ -49,3 +49,11 @@ async def lead_in() -> RedirectResponse:
 router.include_router(frame.statics)
 for _pages in PAGES:
     router.include_router(_pages)
+
+
+async def nowhere(request: Request) -> Response:
+    """What has no page says so on one."""
+    return frame.error_page(request, 404, f"the console has no page at {request.url.path}")
+
+
+router.add_route("/console/{rest:path}", nowhere, methods=["GET"], include_in_schema=False)

@@ -23,3 +23,10 @@ def test_a_page_brings_its_policy_and_names_all_that_it_loads(site: Site) -> Non
     for address in loaded:
         assert "immutable" in site.client.get(address).headers["Cache-Control"]
     assert not re.search(r"<style|style=|<script(?! src)| on[a-z]+=|https?://", answer.text)
+
+
+def test_an_address_without_a_page_says_so_on_one(site: Site) -> None:
+    answer = site.client.get("/console/<b>nowhere")
+    assert answer.status_code == 404
+    assert "There is no such thing here" in answer.text
+    assert "<b>" not in answer.text

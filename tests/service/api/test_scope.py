@@ -29,7 +29,13 @@ OPEN = {
 }
 """What the issue leaves open: probes, what carries a signature of its own, and the way to the login."""
 
-WITHOUT_OWNER = {"/v1/cloudevents/{token}", "/v1/links/{token}", "/v1/annotations/label-studio/{destination}", "/console/static/{name}"}
+WITHOUT_OWNER = {
+    "/console/{rest:path}",
+    "/v1/cloudevents/{token}",
+    "/v1/links/{token}",
+    "/v1/annotations/label-studio/{destination}",
+    "/console/static/{name}",
+}
 LOWER = {
     Role.INGEST: (Role.READER,),
     Role.READER: (Role.INGEST,),
