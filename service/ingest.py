@@ -17,6 +17,7 @@ from service.errors import InputError, NotFoundError
 from service.observe import Observer
 from service.ports import Sink
 from service.records import Item, Payload, Rejected, Request, Response, Sample
+from service.records.erasure import forgotten_id
 from service.redaction import Redaction, passed
 from service.settings import MonitorSettings
 
@@ -80,6 +81,8 @@ class Ingest:
         self._check = check
         self._observer = observer
         self._max_items = max_items
+        self.forgotten: Callable[[], frozenset[str]] = frozenset
+        """What must not be taken again: it is answered as what is repeated, and goes nowhere."""
         self.declare(monitors)
 
     def declare(self, monitors: Sequence[MonitorSettings]) -> None:
@@ -146,8 +149,20 @@ class Ingest:
 
     def _append(self, items: Sequence[Item], now: float) -> None:
         items = [passed(item, self._declared.rules) if isinstance(item, Rejected) else item for item in items]
+        if forgotten := self.forgotten():
+            items = [left for item in items if (left := _without(item, forgotten)) is not None]
         if items:
             self._sink.append([envelope.encode(item) for item in items], now=now, keys=[_key(item) for item in items])
+
+
+def _without(item: Item, forgotten: Collection[str]) -> Item | None:
+    """What is left of an item without what was forgotten."""
+    if isinstance(item, Sample):
+        return None if forgotten_id(item.monitor, item.id) in forgotten else item
+    if isinstance(item, Request):
+        kept = tuple(sample for sample in item.samples if _without(sample, forgotten) is not None)
+        return replace(item, samples=kept) if kept else None
+    return item
 
 
 def _inner(body: bytes) -> bytes:

@@ -176,6 +176,7 @@ class Assembly:
         installation, limits = self.installation, self.settings.server
         meter = Meter(lambda: installation.settings)
         ingest = Ingest(sink, installation.settings.monitors, check, observer=self.metrics, max_items=limits.max_items, take=meter.take)
+        ingest.forgotten = installation.store.forgotten
         overview = Overview(installation.store, lambda: installation.declarations.declared, installation.policies)
         self._add("overview", Every(_GLANCE_SECONDS, overview.step))
         self._listeners.append(lambda declared: ingest.declare([known.settings for known in declared.values()]))

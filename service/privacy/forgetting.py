@@ -120,6 +120,7 @@ class Forgetting:
         store.scrub()
         erased = {where: count for where, count in sorted(found.items()) if count}
         self._done(forgotten, erased, now)
+        store.scrub()  # of the id that stood in the record
         log.info("sample forgotten", monitor=monitor, erasure=forgotten.id, **erased)
         return Erasure(monitor, sample, erased, asked)
 

@@ -23,6 +23,7 @@ from service.ingest import Ingest
 from service.observe import Silent
 from service.ports import Embedded
 from service.records import KEPT_BYTES, Original, Output, Payload, Rejected, Request, Response, Sample
+from service.records.erasure import forgotten_id
 from service.redaction import Redaction, passed, passed_original
 from service.settings import EmbedderSettings, KserveSettings, MonitorSettings, PrivacySettings, TopicSettings
 from service.watched import Known, WatchedMonitor
@@ -149,6 +150,20 @@ def test_what_stands_in_the_log_passes_the_rules_in_force(tmp_path: Path) -> Non
         assert [row.payload for row in store.pool("chat")] == ["write to <email>"]
         (letter,) = store.dead_letters()
         assert SECRET.encode() not in letter.rejected.original
+
+
+def test_what_was_forgotten_does_not_come_in_again() -> None:
+    sink = Kept()
+    settings = monitor(kserve=KserveSettings())
+    ingest = Ingest(sink, [settings], lambda _: None, observer=Silent())
+    ingest.forgotten = lambda: frozenset({forgotten_id("chat", "s1"), forgotten_id("chat", "e/0")})
+    (answer,) = ingest.samples("chat", json.dumps(DOCUMENT).encode(), lines=False, now=0.0)
+    assert (answer.status, sink.bodies) == ("accepted", [])
+    headers = {"ce-id": "e", "ce-source": "s", "ce-specversion": "1.0", "ce-type": "org.kubeflow.serving.inference.request"}
+    ingest.events(headers, b'{"instances": ["gone", "kept"]}', now=0.0)
+    (request,) = map(decode, sink.bodies)
+    assert isinstance(request, Request)
+    assert [sample.id for sample in request.samples] == ["e/1"]
 
 
 def log_at(folder: Path) -> SqliteLog:
