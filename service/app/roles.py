@@ -133,37 +133,24 @@ class Assembly:
         installation.policies.publish(now=time.time())
         self._configuration.followers.append(lambda _: installation.policies.publish(now=time.time()))
         outbox, resending = telling(installation, destinations, self.metrics)
-        schedule = Schedule(self._reporting, lambda: installation.names, lambda: installation.settings.report.every_hours)
         deciding.declare(installation.declarations.declared)
         self._listeners.append(deciding.declare)
 
         def led(step: Callable[[float], int]) -> Callable[[], int]:
             return lambda: step(time.time()) if leading.fence() is not None else 0
 
-        look = Every(_REPORT_SECONDS, lambda: schedule.step(time.time()))
-
-        def tidy(now: float) -> int:
-            store.tidy(now=now)
-            return 0
-
         metering.of_installation(self.metrics, installation, leading, lambda: outbox.disabled)
         self._add("lease", leading.step)
         self._add("controller", lambda: deciding.step(now=time.time()))
         for name, step in _follows(installation, self.metrics, self._beat("promotion")).items():
             self._add(name, led(step))
-        reviews = led(lambda now: installation.reviews.tend(installation.names, now=now))
-        self._add("reviews", Every(_REPORT_SECONDS, reviews))
+        for name, (seconds, step) in _seldom(installation, self._reporting, self.metrics).items():
+            self._add(name, Every(seconds, led(step)))
         inbox = self._inbox()
         collecting = Collecting(store, destinations.annotators, inbox)
-        self._add("inbox", led(inbox.step))
-        self._add("collecting", led(collecting.step))
-        self._add("outbox", led(outbox.step))
-        self._add("resending", led(resending.step))
-        self._add("audit", Every(_AUDIT_SECONDS, led(lambda now: expired(store, days=installation.settings.access.audit_days, now=now))))
-        self._add("upkeep", Every(_TIDY_SECONDS, led(tidy)))
-        self._add("retention", Every(EVERY_SECONDS, led(partial(retain, store, lambda: installation.settings, self.metrics))))
-        self._add("forgetting", Every(_REPORT_SECONDS, led(lambda now: installation.forgetting.step(installation.names, now=now))))
-        self._add("reports", led(lambda _: look()))
+        leaving = {"inbox": inbox.step, "collecting": collecting.step, "outbox": outbox.step, "resending": resending.step}
+        for name, step in leaving.items():
+            self._add(name, led(step))
         self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
         self._notes.append(lambda: {f"delivery {name}": "its labels can't be taken, the log says why" for name in inbox.stuck})
         self._notes.append(lambda: {f"answers from {name}": why for name, why in collecting.problems.items()})
@@ -353,6 +340,25 @@ def _follows(installation: Installation, metrics: Metrics, beat: Callable[[], No
         "silence": Silence(store, names, metrics).step,
         "truth": Telling(store, names).step,
         "failures": Gathering(store, installation.failures, names, installation.version).step,
+    }
+
+
+def _seldom(installation: Installation, reporting: Reporting, metrics: Metrics) -> Mapping[str, tuple[float, Callable[[float], int]]]:
+    """What is looked after now and then: seconds between, and the step, by the name of its loop."""
+    store = installation.store
+    schedule = Schedule(reporting, lambda: installation.names, lambda: installation.settings.report.every_hours)
+
+    def tidy(now: float) -> int:
+        store.tidy(now=now)
+        return 0
+
+    return {
+        "reviews": (_REPORT_SECONDS, lambda now: installation.reviews.tend(installation.names, now=now)),
+        "upkeep": (_TIDY_SECONDS, tidy),
+        "retention": (EVERY_SECONDS, partial(retain, store, lambda: installation.settings, metrics)),
+        "forgetting": (_REPORT_SECONDS, lambda now: installation.forgetting.step(installation.names, now=now)),
+        "audit": (_AUDIT_SECONDS, lambda now: expired(store, days=installation.settings.access.audit_days, now=now)),
+        "reports": (_REPORT_SECONDS, schedule.step),
     }
 
 
