@@ -53,7 +53,7 @@ def of_drift(page: Page) -> None:
     keep(page, "alarm")
     page.goto(f"{ADDRESS}/console/monitors/{MONITOR}/map")
     page.wait_for_timeout(3_000)
-    page.locator("canvas").scroll_into_view_if_needed()
+    page.locator("canvas").first.scroll_into_view_if_needed()
     keep(page, "map")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class Kept:
     def __init__(self, directory: Path, *, keep: int) -> None:
         self._directory = directory / "reports"
         self._keep = keep
+        self._seen: dict[str, tuple[int, Line | None]] = {}
+        """Of each monitor: when its folder changed last, and what its newest report asked for then."""
 
     def add(self, report: Report) -> Path:
         """Publishes it, and lets go of the oldest beyond those that are kept; returns its folder."""
@@ -64,7 +67,18 @@ class Kept:
 
     def ranking(self, monitors: Iterable[str]) -> Sequence[Line]:
         """Those that have a report, the most urgent first."""
-        return ranked(line for monitor in monitors if (line := self.line(monitor)) is not None)
+        return ranked(line for monitor in monitors if (line := self._known(monitor)) is not None)
+
+    def _known(self, monitor: str) -> Line | None:
+        """As `line`, read anew where a report has come or gone: of a thousand monitors few have."""
+        try:
+            changed = os.stat(f"{self._directory}/{monitor}").st_mtime_ns  # noqa: PTH116 - a tenth of a path's time
+        except OSError:
+            return None
+        seen = self._seen.get(monitor)
+        if seen is None or seen[0] != changed:
+            seen = self._seen[monitor] = (changed, self.line(monitor))
+        return seen[1]
 
     def _newest(self, monitor: str) -> Path:
         found = next(self._readable(monitor), None)
