@@ -630,7 +630,11 @@ def test_delivered_items_go_after_a_while(open_shared: Open) -> None:
     store.save(outbox=[item(), replace(item(), id="o2"), replace(item(), id="o3")])
     store.settle(replace(item(), state="delivered"))
     store.settle(replace(item(), id="o2", state="delivered"))
+    store.save(outbox=[replace(item(), id="o4")])
+    store.settle(replace(item(), id="o4", state="dropped"))
     server = store._server
+    server._client.pexpire(server.key("outbox", "item", "o4"), 1)
+    wait_for(lambda: not server.ask("EXISTS", server.key("outbox", "item", "o4")))
     kept = server.ask("TTL", server.key("outbox", "item", "o1"))
     assert 0.9 * 30 * 86_400 < kept <= 30 * 86_400
     server._client.pexpire(server.key("outbox", "item", "o1"), 1)

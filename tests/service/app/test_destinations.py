@@ -66,6 +66,25 @@ def test_each_type_has_its_class(exhibits: Exhibits) -> None:
     close(made)
 
 
+def test_each_way_of_telling_has_its_class(exhibits: Exhibits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "k" * 32)
+    monkeypatch.setenv("ADDRESS", "https://hooks.example.org/services/T/B/x")
+    alerts = {"type": "alertmanager", "name": "alerts", "urls": ["https://alerts.example.org"]}
+    pager = {"type": "pagerduty", "name": "pager", "key_env": "KEY"}
+    made = Destinations(declared(alerts, pager, {"type": "slack", "name": "chat", "url_env": "ADDRESS"}), LINKS, exhibits)
+    assert [type(destination).__name__ for destination in made.values()] == [
+        "AlertmanagerDestination",
+        "PagerDutyDestination",
+        "SlackDestination",
+    ]
+    before = dict(made)
+    made.follow(declared(alerts, pager, outbound={"allow": ["alerts.example.org"]}))
+    assert made["pager"] is not before["pager"], "what may be reached has changed for all of them"
+    with pytest.raises(ConfigurationError, match="no integration key in environment variable MISSING"):
+        made.follow(declared({**pager, "key_env": "MISSING"}))
+    close(made)
+
+
 def test_only_what_changed_is_opened_anew(exhibits: Exhibits) -> None:
     other = {**HOOK, "name": "other"}
     made = Destinations(declared(HOOK, other), LINKS, exhibits)
