@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,13 @@ def test_what_was_over_before_alertmanager_was_back_is_told_as_missed_and_what_s
     late = [alert for _, _, message in chain.receiver.arrived[before:] if "alerts" in message for alert in message["alerts"]]
     firing = {(alert["labels"]["alertname"], alert["labels"].get("monitor")) for alert in late if alert["status"] == "firing"}
     assert ("DriftgateDriftCritical", "chat") not in firing
+
+
+def test_a_pause_ends_the_page_of_its_monitor(chain: Chain) -> None:
+    assert chain.fires("DriftgateDriftCritical", monitor="mail")
+    pause = {"actor": "ann", "until": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
+    assert chain.driftgate.client.post("/v1/monitors/mail/maintenance", json=pause).status_code == 200
+    until(chain.told("/page", "resolved", "DriftgateDriftCritical", monitor="mail"), what="the end of the page")
 
 
 def test_every_rule_can_be_evaluated_over_what_driftgate_shows(chain: Chain) -> None:
