@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import service
 from service.api.openapi import operations
 from tests.service.api.conftest import Site
 
@@ -115,3 +117,11 @@ def test_no_query_breaks_a_route(filled: Site, routes: Any) -> None:
 def test_no_header_breaks_a_route(filled: Site, name: str, value: bytes) -> None:
     for method, path in (("GET", "/v1/alarms/a1"), ("POST", "/v1/alarms/a1/acknowledge"), ("GET", "/metrics"), ("GET", "/readyz")):
         assert filled.client.request(method, path, json={"actor": "ana"}, headers={name.encode(): value}).status_code < 500
+
+
+def test_nothing_is_written_whose_cells_a_spreadsheet_would_evaluate() -> None:
+    """Samples leave as JSON lines and Parquet alone, where a text that begins with `=` is a text."""
+    sources = Path(service.__file__).parent.rglob("*.py")
+    assert [
+        path.name for path in sources if re.search(r"csv\.(writer|DictWriter)|to_csv|write_csv", path.read_text(encoding="utf-8"))
+    ] == []
