@@ -56,11 +56,10 @@ class Intake:
     """One partition, from its assignment on. `monitors` is the worker's own mapping, which changes between batches only."""
 
     def __init__(self, assignment: Assignment, monitors: Mapping[str, WatchedMonitor], admission: Admission) -> None:
-        self.partition = assignment.partition
+        self.partition, self.epoch = assignment.partition, assignment.epoch
         self._monitors = monitors
         self._admission = admission
         self._withhold = Withholding(monitors, admission.refuses)
-        self.epoch = assignment.epoch
         self._committed = self._next = assignment.offset
         self._shapes = _Shapes(monitors, assignment.shapes)
         self._original: Original | None = None  # of the record in hand
@@ -224,9 +223,6 @@ class Intake:
             self._folder.lose(watched.rules, reason, samples)
 
     def _take(self, sample: Sample, vector: NDArray[np.float32], output: Output | None) -> None:
-        if self._admission.refuses(sample.monitor, sample.id):
-            self._duplicates[sample.monitor] += 1
-            return
         taken, rules = self._taken.setdefault(sample.monitor, []), self._monitors[sample.monitor].rules
         if rules is not None:
             self._folder.add(rules, sample.segments, len(taken))
@@ -235,7 +231,7 @@ class Intake:
         taken.append(Taken(sample, vector, output, self._folder.offset, self._folder.time))
 
     def _is_new(self, kind: str, monitor: str, id: str) -> bool:
-        repeated = self._recent.repeated(kind, monitor, id)
+        repeated = self._recent.repeated(kind, monitor, id) or self._admission.refuses(monitor, id)
         if repeated:
             self._duplicates[monitor] += 1
         return not repeated
@@ -253,9 +249,8 @@ class Intake:
 
     def _letter(self, rejected: Rejected) -> None:
         """The first of a record brings all of it: ten thousand copies would fill memory, store and topic."""
-        original = self._withhold.record(self._original, rejected.monitor)
+        original, self._original = self._withhold.record(self._original, rejected.monitor), None
         self._letters.append(DeadLetter(self.partition, self._folder.offset, self._folder.time, rejected, original))
-        self._original = None
         self._lose(rejected.monitor, losses.of_letter(rejected))
 
 
