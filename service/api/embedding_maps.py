@@ -84,6 +84,11 @@ def get_map(
     """The reference and the recent samples in the two directions in which the reference spreads most: the same ones for every map of a
     reference version, so that maps can be compared. One that was made in the last 30 seconds is given again."""
     found = service.maps.of(service.known(monitor), MapRequest(_seconds(since), points), now=service.clock())
+    return map_response(found, if_none_match)
+
+
+def map_response(found: EmbeddingMap, if_none_match: str | None) -> Response:
+    """The map, or that it is what the other side has already."""
     tag = f'"{_digest(found)}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if if_none_match is not None and tag in if_none_match:
