@@ -18,7 +18,7 @@ from service.ports import Destination, Store
 from service.records import Alarm, AlarmState, Notice, NoticeState, OutboxItem, Silence, SilenceState, stable_id
 from service.settings import PagerDutyDestination, Settings
 
-_LOOK, _TIDY = 5.0, 3_600.0
+_LOOK, _TIDY = 15.0, 3_600.0
 """Seconds between two looks at what is due, and at what may go."""
 _KEPT = 30 * 86_400.0
 """Seconds for which ended silences, and what was told of resolved alarms, are kept."""

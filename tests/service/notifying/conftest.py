@@ -21,6 +21,7 @@ from service.notifying.resending import Resending
 from service.notifying.routing import Consequences
 from service.observe import Silent
 from service.outbox import Outbox
+from service.ports import Store
 from service.records import Alarm, AlarmState, Decision, Event, Family, Measured, OutboxItem, Severity, Step
 from service.settings import Settings, parse
 
@@ -77,7 +78,7 @@ class Receiver:
 class Office:
     """What leads at the moment; `again` is whoever leads next."""
 
-    store: SqliteStore
+    store: Store
     settings: Settings
     chat: Receiver = field(default_factory=Receiver)
     pager: Receiver = field(default_factory=Receiver)
