@@ -28,6 +28,7 @@ NAMES = (
     "load",
     "many_monitors",
     "console",
+    "scrape",
     "soak",
     "embedder",
     "clinc150",
