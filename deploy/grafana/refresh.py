@@ -45,7 +45,7 @@ def _gauge(metric: str, *, by: str = "monitor", labels: str = "") -> str:
 def _figures(made: Dashboard) -> None:
     unended = "|".join(_STATES)
     labels = f'state=~"{unended}"'
-    opened = f"sum({_gauge('refresh_cycles', by='monitor, state', labels=labels)})"
+    opened = f"sum({_gauge('refresh_cycles', by='monitor, state', labels=labels)}) or vector(0)"
     made.with_panel(figure("Open cycles", opened, "Not ended."))
     made.with_panel(
         figure(
@@ -67,7 +67,9 @@ def _figures(made: Dashboard) -> None:
     )
     for state in ("promoted", "rejected"):
         labels = f'state="{state}"'
-        made.with_panel(figure(state.capitalize(), f"sum({_gauge('refresh_cycles', labels=labels)})", "As far as the store remembers."))
+        made.with_panel(
+            figure(state.capitalize(), f"sum({_gauge('refresh_cycles', labels=labels)}) or vector(0)", "As far as the store remembers.")
+        )
 
 
 def _cycles(made: Dashboard) -> None:
