@@ -91,7 +91,7 @@ def gauge(name: str, meaning: str, role: Role, *, labels: Sequence[str] = (), kn
     return Declaration(PREFIX + name, Kind.GAUGE, meaning, role, tuple(labels), _combined(labels, known), when, read=True)
 
 
-def info(name: str, meaning: str, role: Role, *, labels: Sequence[str], when: str = "") -> Declaration:
+def identity(name: str, meaning: str, role: Role, *, labels: Sequence[str], when: str = "") -> Declaration:
     """Always 1: what it says stands in its labels."""
     return Declaration(f"{PREFIX}{name}_info", Kind.GAUGE, f"Always 1; {meaning}", role, tuple(labels), (), when, read=True)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from service.metrics.declared import Declaration, Role, counter, gauge, histogram, info
+from service.metrics.declared import Declaration, Role, counter, gauge, histogram, identity
 from service.records import AlarmState, Outcome, Purpose, Severity
 from service.truth.taking import Fate
 
@@ -56,7 +56,7 @@ _JUDGED = (Purpose.PROBE, Purpose.EXPAND, Purpose.AUDIT)
 
 # --- every process ------------------------------------------------------------------------------------------------------
 
-BUILD = info("build", "the running version.", ALL, labels=("version",))
+BUILD = identity("build", "the running version.", ALL, labels=("version",))
 STARTED = gauge("start_timestamp_seconds", "When the process started.", ALL)
 SERIES = gauge("series", "Series that this scrape shows, this one among them.", ALL)
 SERIES_LEFT_OUT = gauge("series_left_out", "Series beyond the cap of a process, which are not shown.", ALL)
@@ -112,7 +112,7 @@ UNANSWERED = counter(
 EMBEDDED_SAMPLES = counter("samples_embedded", "Samples embedded.", WORKER, labels=_MONITOR)
 EMBED_SECONDS = counter("embed_seconds", "Time spent on embedding; over samples embedded, what one costs.", WORKER, labels=_MONITOR)
 EMBED_ERRORS = counter("embed_errors", "Batches that the embedder failed on, which are tried again.", WORKER, labels=_MONITOR)
-EMBEDDER = info("embedder", "the embedder in use.", WORKER, labels=("monitor", "fingerprint"))
+EMBEDDER = identity("embedder", "the embedder in use.", WORKER, labels=("monitor", "fingerprint"))
 PANES = counter("panes_closed", "Panes closed, those of segments included.", WORKER, labels=_MONITOR)
 LAST_PANE = gauge(
     "last_pane_timestamp_seconds", "Log time of the last closed pane.", WORKER, labels=_MONITOR, when="once a pane has closed"
@@ -171,9 +171,9 @@ GOLD = counter(
 
 # --- the installation, as the leader tells it ---------------------------------------------------------------------------
 
-MONITOR = info("monitor", "a monitor and whose it is.", LEADER, labels=("monitor", "team"))
-PUBLIC_URL = info("public_url", "where people find the console.", LEADER, labels=("url",), when="with server.public_url")
-MODEL = info(
+MONITOR = identity("monitor", "a monitor and whose it is.", LEADER, labels=("monitor", "team"))
+PUBLIC_URL = identity("public_url", "where people find the console.", LEADER, labels=("url",), when="with server.public_url")
+MODEL = identity(
     "model", "the model and the reference in force.", LEADER, labels=("monitor", "fingerprint", "model_version", "reference_version")
 )
 
