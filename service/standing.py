@@ -55,7 +55,7 @@ class Standing:
     def _without_reference(self, monitor: str) -> Mapping[str, Any]:
         """How many samples are still missing for a reference from the stream, and how fast they come."""
         settings = self._settings(monitor)
-        kept = self._store.pool(monitor, limit=settings.pool.rows)
+        kept = self._store.pool(monitor, limit=settings.pool.rows, payloads=False)
         span = kept[-1].time - kept[0].time if kept else 0.0
         missing = max(rows_needed(settings.detection.first_run_length) - len(kept), 0)
         return {
