@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.datasets import PARTS, DataSet, DataSets, Part, Role, payload_digest
-from service.errors import ConflictError
+from service.errors import ConflictError, InputError
 from service.ports import Embedded, Embedder
 from service.records import Payload, Sample
 from service.settings import MonitorSettings
@@ -32,6 +32,7 @@ class Growth:
 
     def grown(self, change: Change, *, now: float) -> DataSet | None:
         """The newest version after the change, which is made again where another version came before it; None where there is none."""
+        require_kept(self.settings)
         for left in reversed(range(_TRIES)):
             newest = self._newest()
             rows = change(newest)
@@ -53,6 +54,22 @@ class Growth:
         embedder = knowing(self.embedder, newest)
         classes = self.settings.classes
         return self.data_sets.add(name, self.role, rows, embedder, now=now, classes=classes, among=self.among, after=after)
+
+
+def withheld(settings: MonitorSettings) -> bool:
+    """Whether what production sends may be kept nowhere, and so in no data set; where samples are their embedding there is nothing else."""
+    return settings.privacy.payloads == "none" and settings.embedder.input != "none"
+
+
+def require_kept(settings: MonitorSettings) -> None:
+    """InputError where they are withheld: a set that grew from production would hold them."""
+    if withheld(settings):
+        raise InputError(
+            "payloads",
+            f"monitor {settings.name}: privacy.payloads is none, so no payload of production is kept: no data set grows from it, no "
+            "refresh cycle asks about it or trains on it, and no reference is made of recent samples; `driftgate candidates` tells by id "
+            "what is worth a label, and `driftgate dataset add` takes rows that you give by hand",
+        )
 
 
 def knowing(embedder: Embedder, former: DataSet | None) -> Embedder:

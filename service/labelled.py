@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from service.annotation import Words
 from service.datasets import DataSet, DataSets, Role, checksum
 from service.errors import InputError
-from service.growing import Growth
+from service.growing import Growth, require_kept
 from service.ports import Embedder
 from service.records import Candidate, LabelScheme, Partition, Pooled, Sample
 from service.settings import MonitorSettings
@@ -29,6 +29,7 @@ class LabelledSets:
         self, candidates: Sequence[Candidate], rows: Mapping[str, Pooled], settings: MonitorSettings, embedder: Embedder, *, now: float
     ) -> None:
         """Their samples as a pool set, once: annotators take longer than the store keeps samples."""
+        require_kept(settings)
         samples = [sample_of(rows[candidate.id], settings) for candidate in candidates]
         newest = self.newest(settings.name, "pool") if samples else None
         if samples and (newest is None or newest.checksum != checksum(samples)):
@@ -115,6 +116,7 @@ def sample_of(row: Pooled, settings: MonitorSettings) -> Sample:
     """A pooled row as it arrived; where samples bring their embedding, it is the payload."""
     payload = row.embedding.astype(np.float32) if settings.embedder.input == "none" else row.payload
     if payload is None:
+        require_kept(settings)
         raise InputError("payload", f"sample {row.id}: its payload was not kept; set pool.keep_payloads: true to label and embed it anew")
     return Sample(row.monitor, row.id, row.time, payload, row.segments, row.output, row.label)
 

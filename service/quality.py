@@ -122,7 +122,7 @@ class TextGauge:
         texts = [payload if isinstance(payload, str) else "" for payload in payloads]
         triples, text = self._triples([each[:LOOK] for each in texts])
         measured = _surface(texts, spelling=_means(self._excess[triples], text, len(texts)))
-        measured[[not isinstance(payload, str) for payload in payloads]] = np.nan
+        measured[[not isinstance(payload, str) or not payload for payload in payloads]] = np.nan  # no text is empty: it was withheld
         return measured
 
     def own(self, texts: Sequence[str], lengths: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from service.annotation.adopting import adopt
 from service.annotation.preparing import Preparing
 from service.datasets import DataSets
 from service.errors import ConflictError, DriftgateError, InputError, NotFoundError
+from service.growing import require_kept
 from service.label_checks.checks import LabelChecks
 from service.label_checks.judging import untrainable
 from service.labelled import LabelledSets
@@ -100,8 +101,9 @@ class Refresher:
         running = next((cycle for cycle in attempts if cycle.state not in refresh.ENDED), None)
         if running is not None:
             return running
-        refresh.taken(self._store, monitor, by="", now=now)  # asked before a choice that takes seconds, and again when it is saved
         settings = self._monitors.effective(monitor)
+        require_kept(settings)
+        refresh.taken(self._store, monitor, by="", now=now)  # asked before a choice that takes seconds, and again when it is saved
         about = self.about(monitor, opened_by, opener.trigger)
         opening = _opening(about, opened_by, attempts, opener)
         rounds = _rounds(settings, budget)
@@ -112,6 +114,7 @@ class Refresher:
         """Opens a cycle of one batch with candidates that a person chose; the same opener gives the same cycle. InputError where the
         budgets do not pay for all of them."""
         settings = self._monitors.effective(monitor)
+        require_kept(settings)
         opening = refresh.Opening(monitor, self._references.load(monitor).version, opened_by)
         batches = batches_of(self._store, monitor)
         if all(batch.cycle != opening.cycle for batch in batches):

@@ -11,6 +11,7 @@ from service import annotation, refresh
 from service.annotation import answers, errands, propose_apart, trains
 from service.datasets import DataSets
 from service.golden import refill
+from service.growing import withheld
 from service.labelled import LabelledSets
 from service.monitors import Embedders
 from service.ports import Store
@@ -37,11 +38,12 @@ class TopUps:
         self._monitors = monitors
 
     def propose(self, monitor: str, *, now: float) -> AnnotationBatch | None:
-        """As many rows as the budget of golden rows pays for; None where that is none, one is out already, or there is no golden set."""
+        """As many rows as the budget of golden rows pays for; None where that is none, one is out already, there is no golden set, or none
+        may grow."""
         settings, batches = self._monitors.effective(monitor), batches_of(self._store, monitor)
         golden, size = self._data_sets.versions(monitor, "golden"), top_up_purse(settings, batches, now=now).labels
         under_way = any(is_top_up(batch) and batch.state not in annotation.ENDED for batch in batches)
-        if not golden or size < 1 or under_way:
+        if not golden or size < 1 or under_way or withheld(settings):
             return None
         version = self._references.load(monitor).version
         number = sum(is_top_up(batch) for batch in batches) + 1
@@ -65,7 +67,8 @@ class TopUps:
         found = {sample: agreement.label.label for sample, agreement in answers(self._store, [batch]).items()}
         labels = {sample: label for sample, label in found.items() if label is not None and trains(label)}
         settings, embedder = self._monitors.effective(batch.monitor), self._monitors.embedder(batch.monitor)
-        golden = refill(self._data_sets, settings, self._sets.answered(batch.monitor, labels), embedder, now=now)
+        fresh = () if withheld(settings) else self._sets.answered(batch.monitor, labels)
+        golden = refill(self._data_sets, settings, fresh, embedder, now=now) if fresh else None
         version = None if golden is None else golden.version
         log.info("golden top-up taken in", monitor=batch.monitor, batch=batch.id, labels=len(labels), golden=version)
 

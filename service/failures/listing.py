@@ -114,7 +114,7 @@ class Failures:
         output = sample.output
         if output is None and embedded.logits is not None:
             output = Output(logits=tuple(embedded.logits[0].tolist()))
-        keeps = settings.pool.keep_payloads and settings.embedder.input != "none"
+        keeps = settings.pool.keep_payloads and settings.embedder.input != "none" and settings.privacy.payloads == "keep"
         return Pooled(
             monitor=settings.name,
             id=sample.id,

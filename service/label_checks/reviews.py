@@ -17,6 +17,7 @@ from service.annotation.preparing import MOST_TEXT
 from service.corrections import Correction, corrected
 from service.datasets import PARTS, DataSet, DataSets, Part
 from service.errors import ConflictError, InputError
+from service.growing import withheld
 from service.label_checks.events import REVIEWED
 from service.monitors import Monitors
 from service.ports import Store
@@ -80,7 +81,8 @@ class Reviews:
                 f"monitor {monitor}: {len(suspects):,} labels are asked for, and {least.name} leave {least.labels:,}; ask for fewer with "
                 f"--budget, or raise {least.setting}",
             )
-        asked = [_candidate(one, rows[one.id].sample.payload, rows[one.id].digest, role) for one in suspects]
+        shown = {one.id: None if withheld(settings) else rows[one.id].sample.payload for one in suspects}
+        asked = [_candidate(one, shown[one.id], rows[one.id].digest, role) for one in suspects]
         version = self._references.load(monitor).version
         self._store.record_event(Event(name, monitor, _SENT, now, "driftgate", name, {"role": role, "version": data_set.version}))
         batch = refresh.ask(self._store, propose_apart(name, monitor, version, asked, now=now), settings, now=now)

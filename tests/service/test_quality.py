@@ -69,7 +69,7 @@ def test_rows_are_measured_as_if_they_had_not_been_learned_from() -> None:
     assert fresh.mean() - learned.mean() > 4 * error  # what leaving them in would have cost
 
 
-@given(st.lists(st.text(max_size=40), min_size=1, max_size=8))
+@given(st.lists(st.text(min_size=1, max_size=40), min_size=1, max_size=8))
 def test_a_text_measures_the_same_alone_and_in_company(gauge: TextGauge, payloads: list[str]) -> None:
     together = gauge.measure(payloads)
     assert np.isfinite(together).all()
@@ -88,6 +88,13 @@ def test_payloads_of_another_type_are_not_known(gauge: TextGauge) -> None:
     assert np.isnan(gauge.measure([np.zeros(3, np.float32)])).all()
     assert np.isnan(ImageGauge().measure(["text"])).all()
     assert learn([""], surface([np.zeros(3, np.float32)])) == (None, None)
+
+
+def test_a_text_that_was_withheld_is_not_known(gauge: TextGauge) -> None:
+    alone = gauge.measure(["my card is lost"])
+    beside = gauge.measure(["", "my card is lost"])
+    assert np.isnan(beside[0]).all()
+    np.testing.assert_array_equal(beside[1:], alone)
 
 
 def test_arrays_restore_the_same_gauge(gauge: TextGauge) -> None:

@@ -12,6 +12,7 @@ from service.failures import marks
 from service.failures.known import PART, known_failures
 from service.failures.marks import Word
 from service.records import FailureMark, MarkState
+from service.settings import PrivacySettings
 from tests.service.failures.conftest import answered
 
 if TYPE_CHECKING:
@@ -70,6 +71,13 @@ def test_a_sample_that_is_not_kept_comes_along(failing: Failing) -> None:
     (found,) = known_failures(failing.site.store, failing.settings, version=1)
     assert (found.row.payload, found.label, found.answer) == ("the courier is still about", "weather", "parcel")  # by the model in force
     assert 0 <= found.row.novelty <= 1
+
+
+def test_a_sample_that_comes_along_is_kept_without_payload_where_none_may_be(failing: Failing) -> None:
+    failing.settings = failing.settings.model_copy(update={"privacy": PrivacySettings(payloads="none")})
+    failing.failures.mark("chat", "g1", "refund", ANA, given=answered("g1", "the courier is still about", "parcel"))
+    (found,) = known_failures(failing.site.store, failing.settings, version=1)
+    assert (found.row.id, found.row.payload) == ("g1", None)
 
 
 def test_what_can_not_be_marked_is_refused_before_anything_is_kept(failing: Failing) -> None:
