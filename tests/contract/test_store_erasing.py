@@ -12,8 +12,13 @@ import pytest
 import redis
 
 from service.ports import Store
+from service.privacy.forgetting import Forgetting, Places
+from service.privacy.retaining import Retaining
 from service.records import (
+    AnnotationBatch,
     AnswerBlock,
+    BatchState,
+    Candidate,
     Commit,
     DeadLetter,
     Judgement,
@@ -30,6 +35,7 @@ from service.records import (
     Waiting,
 )
 from service.records.erasure import Doomed, ErasureState, Forgotten, forgotten_id
+from service.settings import PrivacySettings
 from service.truth import answers
 from tests.contract.conftest import redis_store
 from tests.contract.stored import Opener
@@ -161,3 +167,15 @@ def test_redis_holds_it_in_no_key_and_in_no_file(start_redis: StartRedis, tmp_pa
         time.sleep(0.05)
     assert [key for key in client.scan_iter("*") if b"ZEBRA-7781" in (client.dump(key) or b"")] == []
     assert found_below(tmp_path) == [], "neither blobs nor the append-only file nor a snapshot"
+
+
+def test_what_a_person_took_out_of_a_batch_goes_like_what_is_in_it(open_store: Opener, tmp_path: Path) -> None:
+    store, day = open_store(), 86_400.0
+    both = tuple(Candidate(f"s{n}-abc", "new", 0.1, "all", MARKER, time=n * day) for n in (1, 9))
+    store.save(AnnotationBatch("b1", "chat", "", 1, BatchState.PROPOSED, both, 9 * day, version=1, dropped=both))
+    Retaining(store, Places(tmp_path), {"chat": PrivacySettings(retention_days=5)}).step(now=10 * day)
+    batch = store.get(AnnotationBatch, "b1")
+    assert [[item.text for item in each] for each in (batch.items, batch.dropped)] == [["", MARKER]] * 2
+    Forgetting(store, Places(tmp_path)).forget("s9-abc", ["chat"], actor="", now=11 * day)
+    batch = store.get(AnnotationBatch, "b1")
+    assert [[item.id for item in each] for each in (batch.items, batch.dropped)] == [["s1-abc"]] * 2

@@ -21,6 +21,7 @@ def test_a_sample_is_forgotten_and_the_record_names_it_no_more(site: Site) -> No
     assert site.client.get("/v1/forgotten", params={"monitor": "vectors"}).json()["forgotten"] == []
 
 
+@pytest.mark.long
 def test_without_a_monitor_it_is_forgotten_in_all(site: Site) -> None:
     answer = site.client.post("/v1/forget", json={"sample": "order-4711"})
     assert [each["monitor"] for each in answer.json()["erasures"]] == ["support", "vectors"]

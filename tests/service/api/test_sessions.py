@@ -9,7 +9,7 @@ import pytest
 
 from service.access import Access, tokens
 from service.access.sessions import COOKIE
-from service.records import AlarmState, Role
+from service.records import AlarmState, DeadLetter, Partition, Rejected, Role
 from service.settings import AccessSettings
 from tests.service.api.conftest import NOW, an_alarm
 from tests.service.api.test_scope import bearer
@@ -42,6 +42,17 @@ def test_pages_lead_to_the_login_and_from_there_back(guarded: Any) -> None:
     answer = log_in(guarded)
     assert (answer.status_code, answer.headers["location"]) == (303, "/console/alarms")
     assert guarded.client.get("/console/alarms").status_code == 200
+
+
+def test_a_reader_sees_in_the_console_what_the_api_shows_and_no_more(guarded: Any) -> None:
+    rejected = Rejected("not_json", "secret words", b"secret bytes", 0, "support")
+    guarded.store.add_dead_letters([DeadLetter(Partition("http", "1"), 7, NOW, rejected)])
+    for role, seen in ((Role.READER, False), (Role.OPERATOR, True)):
+        log_in(guarded, role)
+        pages = [guarded.client.get(f"/console/{page}") for page in ("dead-letters", "dead-letters?monitor=support", "health")]
+        assert [page.status_code for page in pages] == [200, 200, 200]
+        assert "not_json" in pages[0].text
+        assert ("secret words" in pages[0].text, "secret bytes" in pages[1].text, "secret" in pages[2].text) == (seen, seen, False)
 
 
 @pytest.mark.parametrize(("host", "secure"), [("127.0.0.1:8080", False), ("localhost", False), ("drift.example", True)])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import tarfile
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.service.cli.conftest import Desk
 
 
+@pytest.mark.long
 def test_a_sample_is_forgotten_everywhere(alarmed: Desk) -> None:
     sample = alarmed.json("alarm", "list")["alarms"][0]["exemplars"][0]["id"]
     found = alarmed.json("forget", "--sample", sample)
@@ -21,6 +24,7 @@ def test_a_sample_is_forgotten_everywhere(alarmed: Desk) -> None:
     assert "nothing that is kept" in alarmed.run("forget", "--sample", sample).stdout
 
 
+@pytest.mark.long
 def test_helpers_are_told_how_things_stand(alarmed: Desk) -> None:
     sample = alarmed.json("alarm", "list")["alarms"][0]["exemplars"][0]["id"]
     assert "state.json" in alarmed.run("support-bundle", "--output", alarmed.folder / "out.tar.gz").stdout

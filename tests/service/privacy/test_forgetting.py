@@ -109,7 +109,7 @@ def fill(store: SqliteStore) -> None:
     items = tuple(
         Candidate(f"s{n}-abc", "new", 0.1, "all", str(sample(n).payload), nearest=("s3-abc", "s1-abc"), time=n * DAY) for n in (2, 3)
     )
-    batch = AnnotationBatch("b1", "chat", "c1", 1, BatchState.SENT, items, 5 * DAY, version=1, destination="studio")
+    batch = AnnotationBatch("b1", "chat", "c1", 1, BatchState.SENT, items, 5 * DAY, version=1, destination="studio", dropped=items)
     exemplars = tuple(Exemplar(f"s{n}-abc", str(sample(n).payload), 0.9) for n in (2, 3))
     alarm = Alarm(
         "a1", "chat", "all", Family.INPUT, 1, "new content", Severity.WARNING, AlarmState.OPEN, 9, 9, 5 * DAY, 9, 2 * DAY, NOTHING, NOTHING,
@@ -160,12 +160,23 @@ def test_it_is_nowhere_any_more(forgetting: Forgetting, store: SqliteStore, tmp_
         "reports": 1, "reserve": 1,
     }  # fmt: skip
     batch = store.get(AnnotationBatch, "b1")
-    assert [item.id for item in batch.items] == ["s2-abc"]
+    assert [[item.id for item in each] for each in (batch.items, batch.dropped)] == [["s2-abc"]] * 2
     assert batch.items[0].nearest == ("s1-abc",)
     assert [each.id for each in store.get(Alarm, "a1").exemplars] == ["s2-abc"]
     (asked,) = [item for item in store.outbox() if item.kind == FORGET]
     assert asked.payload == {"monitor": "chat", "batch": "b1", "ids": ["s3-abc"]}
     assert forgotten_id("chat", "s3-abc") in store.forgotten()
+
+
+def test_an_alarm_that_was_explained_meanwhile_does_not_show_it_either(store: SqliteStore, tmp_path: Path) -> None:
+    """The controller has looked at it before it went, and writes what it saw."""
+    before = store.get(Alarm, "a1")
+
+    def decided() -> None:
+        store.save(replace(before, version=store.get(Alarm, "a1").version + 1))
+
+    Forgetting(store, Places(tmp_path, settle=decided)).forget("s3-abc", ["chat"], actor="", now=1.0)
+    assert [each.id for each in store.get(Alarm, "a1").exemplars] == ["s2-abc"]
 
 
 def test_versions_stay_readable_and_say_that_they_were_revised(forgetting: Forgetting, tmp_path: Path) -> None:
@@ -181,6 +192,7 @@ def test_versions_stay_readable_and_say_that_they_were_revised(forgetting: Forge
     assert (folder / "model.npz").read_bytes() == b"thresholds"
 
 
+@pytest.mark.long
 def test_once_is_as_good_as_twice(forgetting: Forgetting, store: SqliteStore) -> None:
     forgetting.forget("s3-abc", ["chat"], actor="", now=1.0)
     (again,) = forgetting.forget("s3-abc", ["chat"], actor="", now=2.0)
@@ -190,6 +202,7 @@ def test_once_is_as_good_as_twice(forgetting: Forgetting, store: SqliteStore) ->
     assert record.erased["pool"] == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["_out_of_files", "_done"])
 def test_what_was_cut_short_goes_on(
     forgetting: Forgetting, store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
@@ -207,6 +220,7 @@ def test_what_was_cut_short_goes_on(
     assert forgetting.step(["chat"], now=3.0) == 0
 
 
+@pytest.mark.long
 def test_a_request_keeps_its_other_instances(forgetting: Forgetting, tmp_path: Path) -> None:
     forgetting.forget("event/1", ["chat"], actor="", now=1.0)
     forgetting.forget("s3-abc", ["chat"], actor="", now=1.0)
@@ -217,6 +231,7 @@ def test_a_request_keeps_its_other_instances(forgetting: Forgetting, tmp_path: P
     assert [each.id for each in items[5].samples] == ["event/2"]
 
 
+@pytest.mark.long
 def test_a_delivered_request_to_delete_names_nobody(forgetting: Forgetting, store: SqliteStore) -> None:
     forgetting.forget("s3-abc", ["chat"], actor="", now=1.0)
     (asked,) = [item for item in store.outbox() if item.kind == FORGET]
@@ -238,7 +253,8 @@ def test_what_is_old_goes_from_everywhere(store: SqliteStore, forgetting: Forget
     assert [row.id for row in store.pool("chat")] == ["s4-abc", "s5-abc"]
     alarm = store.get(Alarm, "a1")
     assert ([each.text for each in alarm.exemplars], alarm.terms) == (["", ""], ())
-    assert [item.text for item in store.get(AnnotationBatch, "b1").items] == ["", ""]
+    batch = store.get(AnnotationBatch, "b1")
+    assert [item.text for item in (*batch.items, *batch.dropped)] == [""] * 4
     assert [letter.offset for letter in store.dead_letters()] == [2]
     retaining.step(now=15 * DAY)
     left = [path for path in holding(tmp_path) if path.split("/")[0] not in ("datasets", "references", "reports")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.redaction import Redaction
@@ -35,7 +35,6 @@ def ibans(draw: st.DrawFn) -> str:
     return between.join(compact[first : first + 4] for first in range(0, len(compact), 4))
 
 
-@settings(max_examples=60)
 @given(AROUND, st.emails(), AROUND)
 def test_no_address_gets_through(before: str, address: str, after: str) -> None:
     shown = ALL.text(f"{before} {address} {after}")
@@ -44,7 +43,6 @@ def test_no_address_gets_through(before: str, address: str, after: str) -> None:
     assert "<email>" in shown
 
 
-@settings(max_examples=60)
 @given(AROUND, cards(), AROUND)
 def test_no_card_gets_through(before: str, card: str, after: str) -> None:
     shown = ALL.text(f"{before} {card} {after}")
@@ -52,7 +50,6 @@ def test_no_card_gets_through(before: str, card: str, after: str) -> None:
     assert not any(character in "0123456789" for character in shown.replace(before, "").replace(after, "")), shown
 
 
-@settings(max_examples=60)
 @given(AROUND, ibans(), AROUND)
 def test_no_account_gets_through(before: str, iban: str, after: str) -> None:
     shown = ALL.text(f"{before} {iban} {after}")
@@ -60,14 +57,12 @@ def test_no_account_gets_through(before: str, iban: str, after: str) -> None:
     assert iban[4:] not in shown
 
 
-@settings(max_examples=60)
 @given(st.one_of(st.text(), st.text("0123456789 -.+()@aDE<>email:/%40"), st.lists(st.one_of(cards(), ibans(), st.emails())).map(" ".join)))
 def test_what_was_replaced_is_left_as_it_is(text: str) -> None:
     once = ALL.text(text)
     assert ALL.text(once) == once
 
 
-@settings(max_examples=60)
 @given(st.text("0123456789 KD-<>d", max_size=60))
 def test_own_patterns_leave_placeholders_alone(text: str) -> None:
     own = Redaction.of(PrivacySettings(redact=("card",), patterns=(PatternSettings(name="kd", pattern="[A-Z]{0,2}[kd<]{1,3}"),)))
