@@ -21,8 +21,8 @@ def _address(url: str) -> str:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - ValueError where it is no number
-    except ValueError as error:
-        raise ValueError(f"no address: {error}") from error
+    except ValueError:  # which tells parts of the address
+        raise ValueError("no address: its host or its port can't be read") from None
     if not parts.hostname:
         raise ValueError("no address: it names no host")
     if "@" in parts.netloc:

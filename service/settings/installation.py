@@ -192,9 +192,16 @@ def parse(document: Mapping[str, Any], *, base: Path, origin: str = "configurati
 
 def _explain(error: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in error["loc"]) or "(whole file)"
-    value = error.get("input")
-    shown = "" if isinstance(value, Mapping) or error["type"] == "missing" else f" (found {value!r:.80})"
+    shown = f" (found {error['input']!r:.80})" if _may_be_shown(error) else ""
     return f"  {where}: {error['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _may_be_shown(error: Mapping[str, Any]) -> bool:
+    """Not what may hold a secret: errors end in logs. Of a field that does not exist nobody knows what stands in it."""
+    value, where = error.get("input"), str(error["loc"][-1:])
+    if isinstance(value, Mapping) or error["type"] in {"missing", "extra_forbidden"}:
+        return False
+    return not (_SECRET.search(where) or _ADDRESS.search(repr(value)))
 
 
 def _absolute(section: M, base: Path) -> M:
@@ -211,6 +218,9 @@ def _absolute(section: M, base: Path) -> M:
 
     return section.model_copy(update={name: mend(getattr(section, name)) for name in type(section).model_fields})
 
+
+_SECRET, _ADDRESS = re.compile("secret|token|password"), re.compile("://|@")
+"""Fields that are secrets or lead to them, and values that are addresses: these hold secrets by mistake or, as Slack's, by nature."""
 
 TOKEN = re.compile(r"^[\x21-\x7e]{16,512}$")
 """What an ingest token may look like: printable, at least 16 characters."""

@@ -41,6 +41,30 @@ def test_what_a_receiver_could_not_know_us_by_is_refused(options: dict[str, Any]
         settings({**HOOK, **options})
 
 
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"url": "https://ana:5ecret@hooks.example.org/in"}, "url: .* holds no user and no password"),
+        ({"url": "https://ana:5ecret/x@hooks.example.org"}, "url: no address"),
+        ({"url": "https://ana:5ecret@[hooks"}, "url: no address"),
+        ({"url": "https://ana:5ecret\u2100@hooks"}, "url: no address"),
+        ({"url": "htps://hooks.example.org/services/5ecret"}, "url: String should match"),
+        ({"url": ["https://hooks.example.org/5ecret"]}, "url: Input should be a valid string"),
+        ({"secret": "whsec_5ecret"}, "secret: Extra inputs"),
+        ({"token_env": ["5ecret"]}, "token_env: Input should be a valid string"),
+    ],
+)
+def test_what_may_hold_a_secret_is_not_told_with_its_error(options: dict[str, Any], where: str) -> None:
+    with pytest.raises(ConfigurationError, match=where) as refused:
+        settings({**HOOK, "secret_env": "A", **options})
+    assert "5ecret" not in str(refused.value)
+
+
+def test_what_holds_none_is_told_with_its_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"timeout: .*found 0"):
+        settings({**HOOK, "secret_env": "A", "timeout": 0})
+
+
 @pytest.mark.parametrize("options", [{"secret_env": "A"}, {"format": "cloudevents"}, {"format": "github", "token_file": "t"}])
 def test_what_is_enough(options: dict[str, Any]) -> None:
     assert settings({**HOOK, **options}).destinations
