@@ -121,9 +121,11 @@ def test_doctor_fails_with_what_is_wrong(alarmed: Desk) -> None:
     manifest.write_text("damaged", encoding="utf-8")
     findings = alarmed.json("doctor", code=1)["findings"]
     failed = {finding["subject"]: finding["says"] for finding in findings if finding["level"] == "fail"}
-    assert set(failed) == {"destination inbox", "destination hook", "access", "monitor chat"}
+    assert set(failed) == {"destination inbox", "destination hook", "monitor chat"}
     assert "damaged" in failed["monitor chat"]
     assert "whsec_" in failed["destination hook"]
+    (locked,) = [finding for finding in findings if finding["subject"] == "tokens"]
+    assert (locked["level"], "nobody is let in" in locked["says"], "token bootstrap" in locked["remedy"]) == ("warn", True, True)
 
 
 def test_doctor_of_a_broken_configuration_and_store(alarmed: Desk) -> None:

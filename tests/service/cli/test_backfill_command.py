@@ -29,9 +29,9 @@ RUN = ("backfill", "run", "--monitor", "chat")
 
 
 def live_state(desk: Desk) -> object:
-    """All that the installation's own store holds."""
+    """All that the installation's own store holds, but for the log of who did what."""
     with sqlite3.connect(desk.folder / "state" / "driftgate.sqlite") as connection:
-        return list(connection.iterdump())
+        return [line for line in connection.iterdump() if "VALUES('audit entry'" not in line]
 
 
 def interrupted_at(number: int, monkeypatch: pytest.MonkeyPatch) -> None:

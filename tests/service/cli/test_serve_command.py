@@ -62,7 +62,7 @@ def test_served_beside_other_commands_and_stopped(watching: Desk) -> None:
         until(lambda: list(watching.folder.glob("inbox/alarm.resolved-*.json")))
         server.send_signal(signal.SIGTERM)
         assert server.wait(60) == 0
-        assert server.stdout.read() == ""
+        assert server.stdout.read() == f"The console is at {address}/console\n"
     finally:
         server.kill()
         server.wait()
