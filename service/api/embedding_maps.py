@@ -121,7 +121,8 @@ def _seconds(since: datetime | None) -> float:
 def _rounded(values: NDArray[np.float32]) -> list[float]:
     largest = float(np.abs(values).max(initial=0.0))
     digits = _FIGURES - int(np.ceil(np.log10(largest))) if largest > 0 else _FIGURES
-    return np.round(values.astype(np.float64), digits).tolist()
+    rounded: list[float] = np.round(values.astype(np.float64), digits).tolist()
+    return rounded
 
 
 def _digest(found: EmbeddingMap) -> str:

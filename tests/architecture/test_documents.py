@@ -87,7 +87,9 @@ def test_commands_that_pages_name_exist() -> None:
     named = {
         words
         for page in PAGES
-        for words in re.findall(r"(?:`|^ {4,}|=\d+ )driftgate ((?:[a-z\\|]+(?:-[a-z]+)* ?)+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        for words in re.findall(
+            r"(?:`|^ {4,}|=\d+ )driftgate ((?:[a-z\\|]+(?:-[a-z]+)* ?)+)", page.read_text(encoding="utf-8"), re.MULTILINE
+        )
     }
     assert len(named) > 30
     assert [words for words in sorted(named) if not _is_command(commands, words.replace("\\", "").split())] == []

@@ -48,6 +48,9 @@ class Drawer:
     def get(self, address: str) -> bytes | None:
         return self.contents.get(address)
 
+    def discard(self, addresses: object) -> None:
+        raise NotImplementedError
+
     def collect(self, referred: object, *, now: float) -> int:
         raise NotImplementedError
 
