@@ -170,6 +170,17 @@ def judge_late(alarm: Alarm, event: Event) -> Alarm:
     return replace(alarm, verdict=verdict, history=(*alarm.history, said), version=alarm.version + 1)
 
 
+def bare(alarm: Alarm) -> Alarm:
+    """Without samples and their words: what is kept beside the store's own alarm shows none, so that none has to be found in it."""
+    return replace(alarm, exemplars=(), missed=(), clusters=(), terms=())
+
+
+def shown_as(alarm: Alarm, stored: Alarm) -> Alarm:
+    """The alarm with what the store's shows, and its version: somebody may have taken samples out of it meanwhile."""
+    shown = {name: getattr(stored, name) for name in ("exemplars", "missed", "clusters", "terms")}
+    return replace(alarm, **shown, version=stored.version)
+
+
 def of_drift(alarms: Iterable[Alarm]) -> list[Alarm]:
     """Without the feed's own, which say that nothing was seen."""
     return [alarm for alarm in alarms if alarm.family is not Family.FEED]

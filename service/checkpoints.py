@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.alarms import Episode
+from service.alarms import Episode, bare
 from service.blindness import Sight
 from service.budget import Allocation, Exposures
 from service.episodes import Traffic
@@ -60,9 +60,10 @@ class Head(_Format, kw_only=True):
 
 
 def write(head: Head, arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
-    """The monitor and its detectors' arrays."""
+    """The monitor and its detectors' arrays; no samples, which are let go of in the store alone."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, head=np.frombuffer(msgspec.json.encode(head), np.uint8), **arrays)
+    shown = msgspec.json.encode(msgspec.structs.replace(head, alarms=list(map(bare, head.alarms))))
+    np.savez(buffer, allow_pickle=False, head=np.frombuffer(shown, np.uint8), **arrays)
     return buffer.getvalue()
 
 

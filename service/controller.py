@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from service.alarms import REBASE, Reason, judge_late, step
+from service.alarms import REBASE, Reason, judge_late, shown_as, step
 from service.changes import Changes
 from service.episodes import Stream
 from service.errors import ConflictError, NotFoundError
@@ -182,6 +182,8 @@ class Controller:
         decided, covered, checkpoint = self._store.decided(self.monitor)
         known = checkpoint is not None and streams.restore(checkpoint)
         self.streams, self._changes = streams, Changes()
+        for alarm in streams.alarms.values():
+            self._keep(shown_as(alarm, self._stored(alarm.id) or alarm))
         if known and decided > covered:
             for entry in self._store.entries(self.monitor, covered, decided - covered):
                 self._apply(entry)

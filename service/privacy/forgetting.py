@@ -117,6 +117,7 @@ class Forgetting:
                 found.update(other.erase(Doomed(monitor, frozenset({sample}))))
                 other.scrub()
         found.update(store.erase(Doomed(monitor, frozenset({sample}))))
+        found.update(_out_of(store, monitor, without))  # of a decision that looked at it before it went
         store.scrub()
         erased = {where: count for where, count in sorted(found.items()) if count}
         self._done(forgotten, erased, now)

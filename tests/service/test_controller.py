@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,10 @@ from service.controller import Controller
 from service.errors import ConflictError
 from service.notifying.routing import Consequences
 from service.observe import Silent
+from service.privacy.forgetting import Forgetting, Places
+from service.privacy.retaining import Retaining
 from service.records import WHOLE, Alarm, AlarmState, Decision, Event, Pane, Severity
-from service.settings import Settings
+from service.settings import PrivacySettings, Settings
 
 if TYPE_CHECKING:
     from tests.service.conftest import Log, World
@@ -127,6 +130,34 @@ def test_several_steps_in_one_decision_are_one_change(store: SqliteStore, log: L
     store.record_event(Event("e2", "chat", "resolve", 6_001.0, "ana", alarm.id))
     drain(deciding)
     assert (alarms(store)[0].version, alarms(store)[0].state) == (2, AlarmState.RESOLVED)
+
+
+@pytest.mark.parametrize("how", ["forgotten", "too old"])
+def test_an_alarm_goes_on_without_the_samples_that_were_let_go_of(
+    store: SqliteStore, log: Log, world: World, tmp_path: Path, how: str
+) -> None:
+    """Its next step shows what the store's alarm shows by then, and no checkpoint brings back what went, also after a restart."""
+    drift(log, world)
+    deciding = controller(store, world)
+    drain(deciding)
+    (before,) = alarms(store)
+    gone, places = before.exemplars[0], Places(tmp_path)
+    if how == "forgotten":
+        Forgetting(store, places).forget(gone.id, ["chat"], actor="ana", now=6_000.0)
+    else:
+        Retaining(store, places, {"chat": PrivacySettings(retention_days=1.0)}).step(now=40 * 86_400.0)
+
+    restarted = controller(store, world)
+    for n, kind in enumerate(("acknowledge", "resolve")):
+        store.record_event(Event(f"e{n}", "chat", kind, 6_001.0 + n, "ana", before.id))
+        drain(deciding if n == 0 else restarted)
+        (after,) = alarms(store)
+        assert not {gone.id, gone.text} & {exemplar.id if how == "forgotten" else exemplar.text for exemplar in after.exemplars}
+        assert len(after.exemplars) >= len(before.exemplars) - 1
+        kept = store.decided("chat")[2] or b""
+        assert gone.text.encode() not in kept
+        assert f'"{gone.id}"'.encode() not in kept
+    assert after.state is AlarmState.RESOLVED
 
 
 def test_each_alarm_is_told_once_to_each_destination(store: SqliteStore, log: Log, world: World) -> None:

@@ -332,9 +332,9 @@ def test_the_status_names_what_people_look_for(streams: MonitorStreams) -> None:
     known = [samples for samples in delays if samples is not None]
     assert known == sorted(known, reverse=True)
     assert {tuple(stream) for stream in status["streams"]} == {
-        ("segment", "samples", "regime", "run_length", "asked_run_length", "traffic_per_second", "evidence", "threshold", "e_log10",
-         "channel", "window_samples", "effect", "effect_channel", "novel_share", "accuracy", "alarm", "crossings", "opened",
-             "withheld"),
+        ("segment", "family", "samples", "regime", "run_length", "asked_run_length", "traffic_per_second", "evidence", "threshold",
+         "e_log10", "channel", "window_samples", "effect", "effect_channel", "novel_share", "accuracy", "alarm", "crossings", "opened",
+         "withheld"),
     }  # fmt: skip
 
 
