@@ -102,6 +102,8 @@ class Gate:
 
     def admit(self, asked: Asked) -> Admitted:
         """RefusedError says why not."""
+        if rules.names_nothing(asked.path):
+            raise RefusedError(404, "not_found", "no path here holds control characters")
         need = self._need(asked)
         address, believed = self._address(asked)
         if need is None:

@@ -66,6 +66,7 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("/".join("[^/]+" if part.startswith("{") else re.escape(part) for part in template.split("/")))
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PATTERNS = tuple((method, _pattern(path), (method, path)) for method, path in NEEDS)
 
 
@@ -73,6 +74,11 @@ def _rule(method: str, path: str) -> tuple[str, str]:
     """The exception that the request falls under, else the request itself."""
     method = "GET" if method == "HEAD" else method
     return next((rule for verb, pattern, rule in _PATTERNS if verb == method and pattern.fullmatch(path)), (method, path))
+
+
+def names_nothing(path: str) -> bool:
+    """Whether no path looks like that. The router takes a line's end after a path for the path itself; the rules would not."""
+    return _CONTROL.search(path) is not None
 
 
 def need(method: str, path: str) -> Role | None:

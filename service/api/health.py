@@ -26,7 +26,8 @@ async def is_alive(service: Probed, response: Response) -> Alive:
 
 @router.get("/readyz", responses={503: {"model": Ready}})
 def is_ready(request: Request, service: Probed, response: Response) -> Ready:
-    """503 while the role can't work, and what it waits for. Why, only for those who may ask anything: probes need no token."""
+    """503 while the role can't work, and what it waits for. Why, and which monitors there are, only for those who may ask anything:
+    probes need no token."""
     waiting = missing(service.conditions)
     caller = request.state.principal
     told = caller is not None and caller.over_all(Role.READER)
@@ -35,7 +36,7 @@ def is_ready(request: Request, service: Probed, response: Response) -> Ready:
     return Ready(
         status="waiting" if waiting else "ready",
         waiting_for=tuple(waiting),
-        without_reference=tuple(service.without_reference()),
+        without_reference=tuple(service.without_reference()) if told else (),
         reasons=waiting if told else {},
         monitors=tuple(service.monitors()) if told else (),
         notes=service.notes() if told else {},

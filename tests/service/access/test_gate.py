@@ -45,6 +45,15 @@ def test_too_low_a_role_is_told_so(door: Door) -> None:
     assert refused(door, "GET", "/v1/tokens", token=part.text) == (403, "role")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\t", "\0", "\x7f"])
+def test_a_path_with_a_control_character_is_none(door: Door, end: str) -> None:
+    """The router takes `/v1/tokens` and a line's end for `/v1/tokens`."""
+    operator, admin = door.mint(Role.OPERATOR).text, door.mint(Role.ADMIN).text
+    for text in (operator, admin, ""):
+        assert refused(door, "POST", f"/v1/tokens{end}", token=text) == (404, "not_found")
+    assert refused(door, "GET", f"/healthz{end}") == (404, "not_found")
+
+
 def test_a_revocation_holds_within_five_seconds_on_every_replica(make_door: MakeDoor) -> None:
     one, other = make_door(), make_door()
     minted = one.mint(Role.READER)

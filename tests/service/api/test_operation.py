@@ -67,13 +67,14 @@ def test_why_it_waits_is_told_to_those_who_may_ask(make_site: Any) -> None:
         conditions={"store": lambda: "/secret/path is damaged"},
         notes=lambda: {"configuration": "wrong"},
         monitors=lambda: ["chat"],
+        without_reference=lambda: ["vectors"],
     )
     stranger = site.client.get("/readyz")
     assert (stranger.status_code, stranger.json()["waiting_for"]) == (503, ["store"])
     assert stranger.json()["reasons"] == stranger.json()["notes"] == {}
-    assert stranger.json()["monitors"] == []
+    assert stranger.json()["monitors"] == stranger.json()["without_reference"] == []
     known = site.client.get("/readyz", headers={"authorization": "Bearer a-token-of-some-length"}).json()
-    assert known["monitors"] == ["chat"]
+    assert (known["monitors"], known["without_reference"]) == (["chat"], ["vectors"])
     assert (known["reasons"], known["notes"]) == ({"store": "/secret/path is damaged"}, {"configuration": "wrong"})
 
 

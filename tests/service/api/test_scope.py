@@ -101,6 +101,16 @@ def test_too_low_a_role_is_refused_on_every_route(guarded: Any) -> None:
     assert let_in == []
 
 
+def test_no_route_is_reached_by_a_line_s_end_after_its_path(guarded: Any) -> None:
+    """Routers take it for the path itself, and the access rules could not tell which path it is."""
+    admin, reached = bearer(guarded, Role.ADMIN), []
+    for method, path in set(routes(guarded.client.app.routes)):
+        answer = ask(guarded, method, f"{filled(path)}%0A", admin)
+        if answer.status_code != 404 or (method != "HEAD" and "control characters" not in answer.text):
+            reached.append((method, path, answer.status_code))
+    assert reached == []
+
+
 def test_the_right_role_is_not_refused(guarded: Any) -> None:
     shown = {role: bearer(guarded, role) for role in Role}
     refused = []
