@@ -13,10 +13,11 @@ import typer
 
 from service.cli.checks import examine
 from service.cli.installed import CONFIG, AsJson, Config, installed, monitor_of
+from service.cli.server import live_metrics
 from service.cli.terminal import actor, emit, example, show
-from service.errors import DriftgateError
+from service.errors import ConfigurationError, DriftgateError
 from service.screens.privacy import forgotten_screen
-from service.settings import load
+from service.settings import Settings, load
 
 app = typer.Typer()
 
@@ -69,8 +70,17 @@ def _of_installation(config: Path, now: float) -> Iterator[tuple[str, str]]:
         with installed(config) as installation:
             yield "state.json", _json(bundle.state_of(installation.store, installation.names, now=now))
             yield "metrics.txt", bundle.metrics_of(figures(installation))
+        yield "metrics-live.txt", bundle.metrics_of(_live(settings))
     except DriftgateError as error:
         yield "unreadable.txt", f"{bundle.cleaned(str(error))}\n"
+
+
+def _live(settings: Settings) -> str:
+    """What the running server counts; else why it is not there."""
+    try:
+        return live_metrics(settings)
+    except ConfigurationError as error:
+        return f"# {error}\n# metrics.txt was made from what is stored: what processes count for themselves is in neither\n"
 
 
 def _json(document: Mapping[str, Any] | Any) -> str:

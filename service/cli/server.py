@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from service.access import Access
+from service.access.configured import metrics_token
 from service.errors import ConfigurationError
 from service.settings import Settings
 
@@ -18,6 +19,7 @@ Said = tuple[str, str, str]
 """Level, what is the case, remedy."""
 
 _SECONDS = 5.0
+_MOST_BYTES = 10_000_000
 _ANOTHER_PORT = "stop it, or choose another port (DRIFTGATE__SERVER__PORT)"
 _BACKLOG = re.compile(r"^driftgate_ingest_backlog_bytes (\S+)$", re.MULTILINE)
 
@@ -109,21 +111,39 @@ def _free(host: str, port: int) -> Said:
     return "ok", f"not running; {host} port {port} is free", ""
 
 
-def _ask(settings: Settings, path: str) -> tuple[int, bytes]:
-    """A request over loopback where the server listens everywhere."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.server.host, settings.server.host)  # noqa: S104 - compared, not bound
-    connection = http.client.HTTPConnection(host, settings.server.port, timeout=_SECONDS)
+def live_metrics(settings: Settings) -> str:
+    """What the server that runs tells Prometheus. ConfigurationError says why nothing is to be had: none answers, or not to this token."""
+    server = settings.server
+    host, port = (server.host, server.port) if server.metrics_port is None else (server.metrics_host or server.host, server.metrics_port)
     try:
-        connection.request("GET", path, headers=_token(settings))
-        answer = connection.getresponse()
-        return answer.status, answer.read(10_000_000)
-    finally:
-        connection.close()
+        token = Access.of(settings).token if server.metrics_port is None else metrics_token(settings)
+        status, answer = _request(host, port, "/metrics", token)
+    except (OSError, http.client.HTTPException) as error:
+        raise ConfigurationError(f"no server answers on {host} port {port} ({type(error).__name__}: {error})") from error
+    if status != 200:
+        raise ConfigurationError(f"what answers on {host} port {port} says {status} to /metrics; DRIFTGATE__INGEST_TOKEN may hold a token")
+    text = answer.decode("utf-8", "replace")
+    if not text.startswith("# ") or "\ndriftgate_" not in text:
+        raise ConfigurationError(f"what answers on {host} port {port} is no driftgate")
+    return text
 
 
-def _token(settings: Settings) -> dict[str, str]:
+def _ask(settings: Settings, path: str) -> tuple[int, bytes]:
+    """Of the server, with the configured token."""
     try:
         token = Access.of(settings).token
     except ConfigurationError:
-        return {}
-    return {"authorization": f"Bearer {token}"} if token else {}
+        token = None
+    return _request(settings.server.host, settings.server.port, path, token)
+
+
+def _request(host: str, port: int, path: str, token: str | None) -> tuple[int, bytes]:
+    """Over loopback where the server listens everywhere."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
+    try:
+        connection.request("GET", path, headers={"authorization": f"Bearer {token}"} if token else {})
+        answer = connection.getresponse()
+        return answer.status, answer.read(_MOST_BYTES)
+    finally:
+        connection.close()

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from service.cli import server
-from service.cli.server import examine_server
+from service.cli.server import examine_server, live_metrics
+from service.errors import ConfigurationError
 from service.settings import Settings, parse
 
 READY: Mapping[str, Any] = {"status": "ready", "waiting_for": [], "without_reference": [], "reasons": {}, "notes": {}}
@@ -26,14 +27,16 @@ def configured(port: int) -> Settings:
 
 
 @contextmanager
-def answering(ready: Mapping[str, Any] | str, *, status: int = 200, measured: bool = True) -> Iterator[Settings]:
-    """A server whose `/readyz` says that; alive, and without metrics worth the name, or with some that never come."""
+def answering(
+    ready: Mapping[str, Any] | str, *, status: int = 200, measured: bool = True, metrics: tuple[int, str] = (200, "{}")
+) -> Iterator[Settings]:
+    """A server whose `/readyz` says that; alive, and with these metrics, or with some that never come."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/metrics" and not measured:
                 return
-            code, said = (status, ready) if self.path == "/readyz" else (200, {})
+            code, said = {"/readyz": (status, ready), "/metrics": metrics}.get(self.path, (200, {}))
             body = (said if isinstance(said, str) else json.dumps(said)).encode()
             self.send_response(code)
             self.send_header("content-length", str(len(body)))
@@ -112,3 +115,33 @@ def test_a_free_port_is_fine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     assert [level for level, _, _ in examine_server(configured(port))] == ["ok"]
+
+
+def test_the_metrics_of_a_server_that_runs_are_read() -> None:
+    shown = "# HELP driftgate_x What.\ndriftgate_x 1\n"
+    with answering(READY, metrics=(200, shown)) as settings:
+        assert live_metrics(settings) == shown
+    with pytest.raises(ConfigurationError, match="no server answers on"):
+        live_metrics(settings)
+
+
+@pytest.mark.parametrize(("metrics", "says"), [((401, "no"), "says 401 to /metrics"), ((200, "secret=1"), "is no driftgate")])
+def test_what_has_no_metrics_to_show_says_why(metrics: tuple[int, str], says: str) -> None:
+    with answering(READY, metrics=metrics) as settings, pytest.raises(ConfigurationError, match=says):
+        live_metrics(settings)
+
+
+def test_metrics_on_a_port_of_their_own_are_asked_for_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[tuple[object, ...]]()
+
+    def request(*given: object) -> tuple[int, bytes]:
+        asked.append(given)
+        return 200, b"# HELP\ndriftgate_x 1\n"
+
+    monkeypatch.setattr(server, "_request", request)
+    monkeypatch.setenv("DRIFTGATE__METRICS_TOKEN", "metrics-token-0123456789")
+    monkeypatch.setenv("DRIFTGATE__INGEST_TOKEN", "ingest-token-0123456789")
+    document = {"directory": "state", "server": {"port": 1, "metrics_port": 2, "metrics_host": "::"}}
+    live_metrics(parse(document, base=Path("/nowhere")))
+    live_metrics(configured(3))
+    assert asked == [("::", 2, "/metrics", "metrics-token-0123456789"), ("127.0.0.1", 3, "/metrics", "ingest-token-0123456789")]

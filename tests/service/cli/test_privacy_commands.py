@@ -32,6 +32,7 @@ def test_helpers_are_told_how_things_stand(alarmed: Desk) -> None:
         contents = {member.name: archive.extractfile(member) for member in archive.getmembers()}
         texts = {name: file.read().decode() for name, file in contents.items() if file is not None}
     assert "driftgate-support/metrics.txt" in texts
+    assert "no server answers" in texts["driftgate-support/metrics-live.txt"]
     assert "driftgate_alarms{" in texts["driftgate-support/metrics.txt"]
     assert not any(sample in text for text in texts.values())
 
