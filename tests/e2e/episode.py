@@ -112,8 +112,12 @@ class Episode:
         assert self.client.post("/v1/cloudevents", content=b"nonsense", headers=headers).status_code == 202
         once = next(iter(self.sent))
         self.client.post("/v1/monitors/chat/samples", json=[{"id": once, "vector": self.sent[once].tolist()}])
-        names = list(self.sent)[:200]
-        labels = [{"id": name, "label": label} for name, label in zip(names, truth(np.stack([self.sent[n] for n in names])), strict=True)]
+        self.late_labels(list(self.sent)[:200])
+
+    def late_labels(self, names: Sequence[str]) -> None:
+        """Of these samples."""
+        rows = np.stack([self.sent[name] for name in names])
+        labels = [{"id": name, "label": label} for name, label in zip(names, truth(rows), strict=True)]
         assert self.client.post("/v1/monitors/chat/labels", json={"labels": labels}).status_code == 200
         until(lambda: self.get("/v1/monitors/chat").get("truth"), what="labels to be told")
 
@@ -139,7 +143,7 @@ class Episode:
     def answer(self) -> None:
         """The annotators answer the newest batch; training is asked for."""
         lines = [json.loads(line) for line in self.batches()[-1].read_text(encoding="utf-8").splitlines()]
-        rows = np.stack([self.sent[line["driftgate_id"]] for line in lines])
+        rows = np.array([line["vector"] for line in lines])  # gold among them was never sent
         labels = [{"id": line["driftgate_id"], "label": label} for line, label in zip(lines, truth(rows), strict=True)]
         body = {"type": "annotation.returned", "timestamp": _now(), "data": {"batch": lines[0]["batch"], "labels": labels}}
         assert self.client.post("/v1/annotations", json=body).status_code == 202
@@ -213,7 +217,7 @@ def document(pager: Inbox, gone: Inbox) -> dict[str, Any]:
                 "kserve": {"service": "chat"},
                 "truth": {"first_labels": 100},
                 "notify": ["pager", "gone"],
-                "annotation": {"destination": "vendor", "budget": 24, "second_opinions": 0.0},
+                "annotation": {"destination": "vendor", "budget": 24, "second_opinions": 0.0, "gold_share": 0.25},
                 "selection": {"rounds": 1, "challenge": 12, "audit_share": 0.0},
                 "refresh": {"destination": "vendor", "after_samples": 200, "margin": 0.03, "min_freshness": 0.01, "cool_down_hours": 0.0},
             },
@@ -282,6 +286,7 @@ def episode(tmp_path_factory: pytest.TempPathFactory, prometheus: StartPrometheu
         lived.answer()
         lived.train()
         lived.drift("second", elsewhere(DRIFTED, 3), version="m2")
+        lived.late_labels(list(lived.sent)[-200:])
         _rest(lived)
         yield lived
 

@@ -1,19 +1,29 @@
-"""What a real Prometheus sees of a real installation is what the inventory says, no more and no less."""
+"""What a real Prometheus sees of a real installation is what the inventory says, no more and no less, and fills the dashboards."""
 
 from __future__ import annotations
 
+import math
+import re
 import subprocess
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.metrics import inventory
 from service.metrics.declared import Role as Shows
+from tests.deploy.test_dashboards import BOARDS, MACROS, panels
 from tests.e2e.episode import Episode
 from tests.e2e.roles import Role, until
 
 pytestmark = pytest.mark.server("prometheus")
+
+EPISODE = "1h"
+"""Longer than all of it takes."""
+CHOSEN = {"$monitor": "chat", "$team": ".*", "$job": ".*"}
+_VARIABLE = re.compile(r"\$(?:__\w+|monitor|team|job)\b")
+_CHOICES = re.compile(r"label_values\((?P<metric>\w+), (?P<label>\w+)\)")
 
 
 def expected(*conditions: str) -> frozenset[str]:
@@ -60,3 +70,41 @@ def figures(role: Role, names: frozenset[str]) -> Mapping[tuple[str, tuple[str, 
     families = text_string_to_metric_families(role.client.get("/metrics").text)
     samples = [sample for family in families for sample in family.samples if sample.name in names]
     return {(each.name, tuple(each.labels[label] for label in sorted(each.labels))): each.value for each in samples}
+
+
+# --- dashboards ----------------------------------------------------------------------------------------------------
+
+
+def filled(expr: str) -> str:
+    """The query as Grafana sends it."""
+    return _VARIABLE.sub(lambda found: (MACROS | CHOSEN)[found[0]], expr)
+
+
+def asked(target: Mapping[str, Any]) -> str:
+    """What a panel shows: how things are, or, where it draws lines, how they have been (a new model's accuracy is not known at once)."""
+    expr = filled(target["expr"])
+    return expr if target["instant"] else f"max_over_time(({expr})[{EPISODE}:1s])"
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_panel_shows_something(name: str, episode: Episode) -> None:
+    empty = [
+        f"{panel['title']}: {asked(target)}"
+        for panel in panels(BOARDS[name])
+        for target in panel["targets"]
+        if all(math.isnan(value) for _, value in episode.prometheus.query(asked(target)))
+    ]
+    assert empty == []
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_mark_and_choice_finds_something(name: str, episode: Episode) -> None:
+    board = BOARDS[name]
+    for annotation in board["annotations"].get("list", ()):
+        assert episode.prometheus.query(filled(annotation["expr"]).replace("[1m]", f"[{EPISODE}]")), annotation["name"]
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "query":
+            choice = _CHOICES.fullmatch(variable["query"]["query"])
+            assert choice is not None
+            found = episode.prometheus.query(f"count by ({choice['label']}) ({choice['metric']})")
+            assert any(labels.get(choice["label"]) for labels, _ in found), variable["name"]
