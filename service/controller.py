@@ -151,15 +151,9 @@ class Controller:
         """Said about an alarm that is over: the store has it, no stream does."""
         if isinstance(entry, Pane):
             return ()
-        alarm = self._changes.alarms.get(entry.subject) or self._stored(entry.subject)
+        alarm = self._changes.alarms.get(entry.subject) or _stored(self._store, entry.subject)
         judged = judge_late(alarm, entry) if alarm else None
         return (judged,) if judged and judged is not alarm else ()
-
-    def _stored(self, alarm: str) -> Alarm | None:
-        try:
-            return self._store.get(Alarm, alarm)
-        except NotFoundError:
-            return None
 
     def checkpoint(self, *, now: float) -> None:
         """Stores the detectors' state, so that a restart replays nothing."""
@@ -183,12 +177,12 @@ class Controller:
         known = checkpoint is not None and streams.restore(checkpoint)
         self.streams, self._changes = streams, Changes()
         for alarm in streams.alarms.values():
-            self._keep(shown_as(alarm, self._stored(alarm.id) or alarm))
+            self._keep(shown_as(alarm, _stored(self._store, alarm.id) or alarm))
         if known and decided > covered:
             for entry in self._store.entries(self.monitor, covered, decided - covered):
                 self._apply(entry)
         self._timeline = Timeline()  # what was applied again is written already
-        for stored in [found for alarm in self._changes.alarms if (found := self._stored(alarm))]:
+        for stored in [found for alarm in self._changes.alarms if (found := _stored(self._store, alarm))]:
             self._keep(self._changes.number(stored.id, stored.version + 1))
         self.streams.sequence, self._unsaved = decided, decided - covered
         return known
@@ -247,6 +241,13 @@ class Controller:
         if save:
             self._unsaved, self._saved_at = 0, now
         _announce(self._observer, steps)
+
+
+def _stored(store: Store, alarm: str) -> Alarm | None:
+    try:
+        return store.get(Alarm, alarm)
+    except NotFoundError:
+        return None
 
 
 def _announce(observer: Observer, alarms: Iterable[Alarm]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -145,13 +146,11 @@ class Redaction:
             return content
         try:
             document = msgspec.json.decode(content)
+            changed = self._deep(self.document(document))
+            same = changed == document and not _repeats(content)
         except (ValueError, RecursionError):
             return self._unread(content)
-        try:
-            changed = self._deep(self.document(document))
-        except RecursionError:
-            return self._unread(content)
-        return content if changed == document else msgspec.json.encode(changed)
+        return content if same else msgspec.json.encode(changed)
 
     def _unread(self, content: bytes) -> bytes:
         text = content.decode(errors="surrogateescape")
@@ -166,6 +165,9 @@ class Redaction:
             return {self.text(name): self._deep(each) for name, each in value.items()}
         if isinstance(value, list):
             return [self._deep(each) for each in value]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            written = str(int(value) if value == value // 1 else value)
+            return value if (found := self.text(written)) == written else found
         return value
 
     def _segments(self, segments: Mapping[str, str]) -> Mapping[str, str]:
@@ -198,6 +200,18 @@ def _compiled(settings: PrivacySettings) -> Redaction:
         return _cached(settings.model_dump_json())
     except OSError as error:
         raise ConfigurationError(f"privacy.key_file: {settings.key_file}: {error.strerror}; make it with `openssl rand -hex 32`") from error
+
+
+def _repeats(content: bytes) -> bool:
+    """Whether an object names a field twice: of those only the last is read, and the others would stay as they are."""
+    repeats = False
+
+    def seen(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal repeats
+        repeats = repeats or len({name for name, _ in pairs}) < len(pairs)
+
+    json.loads(content, object_pairs_hook=seen)
+    return repeats
 
 
 def _bare(text: str, finders: Sequence[tuple[str, Finder]]) -> bool:

@@ -130,6 +130,20 @@ def test_what_cannot_be_read_passes_as_far_as_it_can_be(body: bytes) -> None:
     assert "jane" not in item.message
 
 
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b'{"text":"jane.doe@example.com","text":"clean"}', b'{"text":"clean"}'),
+        (b'{"a":[{"user":{"name":"jane"},"user":{"kind":"new"}}]}', b'{"a":[{"user":{"kind":"new"}}]}'),
+        (b'{"n":4111111111111111,"f":[4111111111111111.0]}', b'{"n":"<card>","f":["<card>"]}'),
+        (b'{ "at":1732250000.123, "n":1e300, "s":-7, "b":true, "z":null }', None),
+    ],
+)
+def test_fields_that_come_twice_and_numbers_pass_too(body: bytes, kept: bytes | None) -> None:
+    """Of a field that comes twice only the last is read."""
+    assert Redaction.of(monitor().privacy).raw(body) == (body if kept is None else kept)
+
+
 def test_an_event_of_nobody_passes_the_rules_of_all() -> None:
     sink = Kept()
     headers = {"ce-id": "e1", "ce-source": "s", "ce-specversion": "1.0", "ce-type": "org.kubeflow.serving.inference.request"}
