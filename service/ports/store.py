@@ -64,7 +64,7 @@ class Progress(Protocol):
         """How full each part of the monitor's reserve is."""
 
     def forgotten(self) -> frozenset[str]:
-        """The ids of all that was forgotten (`Forgotten`), which must not be taken again."""
+        """The ids of all that was forgotten (`Forgotten`), which must not be taken again. Cheap to ask, however many they are."""
 
 
 class Store(Progress, Erasing, Protocol):

@@ -127,6 +127,24 @@ def test_what_was_forgotten_is_known_by_a_hash(open_store: Opener) -> None:
     assert store.forgotten() == {key}
 
 
+def test_who_asks_at_every_request_what_was_forgotten_reads_it_once(open_store: Opener) -> None:
+    store = open_store()
+    keys = [forgotten_id("chat", f"s{number}") for number in range(3)]
+    store.save(*(Forgotten(key, "chat", ErasureState.PENDING, 1.0, "s", version=1) for key in keys[:2]))
+    assert store.forgotten() is store.forgotten()
+    store.save(Forgotten(keys[0], "chat", ErasureState.DONE, 1.0, version=2))
+    assert store.forgotten() == set(keys[:2])
+    store.save(Forgotten(keys[2], "other", ErasureState.PENDING, 2.0, "s", version=1))
+    assert store.forgotten() == set(keys)
+
+
+def test_what_another_process_forgets_is_known_at_once(open_durable_store: Opener) -> None:
+    store, other = open_durable_store(), open_durable_store()
+    assert not store.forgotten()
+    other.save(Forgotten(forgotten_id("chat", "s3"), "chat", ErasureState.PENDING, 1.0, "s3", version=1))
+    assert store.forgotten() == {forgotten_id("chat", "s3")}
+
+
 def test_no_file_holds_what_has_gone(open_durable_store: Opener, tmp_path: Path) -> None:
     store = open_durable_store()
     fill(store)

@@ -19,6 +19,7 @@ class Erasing:
 
     _server: Server
     _blobs: Blobs
+    _forgotten: frozenset[str] = frozenset()
 
     def erase(self, doomed: Doomed) -> Mapping[str, int]:
         """Where → how many rows were there."""
@@ -41,9 +42,11 @@ class Erasing:
         return dropped
 
     def forgotten(self) -> frozenset[str]:
-        """The ids of all that must not be taken again."""
-        kind = KINDS[Forgotten].replace(" ", "-")
-        return frozenset(known.decode() for known in self._server.ask("ZRANGE", self._server.key("entities", kind), 0, -1))
+        """The ids of all that must not be taken again: they only grow, so they are read again when there are more."""
+        known, ids = self._forgotten, self._server.key("entities", KINDS[Forgotten].replace(" ", "-"))
+        if self._server.ask("ZCARD", ids) != len(known):
+            self._forgotten = known = frozenset(each.decode() for each in self._server.ask("ZRANGE", ids, 0, -1))
+        return known
 
     def scrub(self) -> None:
         """The append-only file is written anew, and so is a snapshot where the server makes any; both go on after this returns."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from sqlite3 import Connection
 
-from service.adapters.sqlite import reserve, rows
+from service.adapters.sqlite import entities, reserve, rows
 from service.adapters.sqlite.database import Database, single
 from service.records import KINDS
 from service.records.erasure import Doomed, Forgotten
@@ -27,6 +27,7 @@ class Erasing:
     """The part of the store that lets go."""
 
     _database: Database
+    _forgotten: frozenset[str] = frozenset()
 
     def erase(self, doomed: Doomed) -> Mapping[str, int]:
         """Where → how many rows were there."""
@@ -40,9 +41,13 @@ class Erasing:
             return connection.execute(gone, (rows.listed(ids),)).rowcount
 
     def forgotten(self) -> frozenset[str]:
-        """The ids of all that must not be taken again."""
+        """The ids of all that must not be taken again: they only grow, so they are read again when there are more."""
+        known = self._forgotten
         with self._database.read() as connection:
-            return frozenset(known for (known,) in connection.execute("SELECT id FROM entities WHERE kind = ?", (KINDS[Forgotten],)))
+            if sum(entities.tally(connection, Forgotten).values()) != len(known):
+                found = connection.execute("SELECT id FROM entities WHERE kind = ?", (KINDS[Forgotten],))
+                self._forgotten = known = frozenset(each for (each,) in found)
+        return known
 
     def scrub(self) -> None:
         """The write-ahead log still holds pages as they were."""
