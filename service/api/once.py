@@ -16,17 +16,15 @@ from service.access.acting import who_acts
 from service.api.problems import problem, refusal
 from service.errors import BacklogFullError, ConflictError, DriftgateError, NotFoundError
 from service.ports import Store
+from service.privacy.requests import DAY, HOUR, drop_hour
 from service.records import KeyedAnswer
 
-DAY = 86_400.0
 GIVEN_UP = 120.0
 """Seconds after which nobody answers any more who has begun to: the process ended meanwhile."""
 MOST_KEYS = 5_000
 MOST_BYTES = 256 * 1024
 """Of an answer that is kept."""
 
-_HOUR = 3_600.0
-_PAGE = 1_000
 _HEADER = b"idempotency-key"
 _KEY = re.compile(rb"[!-~]{1,200}")
 _WITHOUT = re.compile(r"/v1/(monitors/[^/]+/(samples|labels|explanation)|cloudevents(/.*)?|annotations(/.*)?|tokens(/.*)?)")
@@ -82,7 +80,7 @@ class AnswerOnce:
     def _begin(self, id: str, request: str) -> KeyedAnswer | Response:
         """Takes the key for this request, or says what came of it before."""
         now = self._clock()
-        new = KeyedAnswer(id, request, f"{now // _HOUR:.0f}", now)
+        new = KeyedAnswer(id, request, f"{now // HOUR:.0f}", now)
         try:
             found = self._store.get(KeyedAnswer, id)
         except NotFoundError:
@@ -111,17 +109,13 @@ class AnswerOnce:
     def _make_room(self, now: float) -> None:
         """Hours that are over go, and the oldest ones before there are too many keys."""
         hours = sorted((int(state), count) for (_, state), count in self._store.tally(KeyedAnswer).items())
-        left, latest = sum(count for _, count in hours), int(now // _HOUR)
+        left, latest = sum(count for _, count in hours), int(now // HOUR)
         for hour, count in hours:
-            if hour < latest - DAY // _HOUR or (left >= MOST_KEYS and hour < latest):
-                self._drop(str(hour))
+            if hour < latest - DAY // HOUR or (left >= MOST_KEYS and hour < latest):
+                drop_hour(self._store, str(hour))
                 left -= count
         if left >= MOST_KEYS:
-            raise BacklogFullError(f"{left} Idempotency-Keys came within this hour, no more are kept", retry_after=_HOUR)
-
-    def _drop(self, hour: str) -> None:
-        while found := self._store.find(KeyedAnswer, states=[hour], limit=_PAGE):
-            self._store.drop(KeyedAnswer, [each.id for each in found])
+            raise BacklogFullError(f"{left} Idempotency-Keys came within this hour, no more are kept", retry_after=HOUR)
 
 
 class _Recorded:

@@ -159,7 +159,7 @@ ASKED_AGAIN = counter("answers_asked_again", "Of them, those sent back for a sec
 EXPIRED = counter(
     "expired", "What went with age, by where it was.", CONTROLLER,
     labels=("place",),
-    known={"place": ("pool", "reserve", "waiting", "documents", "outbox", "dead letters", "reports", "log")},
+    known={"place": ("pool", "reserve", "waiting", "documents", "outbox", "dead letters", "requests", "reports", "log")},
 )  # fmt: skip
 GOLD = counter(
     "gold_answers",

@@ -13,7 +13,7 @@ import structlog
 from service.annotation.shown import items_by_shown
 from service.errors import NotFoundError
 from service.ports import Store
-from service.privacy import artefacts, showing
+from service.privacy import artefacts, requests, showing
 from service.privacy.documents import Without
 from service.records import AnnotationBatch, FailureMark, OutboxItem, Step, stable_id
 from service.records.erasure import Doomed, ErasureState, Forgotten, forgotten_id
@@ -176,5 +176,6 @@ def _out_of(store: Store, monitor: str, without: Without) -> Mapping[str, int]:
         "documents": showing.change_entities(store, monitor, lambda _: without),
         "outbox": showing.change_outbox(store, monitor, lambda item: None if item.kind == FORGET else without),
         "dead letters": showing.drop_letters(store, monitor, lambda letter: showing.tells_of(letter, without.names)),
+        "requests": requests.blank(store, without),
         "failure marks": store.drop(FailureMark, marks) if marks else 0,
     }

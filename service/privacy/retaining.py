@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from service.ports import Store
-from service.privacy import artefacts, showing
+from service.privacy import artefacts, requests, showing
 from service.privacy.documents import Wordless
 from service.privacy.forgetting import Places
 from service.records import Alarm, DeadLetter, Entity
@@ -50,6 +50,7 @@ class Retaining:
                 found.update(self._samples(monitor, now - privacy.retention_days * _DAY))
         nobody = min(map(_letter_days, self._privacy.values()), default=PrivacySettings().letter_days)
         found.update(self._letters("", now - nobody * _DAY))
+        found["requests"] += requests.expire(self._store, now=now)
         befores = {name: now - each.retention_days * _DAY for name, each in self._privacy.items() if each.retention_days is not None}
         found["log"] += self._expire_log(befores) if befores else 0
         gone = {where: count for where, count in found.items() if count}

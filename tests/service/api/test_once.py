@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from service.api.once import DAY, GIVEN_UP, MOST_BYTES, MOST_KEYS, takes_key
+from service.api.once import GIVEN_UP, MOST_BYTES, MOST_KEYS, takes_key
 from service.api.openapi import ONCE, operations
+from service.privacy.requests import DAY
 from service.records import Alarm, KeyedAnswer, RefreshCycle
 from tests.service.api.conftest import NOW, MakeSite, Site
 

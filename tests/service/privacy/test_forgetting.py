@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from service.records import (
     Exemplar,
     FailureMark,
     Family,
+    KeyedAnswer,
     MarkState,
     Measured,
     OutboxItem,
@@ -179,6 +181,28 @@ def test_an_alarm_that_was_explained_meanwhile_does_not_show_it_either(store: Sq
     assert [each.id for each in store.get(Alarm, "a1").exemplars] == ["s2-abc"]
 
 
+def answered(store: SqliteStore, id: str, created: float, body: str) -> None:
+    store.save(KeyedAnswer(id, "asked", f"{created // 3600:.0f}", created, status=200, body=body))
+
+
+def test_answers_to_repeated_requests_show_it_no_more(store: SqliteStore, tmp_path: Path) -> None:
+    """That they were given stays known for a day, so that a change is not made twice."""
+    shown = f'{{"samples": [{{"id": "x", "text": "{MARKER}"}}]}}', '{"samples": [{"id": "s3-abc"}]}', '{"ids": ["s4-abc"]}'
+    for number, body in enumerate(shown):
+        answered(store, f"k{number}", 5 * DAY, body)
+    (erasure,) = Forgetting(store, Places(tmp_path)).forget("s3-abc", ["chat"], actor="", now=5 * DAY)
+    assert erasure.erased["requests"] == 2
+    assert [(each.status, each.body) for each in (store.get(KeyedAnswer, f"k{n}") for n in range(3))] == [(0, ""), (0, ""), (200, shown[2])]
+
+
+def test_answers_to_requests_are_let_go_of_after_a_day(store: SqliteStore, tmp_path: Path) -> None:
+    """Also where nobody asks for any retention, and no other key comes."""
+    answered(store, "old", 4 * DAY, "{}")
+    answered(store, "young", 5 * DAY, "{}")
+    assert Retaining(store, Places(tmp_path), {}).step(now=5 * DAY + 7200)["requests"] == 1
+    assert [each.id for each in store.find(KeyedAnswer)] == ["young"]
+
+
 def test_versions_stay_readable_and_say_that_they_were_revised(forgetting: Forgetting, tmp_path: Path) -> None:
     forgetting.forget("s3-abc", ["chat"], actor="", now=1.0)
     rest = DataSets(tmp_path).load("chat", "train")
@@ -260,6 +284,14 @@ def test_what_is_old_goes_from_everywhere(store: SqliteStore, forgetting: Forget
     left = [path for path in holding(tmp_path) if path.split("/")[0] not in ("datasets", "references", "reports")]
     assert left == [], "references and data sets keep theirs, and a report made later"
     assert retaining.step(now=15 * DAY) == {}
+
+
+def test_a_report_goes_when_it_is_that_old_itself(store: SqliteStore, forgetting: Forgetting, tmp_path: Path) -> None:
+    del forgetting
+    privacy, made = PrivacySettings(retention_days=10.0), datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    gone = Retaining(store, Places(tmp_path), {"chat": privacy}).step(now=made + 10.5 * DAY)
+    assert gone["reports"] == 1
+    assert [path.name for path in (tmp_path / "reports" / "chat").iterdir()] == ["20260102T000000.000000Z"]
 
 
 def test_without_a_retention_only_what_could_not_be_used_goes(store: SqliteStore, tmp_path: Path) -> None:
