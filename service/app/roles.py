@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from enum import Flag, auto
@@ -20,48 +17,39 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from service.access import Access, session_key
-from service.access.auditing import expired
 from service.access.lookups import Lookups
 from service.access.quotas import Meter
 from service.api import Probes, Service, create_app, create_probes, create_waiting, listen, server_for
 from service.app import metering
 from service.app.configuration import Configuration, admitted
-from service.app.destinations import Destinations, hook_of
-from service.app.installation import CONTROLLER, Installation, install
+from service.app.controlling import Controlling
+from service.app.destinations import hook_of
+from service.app.installation import install
 from service.app.metrics_server import serving_metrics
 from service.app.parts import Logs, open_logs
-from service.app.privacy import keep_log, retain
+from service.app.privacy import keep_log
 from service.app.process import Serving, alone, answering
-from service.app.telling import telling
 from service.backfill import Backfills
-from service.collecting import Collecting
-from service.cycles.telling import CycleNews
-from service.deciding import Deciding, await_decision
+from service.deciding import await_decision
 from service.declarations import API, Declared
 from service.errors import ConfigurationError
-from service.failures.gathering import Gathering
 from service.following import Following
 from service.health import Condition, Heartbeats, Prompt
 from service.inbox import Inbox
 from service.ingest import Check, Ingest
-from service.leading import Leading
 from service.metrics import Metrics, Role
 from service.operations import Operations
 from service.overview import Overview
 from service.ports import Sink
-from service.privacy.retaining import EVERY_SECONDS
 from service.promotion.galleries import Galleries
-from service.report.reporting import Reporting, Schedule
+from service.report.reporting import Reporting
 from service.serving import Engine, Every, Loop
 from service.settings import Settings
-from service.silence import Silence
 from service.truth.deliveries import Labels
-from service.truth.telling import Telling
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
-_AUDIT_SECONDS = 3_600.0
-_LOOK_SECONDS, _TIDY_SECONDS, _STEP_SECONDS, _REPORT_SECONDS, _GLANCE_SECONDS = 1.0, 300.0, 0.2, 5.0, 1.0
+_LOOK_SECONDS, _STEP_SECONDS, _GLANCE_SECONDS = 1.0, 0.2, 1.0
 
 
 class Roles(Flag):
@@ -124,39 +112,14 @@ class Assembly:
 
     def control(self) -> None:
         """Decides, and does what follows from decisions, while it leads."""
-        installation, store = self.installation, self.installation.store
-        leading = Leading(store, CONTROLLER, self._holder(), self.settings.roles.lease_seconds)
-        make = partial(installation.controller_for, fence=leading.right)
-        deciding = Deciding(store, leading, make, beat=self._beat("controller"), lost=self.metrics.lead_lost)
-        destinations = Destinations(self.settings, installation.links, installation.exhibits, alive=self._still_turning)
-        self._configuration.followers.insert(0, destinations.follow)
-        installation.policies.publish(now=time.time())
-        self._configuration.followers.append(lambda _: installation.policies.publish(now=time.time()))
-        outbox, resending = telling(installation, destinations, self.metrics)
-        deciding.declare(installation.declarations.declared)
-        self._listeners.append(deciding.declare)
-
-        def led(step: Callable[[float], int]) -> Callable[[], int]:
-            return lambda: step(time.time()) if leading.fence() is not None else 0
-
-        metering.of_installation(self.metrics, installation, leading, lambda: outbox.disabled)
-        self._add("lease", leading.step)
-        self._add("controller", lambda: deciding.step(now=time.time()))
-        for name, step in _follows(installation, self.metrics, self._beat("promotion")).items():
-            self._add(name, led(step))
-        for name, (seconds, step) in _seldom(installation, self._reporting, self.metrics).items():
-            self._add(name, Every(seconds, led(step)))
-        inbox = self._inbox()
-        collecting = Collecting(store, destinations.annotators, inbox)
-        leaving = {"inbox": inbox.step, "collecting": collecting.step, "outbox": outbox.step, "resending": resending.step}
-        for name, step in leaving.items():
-            self._add(name, led(step))
-        self._endings += [lambda: deciding.checkpoint(now=time.time()), leading.release]
-        self._notes.append(lambda: {f"delivery {name}": "its labels can't be taken, the log says why" for name in inbox.stuck})
-        self._notes.append(lambda: {f"answers from {name}": why for name, why in collecting.problems.items()})
-        self._notes.append(lambda: {"leader": "yes" if leading.fence() is not None else "no, standing by"})
-        self._notes.append(lambda: {f"decisions of {name}": why for name, why in deciding.problems.items()})
-        self._notes.append(lambda: {f"destination {name}": why for name, why in outbox.disabled.items()})
+        controlling = Controlling(self.installation, self.metrics, self.heartbeats, self._reporting, self._inbox())
+        self._configuration.followers.insert(0, controlling.follow)
+        self._configuration.followers.append(lambda _: controlling.publish())
+        self._listeners.append(controlling.declare)
+        for name, step in controlling.loops().items():
+            self._add(name, step)
+        self._endings.append(controlling.close)
+        self._notes.append(controlling.notes)
 
     def answer(self, sink: Sink, access: Access, check: Callable[[str], Check | None]) -> Service:
         """Takes samples in over HTTP, and answers questions."""
@@ -246,14 +209,6 @@ class Assembly:
     def _beat(self, loop: str) -> Callable[[], None]:
         return partial(self.heartbeats.beat, loop)
 
-    def _still_turning(self) -> None:
-        """Of the loop that asks: its thread has its name."""
-        self.heartbeats.beat(threading.current_thread().name)
-
-    def _holder(self) -> str:
-        """Where one process alone works in the directory it holds its lease over a restart."""
-        return "serve" if self.settings.redis is None else f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-
     def _answers(self) -> str:
         self.installation.state.probe()
         return ""
@@ -322,44 +277,6 @@ def _assembled(assembly: Assembly, access: Access, roles: Roles, stack: ExitStac
     if assembly.settings.kafka is None:
         metering.of_ingest(assembly.metrics, logs.backlog)
     return create_app(assembly.answer(logs.sink(), access, assembly.check if Roles.WORKER in roles else assembly.light_check))
-
-
-def _follows(installation: Installation, metrics: Metrics, beat: Callable[[], None]) -> Mapping[str, Callable[[float], int]]:
-    """What follows from what is stored, and from the clock, by the name of its loop. `beat`: of one whose steps are long."""
-    store = installation.store
-
-    def names() -> Sequence[str]:
-        return installation.names
-
-    return {
-        "budget": lambda now: installation.allot(now=now),
-        "refresh": lambda now: installation.refresher.step(now=now),
-        "promotion": lambda now: installation.promotion.step(now=now, progress=lambda *_: beat()),
-        "occasions": installation.occasions.step,
-        "news": CycleNews(store, installation, installation.occasions.found).step,
-        "silence": Silence(store, names, metrics).step,
-        "truth": Telling(store, names).step,
-        "failures": Gathering(store, installation.failures, names, installation.version).step,
-    }
-
-
-def _seldom(installation: Installation, reporting: Reporting, metrics: Metrics) -> Mapping[str, tuple[float, Callable[[float], int]]]:
-    """What is looked after now and then: seconds between, and the step, by the name of its loop."""
-    store = installation.store
-    schedule = Schedule(reporting, lambda: installation.names, lambda: installation.settings.report.every_hours)
-
-    def tidy(now: float) -> int:
-        store.tidy(now=now)
-        return 0
-
-    return {
-        "reviews": (_REPORT_SECONDS, lambda now: installation.reviews.tend(installation.names, now=now)),
-        "upkeep": (_TIDY_SECONDS, tidy),
-        "retention": (EVERY_SECONDS, partial(retain, store, lambda: installation.settings, metrics)),
-        "forgetting": (_REPORT_SECONDS, lambda now: installation.forgetting.step(installation.names, now=now)),
-        "audit": (_AUDIT_SECONDS, lambda now: expired(store, days=installation.settings.access.audit_days, now=now)),
-        "reports": (_REPORT_SECONDS, schedule.step),
-    }
 
 
 def _require_shared(settings: Settings, roles: Roles) -> None:
