@@ -18,7 +18,7 @@ from detectors.noninferiority import noninferior_rows
 from detectors.selection.duplicates import duplicate_groups
 from service.datasets import DataSet, DataSets, Part, Row, payload_digest
 from service.errors import ArtefactError, NotFoundError
-from service.growing import Growth
+from service.growing import Growth, require_kept
 from service.ports import Embedder
 from service.records import Sample
 from service.settings import MonitorSettings
@@ -104,6 +104,7 @@ def representatives(golden: DataSet) -> DataSet:
 
 def join_select(data_sets: DataSets, settings: MonitorSettings, challenge: DataSet, embedder: Embedder, *, now: float) -> DataSet | None:
     """After a promotion: a golden version with the challenge rows in its *select* part, where they promise nothing. None without golden."""
+    require_kept(settings)
     return _extended(data_sets, settings, challenge.samples, embedder, ("select",), now)
 
 

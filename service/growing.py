@@ -32,7 +32,6 @@ class Growth:
 
     def grown(self, change: Change, *, now: float) -> DataSet | None:
         """The newest version after the change, which is made again where another version came before it; None where there is none."""
-        require_kept(self.settings)
         for left in reversed(range(_TRIES)):
             newest = self._newest()
             rows = change(newest)
@@ -59,6 +58,13 @@ class Growth:
 def withheld(settings: MonitorSettings) -> bool:
     """Whether what production sends may be kept nowhere, and so in no data set; where samples are their embedding there is nothing else."""
     return settings.privacy.payloads == "none" and settings.embedder.input != "none"
+
+
+def kept_as_given(settings: MonitorSettings) -> str:
+    """What whoever adds rows by hand should know; '' where that is nothing."""
+    return (
+        "privacy.payloads is none, and these rows, which you gave, are kept with their payloads all the same" if withheld(settings) else ""
+    )
 
 
 def require_kept(settings: MonitorSettings) -> None:

@@ -47,6 +47,7 @@ class LabelledSets:
     ) -> list[Mapping[str, Any]]:
         """New versions from labels by sample id, as a refresh request cites them; rows of `challenge` are never trained on. All rows,
         those of former versions too, carry the names that their classes have by now."""
+        require_kept(settings)
         words = Words(scheme) if scheme else None
         labelled = self.answered(settings.name, labels)
         sets = (

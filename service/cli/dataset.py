@@ -19,7 +19,9 @@ from service.cli.review import app as reviewing
 from service.cli.terminal import counter, emit, example, show
 from service.datasets import DataSet, Difference, Role, difference
 from service.errors import InputError
+from service.growing import kept_as_given
 from service.screens.drawing import columns, count
+from service.settings import MonitorSettings
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(checking)
@@ -45,12 +47,12 @@ def add(
     with installed(config) as installation, counter(f"adding the {role} set", rows_in(files)) as progress:
         name = monitor_of(installation.settings, monitor)
         samples, embedder = samples_of(installation, name, files), installation.embedder(name)
-        classes = installation.effective(name).classes
-        made = installation.data_sets.add(name, role, samples, embedder, now=time.time(), classes=classes, progress=progress)
+        settings = installation.effective(name)
+        made = installation.data_sets.add(name, role, samples, embedder, now=time.time(), classes=settings.classes, progress=progress)
     if as_json:
         emit(made.manifest)
     else:
-        _show_made(name, role, made)
+        _show_made(settings, role, made)
 
 
 @app.command("refill", epilog=example("driftgate dataset refill --monitor support-chat --input fresh.jsonl"))
@@ -72,7 +74,7 @@ def refill(
     if as_json:
         emit(made.manifest)
     else:
-        _show_made(name, "golden", made)
+        _show_made(settings, "golden", made)
 
 
 @app.command("list", epilog=example("driftgate dataset list --monitor support-chat --role golden"))
@@ -125,9 +127,11 @@ def _named(inputs: list[Path] | None, more: list[Path] | None) -> list[Path]:
     return files
 
 
-def _show_made(monitor: str, role: Role, made: DataSet) -> None:
+def _show_made(settings: MonitorSettings, role: Role, made: DataSet) -> None:
     parts = ", ".join(f"{part} {rows}" for part, rows in made.manifest["parts"].items())
-    show(f"monitor {monitor}: {role} set {made.version} of {len(made.rows):,} rows{f' ({parts})' if parts else ''}")
+    show(f"monitor {settings.name}: {role} set {made.version} of {len(made.rows):,} rows{f' ({parts})' if parts else ''}")
+    if note := kept_as_given(settings):
+        show(note)
 
 
 def _show(title: str, found: Difference) -> None:

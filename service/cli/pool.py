@@ -64,16 +64,20 @@ def import_pool(
     files = [*(inputs or ()), *(more or ())]
     if not files:
         raise InputError("use", "name the samples: --input FILE")
+    from service.growing import kept_as_given  # noqa: PLC0415 - loads the detectors
+
     with installed(config) as installation, counter("adding the pool set", rows_in(files)) as progress:
         name = monitor_of(installation.settings, monitor)
         samples, embedder = samples_of(installation, name, files), installation.embedder(name)
-        classes = installation.effective(name).classes
-        made = installation.data_sets.add(name, "pool", samples, embedder, now=time.time(), classes=classes, progress=progress)
+        settings = installation.effective(name)
+        made = installation.data_sets.add(name, "pool", samples, embedder, now=time.time(), classes=settings.classes, progress=progress)
         novelty = _novelty(installation, name, made)
     if as_json:
         emit({**made.manifest, "novelty": novelty})
         return
     show(f"monitor {name}: pool set {made.version} of {len(made.rows):,} rows")
+    if note := kept_as_given(settings):
+        show(note)
     if novelty is None:
         show("how new it is can't be said before there is a reference: driftgate reference build makes one")
     else:

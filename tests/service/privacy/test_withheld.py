@@ -12,7 +12,8 @@ import pytest
 from service.cycles.top_up import TopUps
 from service.datasets import DataSets
 from service.errors import InputError
-from service.golden import refill
+from service.golden import join_select, refill
+from service.growing import kept_as_given
 from service.labelled import LabelledSets
 from service.records import AnnotationBatch, Candidate, CycleState, RefreshCycle
 from service.selecting.slices import Slice
@@ -31,13 +32,17 @@ def test_what_was_kept_before_goes_into_no_set(tmp_path: Path) -> None:
     sets = LabelledSets(data_sets)
     with pytest.raises(InputError, match=SAYS):
         sets.keep([Candidate(sample(3).id, "new", 0.1, "all")], rows, settings, Lengths(), now=1.0)
+    pool = data_sets.add("chat", "pool", [sample(3)], Lengths(), now=0.0)
     with pytest.raises(InputError, match=SAYS):
-        refill(data_sets, settings, [sample(3)], Lengths(), now=1.0)
-    data_sets.add("chat", "pool", [sample(3)], Lengths(), now=0.0)
+        join_select(data_sets, settings, pool, Lengths(), now=1.0)
     assert holding(tmp_path) == ["datasets/chat/pool/v1/rows.jsonl"], "what a person adds is kept"
     with pytest.raises(InputError, match=SAYS):
         sets.publish(settings, {sample(3).id: "a"}, (), Lengths(), now=1.0)
     assert not data_sets.versions("chat", "train")
+    assert "these rows, which you gave" in kept_as_given(settings)
+    filled = refill(data_sets, settings, [sample(3)], Lengths(), now=1.0)
+    assert filled is not None
+    assert len(filled.rows) == 2, "that is a person's own act too"
 
 
 def test_samples_that_are_their_embedding_have_nothing_to_withhold(tmp_path: Path) -> None:
