@@ -29,8 +29,8 @@ _AT_ONCE = 0.1
 """Seconds that a request may take for a look of its own."""
 _SPARK, _FEWEST = 36, 6
 """Passages of a line's small picture; fewer are shown by the minute."""
-_WORST = 5
-"""Alarms that are looked at of a monitor."""
+_LOOKED_AT = 200
+"""Alarms of a monitor among which the worst is found."""
 
 _ORDER = ("drifting", "blind", "silent", "untimed", "no reference", "warming up", "watching")
 """States, worst first, behind monitors with an open critical alarm."""
@@ -154,7 +154,7 @@ class Overview:
         mark = (status.get("sequence"), status.get("reference_version"), known.version, known.reference, alarms, checks)
         seen = self._seen.get(name)
         if seen is None or seen.mark != mark:
-            found = self.store.find(Alarm, monitor=name, states=STANDING, limit=_WORST) if alarms else ()
+            found = self.store.find(Alarm, monitor=name, states=STANDING, limit=_LOOKED_AT) if alarms else ()
             seen = self._seen[name] = _Seen(mark, _described(known, status, alarms, found, spark=self._spark(name), checks=checks))
         return seen.line
 

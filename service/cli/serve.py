@@ -66,7 +66,7 @@ def _run(config: Path, role: str) -> None:
             _heed_signals(serving, settings.roles.grace_seconds)
             typer.echo(f"Listening on {serving.address}")
             if Roles.API in Roles[role]:
-                typer.echo(f"The console is at {serving.address}/console")
+                typer.echo(f"The console is at {settings.server.public_url or serving.address}/console")
             log.info("listening", address=serving.address, roles=role.lower())
             serving.run()
     except KeyboardInterrupt:

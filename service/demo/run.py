@@ -127,7 +127,14 @@ def _set_up(console: Console, scene: Scene, port: int) -> tuple[Any, Head]:
 
 def _play(show: Show, head: Head) -> RefreshCycle:
     """Calm, drift, alarm, candidates, labels, a new model, its verification, the rebase, and calm again."""
-    show.say(Text.assemble("The service runs at ", (show.serving.address, "bold"), "; messages arrive over HTTP."))
+    show.say(
+        Text.assemble(
+            "The service runs at ",
+            (show.serving.address, "bold"),
+            "; messages arrive over HTTP. Watch it at ",
+            (f"{show.serving.address}/console", "bold"),
+        )
+    )
     drifted = _stream_until_alarm(show)
     alarm = _alarm(show)
     show.say(Text("ALARM", "bold red"), screens.alarm_explanation(alarm))

@@ -20,6 +20,7 @@ from tests.architecture.test_source import none
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy/prometheus/rules"
+TESTS = ROOT / "deploy/prometheus/tests"
 PAGES = ROOT / "docs/runbooks"
 SECTIONS = ["What it means", "Impact", "Look", "What to do", "Silence", "How it ends"]
 NOTHING_IS_SEEN = {"DriftgateDown", "DriftgateNoLeader", "DriftgateNoWorker", "DriftgateStalled", "DriftgateUndecided", "DriftgateBlind"}
@@ -39,7 +40,7 @@ def alerts() -> dict[str, dict[str, Any]]:
 
 def expectations() -> Iterator[dict[str, Any]]:
     """What promtool expects of alerts."""
-    for path in sorted(RULES.glob("*.test.yml")):
+    for path in sorted(TESTS.glob("*.test.yml")):
         for case in yaml.load(path.read_bytes(), yaml.CSafeLoader)["tests"]:
             yield from case.get("alert_rule_test", [])
 
@@ -78,7 +79,7 @@ def test_an_alert_of_a_monitor_knows_its_team() -> None:
 def test_rules_and_pages_ask_for_metrics_that_there_are() -> None:
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     asked = [(rule.get("alert", rule.get("record")), rule["expr"] + str(rule.get("annotations"))) for rule in rules()]
-    asked += [(path.name, path.read_text(encoding="utf-8")) for path in [*sorted(RULES.glob("*.test.yml")), *sorted(PAGES.glob("*.md"))]]
+    asked += [(path.name, path.read_text(encoding="utf-8")) for path in [*sorted(TESTS.glob("*.test.yml")), *sorted(PAGES.glob("*.md"))]]
     named = [(where, name) for where, text in asked for name in re.findall(r"\bdriftgate_\w+|\bdriftgate:[a-z0-9_:]+", text)]
     assert len(named) > 100
     none(f"{where}: {name}" for where, name in named if name not in inventory.names() | recorded)

@@ -147,3 +147,11 @@ def test_alarms_of_a_monitor_that_is_gone_stay_out(site: Site) -> None:
     site.store.save(alarm(monitor="gone"))
     assert [(line.monitor, line.alarms) for line in site.overview.look().lines] == [("chat", 0)]
     assert site.store.find(Alarm)[0].monitor == "gone"
+
+
+def test_the_worst_alarm_is_found_behind_newer_ones(site: Site) -> None:
+    site.add("chat", "drifting")
+    critical = replace(alarm(id="old", opened=1.0), severity=Severity.CRITICAL)
+    site.store.save(critical, *(alarm(id=f"new-{n}", opened=2.0 + n) for n in range(20)))
+    (line,) = site.overview.look().lines
+    assert (line.alarms, line.worst) == (21, critical)
