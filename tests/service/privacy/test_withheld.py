@@ -14,8 +14,10 @@ from service.datasets import DataSets
 from service.errors import InputError
 from service.golden import join_select, refill
 from service.growing import kept_as_given
+from service.label_checks.reviews import Reviews
 from service.labelled import LabelledSets
 from service.records import AnnotationBatch, Candidate, CycleState, RefreshCycle
+from service.report.mislabelled import Suspect
 from service.selecting.slices import Slice
 from service.settings import EmbedderSettings, MonitorSettings, PrivacySettings
 from tests.service.privacy.test_forgetting import Lengths, holding, pooled, sample
@@ -86,3 +88,14 @@ def test_a_cycle_under_way_goes_no_further(make_bench: Callable[..., Bench]) -> 
     assert bench.restarted().step(now=4_002.0) == 0
     assert bench.cycle().state is CycleState.ANNOTATING
     assert not bench.data_sets.versions("chat", "train")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("privacy", "shown"), [(PrivacySettings(), True), (NONE, False)])
+def test_reviews_name_rows_by_their_ids_alone(make_bench: Callable[..., Bench], privacy: PrivacySettings, shown: bool) -> None:
+    bench = make_bench(privacy=privacy.model_dump())
+    bench.data_sets.add("chat", "train", [sample(3)], Lengths(), now=1.0)
+    suspect = Suspect(sample(3).id, "", "a", "b", 0.9, 0.1, 0.1, 0.5, confident=True)
+    reviews = Reviews(bench.store, bench.site.references, bench.data_sets, bench.site)
+    batch = reviews.send("chat", "train", [suspect], now=10.0)
+    assert [bool(item.text) for item in batch.items] == [shown]
