@@ -19,7 +19,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # tokenizers brings a hub client; nothing here may ask the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-QUICK = tuple(Path(__file__).parent / folder for folder in ("chaos", "detectors", "operations", "service"))
+QUICK = tuple(Path(__file__).parent / folder for folder in ("browser", "chaos", "detectors", "e2e", "operations", "service"))
 """Nothing in these claims a rate of false alarms."""
 QUICK_PANES = 256
 """Of a null stream there: enough for every window length that is simulated, so that thresholds hold to a few per cent."""
