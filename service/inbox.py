@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from service.annotation import TakenBack
+from service.annotation.wording import worded
 from service.errors import BacklogFullError, ConflictError, InputError, NotFoundError
 from service.ports import Store
 from service.records import AnnotationBatch, BatchState, Delivery, DeliveryState, Label, stable_id
@@ -56,6 +57,7 @@ class Inbox:
         id : the sender's; without one it follows from the labels.
         """
         batch = self._batch(labels)
+        labels = worded(self._store, batch.monitor, labels)
         content = _content(labels)
         delivery = Delivery(
             _name(id) or content, batch.monitor, batch.id, tuple(labels), now, source, version=1, checksum=content, count=len(labels)

@@ -33,6 +33,8 @@ _ROUNDS = 8
 _LONGEST = 400
 """Bytes of anything that is found, but for what people look for."""
 
+_UNTOLD = "not kept, for it may cite what was sent (privacy.payloads: none)"
+
 _ESCAPE = re.compile(r"\\u00([0-7][0-9a-fA-F])")
 _NEEDS: Mapping[str, re.Pattern[str]] = {
     "iban": re.compile(r"\d"),
@@ -96,18 +98,27 @@ class Redaction:
         payload = self.text(sample.payload) if isinstance(sample.payload, str) else sample.payload
         segments = self._segments(sample.segments) if sample.segments else sample.segments
         output = sample.output and self.output(sample.output)
-        label = sample.label and self._label(sample.label)
+        label = sample.label and self.label(sample.label)
         if payload is sample.payload and segments is sample.segments and output is sample.output and label is sample.label:
             return sample
         return replace(sample, payload=payload, segments=segments, output=output, label=label)
 
     def output(self, output: Output) -> Output:
         """What the model answered."""
-        label = self.treat.value("output.label", output.label)
+        label = output.label and self.answer(output.label)
         version = self.treat.value("output.model_version", output.model_version)
-        label = label and self.text(label)
         same = label is output.label and version is output.model_version
         return output if same else replace(output, label=label, model_version=version)
+
+    def answer(self, label: str) -> str | None:
+        """The class that the model answered; None where none may be kept."""
+        value = self.treat.value("output.label", label)
+        return value and self.text(value)
+
+    def label(self, label: str) -> str | None:
+        """The class that is true; None where none may be kept."""
+        value = self.treat.value("label", label)
+        return value and self.text(value)
 
     def item(self, item: Item) -> Item:
         """Whatever a record holds."""
@@ -124,12 +135,13 @@ class Redaction:
                 return self.rejected(item)
 
     def rejected(self, rejected: Rejected) -> Rejected:
-        """What could not be used: read as far as it can be. Its message may cite it."""
+        """What could not be used: read as far as it can be. Its message may cite it, so it stays only where payloads do."""
         before = rejected.original
         original = self.raw(before) if self.keeps else b""
         if self.fingerprint and len(before) >= KEPT_BYTES:  # cut, perhaps through something that can't be told from its beginning
             original = original[: KEPT_BYTES - _LONGEST]
-        return replace(rejected, message=self.text(rejected.message), original=original)
+        message = self.text(rejected.message) if self.keeps else _UNTOLD
+        return replace(rejected, message=message, original=original)
 
     def original(self, original: Original) -> Original | None:
         """A record as its log held it; None where none may be kept."""
@@ -175,10 +187,6 @@ class Redaction:
             tag: self.text(value) for tag, given in segments.items() if (value := self.treat.value(f"segments.{tag}", given)) is not None
         }
         return segments if found == segments else found
-
-    def _label(self, label: str) -> str | None:
-        value = self.treat.value("label", label)
-        return value and self.text(value)
 
 
 NOTHING = Redaction()

@@ -79,6 +79,9 @@ class PrivacySettings(Section):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"patterns: the name {twice[0]} is taken; each placeholder stands for one thing")
+        compared = {self.fields.get("label"), self.fields.get("output.label")}
+        if len(compared) > 1 and "drop" not in compared:
+            raise ValueError("fields: `label` and `output.label` are compared with each other; treat both alike, or drop one")
         if "hash" in self.fields.values() and self.key_file is None:
             raise ValueError("fields: `hash` needs `key_file`; without a key a name could be found by trying names")
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
@@ -16,6 +16,7 @@ from service.decoding.sample_json import time_of
 from service.errors import InputError
 from service.observe import Observer
 from service.ports import Store
+from service.redaction import Redaction
 from service.settings import MonitorSettings
 from service.truth.taking import MOST_NAMED, Fate, Given, Named, Receipt, take
 
@@ -62,7 +63,8 @@ class Labels:
         """Labels as JSON, each with where it stands."""
         settings = self.monitor(monitor)
         read = [_read(where, document, settings.classes) for where, document in documents]
-        malformed = [each for each in read if isinstance(each, Named)]
+        told = Redaction.of(settings.privacy).text
+        malformed = [replace(each, message=told(each.message)) for each in read if isinstance(each, Named)]
         taken = take(self.store, settings, [each for each in read if isinstance(each, Given)], now=now)
         receipt = taken.plus(Receipt({Fate.MALFORMED: len(malformed)}, malformed[:MOST_NAMED])) if malformed else taken
         self.observer.labels(monitor, {fate.value: count for fate, count in receipt.counts.items()}, taken.delays)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from service.errors import ConflictError
 from service.ports import Store
 from service.records import Answer, Judgement, Truths
+from service.redaction import Redaction
 from service.settings import MonitorSettings
 
 MOST_NAMED = 100
@@ -99,7 +100,8 @@ def take(store: Store, settings: MonitorSettings, given: Sequence[Given], *, now
     Labels of whose samples others tell meanwhile are looked at again, the rest stands.
     """
     delivery = _Delivery(settings, now)
-    waiting = sorted(filter(delivery.inside, given), key=lambda label: now if label.time is None else label.time)
+    inside = filter(None, map(delivery.kept, filter(delivery.inside, given)))
+    waiting = sorted(inside, key=lambda label: now if label.time is None else label.time)
     for _ in range(_ATTEMPTS):
         attempt = _Attempt(store, settings.name, waiting, now=now)
         overtaken = attempt.keep(store, settings)
@@ -137,6 +139,7 @@ class _Delivery:
     def __init__(self, settings: MonitorSettings, now: float) -> None:
         self._settings = settings
         self._now = now
+        self._redaction = Redaction.of(settings.privacy)
         self._counts: Counter[Fate] = Counter()
         self._named: list[Named] = []
         self._delays: list[float] = []
@@ -152,6 +155,16 @@ class _Delivery:
             self.settle([_Outcome(label, Fate.OUTSIDE, f"{foreign[0]!r:.80} is no class of the monitor; allowed: {allowed}; {mend}")])
         return not foreign
 
+    def kept(self, label: Given) -> Given | None:
+        """In the form in which answers are kept, so that the two can be told from each other; None where none may be."""
+        if not self._redaction:
+            return label
+        truth = self._redaction.label(label.label)
+        if truth is None:
+            self.settle([_Outcome(label, Fate.MALFORMED, "no label is kept of this monitor (privacy.fields, label: drop)")])
+            return None
+        return replace(label, label=truth, predicted=label.predicted and self._redaction.answer(label.predicted))
+
     def settle(self, outcomes: Iterable[_Outcome]) -> None:
         """These stand."""
         for outcome in outcomes:
@@ -159,7 +172,7 @@ class _Delivery:
             if outcome.delay is not None:
                 self._delays.append(outcome.delay)
             if outcome.fate in _NEED_A_LOOK and len(self._named) < MOST_NAMED:
-                message = outcome.message or _unknown(self._settings)
+                message = self._redaction.text(outcome.message) or _unknown(self._settings)
                 self._named.append(Named(outcome.label.id, outcome.fate, message))
 
     def receipt(self) -> Receipt:

@@ -10,9 +10,10 @@ import pytest
 from service import annotation
 from service.adapters.sqlite import SqliteStore
 from service.annotation import TakenBack
+from service.annotation.scheme import first
 from service.errors import BacklogFullError, ConflictError, InputError, NotFoundError
 from service.inbox import KEEP_SECONDS, Inbox
-from service.records import AnnotationBatch, BatchState, Candidate, Delivery, DeliveryState, Label
+from service.records import AnnotationBatch, BatchState, Candidate, Declaration, DeclarationState, Delivery, DeliveryState, Label
 
 NOW = 1_000.0
 
@@ -212,3 +213,18 @@ def test_only_so_many_keep_their_labels(store: SqliteStore, inbox: Inbox, monkey
         inbox.receive([label("s0", time=NOW + number)], id=f"d{number}", source="webhook", now=NOW + number)
         inbox.step(NOW + number)
     assert sum(bool(found.labels) for found in store.find(Delivery)) <= 4 + 4 // 2
+
+
+def test_what_annotators_write_of_people_is_not_kept(store: SqliteStore, inbox: Inbox) -> None:
+    store.save(
+        Declaration(
+            "support", "support", {"privacy": {"redact": ["email", "ip"]}}, "api", 1, None, DeclarationState.DECLARED, NOW, version=1
+        )
+    )
+    store.save(first("support", ["10.0.0.1"], now=NOW))
+    said = [label("s0", "jane@example.com"), label("s1", "new: jane@example.com"), label("s2", "10.0.0.1"), label("s3", None)]
+    for _ in range(2):
+        kept = inbox.receive(said, source="webhook", now=NOW)
+    assert [each.label for each in kept.labels] == ["<email>", "new: <email>", "10.0.0.1", None]
+    inbox.step(NOW)
+    assert sorted(str(each.label) for each in store.labels("support")) == ["10.0.0.1", "<email>", "None", "new: <email>"]

@@ -239,7 +239,7 @@ def test_a_change_of_rules_takes_effect_at_an_offset() -> None:
 
 def test_hashes_are_keyed_stable_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("0123456789abcdef")
-    privacy = PrivacySettings(fields={"segments.customer": "hash", "label": "hash"}, key_file=tmp_path / "key")
+    privacy = PrivacySettings(fields={"segments.customer": "hash", "label": "hash", "output.label": "hash"}, key_file=tmp_path / "key")
     rules = Redaction.of(privacy)
     one = rules.sample(Sample("chat", "s", 0.0, "a", {"customer": "ACME"}, None, "ACME"))
     assert one.segments["customer"] == one.label
@@ -256,6 +256,7 @@ def test_hashes_are_keyed_stable_and_left_alone(tmp_path: Path) -> None:
     ("privacy", "says"),
     [
         ({"fields": {"segments.customer": "hash"}}, "needs `key_file`"),
+        ({"fields": {"label": "mask"}}, "are compared with each other"),
         ({"fields": {"customer": "drop"}}, "expected segments.TAG"),
         ({"fields": {"$.text": "drop"}}, "is the payload"),
         ({"fields": {"$": "drop"}}, "is the payload"),
@@ -265,3 +266,12 @@ def test_hashes_are_keyed_stable_and_left_alone(tmp_path: Path) -> None:
 def test_rules_that_make_no_sense_are_refused(privacy: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         PrivacySettings.model_validate(privacy)
+
+
+def test_where_no_payload_is_kept_no_message_cites_one() -> None:
+    told = Rejected("time", f"time: {SECRET} is no time", b"{}", monitor="chat")
+    none = passed(told, {"chat": Redaction.of(PrivacySettings(payloads="none"))})
+    assert isinstance(none, Rejected)
+    assert (none.reason, none.original) == ("time", b"")
+    assert "jane" not in none.message
+    assert passed(told, {"chat": Redaction.of(PrivacySettings())}) == told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +11,15 @@ import pytest
 from service.adapters.sqlite import SqliteStore
 from service.errors import InputError
 from service.observe import Silent
+from service.records import Output
+from service.redaction import Redaction
 from service.settings import MonitorSettings
 from service.truth.deliveries import Labels
 from service.truth.taking import Fate, Receipt
 from tests.service.truth.conftest import Keep
 
-SETTINGS = MonitorSettings.model_validate({"name": "chat", "embedder": {"input": "none", "dimension": 2}})
+DOCUMENT = {"name": "chat", "embedder": {"input": "none", "dimension": 2}}
+SETTINGS = MonitorSettings.model_validate(DOCUMENT)
 NOW = 5_000.0
 
 
@@ -78,3 +82,38 @@ def test_a_time_that_is_none_is_named(labels: Labels, keep: Keep) -> None:
 def test_a_body_that_holds_no_labels_is_refused(labels: Labels, body: bytes, says: str) -> None:
     with pytest.raises(InputError, match=says):
         labels.deliver("chat", body, now=NOW)
+
+
+def test_labels_that_come_by_themselves_pass_the_redaction(store: SqliteStore, keep: Keep) -> None:
+    keep(["s0", "s1"], "<email>")
+    settings = MonitorSettings.model_validate({**DOCUMENT, "classes": (), "privacy": {"redact": ["email"]}})
+    labels = Labels(store, lambda _: settings, Silent())
+    mine = "jane@example.com"
+    receipt = delivered(
+        labels, {"id": "s0", "label": mine}, {"id": "s9", "label": "x", "predicted": mine}, {"id": "s1", "label": "x", "time": mine}
+    )
+    assert [(each.sample, each.predicted, each.truth) for each in store.judgements("chat")] == [
+        ("s0", "<email>", "<email>"),
+        ("s9", "<email>", "x"),
+    ]
+    assert receipt.named[0].fate is Fate.MALFORMED
+    assert "jane" not in receipt.named[0].message
+
+
+def test_a_label_has_the_form_of_the_answers_that_it_judges(store: SqliteStore, keep: Keep, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("0123456789abcdef")
+    fields = {"label": "hash", "output.label": "hash"}
+    privacy = {"fields": fields, "key_file": str(tmp_path / "key")}
+    settings = MonitorSettings.model_validate({**DOCUMENT, "classes": ("refund", "cancel"), "privacy": privacy})
+    keep(["s0"], Redaction.of(settings.privacy).output(Output("refund")).label)
+    labels = Labels(store, lambda _: settings, Silent())
+    assert delivered(labels, {"id": "s0", "label": "refund"}, {"id": "s1", "label": "jane"}).counts == {Fate.OUTSIDE: 1, Fate.TAKEN: 1}
+    assert [each.right for each in store.judgements("chat")] == [True]
+
+
+def test_a_label_that_may_not_be_kept_is_none(store: SqliteStore, keep: Keep) -> None:
+    keep(["s0"])
+    settings = MonitorSettings.model_validate({**DOCUMENT, "privacy": {"fields": {"label": "drop"}}})
+    (named,) = delivered(Labels(store, lambda _: settings, Silent()), {"id": "s0", "label": "refund"}).named
+    assert (named.fate, "label: drop" in named.message) == (Fate.MALFORMED, True)
+    assert not store.judgements("chat")
