@@ -6,9 +6,12 @@ tell, and remember that it was told.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import structlog
@@ -17,6 +20,7 @@ from service.errors import ArtefactError, DeliveryError, NotFoundError
 from service.notifying.pipeline import Passing, Stage, passed
 from service.notifying.rules import TEST
 from service.observe import Observer
+from service.patience import Patience
 from service.ports import Destination, Store
 from service.records import AnnotationBatch, BatchState, OutboxItem
 
@@ -32,11 +36,29 @@ LONGEST_WAIT = 86_400.0
 BEHIND = 60.0
 """Seconds until an item that waits for another one is looked at again; that is no attempt."""
 
+_GLANCE = 0.2
+"""Seconds after which what has become due is looked for, though every lane is still busy."""
+
 _ERROR_LENGTH = 500
 _MOST = 10_000
 _OUTCOMES = {"delivered": "delivered", "pending": "retry", "dead": "dead", "dropped": "dropped"}
 
+Run: TypeAlias = Callable[[str, Callable[[], None]], None]
+"""Does a piece of work for a destination, here or elsewhere."""
+
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """The item as it is stored, and when its attempt began by a clock that only goes forward."""
+
+    item: OutboxItem
+    began: float
+
+
+def _here(_: str, work: Callable[[], None]) -> None:
+    work()
 
 
 def settled(item: OutboxItem, failure: DeliveryError | None, now: float, rng: np.random.Generator) -> OutboxItem:
@@ -82,9 +104,9 @@ class Outbox:
         self._received = received
         """Told of an item with its receipt, before the delivery goes on."""
         self._gone: dict[str, tuple[Destination, str]] = {}
-        self._began = 0.0
-        self._failing: OutboxItem | None = None
-        """Its attempt raised what nobody foresaw: the next step counts that as a failure, lest it block what is due after it."""
+        self._trying: dict[str, _Attempt] = {}
+        """By destination. What is left here raised what nobody foresaw: the next step counts that as a failure, lest it block what is due
+        after it."""
 
     @property
     def disabled(self) -> Mapping[str, str]:
@@ -92,42 +114,43 @@ class Outbox:
         gone = dict(self._gone)
         return {name: why for name, (destination, why) in gone.items() if self._destinations.get(name) is destination}
 
-    def step(self, now: float) -> int:
-        """Tries the item that is longest due, one at a time so that `now` is true for each; returns 0 if none is."""
-        if self._failing is not None:
-            self._note(self._failing, DeliveryError("an unexpected error, see the program's log", retryable=True), now)
+    def step(self, now: float, *, busy: Collection[str] = (), run: Run = _here) -> int:
+        """Tries the item that is longest due, one at a time so that `now` is true for each; returns 0 if none is. Destinations that are
+        busy are left alone."""
+        for destination in set(self._trying) - set(busy):
+            failure = DeliveryError("an unexpected error, see the program's log", retryable=True)
+            self._note(self._trying.pop(destination), failure, now)
             return 1
-        for item in self._store.due(now, 1):
-            if self._batch_is(item, "pending"):
-                self._store.settle(replace(item, due=now + BEHIND))
-                return 1
-            self.take(item, now)
+        for item in self._store.due(now, 1, without=busy):
+            run(item.destination, partial(self.take, item, now))
             return 1
         return 0
 
     def take(self, item: OutboxItem, now: float) -> None:
         """One attempt at an item, and what becomes of it."""
-        self._failing, self._began = item, time.perf_counter()
+        if self._batch_is(item, "pending"):
+            self._store.settle(replace(item, due=now + BEHIND))
+            return
+        self._trying[item.destination] = _Attempt(item, time.perf_counter())
         try:
             passing = passed(self._stages, item, now=now)
         except DeliveryError as failure:
-            self._note(self._failing, failure, now)
+            self._note(self._trying.pop(item.destination), failure, now)
             return
+        attempt = self._trying.pop(item.destination)
         if passing.goes:
-            self._note(self._failing, None, now)
+            self._note(attempt, None, now)
             return
-        self._failing = None
         after = passing.later(now) if passing.waits else replace(item, state="dropped", held="", error=str(passing.why))
         self._store.settle(after)
         if after.state == "dropped":
             self._observer.delivery(after.kind, _OUTCOMES[after.state])
             _report(after)
 
-    def _note(self, item: OutboxItem, failure: DeliveryError | None, now: float) -> None:
-        self._failing = None
-        after = settled(item, failure, now, self._rng)
+    def _note(self, attempt: _Attempt, failure: DeliveryError | None, now: float) -> None:
+        after = settled(attempt.item, failure, now, self._rng)
         self._store.settle(after)
-        self._observer.delivery(after.kind, _OUTCOMES[after.state], time.perf_counter() - self._began)
+        self._observer.delivery(after.kind, _OUTCOMES[after.state], time.perf_counter() - attempt.began)
         _report(after)
 
     def _send(self, passing: Passing, *, now: float) -> Passing:
@@ -184,11 +207,53 @@ class Outbox:
             if receipt is None:
                 return
             item = replace(item, receipt=receipt)
-            if self._failing is not None:  # as it is stored, which is not as it is said
-                self._failing = replace(self._failing, receipt=receipt)
-                self._store.settle(self._failing)
+            attempt = self._trying[item.destination]  # as it is stored, which is not as it is said
+            self._trying[item.destination] = replace(attempt, item=replace(attempt.item, receipt=receipt))
+            self._store.settle(self._trying[item.destination].item)
         self._received(item)
         destination.deliver(item, now=now)
+
+
+class Lanes:
+    """The outbox with a lane for each destination: one that hangs keeps nobody else waiting. Within a lane it is one item at a time."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._busy: frozenset[str] = frozenset()
+        self._freed = threading.Condition()
+
+    def step(self, now: float) -> int:
+        """Begins with the item that is longest due of those whose lane is free; returns 0 once nothing is due or under way."""
+        busy = self._busy
+        if self._outbox.step(now, busy=busy, run=self._begin):
+            return 1
+        self._wait(lambda: self._busy != busy, _GLANCE if busy else 0.0)
+        return len(busy)
+
+    def finish(self, seconds: float) -> None:
+        """Gives what is under way so much time to end; what takes longer is sent again, by whoever comes next."""
+        self._wait(lambda: not self._busy, seconds)
+
+    def _wait(self, until: Callable[[], bool], seconds: float) -> None:
+        with self._freed:
+            self._freed.wait_for(until, seconds)
+
+    def _begin(self, destination: str, work: Callable[[], None]) -> None:
+        """The thread has the name of the one that asks: by it a delivery that takes its time says that it is alive."""
+        thread = threading.Thread(target=self._run, args=(destination, work), name=threading.current_thread().name, daemon=True)
+        with self._freed:
+            thread.start()
+            self._busy |= {destination}
+
+    def _run(self, destination: str, work: Callable[[], None]) -> None:
+        def attempt() -> int:
+            work()
+            return 1
+
+        Patience(shortest=_GLANCE).attempt(attempt, loop="outbox", destination=destination)
+        with self._freed:
+            self._busy -= {destination}
+            self._freed.notify_all()
 
 
 def _replayed(item: OutboxItem) -> bool:

@@ -194,7 +194,8 @@ class Store(Progress, Erasing, Protocol):
         """Records the event that tells of these; ConflictError where the log tells of more or fewer already."""
 
     # outbox
-    def due(self, now: float, limit: int) -> Sequence[OutboxItem]: ...
+    def due(self, now: float, limit: int, *, without: Collection[str] = ()) -> Sequence[OutboxItem]:
+        """Pending items whose time has come, the longest due first; those for the destinations `without` are left out."""
 
     def settle(self, item: OutboxItem) -> None:
         """Stores the item's new state after an attempt."""

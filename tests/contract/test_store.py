@@ -510,6 +510,19 @@ def test_pending_items_are_due_in_order_of_their_time(store: Store) -> None:
     assert [x.id for x in store.outbox(limit=2)] == ["dead", "now"]
 
 
+def test_what_is_due_may_leave_destinations_out(store: Store) -> None:
+    told = {"destination": "pager", "text": 'so "destination":"pager" stands in it'}
+    stuck = [replace(item(f"s{n}"), destination="stuck", payload=told) for n in range(230)]
+    others = [replace(item("a", due=1.0), destination="pager"), replace(item("b", due=2.0), destination="chat")]
+    store.save(outbox=[*stuck, *others])
+
+    assert [x.id for x in store.due(5.0, 2)] == ["s0", "s1"]
+    assert [x.id for x in store.due(5.0, 1, without=["stuck"])] == ["a"]
+    assert [x.id for x in store.due(5.0, 9, without=["stuck"])] == ["a", "b"]
+    assert [x.id for x in store.due(5.0, 9, without=["stuck", "pager"])] == ["b"]
+    assert len(store.due(5.0, 999, without=["chat"])) == 231
+
+
 def test_an_item_that_was_sent_is_not_queued_again(store: Store) -> None:
     store.save(outbox=[item()])
     delivered = replace(item(), state="delivered", attempts=1)

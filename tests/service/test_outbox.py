@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -12,11 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from service.adapters.sqlite import SqliteStore
 from service.errors import DeliveryError, NotFoundError
 from service.observe import Silent
-from service.outbox import SCHEDULE, Outbox, replayed, settled
+from service.outbox import SCHEDULE, Lanes, Outbox, replayed, settled
 from service.records import AnnotationBatch, BatchState, OutboxItem
 
 HOUR = 3_600.0
@@ -237,6 +239,71 @@ def test_an_error_that_nobody_foresaw_delays_its_item_and_no_other(store: Sqlite
     (failed,) = store.outbox(states=["pending"])
     assert (failed.id, failed.attempts, failed.error) == ("bad", 1, "an unexpected error, see the program's log")
     outbox.step(60.0)
+    assert hook.taken == ["good", "bad"]
+
+
+class Hanging(Receiver):
+    """Keeps whoever calls waiting until it is let go."""
+
+    def __init__(self, *failures: DeliveryError) -> None:
+        super().__init__(*failures)
+        self.called, self.let_go = list[str](), threading.Event()
+
+    def deliver(self, item: OutboxItem, *, now: float) -> str | None:
+        self.called.append(item.id)
+        assert self.let_go.wait(20.0)
+        return super().deliver(item, now=now)
+
+
+def run(lanes: Lanes, store: SqliteStore, waiting: set[str], *, now: float = 1.0) -> None:
+    """Until nothing but these is pending."""
+    for _ in range(200):
+        lanes.step(now)
+        if {each.id for each in store.outbox(states=["pending"])} == waiting:
+            return
+    raise AssertionError(f"{[each.id for each in store.outbox(states=['pending'])]} are pending, not {waiting}")
+
+
+def test_a_receiver_that_hangs_holds_nothing_back_that_is_for_others(store: SqliteStore) -> None:
+    hook, pager = Hanging(), Receiver()
+    lanes = Lanes(Outbox(store, {"hook": hook, "pager": pager}, Silent(), rng=rng()))
+    store.save(outbox=[*(item(f"h{n}") for n in range(3)), item("p1", destination="pager"), item("p2", destination="pager")])
+
+    run(lanes, store, {"h0", "h1", "h2"})
+    assert (pager.taken, hook.called) == (["p1", "p2"], ["h0"]), "in a lane it is one at a time"
+    hook.let_go.set()
+    run(lanes, store, set())
+    lanes.finish(20.0)
+    assert hook.taken == ["h0", "h1", "h2"]
+    assert lanes.step(1.0) == 0
+
+
+def test_what_is_under_way_has_time_to_end_and_is_settled_then(store: SqliteStore) -> None:
+    hook = Hanging(DOWN)
+    lanes = Lanes(Outbox(store, {"hook": hook}, Silent(), rng=rng()))
+    store.save(outbox=[item()])
+    lanes.step(1.0)
+    lanes.finish(0.0)
+    assert [(each.state, each.attempts) for each in store.outbox()] == [("pending", 0)]
+    hook.let_go.set()
+    lanes.finish(20.0)
+    assert [(each.state, each.attempts, each.error) for each in store.outbox()] == [("pending", 1, "receiver: 503")]
+
+
+def test_an_error_that_nobody_foresaw_ends_no_lane(store: SqliteStore) -> None:
+    class Faulty(Receiver):
+        def deliver(self, item: OutboxItem, *, now: float) -> str | None:
+            if item.id == "bad" and now < 50.0:
+                raise ZeroDivisionError
+            return super().deliver(item, now=now)
+
+    hook = Faulty()
+    lanes = Lanes(Outbox(store, {"hook": hook}, Silent(), rng=rng()))
+    store.save(outbox=[item("bad"), item("good")])
+    with capture_logs() as told:
+        run(lanes, store, {"bad"})
+    assert [entry["destination"] for entry in told if entry["event"] == "step failed"] == ["hook"]
+    run(lanes, store, set(), now=60.0)
     assert hook.taken == ["good", "bad"]
 
 

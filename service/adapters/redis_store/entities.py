@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -93,9 +93,10 @@ def save(server: Server, entities: Iterable[Entity], items: Iterable[OutboxItem]
 # --- outbox
 
 
-def due(server: Server, now: float, limit: int) -> Sequence[OutboxItem]:
-    """Pending items whose time has come, the longest due first."""
-    return [_item.decode(document) for document in server.run("due", {"now": now, "limit": limit})]
+def due(server: Server, now: float, limit: int, without: Collection[str]) -> Sequence[OutboxItem]:
+    """Pending items whose time has come, the longest due first. Names are compared as they stand in the documents."""
+    names = [msgspec.json.encode(name).decode() for name in without]
+    return [_item.decode(document) for document in server.run("due", {"now": now, "limit": limit, "without": names})]
 
 
 def settle(server: Server, item: OutboxItem) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from service.adapters.redis_store import dead_letters, entities
 from service.adapters.redis_store.server import Server
@@ -20,9 +20,9 @@ class Leaving:
 
     # outbox
 
-    def due(self, now: float, limit: int) -> Sequence[OutboxItem]:
-        """Pending items whose time has come, the longest due first."""
-        return entities.due(self._server, now, limit)
+    def due(self, now: float, limit: int, *, without: Collection[str] = ()) -> Sequence[OutboxItem]:
+        """Pending items whose time has come, the longest due first; those for the destinations `without` are left out."""
+        return entities.due(self._server, now, limit, without)
 
     def settle(self, item: OutboxItem) -> None:
         """Stores the item's new state after an attempt."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from sqlite3 import Connection
 
 from service.adapters.sqlite import dead_letters, outbox
@@ -19,10 +19,10 @@ class Leaving:
 
     # outbox
 
-    def due(self, now: float, limit: int) -> Sequence[OutboxItem]:
-        """Pending items whose time has come, the longest due first."""
+    def due(self, now: float, limit: int, *, without: Collection[str] = ()) -> Sequence[OutboxItem]:
+        """Pending items whose time has come, the longest due first; those for the destinations `without` are left out."""
         with self._database.read() as connection:
-            return outbox.due(connection, now, limit)
+            return outbox.due(connection, now, limit, without)
 
     def settle(self, item: OutboxItem) -> None:
         """Stores the item's new state after an attempt."""

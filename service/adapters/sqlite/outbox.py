@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from sqlite3 import Connection
 
 import msgspec
@@ -23,10 +24,20 @@ def add(connection: Connection, items: Iterable[OutboxItem]) -> None:
     )
 
 
-def due(connection: Connection, now: float, limit: int) -> Sequence[OutboxItem]:
-    """Pending items whose time has come, the longest due first."""
-    found = connection.execute("SELECT document FROM outbox WHERE state = 'pending' AND due <= ? ORDER BY due, rowid LIMIT ?", (now, limit))
-    return [_decoder.decode(document) for (document,) in found]
+class _Addressed(msgspec.Struct):
+    """As much of an item as says where it goes."""
+
+    destination: str
+
+
+_addressed = msgspec.json.Decoder(_Addressed)
+
+
+def due(connection: Connection, now: float, limit: int, without: Collection[str]) -> Sequence[OutboxItem]:
+    """Pending items whose time has come, the longest due first. Read no further than asked."""
+    rows = connection.execute("SELECT document FROM outbox WHERE state = 'pending' AND due <= ? ORDER BY due, rowid", (now,))
+    documents = (document for (document,) in rows if not without or _addressed.decode(document).destination not in without)
+    return [_decoder.decode(document) for document in islice(documents, limit)]
 
 
 def settle(connection: Connection, item: OutboxItem) -> None:
