@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -150,6 +151,12 @@ class Backfills:
         """How far it is."""
         replace_text(self._path(backfill), msgspec.json.format(msgspec.json.encode(backfill), indent=2).decode() + "\n")
 
+    def retell(self, backfill: Backfill, store: Store) -> None:
+        """Shows of alarms what its store shows by now: samples may have been let go of. One that is being made does so in the end."""
+        alarms = _alarms(store, backfill.monitor)[:MOST_ALARMS]
+        if backfill.alarms and backfill.state is not BackfillState.RUNNING and alarms != backfill.alarms:
+            self.save(replace(backfill, alarms=alarms))
+
     def _path(self, backfill: Backfill) -> Path:
         return self._directory / f"{backfill.id}.json"
 
@@ -192,10 +199,16 @@ def _advanced(backfill: Backfill, parts: Parts, state: BackfillState, *, now: fl
     latest = replace(backfill, state=state, updated=now, read=read, lost=lost, samples=parts.store.samples_taken(backfill.monitor))
     if state is BackfillState.RUNNING:
         return latest
-    alarms = report(parts.store, backfill.monitor, ())["alarms"]
+    alarms = _alarms(parts.store, backfill.monitor)
     reasons = Counter(letter.rejected.reason for letter in parts.store.dead_letters(limit=MOST_LETTERS))
-    latest = replace(latest, raised=len(alarms), alarms=tuple(alarms[:MOST_ALARMS]))
+    latest = replace(latest, raised=len(alarms), alarms=alarms[:MOST_ALARMS])
     return replace(latest, dead_letters=dict(sorted(reasons.items())))
+
+
+def _alarms(store: Store, monitor: str) -> tuple[Mapping[str, Any], ...]:
+    """As they are kept."""
+    document: list[Mapping[str, Any]] = msgspec.to_builtins(report(store, monitor, ())["alarms"])
+    return tuple(document)
 
 
 def _read_of(stretch: Stretch, position: Position | None) -> int:

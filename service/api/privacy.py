@@ -61,7 +61,9 @@ class RecordsView(View):
 @router.post("/forget")
 def forget_sample(service: Served, request: ForgetRequest) -> ForgottenView:
     """Takes a sample out of everything that driftgate keeps, asks annotators to delete it, and never takes it again. May be repeated."""
-    monitors = [service.known(request.monitor)] if request.monitor else list(service.declaring.declared)
+    everywhere = service.forgetting.all_of(service.declaring.declared)
+    named = request.monitor and (request.monitor if request.monitor in everywhere else service.known(request.monitor))
+    monitors = [named] if named else everywhere
     done = service.forgetting.forget(request.sample, monitors, actor=request.actor, now=service.clock())
     views = (ErasureView(monitor=each.monitor, erased=dict(each.erased), asked=each.asked) for each in done)
     return ForgottenView(erasures=tuple(views), outside=OUTSIDE)

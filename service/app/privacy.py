@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from service.metrics import Metrics, inventory
 from service.ports import Store
 from service.privacy.entries import expired, without
 from service.privacy.forgetting import Places
+from service.privacy.leaving import left_behind
 from service.privacy.retaining import Retaining
-from service.records import Partition
+from service.records import Backfill, Partition
 from service.settings import Settings
 
 _SETTLE_SECONDS = 0.5
@@ -36,7 +37,7 @@ def places(directory: Path) -> Places:
 def retain(store: Store, settings: Callable[[], Settings], metrics: Metrics, now: float) -> int:
     """Lets go of what is too old by now, and counts it."""
     known = settings()
-    privacy = {monitor.name: monitor.privacy for monitor in known.monitors}
+    privacy = {**left_behind(store), **{monitor.name: monitor.privacy for monitor in known.monitors}}
     gone = Retaining(store, places(known.directory), privacy, partial(_expire_log, known.directory)).step(now=now)
     for place, count in gone.items():
         metrics.count(inventory.EXPIRED, place, by=count)
@@ -54,8 +55,16 @@ def _expire_log(directory: Path, befores: Mapping[str, float]) -> int:
 
 def _backfills(directory: Path, monitor: str) -> Iterator[AbstractContextManager[Store]]:
     backfills = Backfills(directory)
-    paths = (backfills.store_path(each) for each in backfills.of(monitor, now=time.time()))
-    return (closing(SqliteStore(path)) for path in paths if path.is_file())
+    found = (each for each in backfills.of(monitor, now=time.time()) if backfills.store_path(each).is_file())
+    return (_opened(backfills, each) for each in found)
+
+
+@contextmanager
+def _opened(backfills: Backfills, backfill: Backfill) -> Iterator[Store]:
+    """Its store; what is changed there is told in its document, too."""
+    with closing(SqliteStore(backfills.store_path(backfill))) as store:
+        yield store
+        backfills.retell(backfill, store)
 
 
 def _blot(directory: Path, monitor: str, sample: str) -> int:

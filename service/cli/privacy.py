@@ -33,7 +33,9 @@ def forget(
     from service.privacy.forgetting import OUTSIDE  # noqa: PLC0415 - loads the detectors
 
     with installed(config) as installation:
-        names = [monitor_of(installation.settings, monitor)] if monitor else list(installation.names)
+        everywhere = installation.forgetting.all_of(installation.names)
+        named = monitor and (monitor if monitor in everywhere else monitor_of(installation.settings, monitor))
+        names = [named] if named else everywhere
         done = installation.forgetting.forget(sample, names, actor=actor(), now=time.time())
     erasures = [{"monitor": each.monitor, "erased": dict(each.erased), "asked": list(each.asked)} for each in done]
     document = {"sample": sample, "erasures": erasures, "outside": list(OUTSIDE)}

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
 from service.annotation.shown import items_by_shown
-from service.errors import NotFoundError
+from service.errors import ConflictError, NotFoundError
 from service.ports import Store
 from service.privacy import artefacts, requests, showing
 from service.privacy.documents import Without
-from service.records import AnnotationBatch, FailureMark, OutboxItem, Step, stable_id
+from service.privacy.leaving import left_behind
+from service.records import AnnotationBatch, DeadLetter, FailureMark, OutboxItem, Step, stable_id
 from service.records.erasure import Doomed, ErasureState, Forgotten, forgotten_id
 from service.words import excerpt
 
@@ -34,6 +37,9 @@ _SHORTEST = 12
 """Characters of a text from which on it can be nobody else's."""
 
 _EXEMPLAR, _LOOKED_AT = 200, 1_000
+
+_LEASE, _LEASE_SECONDS = "forgetting", 900.0
+_LOOK, _PATIENCE, _ATTEMPTS = 0.05, 60.0, 5
 
 log = structlog.get_logger()
 
@@ -71,17 +77,49 @@ class Forgetting:
         self._places = places
 
     def forget(self, sample: str, monitors: Sequence[str], *, actor: str, now: float) -> Sequence[Erasure]:
-        """Of each monitor; once is as good as twice."""
+        """Of each monitor, also of one that was withdrawn; once is as good as twice."""
         for monitor in monitors:
             self._note(monitor, sample, actor, now)
-        return [self._carry_out(self._store.get(Forgotten, forgotten_id(monitor, sample)), now=now) for monitor in monitors]
+        with self._alone() as is_alone:
+            if not is_alone:
+                raise ConflictError("other samples are being forgotten; this one is next, and `GET /v1/forgotten` says when it is done")
+            return [self._settled(monitor, sample, now) for monitor in monitors]
+
+    def all_of(self, declared: Iterable[str]) -> Sequence[str]:
+        """Those monitors, and all that were withdrawn."""
+        return list(dict.fromkeys([*declared, *left_behind(self._store)]))
 
     def step(self, monitors: Iterable[str], *, now: float) -> int:
         """Goes on with what was cut short; returns how many that were."""
-        pending = [each for name in monitors for each in self._store.find(Forgotten, monitor=name, states=[ErasureState.PENDING])]
-        for each in pending:
-            self._carry_out(each, now=now)
-        return len(pending) + self._tidy()
+        carried = 0
+        if self._pending(monitors):
+            with self._alone(seconds=0.0) as is_alone:
+                for each in self._pending(monitors) if is_alone else ():
+                    self._carry_out(each, now=now)
+                    carried += 1
+        return carried + self._tidy()
+
+    def _pending(self, monitors: Iterable[str]) -> Sequence[Forgotten]:
+        waiting = (self._store.find(Forgotten, monitor=name, states=[ErasureState.PENDING]) for name in self.all_of(monitors))
+        return [each for found in waiting for each in found]
+
+    @contextmanager
+    def _alone(self, *, seconds: float = _PATIENCE) -> Iterator[bool]:
+        """Erasures rewrite the same folders: one after the other, whichever process carries them out. False where others take longer."""
+        holder, until = secrets.token_hex(8), time.monotonic() + seconds
+        while not (is_alone := self._store.lease(_LEASE, holder, _LEASE_SECONDS) is not None) and time.monotonic() < until:
+            time.sleep(_LOOK)
+        try:
+            yield is_alone
+        finally:
+            self._store.release(_LEASE, holder)
+
+    def _settled(self, monitor: str, sample: str, now: float) -> Erasure:
+        """Whoever had the turn before may have done it."""
+        known = self._store.get(Forgotten, forgotten_id(monitor, sample))
+        if known.state is ErasureState.DONE:
+            return Erasure(monitor, sample, known.erased, ())
+        return self._carry_out(known, now=now)
 
     def _tidy(self) -> int:
         """Who has been told what to delete need not be told again."""
@@ -92,13 +130,9 @@ class Forgetting:
 
     def _note(self, monitor: str, sample: str, actor: str, now: float) -> None:
         """From here on nobody takes it."""
-        key, step = forgotten_id(monitor, sample), Step(ErasureState.PENDING, "asked", now, actor)
-        try:
-            known = self._store.get(Forgotten, key)
-        except NotFoundError:
-            known = Forgotten(key, monitor, ErasureState.PENDING, now)
-        again = replace(known, state=ErasureState.PENDING, sample=sample, history=(*known.history, step), version=known.version + 1)
-        self._store.save(again)
+        step = Step(ErasureState.PENDING, "asked", now, actor)
+        new = Forgotten(forgotten_id(monitor, sample), monitor, ErasureState.PENDING, now)
+        self._record(new, lambda known: replace(known, state=ErasureState.PENDING, sample=sample, history=(*known.history, step)))
 
     def _carry_out(self, forgotten: Forgotten, *, now: float) -> Erasure:
         """What shows it first: the sample itself is what tells by which texts it is known."""
@@ -128,9 +162,21 @@ class Forgetting:
     def _done(self, forgotten: Forgotten, erased: Mapping[str, int], now: float) -> None:
         step = Step(ErasureState.DONE, "erased", now)
         kept = {where: erased.get(where, 0) + forgotten.erased.get(where, 0) for where in {*erased, *forgotten.erased}}
-        history = (*forgotten.history, step)
-        done = replace(forgotten, state=ErasureState.DONE, sample="", erased=kept, history=history, version=forgotten.version + 1)
-        self._store.save(done)
+        done = ErasureState.DONE
+        self._record(forgotten, lambda known: replace(known, state=done, sample="", erased=kept, history=(*known.history, step)))
+
+    def _record(self, new: Forgotten, change: Callable[[Forgotten], Forgotten]) -> None:
+        """Again where somebody else has asked for it meanwhile."""
+        for _ in range(_ATTEMPTS):
+            try:
+                known = self._store.get(Forgotten, new.id)
+            except NotFoundError:
+                known = new
+            try:
+                return self._store.save(replace(change(known), version=known.version + 1))
+            except ConflictError:
+                continue
+        raise ConflictError(f"the record of {new.id} is being changed by others without end; try again")
 
     def _shown(self, monitor: str, sample: str) -> Iterator[str]:
         """Under which ids annotators see it."""
@@ -174,8 +220,17 @@ def _out_of(store: Store, monitor: str, without: Without) -> Mapping[str, int]:
     marks = [mark.id for mark in showing.entities(store, FailureMark, monitor) if mark.sample in without.names]
     return {
         "documents": showing.change_entities(store, monitor, lambda _: without),
-        "outbox": showing.change_outbox(store, monitor, lambda item: None if item.kind == FORGET else without),
-        "dead letters": showing.drop_letters(store, monitor, lambda letter: showing.tells_of(letter, without.names)),
+        "outbox": showing.change_outbox(store, lambda item: without if _may_show(item, monitor) else None),
+        "dead letters": showing.drop_letters(store, lambda letter: _tells(letter, monitor, without.names)),
         "requests": requests.blank(store, without),
         "failure marks": store.drop(FailureMark, marks) if marks else 0,
     }
+
+
+def _may_show(item: OutboxItem, monitor: str) -> bool:
+    return item.kind != FORGET and item.payload.get("monitor") in (monitor, None)
+
+
+def _tells(letter: DeadLetter, monitor: str, names: Collection[str]) -> bool:
+    """One of the monitor's, or of nobody's."""
+    return letter.rejected.monitor in (monitor, None) and showing.tells_of(letter, names)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -14,7 +16,7 @@ from service.ports import Store
 from service.privacy import artefacts, requests, showing
 from service.privacy.documents import Wordless
 from service.privacy.forgetting import Places
-from service.records import Alarm, DeadLetter, Entity
+from service.records import Alarm, Entity, OutboxItem
 from service.records.erasure import Doomed
 from service.settings import PrivacySettings
 
@@ -44,14 +46,12 @@ class Retaining:
     def step(self, *, now: float) -> Mapping[str, int]:
         """Once over all monitors; place → how much left it."""
         began, found = time.perf_counter(), Counter[str]()
-        for monitor, privacy in self._privacy.items():
-            found.update(self._letters(monitor, now - _letter_days(privacy) * _DAY))
-            if privacy.retention_days is not None:
-                found.update(self._samples(monitor, now - privacy.retention_days * _DAY))
-        nobody = min(map(_letter_days, self._privacy.values()), default=PrivacySettings().letter_days)
-        found.update(self._letters("", now - nobody * _DAY))
-        found["requests"] += requests.expire(self._store, now=now)
         befores = {name: now - each.retention_days * _DAY for name, each in self._privacy.items() if each.retention_days is not None}
+        found.update(_out_of(self._store, befores))
+        for monitor, before in befores.items():
+            found.update(self._elsewhere(monitor, before, now))
+        found["dead letters"] += self._letters(self._store, now)
+        found["requests"] += requests.expire(self._store, now=now)
         found["log"] += self._expire_log(befores) if befores else 0
         gone = {where: count for where, count in found.items() if count}
         if gone:
@@ -59,29 +59,40 @@ class Retaining:
             log.info("expired", seconds=round(time.perf_counter() - began, 3), **gone)
         return gone
 
-    def _letters(self, monitor: str, before: float) -> Mapping[str, int]:
-        def is_old(letter: DeadLetter) -> bool:
-            return letter.time < before and (letter.rejected.monitor or "") == monitor
+    def _letters(self, store: Store, now: float) -> int:
+        """Each after its monitor's days; those of nobody after the fewest."""
+        days = {name: _letter_days(privacy) for name, privacy in self._privacy.items()}
+        nobody = min(days.values(), default=PrivacySettings().letter_days)
+        return showing.drop_letters(store, lambda each: now - each.time > days.get(each.rejected.monitor or "", nobody) * _DAY)
 
-        return {"dead letters": showing.drop_letters(self._store, monitor, is_old)}
-
-    def _samples(self, monitor: str, before: float) -> Mapping[str, int]:
-        found = Counter(_out_of(self._store, monitor, before))
+    def _elsewhere(self, monitor: str, before: float, now: float) -> Mapping[str, int]:
+        """Out of backfills and reports."""
+        found = Counter[str]()
         for opened in self._places.others(monitor):
             with opened as other:
-                found.update(_out_of(other, monitor, before))
+                found.update(_out_of(other, {monitor: before}))
+                found["dead letters"] += self._letters(other, now)
                 other.scrub()
         found["reports"] += artefacts.drop_reports(self._places.directory, monitor, lambda report: _made(report) < before)
         return found
 
 
-def _out_of(store: Store, monitor: str, before: float) -> Mapping[str, int]:
+def _out_of(store: Store, befores: Mapping[str, float]) -> Mapping[str, int]:
     """Of one store."""
-    return {
-        "documents": showing.change_entities(store, monitor, lambda entity: _wordless(entity, before)),
-        "outbox": showing.change_outbox(store, monitor, lambda item: None if item.state == "pending" else Wordless(before, item.created)),
-        **store.erase(Doomed(monitor, before=before)),
-    }
+    found = Counter[str]()
+    for monitor, before in befores.items():
+        found["documents"] += showing.change_entities(store, monitor, partial(_wordless, before=before))
+        found.update(store.erase(Doomed(monitor, before=before)))
+    if befores:
+        found["outbox"] += showing.change_outbox(store, partial(_told, befores=befores))
+    return found
+
+
+def _told(item: OutboxItem, befores: Mapping[str, float]) -> Wordless | None:
+    """What has left, or never will; of nobody after the fewest days."""
+    monitor = item.payload.get("monitor")
+    before = befores.get(monitor, -math.inf) if monitor else max(befores.values())
+    return None if item.state == "pending" else Wordless(before, item.created)
 
 
 def _wordless(entity: Entity, before: float) -> Wordless:

@@ -52,11 +52,11 @@ def _change(store: Store, entity: Entity, change: Change) -> bool:
     raise ConflictError(f"{type(entity).__name__} {entity.id}: somebody else keeps changing it; try again")
 
 
-def change_outbox(store: Store, monitor: str, change_of: Callable[[OutboxItem], Change | None]) -> int:
-    """Rewrites items, wherever they stand; how many changed."""
+def change_outbox(store: Store, change_of: Callable[[OutboxItem], Change | None]) -> int:
+    """Rewrites items, wherever they stand, as soon as they are read: somebody delivers them meanwhile. How many changed."""
     found = 0
-    for item in list(paged(store.outbox)):
-        change = change_of(item) if item.payload.get("monitor") in (monitor, None) else None
+    for item in paged(store.outbox):
+        change = change_of(item)
         after = None if change is None else changed(item.payload, change)
         if after is not None:
             store.settle(replace(item, payload=after))
@@ -64,9 +64,9 @@ def change_outbox(store: Store, monitor: str, change_of: Callable[[OutboxItem], 
     return found
 
 
-def drop_letters(store: Store, monitor: str, goes: Callable[[DeadLetter], bool]) -> int:
-    """Lets dead letters go, of the monitor and of none."""
-    old = [letter.id for letter in paged(store.dead_letters) if letter.rejected.monitor in (monitor, None) and goes(letter)]
+def drop_letters(store: Store, goes: Callable[[DeadLetter], bool]) -> int:
+    """Lets dead letters go."""
+    old = [letter.id for letter in paged(store.dead_letters) if goes(letter)]
     return store.drop_dead_letters(old) if old else 0
 
 

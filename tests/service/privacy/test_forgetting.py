@@ -15,22 +15,29 @@ import pytest
 from service.adapters.log_source import LogSource
 from service.adapters.sqlite import SqliteLog, SqliteStore
 from service.adapters.sqlite.blotting import blot
+from service.app.privacy import places
 from service.artefacts import publish, read_manifest
+from service.backfill import Backfills
 from service.datasets import DataSets
 from service.decoding.envelope import decode, encode
 from service.observe import Silent
 from service.ports import Embedded
 from service.privacy.entries import expired, without
 from service.privacy.forgetting import FORGET, Forgetting, Places
+from service.privacy.leaving import left_behind
 from service.privacy.retaining import Retaining
 from service.records import (
     Alarm,
     AlarmState,
     AnnotationBatch,
+    Backfill,
+    BackfillState,
     BatchState,
     Candidate,
     Commit,
     DeadLetter,
+    Declaration,
+    DeclarationState,
     Exemplar,
     FailureMark,
     Family,
@@ -50,6 +57,7 @@ from service.records import (
     Term,
 )
 from service.records.erasure import ErasureState, Forgotten, forgotten_id
+from service.replay import report
 from service.settings import EmbedderSettings, MonitorSettings, PrivacySettings
 from service.watched import WatchedMonitor
 from service.worker import Worker
@@ -242,6 +250,46 @@ def test_what_was_cut_short_goes_on(
     assert forgetting.step(["chat"], now=2.0) == 1
     assert holding(tmp_path) == []
     assert forgetting.step(["chat"], now=3.0) == 0
+
+
+def test_one_at_a_time_is_carried_out(store: SqliteStore, tmp_path: Path) -> None:
+    """The leader's turn comes while a request is at it, and leaves it alone."""
+    turns = list[int]()
+    leader = Forgetting(store, Places(tmp_path))
+    forgetting = Forgetting(store, Places(tmp_path, settle=lambda: turns.append(leader.step(["chat"], now=1.0))))
+    (erasure,) = forgetting.forget("s3-abc", ["chat"], actor="", now=1.0)
+    assert turns == [0]
+    assert erasure.erased["pool"] == 1
+    assert leader.step(["chat"], now=2.0) == 0
+    assert store.lease("forgetting", "next", 1.0) is not None
+
+
+def test_what_a_withdrawn_monitor_left_behind_is_let_go_of(store: SqliteStore, tmp_path: Path) -> None:
+    settings = MonitorSettings.model_validate({"name": "chat", "embedder": {"model": "m.onnx"}, "privacy": {"retention_days": 2.0}})
+    store.save(Declaration("chat", "chat", settings.model_dump(mode="json"), "api", 1, None, DeclarationState.WITHDRAWN, 0.0, version=1))
+    forgetting = Forgetting(store, Places(tmp_path))
+    assert forgetting.all_of(["other"]) == ["other", "chat"]
+    forgetting.forget("s3-abc", forgetting.all_of([]), actor="", now=1.0)
+    assert "s3-abc" not in {row.id for row in store.pool("chat")}
+    Retaining(store, Places(tmp_path), left_behind(store)).step(now=6 * DAY)
+    assert [row.id for row in store.pool("chat")] == ["s4-abc", "s5-abc"]
+
+
+def test_backfills_show_what_their_stores_show(store: SqliteStore, tmp_path: Path) -> None:
+    """The document beside a store of a backfill holds its alarms' samples, too."""
+    backfills, made = Backfills(tmp_path), Backfill("b1", "chat", "files", None, None, 1, (), 1.0, 1.0, BackfillState.DONE)
+    (tmp_path / "backfills").mkdir()
+    with closing(SqliteStore(backfills.store_path(made))) as own:
+        fill(own)
+        backfills.save(replace(made, alarms=tuple(report(own, "chat", ())["alarms"])))
+    assert "backfills/b1.json" in holding(tmp_path)
+    Forgetting(store, places(tmp_path)).forget("s3-abc", ["chat"], actor="", now=1.0)
+    assert holding(tmp_path) == []
+    (kept,) = backfills.of("chat", now=1.0)
+    assert [each["id"] for each in kept.alarms[0]["exemplars"]] == ["s2-abc"]
+    Retaining(store, places(tmp_path), {"chat": PrivacySettings(retention_days=2.0)}).step(now=20 * DAY)
+    (kept,) = backfills.of("chat", now=1.0)
+    assert ([each["text"] for each in kept.alarms[0]["exemplars"]], kept.alarms[0]["terms"]) == ([""], [])
 
 
 @pytest.mark.long
