@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 
 from service.access.gate import Gate
 from service.access.lookups import Lookups
+from service.access.rules import need
 from service.api import (
     alarms,
     alerts,
@@ -150,8 +151,9 @@ def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
     app.add_middleware(NotModified)
     if isinstance(service, Service):
         app.add_middleware(AnswerOnce, store=service.store, clock=service.clock)
-    app.add_middleware(LimitBody, limit=partial(_most_bytes, service))
-    app.add_middleware(LimitLoad, settings=service.access.settings, exempt=_streams)
+    limit = partial(_most_bytes, service)
+    app.add_middleware(LimitBody, limit=limit)
+    app.add_middleware(LimitLoad, settings=service.access.settings, limit=limit, exempt=_streams)
     app.add_middleware(RequireAccess, gate=app.state.gate, store=service.store if isinstance(service, Service) else None)
     app.add_middleware(GuardAnswers, https=(service.access.public_url or "").startswith("https://"))
     service.serves(str(path) for route in app.routes if (path := getattr(route, "path", "")))
@@ -165,16 +167,16 @@ def _gate(service: Probes) -> Gate:
     return Gate(service.access, service.lookups)
 
 
-def _streams(path: str) -> bool:
+def _streams(method: str, path: str) -> bool:
     """What goes to disk piece by piece takes no memory."""
-    return _MODEL.fullmatch(path) is not None
+    return method == "PUT" and _MODEL.fullmatch(path) is not None
 
 
-def _most_bytes(service: Probes, path: str) -> int:
-    """Anybody may post labels, and whoever trains may upload a model."""
-    if path == label_deliveries.PATH:
+def _most_bytes(service: Probes, method: str, path: str) -> int:
+    """Anybody may post labels and what else is open, and whoever trains may upload a model."""
+    if path == label_deliveries.PATH or need(method, path) is None:
         return min(label_deliveries.MOST_BYTES, service.max_body_bytes)
-    if _MODEL.fullmatch(path):
+    if _streams(method, path):
         return max(service.max_model_bytes, service.max_body_bytes)
     return service.max_body_bytes
 

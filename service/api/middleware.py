@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
@@ -20,6 +21,7 @@ from service.access import PROBES, Principal
 from service.access.acting import Acting, acting
 from service.access.auditing import note, settle_up
 from service.access.gate import Admitted, Asked, Gate, RefusedError
+from service.access.origins import network_of
 from service.access.rules import CONSOLE, LOGIN, READS
 from service.api.problems import problem
 from service.errors import DriftgateError
@@ -43,6 +45,9 @@ _HTTPS: Mapping[str, str] = MappingProxyType({"Strict-Transport-Security": "max-
 
 DRAINED_BYTES, DRAINED_SECONDS = 64 * 2**20, 10.0
 """Of a body that is too large this much is thrown away before the answer: most senders read none while they still send."""
+
+PATIENCE_SECONDS, SLOWEST_BYTES_PER_SECOND = 30.0, 1_000.0
+"""How long a body may be waited for in all: so long, and as much longer as what has come would take a slow line."""
 
 
 class LogRequests:
@@ -107,10 +112,15 @@ class GuardAnswers:
 class LimitLoad:
     """Refuses what comes while as much is being worked on as fits: whoever sends comes again, and memory does not grow."""
 
-    def __init__(self, app: ASGIApp, settings: AccessSettings, *, exempt: Callable[[str], bool]) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: AccessSettings, *, limit: Callable[[str, str], int], exempt: Callable[[str, str], bool]
+    ) -> None:
+        """limit, exempt : of a method and a path, the most bytes of a body, and whether these take no memory."""
         self._app = app
         self._settings = settings
+        self._limit = limit
         self._exempt = exempt
+        self._strangers = _Strangers(settings.requests_at_once)
         self._requests = 0
         self._bytes = 0
 
@@ -118,9 +128,9 @@ class LimitLoad:
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
-        size = 0 if self._exempt(scope["path"]) else _claimed(_headers(scope))
-        most = self._settings
-        if self._requests >= most.requests_at_once or (self._bytes and self._bytes + size > most.bytes_at_once):
+        size, stranger, most = self._size(scope), _stranger(scope), self._settings
+        full = self._requests >= most.requests_at_once or (self._bytes and self._bytes + size > most.bytes_at_once)
+        if full or not self._strangers.enter(stranger):
             await problem(429, "busy", "as many requests as fit are being worked on; send it again", {"Retry-After": "1"})(
                 scope, receive, send
             )
@@ -132,6 +142,46 @@ class LimitLoad:
         finally:
             self._requests -= 1
             self._bytes -= size
+            self._strangers.leave(stranger)
+
+    def _size(self, scope: Scope) -> int:
+        """What a body may take; of one that does not say it, the most that there may be."""
+        method, path, headers = scope["method"], scope["path"], _headers(scope)
+        if self._exempt(method, path):
+            return 0
+        return self._limit(method, path) if "transfer-encoding" in headers else _claimed(headers)
+
+
+class _Strangers:
+    """Room for the bodies of those who show no token: an eighth of all there is, of which no address gets more than half. Whoever keeps
+    them waiting keeps nobody else."""
+
+    def __init__(self, most: int) -> None:
+        self._most = max(2, most // 8)
+        self._by: Counter[str] = Counter()
+
+    def enter(self, network: str | None) -> bool:
+        """Whether there is room; None, who is no stranger, always finds it."""
+        if network is None:
+            return True
+        if self._by.total() >= self._most or self._by[network] >= self._most // 2:
+            return False
+        self._by[network] += 1
+        return True
+
+    def leave(self, network: str | None) -> None:
+        """Makes room for the next."""
+        if network is not None:
+            self._by[network] -= 1
+            self._by += Counter()  # forgets those who are all gone
+
+
+def _stranger(scope: Scope) -> str | None:
+    """Whence somebody sends whom nobody was asked to name; None of all others."""
+    state = scope.get("state", {})
+    if scope["method"] in READS or state.get("principal") is not None:
+        return None
+    return network_of(state.get("address", ""))
 
 
 class RequireAccess:
@@ -207,9 +257,10 @@ def _refusal(asked: Asked, refused: RefusedError) -> Response:
 
 
 class LimitBody:
-    """Stops reading a body that is larger than its path's limit, whatever its length claims, and one that is compressed."""
+    """Stops reading a body that is larger than its path's limit, whatever its length claims, one that never comes to its end, and one
+    that is compressed."""
 
-    def __init__(self, app: ASGIApp, limit: Callable[[str], int]) -> None:
+    def __init__(self, app: ASGIApp, limit: Callable[[str, str], int]) -> None:
         self._app = app
         self._limit = limit
 
@@ -217,7 +268,7 @@ class LimitBody:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers, limit = _headers(scope), self._limit(scope["path"])
+        headers, limit = _headers(scope), self._limit(scope["method"], scope["path"])
         if headers.get("content-encoding", "identity").lower() != "identity":
             await problem(415, "unsupported_media_type", "compressed bodies are not taken; send it as it is")(scope, receive, send)
         elif _claimed(headers) > limit:
@@ -229,19 +280,32 @@ class LimitBody:
 
 
 def _counted(receive: Receive, limit: int) -> Receive:
-    taken = 0
+    taken, waited, over = 0, 0.0, False
 
     async def counting() -> Message:
-        nonlocal taken
-        message = await receive()
+        nonlocal taken, waited, over
+        if over:
+            return await receive()
+        started = time.perf_counter()
+        message = await _within(PATIENCE_SECONDS + taken / SLOWEST_BYTES_PER_SECOND - waited, receive)
+        waited += time.perf_counter() - started
         taken += len(message.get("body", b""))
+        over = not message.get("more_body")
         if taken > limit:
-            if message.get("more_body"):
+            if not over:
                 await _drain(receive)
             raise HTTPException(413, _too_large(limit), {"Connection": "close"})
         return message
 
     return counting
+
+
+async def _within(seconds: float, receive: Receive) -> Message:
+    try:
+        async with asyncio.timeout(seconds):
+            return await receive()
+    except TimeoutError:
+        raise HTTPException(408, "the body did not come to its end in time; send it again", {"Connection": "close"}) from None
 
 
 async def _drain(receive: Receive) -> None:

@@ -13,14 +13,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access.acting import who_acts
-from service.api.problems import problem, refusal
+from service.api.problems import plain, problem, refusal
 from service.errors import BacklogFullError, ConflictError, DriftgateError, NotFoundError
 from service.ports import Store
 from service.privacy.requests import DAY, HOUR, drop_hour
 from service.records import KeyedAnswer
 
 GIVEN_UP = 120.0
-"""Seconds after which nobody answers any more who has begun to: the process ended meanwhile."""
+"""Seconds after which an answer is hardly still to come: the process ended meanwhile, before the change or after it."""
 MOST_KEYS = 5_000
 MOST_BYTES = 256 * 1024
 """Of an answer that is kept."""
@@ -59,7 +59,7 @@ class AnswerOnce:
         try:
             body = await _body(receive)
         except HTTPException as error:
-            await problem(error.status_code, "too_large", error.detail, error.headers)(scope, receive, send)
+            await plain(error)(scope, receive, send)
             return
         try:
             begun = await run_in_threadpool(self._begin, _id(key, scope), _request(scope, body))
@@ -86,9 +86,8 @@ class AnswerOnce:
         except NotFoundError:
             self._make_room(now)
         else:
-            is_over = found.created < now - DAY or (found.status is None and found.created < now - GIVEN_UP)
-            if not is_over:
-                return _told(found, request)
+            if found.created >= now - DAY:
+                return _told(found, request, now)
             new = replace(new, version=found.version + 1)
         try:
             self._store.save(new)
@@ -144,9 +143,11 @@ def _changed_nothing() -> None:
         by.recorded += 1
 
 
-def _told(found: KeyedAnswer, request: str) -> Response:
+def _told(found: KeyedAnswer, request: str, now: float) -> Response:
     if found.request != request:
         return problem(422, "idempotency", "Idempotency-Key: it was used for another request; take another key")
+    if found.status is None and found.created < now - GIVEN_UP:
+        return problem(409, "idempotency", "this was begun and never answered: look whether it was done; if not, send it with another key")
     if found.status is None:
         return _under_way()
     if not found.status:

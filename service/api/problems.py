@@ -94,6 +94,12 @@ async def _driftgate(_request: Request, error: Exception) -> JSONResponse:
     return refusal(error)
 
 
+def plain(error: HTTPException) -> JSONResponse:
+    """A refusal of the framework's kind as an answer."""
+    name = "too_large" if error.status_code == 413 else HTTPStatus(error.status_code).name.lower()
+    return problem(error.status_code, name, error.detail, error.headers)
+
+
 def _again(error: Exception) -> Mapping[str, str] | None:
     """When it is worth asking again, where that can help."""
     if isinstance(error, BacklogFullError):
@@ -116,8 +122,7 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     """What the framework itself refuses: unknown routes, wrong methods, bodies that are too large."""
     if not isinstance(error, HTTPException):
         raise error
-    name = "too_large" if error.status_code == 413 else HTTPStatus(error.status_code).name.lower()
-    return problem(error.status_code, name, error.detail, error.headers)
+    return plain(error)
 
 
 async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from service.access import Access, tokens
 from service.access.sessions import COOKIE
+from service.api import middleware
 from service.records import AlarmState, DeadLetter, Partition, Rejected, Role
 from service.settings import AccessSettings
 from tests.service.api.conftest import NOW, an_alarm
@@ -175,6 +177,75 @@ def test_beyond_what_fits_senders_are_told_to_come_again(make_site: Any) -> None
     load._requests, load._bytes = 0, 0
     assert site.client.post("/v1/monitors/support/samples", json={"id": "m", "text": "hello there"}).status_code == 202
     assert (load._requests, load._bytes) == (0, 0)
+
+
+def test_whoever_shows_no_token_fills_an_eighth_at_most(make_site: Any) -> None:
+    """Else anybody could keep all others out by bodies that never come."""
+    access = Access(loopback=False, key=bytes(32), settings=AccessSettings(requests_at_once=32))
+    site = make_site(access=access)
+    known = bearer(site, Role.OPERATOR)
+    site.client.get("/healthz")
+    strangers = find(site.client.app.middleware_stack, "LimitLoad")._strangers
+    assert [strangers.enter(each) for each in ("testclient", "testclient", "testclient", "10.0.0.1", "10.0.0.2", "10.0.0.3")] == [
+        True, True, False, True, True, False,
+    ]  # fmt: skip
+    assert site.client.post("/v1/annotations/label-studio/x", json={}).status_code == 429
+    assert site.client.get("/v1/links/x").status_code == 404
+    assert site.client.post("/v1/alarms/x/acknowledge", json={"actor": "ana"}, headers=known).status_code == 404
+    strangers.leave("testclient")
+    assert site.client.post("/v1/annotations/label-studio/x", json={}).status_code != 429
+    assert strangers._by == {"testclient": 1, "10.0.0.1": 1, "10.0.0.2": 1}
+
+
+def test_a_body_of_unknown_length_counts_as_the_most_that_it_may_be(make_site: Any) -> None:
+    settings = AccessSettings(bytes_at_once=1_000_000)
+    site = make_site(access=Access(loopback=True, settings=settings), max_body_bytes=900_000)
+    site.client.get("/healthz")
+    load = find(site.client.app.middleware_stack, "LimitLoad")
+    load._bytes = 200_000
+    headers = {"content-type": "application/json"}
+    assert site.client.post("/v1/cloudevents", content=iter([b"{}"]), headers=headers).status_code == 429
+    assert site.client.post("/v1/cloudevents", content=b"{}", headers=headers).status_code != 429
+
+
+@pytest.mark.parametrize("path", ["/v1/refresh/r/model", "/console/login", "/v1/annotations/label-studio/x"])
+def test_only_an_upload_may_be_as_large_as_a_model(make_site: Any, path: str) -> None:
+    site = make_site(max_body_bytes=3_000_000, max_model_bytes=5_000_000)
+    assert site.client.post(path, content=b" " * 3_000_001).status_code == 413
+    if path != "/v1/refresh/r/model":
+        assert site.client.post(path, content=b" " * 2_000_001).status_code == 413
+    assert site.client.put("/v1/refresh/r/model?version=2", content=b" " * 3_000_001).status_code == 404
+
+
+def test_a_body_that_never_ends_is_not_waited_for(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "PATIENCE_SECONDS", 0.0)
+    for key in ({}, {"idempotency-key": "a"}):
+        answers = asyncio.run(posted(site.client.app, "/v1/alarms/a1/acknowledge", key))
+        assert answers[0]["status"] == 408
+        assert (b"connection", b"close") in answers[0]["headers"]
+
+
+async def posted(app: Any, path: str, headers: dict[str, str]) -> list[Any]:
+    """What is answered to a body whose sender has stopped in the middle of it."""
+    sent = [{"type": "http.request", "body": b"{", "more_body": True}]
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        if not sent:
+            await asyncio.Event().wait()
+        return sent.pop()
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    shown = {"host": "localhost", "content-type": "application/json", "content-length": "1000"} | headers
+    scope = {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "scheme": "http",
+        "headers": [(name.encode(), value.encode()) for name, value in shown.items()], "client": ("127.0.0.1", 1),
+        "server": ("localhost", 80), "http_version": "1.1", "asgi": {"version": "3.0"},
+    }  # fmt: skip
+    await app(scope, receive, send)
+    return answers
 
 
 def find(app: Any, name: str) -> Any:
