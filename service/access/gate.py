@@ -195,13 +195,15 @@ class Gate:
         return not self.access.loopback or self.access.token is not None or self.access.proxy is not None
 
     def _by_token(self, text: str, network: str) -> Principal | None:
-        """Whose token it is. Where too many were wrong, only those count that were right from there before."""
+        """Whose token it is. Where too many were wrong, none is tried but ours, which nobody guesses, and what was right from there
+        before: whoever is behind the same proxy as somebody who guesses is let in."""
         known = (network, hashlib.sha256(text.encode()).digest())
         wait = self._failures.wait(network, self._tick())
-        if wait > 0 and known not in self._good:
+        tried = wait == 0 or known in self._good or tokens.parsed(text) is not None
+        found = self._whose(text) if tried else None
+        if found is None and wait > 0:
             message = "too many wrong tokens have come from your address; try again later"
             raise RefusedError(429, "rate", message, {"Retry-After": retry_after(wait)})
-        found = self._whose(text)
         if found is None:
             self._failures.take(network, self._tick())
             self._good.pop(known, None)

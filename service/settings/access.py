@@ -55,7 +55,9 @@ class AccessSettings(Section):
     requests_per_second: float = Field(
         5_000.0, gt=0, description="Of each token and of each address, with bursts of twice as many; beyond it 429."
     )
-    failures_per_minute: float = Field(20.0, gt=0, description="Wrong tokens from an address; beyond it 429, whatever it shows.")
+    failures_per_minute: float = Field(
+        20.0, gt=0, description="Wrong tokens from an address; beyond it 429 for all but right ones that were made here."
+    )
     requests_at_once: int = Field(200, ge=8, le=1_000, description="Requests that are worked on at the same time; beyond it 429.")
     bytes_at_once: int = Field(500_000_000, ge=1_000_000, description="Of the bodies that are read at the same time; beyond it 429.")
     session_hours: float = Field(12.0, gt=0, le=720, description="After so long the console asks for the token again.")
