@@ -23,8 +23,6 @@ _WORDS = frozenset({"name", "origin", "batch", "cycle", "teams", "monitors", "cr
 """Fields whose text is a name; of all other text only that it changed is kept, as people or samples may have written it."""
 _OF_ALARMS = frozenset({"state", "version", "verdict", "quiet"})
 """Of an alarm, what people change; the rest goes on moving with what is measured."""
-_PROGRAM = "driftgate"
-"""Whom the program's own events name."""
 _SETTINGS = frozenset({"settings", "given"})
 _LONGEST, _MOST = 200, 100
 
@@ -59,7 +57,7 @@ class Audited:
     def record_event(self, event: Event) -> Event:
         """Somebody's act on an alarm, or another change that is decided with the monitor's log."""
         by = who_acts()
-        if by is None or event.actor == _PROGRAM:
+        if by is None:
             return self._store.record_event(event)
         try:
             by.owed.append((self._store.get(Alarm, event.subject), event))

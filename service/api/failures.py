@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field, StringConstraints
 
 from service.api.context import Served
-from service.api.schemas import Act, Problem, StepView, Time, View
+from service.api.schemas import Act, Problem, Somebody, StepView, Time, View
 from service.decoding.options import SampleOptions
 from service.decoding.sample_json import decode_sample
 from service.errors import InputError
@@ -133,7 +133,7 @@ def unmark_failure(
     monitor: str,
     sample: str,
     service: Served,
-    actor: Annotated[str, Query(min_length=1, max_length=100)],
+    actor: Annotated[str, Query(min_length=1, max_length=100), Somebody],
     note: Annotated[str, Query(max_length=2_000)] = "",
 ) -> MarkView:
     """Takes a mark back; what labels say of the sample stays."""

@@ -16,7 +16,7 @@ from starlette.responses import FileResponse
 
 from service.api.conditional import tagged, unchanged
 from service.api.context import Served
-from service.api.schemas import Act, CycleView, Form, Problem
+from service.api.schemas import Act, CycleView, Form, Problem, Somebody
 from service.errors import InputError, NotFoundError
 from service.promotion import Given
 from service.records import RefreshCycle
@@ -38,7 +38,7 @@ _UPLOAD: Mapping[str, Any] = {
 ModelVersion = Annotated[str, Query(min_length=1, max_length=200, description="What outputs of the model carry as `model_version`.")]
 Classes = Annotated[list[str] | None, Query(description="In the order of the logits; by default as the file says, else those in force.")]
 Checksum = Annotated[str | None, Header(pattern=r"^[0-9a-fA-F]{64}$", description="SHA-256 of the body, in hex; checked where given.")]
-Actor = Annotated[str, Query(min_length=1, max_length=100, description="Who brings it.")]
+Actor = Annotated[str, Query(min_length=1, max_length=100, description="Who brings it."), Somebody]
 
 
 class ModelForm(Form):
@@ -49,7 +49,7 @@ class ModelForm(Form):
     classes: tuple[str, ...] = Field((), description="In the order of the logits; by default as the file says, else those in force.")
     run: dict[str, Any] = Field({}, description="How it was made.")
     uri: str = Field("", max_length=2_000, description="Where whoever trained it keeps it.")
-    actor: str = Field("trainer", min_length=1, max_length=100)
+    actor: Annotated[str, Somebody] = Field("trainer", min_length=1, max_length=100)
 
 
 @router.put(PATH, status_code=202, responses={413: {"model": Problem}}, openapi_extra=dict(_UPLOAD), dependencies=_READ)

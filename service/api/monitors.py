@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Depends, Header, Query, Response
 
 from service.api.context import Served, Service
 from service.api.paging import Paged
-from service.api.schemas import DeclarationView, MonitorLine, Monitors, MonitorView, Problem
+from service.api.schemas import DeclarationView, MonitorLine, Monitors, MonitorView, Problem, Somebody
 from service.declarations import Declared
 from service.errors import InputError
 
@@ -32,7 +32,7 @@ def _read(if_match: IfMatch = None, version: Version = None) -> int | None:
 
 
 Read = Annotated[int | None, Depends(_read)]
-Actor = Annotated[str, Query(min_length=1, max_length=100, description="Who does it; kept in the history.")]
+Actor = Annotated[str, Query(min_length=1, max_length=100, description="Who does it; kept in the history."), Somebody]
 
 
 @router.get("/v1/monitors")

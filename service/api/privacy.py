@@ -10,7 +10,7 @@ from pydantic import Field
 
 from service.api.context import Served
 from service.api.paging import Paged
-from service.api.schemas import Problem, Time, View
+from service.api.schemas import Problem, Somebody, Time, View
 from service.privacy.forgetting import OUTSIDE
 from service.records.erasure import Forgotten
 from service.settings import Section
@@ -23,7 +23,7 @@ class ForgetRequest(Section):
 
     sample: Annotated[str, Field(min_length=1, max_length=256, examples=["order-4711"])]
     monitor: Annotated[str | None, Field(None, description="Of which monitor; without one, of all.", examples=["support-chat"])]
-    actor: Annotated[str, Field("", max_length=200, description="Who asks.", examples=["anna"])]
+    actor: Annotated[str, Field("", max_length=200, description="Who asks.", examples=["anna"]), Somebody]
 
 
 class ErasureView(View):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from service.records import BatchState, CycleState, Purpose, Trigger, Verdict
 
@@ -96,10 +96,22 @@ class Receipt(View):
     rejected: int
 
 
+def _somebody(actor: str) -> str:
+    if actor.strip().casefold() == "driftgate":
+        raise ValueError("this names the program, which acts by itself; say who does it")
+    return actor
+
+
+Somebody = AfterValidator(_somebody)
+"""Nobody acts in the program's name."""
+
+
 class Act(Form):
     """Who does it, and why."""
 
-    actor: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)] = Field(examples=["ana@example.com"])
+    actor: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), Somebody] = Field(
+        examples=["ana@example.com"]
+    )
     note: Annotated[str, StringConstraints(max_length=2_000)] = ""
 
 

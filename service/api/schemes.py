@@ -11,7 +11,7 @@ from service.annotation.scheme import Draft, written
 from service.annotation.schemes import version, versions
 from service.api.context import Served
 from service.api.paging import Paged
-from service.api.schemas import Form, PageView, Problem, Time, View
+from service.api.schemas import Form, PageView, Problem, Somebody, Time, View
 from service.errors import InputError
 from service.records import LabelScheme, SchemeClass
 
@@ -38,7 +38,7 @@ class SchemeForm(Form):
     classes: Annotated[tuple[ClassForm, ...], Field(min_length=1, max_length=2_000)]
     guideline: _Text = Field("", description="For the whole task.")
     renamed: dict[_Name, _Name] = Field({}, max_length=2_000, description="Former name to name, of classes called otherwise from now on.")
-    actor: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+    actor: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), Somebody]
     note: Annotated[str, StringConstraints(max_length=2_000)] = ""
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from service.api.context import Served, Service
-from service.api.schemas import CycleView, Form, Problem, Time, View
+from service.api.schemas import CycleView, Form, Problem, Somebody, Time, View
 from service.decoding.options import SampleOptions
 from service.decoding.sample_json import decode_sample
 from service.errors import InputError
@@ -41,7 +41,7 @@ class SimilarForm(Form):
     confidence: tuple[float, float] | None = Field(None, description="Only answers of a confidence between these.", examples=[[0.5, 0.9]])
     limit: int = Field(20, ge=1, le=MOST_MATCHES)
     send: bool = Field(False, description="Open a refresh cycle that asks annotators about them.")
-    actor: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)] = Field(
+    actor: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100), Somebody] = Field(
         "", description="Who sends: needed with `send`."
     )
 

@@ -19,10 +19,10 @@ from service.access import Access
 from service.access.auditing import audited
 from service.adapters.onnx_embedder.vectors import VectorEmbedder
 from service.adapters.sqlite import SqliteLog, SqliteStore
+from service.alarms import SAID, Reason
 from service.annotation import TakenBack, sending
 from service.annotation.editing import edited
 from service.api import Service, create_app
-from service.alarms import SAID, Reason
 from service.app import metering
 from service.app.configuration import accepted
 from service.app.destinations import hook_of
@@ -42,11 +42,11 @@ from service.maintenance import paused
 from service.metrics import Metrics
 from service.notifying import silences
 from service.openings import Openings
-from service.privacy.forgetting import Forgetting, Places
 from service.outbox import replayed
 from service.overview import Overview
 from service.policies import Policies
 from service.ports import Embedder
+from service.privacy.forgetting import Forgetting, Places
 from service.promotion import Promotion, Shelf
 from service.promotion.galleries import Galleries
 from service.records import (

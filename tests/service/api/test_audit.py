@@ -10,12 +10,13 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from service.access import Access, tokens
+from service.access.acting import Acting, acting
 from service.access.auditing import entries
 from service.access.gate import Gate
 from service.access.lookups import Lookups
 from service.access.rules import READS, need
 from service.api.middleware import RequireAccess
-from service.records import AuditEntry, Role
+from service.records import AuditEntry, Event, Role
 from tests.service.api.conftest import NOW, an_alarm
 from tests.service.api.test_scope import bearer, filled, routes
 
@@ -59,6 +60,24 @@ def test_every_route_that_changes_something_leaves_an_entry(guarded: Any) -> Non
         (entry,) = (entry for entry in entries(guarded.store) if entry.id not in before)
         assert (entry.way, entry.address, entry.after) == ("console" if path.startswith("/console") else "api", "10.1.2.3", {"id": "x1"})
         assert entry.token in headers["authorization"]
+
+
+@pytest.mark.parametrize("name", ["driftgate", " Driftgate "])
+def test_nobody_acts_in_the_program_s_name(guarded: Any, name: str) -> None:
+    client, headers = guarded.client, bearer(guarded, Role.ADMIN)
+    bodies = {"/v1/monitors/support/maintenance": {"until": "2026-03-02T00:00:00Z"}, "/v1/forget": {"sample": "x"}}
+    for path, body in bodies.items():
+        answer = client.post(path, json={"actor": name, **body}, headers=headers)
+        assert (answer.status_code, "say who does it" in answer.text) == (422, True)
+    assert client.put(f"/v1/monitors/new?actor={name}", json={}, headers=headers).status_code == 422
+
+
+def test_an_act_is_written_down_whomever_it_names(guarded: Any) -> None:
+    event = Event("e1", "support", "maintenance", NOW, "driftgate", body={"until": NOW + 60})
+    with acting(Acting("bob", "api", lambda: "pause")):
+        guarded.store.record_event(event)
+    (entry,) = entries(guarded.store)
+    assert (entry.who, entry.monitor, entry.after) == ("bob", "support", {"actor": "driftgate", "until": NOW + 60})
 
 
 def test_what_a_change_was(guarded: Any) -> None:
