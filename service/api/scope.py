@@ -16,6 +16,7 @@ from fastapi import Request
 from starlette.exceptions import HTTPException
 
 from service.access.principals import Principal
+from service.api.claims import Apart, require_own
 from service.api.context import Declaring, Service
 from service.declarations import Declared
 from service.errors import NotFoundError, absent
@@ -26,6 +27,7 @@ from service.records import (
     Alarm,
     AnnotationBatch,
     DeadLetter,
+    Declaration,
     Delivery,
     Entity,
     OutboxItem,
@@ -78,6 +80,10 @@ def narrowed(service: Service, principal: Principal, need: Role, request: Reques
         settings = service.accept(name, document)
         if not principal.may(need, name, team=settings.team):
             raise HTTPException(403, f"{principal.name} may declare monitors of its own teams only; say which in `team`")
+        before = _left(service, name)
+        if before is not None and not principal.may(need, name, team=before.get("team")):
+            raise HTTPException(403, f"there was a monitor {name} of others, and what it took is kept; take another name")
+        require_own(settings, service.settings(), _apart(service, usable))
         return settings
 
     def withheld(monitor: str | None) -> bool:
@@ -94,6 +100,19 @@ def narrowed(service: Service, principal: Principal, need: Role, request: Reques
         accept=accept,
         whole=service,
     )
+
+
+def _left(service: Service, name: str) -> Mapping[str, Any] | None:
+    """The settings of a monitor that is or was, as they were last."""
+    try:
+        return service.store.get(Declaration, name).settings
+    except NotFoundError:
+        return None
+
+
+def _apart(service: Service, usable: Collection[str]) -> Apart:
+    declared = [known.settings for known in service.declaring.declared.values()]
+    return Apart([each for each in declared if each.name in usable], [each for each in declared if each.name not in usable])
 
 
 def _require_inside(
