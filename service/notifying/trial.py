@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,10 @@ NOT_COVERED = (
     "alerts by Prometheus rules: `promtool check rules` and Alertmanager's own test cover those",
     "destinations of annotation batches and refresh requests: a test would start work there",
 )
-_LOOK = 0.1
-_LATELY = 1_000
+_LOOK, _SELDOM = 0.1, 1.0
+"""Seconds until the second look, and between later ones: each reads the newest page of the outbox, and further ones in a storm alone."""
+_PAGE, _FAR = 100, 10_000
+"""Items of a page, and how many newer ones a test is looked for behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +99,24 @@ def _payload(way: Way, actor: str) -> Mapping[str, Any]:
 
 def awaited(store: Store, ways: Sequence[Way], items: Sequence[OutboxItem], *, seconds: float = PATIENCE) -> Sequence[Outcome]:
     """Returns once each was tried, or so many seconds later."""
-    end = time.monotonic() + seconds
+    end, pause, states = time.monotonic() + seconds, _LOOK, {item.id: item for item in items}
     while True:
-        states = {item.id: item for item in store.outbox(limit=_LATELY)}
-        tried = [states.get(item.id, item) for item in items]
-        if all(item.state != "pending" for item in tried) or time.monotonic() > end:
-            return [_outcome(way, item) for way, item in zip(ways, tried, strict=True)]
-        time.sleep(_LOOK)
+        states |= _stored(store, {item.id for item in states.values() if item.state == "pending"})
+        if all(item.state != "pending" for item in states.values()) or time.monotonic() > end:
+            return [_outcome(way, states[item.id]) for way, item in zip(ways, items, strict=True)]
+        time.sleep(pause)
+        pause = min(2 * pause, _SELDOM)
+
+
+def _stored(store: Store, ids: set[str]) -> Mapping[str, OutboxItem]:
+    """Items as the store has them now."""
+    found: dict[str, OutboxItem] = {}
+    after, left = None, _FAR
+    with suppress(NotFoundError):  # where a page ends with an item that goes meanwhile, the next look finds the rest
+        while ids - found.keys() and left > 0 and (page := store.outbox(after=after, limit=_PAGE)):
+            found |= {item.id: item for item in page if item.id in ids}
+            after, left = page[-1].id, left - len(page)
+    return found
 
 
 def _outcome(way: Way, item: OutboxItem) -> Outcome:

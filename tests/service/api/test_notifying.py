@@ -15,6 +15,7 @@ import pytest
 from service.api.silences import within
 from service.errors import InputError
 from service.notifying import trial
+from service.notifying.trial import Outcome
 from service.observe import Silent
 from service.outbox import Outbox
 from service.records import Silence
@@ -117,6 +118,20 @@ def test_a_test_goes_by_whoever_sends_all_news(make_site: MakeSite, monkeypatch:
     (waiting,) = site.client.post("/v1/alerts/test", json={"actor": "ben", "destination": "chat"}).json()["ways"]
     assert waiting["state"] == "waiting"
     assert "is a controller running" in waiting["says"]
+
+
+def test_one_test_at_a_time_keeps_a_thread(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, answers = make_site(), list[int]()
+    site.client.app.state.service = replace(site.service, settings=settings)  # type: ignore[attr-defined]  # it is a FastAPI
+
+    def meanwhile(*_: object) -> list[Outcome]:
+        answers.append(site.client.post("/v1/alerts/test", json={"actor": "ben"}).status_code)
+        return []
+
+    monkeypatch.setattr(trial, "awaited", meanwhile)
+    for _ in range(2):
+        assert site.client.post("/v1/alerts/test", json={"actor": "ana"}).status_code == 200
+    assert answers == [429, 429]
 
 
 def test_nothing_to_test_is_said(site: Site) -> None:

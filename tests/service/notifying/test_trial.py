@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,3 +69,24 @@ def test_each_is_told_what_came_of_it_and_none_is_tried_twice(office: Office) ->
     assert told.payload["test"] is True
     assert "nothing has drifted" in told.payload["text"]
     assert office.pager.taken == []
+
+
+def test_a_test_is_found_behind_what_was_written_since_and_asked_for_seldom(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = trial.ways(office.settings, destination="chat")
+    (item,) = items = trial.items(ways, actor="ana", now=office.now)
+    office.store.save(outbox=items)
+    office.store.settle(replace(item, state="delivered"))
+    later = [replace(item, id=f"later {number}") for number in range(1_200)]
+    office.store.save(outbox=later)
+    assert [each.state for each in trial.awaited(office.store, ways, items, seconds=0.0)] == ["delivered"]
+
+    waits, clock = list[float](), 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal clock
+        waits.append(seconds)
+        clock += seconds
+
+    monkeypatch.setattr(trial, "time", SimpleNamespace(monotonic=lambda: clock, sleep=sleep))
+    assert [each.state for each in trial.awaited(office.store, ways, later[-1:])] == ["waiting"]
+    assert len(waits) < 40
