@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import structlog
@@ -15,7 +17,7 @@ from service.notifying.hushing import Hush
 from service.notifying.pipeline import composed, notice_id
 from service.notifying.routing import about, destinations
 from service.ports import Destination, Store
-from service.records import Alarm, AlarmState, Notice, NoticeState, OutboxItem, Silence, SilenceState, stable_id
+from service.records import Alarm, AlarmState, Notice, NoticeState, OutboxItem, Severity, Silence, SilenceState, stable_id
 from service.settings import PagerDutyDestination, Settings
 
 _LOOK, _TIDY = 15.0, 3_600.0
@@ -25,6 +27,7 @@ _KEPT = 30 * 86_400.0
 _RESOLVED = 300.0
 """Seconds for which a resolution is sent again."""
 _MOST, _RECENT = 10_000, 1_000
+_STANDS = (NoticeState.FIRING, NoticeState.ACKNOWLEDGED)
 
 log = structlog.get_logger()
 
@@ -98,7 +101,7 @@ class Resending:
         standing = list(self._standing(now)) if due else []
         for name, destination in due.items():
             self._sent[name] = now
-            firing = [item for item, to in standing if name in to]
+            firing = [item for shown, to in standing if name in to and (item := shown(name)) is not None]
             items = [*firing, *self._resolved(name, now)]
             try:
                 if items:
@@ -109,14 +112,27 @@ class Resending:
                 self._note(name, firing, now)
         return len(due)
 
-    def _standing(self, now: float) -> Iterator[tuple[OutboxItem, Sequence[str]]]:
-        """Every open alarm that may be told, and where to."""
+    def _standing(self, now: float) -> Iterator[tuple[Callable[[str], OutboxItem | None], Sequence[str]]]:
+        """Every open alarm as it stands at a destination, and where to."""
         settings = self._settings()
         monitors, hush = {monitor.name: monitor for monitor in settings.monitors}, Hush(self._store, settings, now=now)
         for alarm in self._store.find(Alarm, states=[AlarmState.OPEN, AlarmState.ACKNOWLEDGED], limit=_MOST):
             monitor = monitors.get(alarm.monitor)
-            if monitor is not None and not alarm.quiet and hush.over(alarm) is None:
-                yield _item(alarm, rules.OPENED, settings, now), destinations(settings, monitor, about(alarm), alarm.severity)
+            if monitor is not None and not alarm.quiet:
+                shown = partial(self._shown, alarm, hushed=hush.over(alarm) is not None, now=now)
+                yield shown, destinations(settings, monitor, about(alarm), alarm.severity)
+
+    def _shown(self, alarm: Alarm, destination: str, *, hushed: bool, now: float) -> OutboxItem | None:
+        """A silence hides news and never the alarm: what was told before stands on, as it was told, or it would be taken to be over."""
+        if hushed:
+            try:
+                told = self._store.get(Notice, notice_id(alarm.id, destination))
+            except NotFoundError:
+                return None
+            if told.state not in _STANDS:
+                return None
+            alarm = replace(alarm, severity=Severity(told.severity))
+        return _item(alarm, rules.OPENED, self._settings(), now)
 
     def _resolved(self, name: str, now: float) -> Iterator[OutboxItem]:
         """Of those that it was told of."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from service.alarms import Reason
 from service.notifying import silences
 from service.notifying.rules import OPENED, RESOLVED, Quiet, Why, decide
 from service.records import Alarm, AlarmState, Exemplar, Family, Notice, NoticeState, OutboxItem, Severity, Silence
-from tests.service.notifying.conftest import START, MakeOffice, Office, opened, settings
+from tests.service.notifying.conftest import START, MakeOffice, Office, Receiver, opened, settings
 
 HOUR = 3_600.0
 GONE = (AlarmState.RESOLVED, Reason.CALM)
@@ -202,6 +203,39 @@ def test_maintenance_that_ends_early_lets_go(office: Office) -> None:
     office.pause(None)
     office.run(61.0)
     assert office.chat.told == ["opened"]
+
+
+class Board(Receiver):
+    """Holds what it is sent again and again, and takes for over what it is not."""
+
+    resend_seconds = 60.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stands: list[tuple[str, str]] = []
+
+    def resend(self, items: Sequence[OutboxItem], *, now: float) -> None:  # noqa: ARG002 - the port's signature
+        self.stands = [(item.payload["alarm"], item.payload["severity"]) for item in items]
+
+
+@pytest.mark.parametrize("how", ["silence", "maintenance"])
+def test_what_was_told_stands_under_a_silence_as_it_was_told(office: Office, how: str) -> None:
+    """An Alertmanager that hears of it no longer would tell people that it is over."""
+    office.chat = board = Board()
+    office.again()
+    alarm = office.decide(opened(severity=Severity.WARNING))
+    office.run()
+    if how == "silence":
+        silence(office, 1.0)
+    else:
+        office.pause(office.now + HOUR)
+    office.step(alarm, AlarmState.OPEN, Reason.WORSE, severity=Severity.CRITICAL)
+    office.decide(opened("a2"))
+    board.stands = []
+    office.run(300.0)
+    assert board.stands == [("a1", "warning")], "no news, and not the end either"
+    office.run(HOUR)
+    assert sorted(board.stands) == [("a1", "critical"), ("a2", "critical")]
 
 
 # --- what is said ---------------------------------------------------------------------------------------------------------
