@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Protocol
 
 from service.cycles.due import Due, Freshness
@@ -14,8 +15,9 @@ from service.metrics.reading import Point
 from service.ports import Store
 from service.records import AnnotationBatch, OutboxItem, Partition, RefreshCycle
 
-MAX_ITEMS = 1_000
-"""Of the outbox that one scrape counts; a queue that is longer reads as this."""
+MAX_ITEMS = 20_000
+"""Of the outbox, and in each state, that one scrape counts; a queue that is longer reads as this."""
+_PAGE = 1_000
 
 _WAITING = ("pending", "dead")
 
@@ -31,19 +33,24 @@ def entities(store: Store, monitors: Callable[[], Iterable[str]]) -> Iterator[Po
 
 def outbox(store: Store, *, now: float) -> Iterator[Point]:
     """What has not left, by kind. What a silence holds back waits for no destination: it counts, and does not age."""
-    items = store.outbox(states=_WAITING, limit=MAX_ITEMS)
-    for labels, count in Counter((item.kind, item.state) for item in items).items():
-        yield the.OUTBOX, labels, float(count)
-    oldest: dict[tuple[str, str], float] = {}
-    for item in filter(_is_due, items):
+    counts, oldest = Counter[tuple[str, str]](), dict[tuple[str, str], float]()
+    for item in chain.from_iterable(islice(_in_state(store, state), MAX_ITEMS) for state in _WAITING):
         labels = item.kind, item.state
-        oldest[labels] = min(oldest.get(labels, now), item.created)
+        counts[labels] += 1
+        if not item.held:
+            oldest[labels] = min(oldest.get(labels, now), item.created)
+    for labels, count in counts.items():
+        yield the.OUTBOX, labels, float(count)
     for labels, created in oldest.items():
         yield the.OUTBOX_AGE, labels, now - created
 
 
-def _is_due(item: OutboxItem) -> bool:
-    return not item.held
+def _in_state(store: Store, state: str) -> Iterator[OutboxItem]:
+    """All of them: those that wait longest come last. One that leaves meanwhile ends no list, for it is looked up in every state."""
+    after: str | None = None
+    while page := store.outbox(states=[state], after=after, limit=_PAGE):
+        yield from page
+        after = page[-1].id
 
 
 def positions(store: Store) -> Iterator[Point]:

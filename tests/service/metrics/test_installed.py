@@ -38,6 +38,16 @@ def test_what_has_not_left_counts_by_kind_and_what_is_held_back_does_not_age(sto
     }  # fmt: skip
 
 
+def test_what_waits_longest_is_seen_behind_any_number_of_newer_and_dead_ones(store: SqliteStore) -> None:
+    stuck = OutboxItem("stuck", "alarm.opened", "ops", {}, 10.0)
+    newer = [OutboxItem(f"o{n}", "alarm.opened", "ops", {}, 90.0) for n in range(1_200)]
+    dead = [replace(item, id=f"d{n}", state="dead") for n, item in enumerate(newer)]
+    store.save(outbox=[stuck, *newer, *dead])
+    seen = values(outbox(store, now=100.0))
+    assert seen["outbox_oldest_age_seconds", "alarm.opened", "pending"] == 90
+    assert (seen["outbox_items", "alarm.opened", "pending"], seen["outbox_items", "alarm.opened", "dead"]) == (1_201, 1_200)
+
+
 def test_how_far_partitions_are(store: SqliteStore) -> None:
     store.assign(LOG)
     store.commit(Commit(LOG, 1, 0, 12, 0.0, lost=7))
