@@ -58,7 +58,7 @@ from service.api.middleware import GuardAnswers, LimitBody, LimitLoad, LogReques
 from service.api.once import AnswerOnce
 from service.api.problems import problem, register
 from service.api.schemas import Problem
-from service.api.scope import narrowed
+from service.api.scope import Reach, narrowed
 
 _MODEL = re.compile(models.PATH.replace("{id}", "[^/]+"))
 
@@ -145,7 +145,7 @@ def _routed(version: str, routes: Iterable[ModuleType]) -> FastAPI:
 def _application(service: Probes, routes: Iterable[ModuleType]) -> FastAPI:
     app = _routed(service.version, routes)
     app.state.service = service
-    app.state.narrow = narrowed
+    app.state.narrow = partial(narrowed, Reach())
     app.state.gate = _gate(service)
     register(app)
     app.add_middleware(NotModified)

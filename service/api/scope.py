@@ -15,7 +15,7 @@ from typing import Any, cast
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from service.access.principals import Principal
+from service.access.principals import Principal, Teams
 from service.api.claims import Apart, require_own
 from service.api.context import Declaring, Service
 from service.declarations import Declared
@@ -69,10 +69,33 @@ SUBJECTS: Mapping[str, Find] = MappingProxyType(
 """By the collection that stands before an id in a path: how the monitor is found that it belongs to."""
 
 
-def narrowed(service: Service, principal: Principal, need: Role, request: Request) -> Service:
+_Sets = tuple[frozenset[str], frozenset[str]]
+
+
+class Reach:
+    """The monitors that somebody sees, and may use for something: remembered for as long as the same ones are declared, as whoever sends
+    one sample at a time would have a thousand looked through for each."""
+
+    _MOST = 1_000
+
+    def __init__(self) -> None:
+        self._last: tuple[Mapping[str, Declared], Teams, dict[tuple[Any, Role], _Sets]] = ({}, {}, {})
+
+    def of(self, declared: Mapping[str, Declared], principal: Principal, need: Role) -> tuple[Teams, _Sets]:
+        """Every monitor's team; and the two."""
+        last = self._last
+        if last[0] is not declared or len(last[2]) > self._MOST:
+            self._last = last = (declared, {name: known.settings.team for name, known in declared.items()}, {})
+        _, teams, found = last
+        key = principal.grants, need
+        if key not in found:
+            found[key] = frozenset(principal.among(teams)), frozenset(principal.among(teams, need))
+        return teams, found[key]
+
+
+def narrowed(reach: Reach, service: Service, principal: Principal, need: Role, request: Request) -> Service:
     """The service as the principal may use it for this request; NotFoundError where the request names what lies outside."""
-    teams = {name: known.settings.team for name, known in service.declaring.declared.items()}
-    seen, usable = frozenset(principal.among(teams)), frozenset(principal.among(teams, need))
+    teams, (seen, usable) = reach.of(service.declaring.declared, principal, need)
     if not principal.over_all(need):
         _require_inside(service, principal, need, request, seen=seen, usable=usable)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.access import Access, tokens
+from service.access import Access, Principal, tokens
 from service.access.rules import EVERYWHERE, need
 from service.api.application import _ROUTES
 from service.api.scope import SUBJECTS
@@ -242,6 +242,26 @@ def test_a_reader_sees_of_a_dead_letter_why_and_not_what(guarded: Any) -> None:
         answer = guarded.client.get("/v1/dead-letters", headers=headers)
         assert answer.json()["dead_letters"][0]["reason"] == shown["reason"]
         assert "secret" not in answer.text
+
+
+def test_what_somebody_reaches_is_looked_through_once(guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until other monitors are declared."""
+    headers, asked = bearer(guarded, Role.INGEST, monitors=("vectors",)), []
+    among = Principal.among
+
+    def counted(*given: Any) -> Any:
+        asked.append(given)
+        return among(*given)
+
+    monkeypatch.setattr(Principal, "among", counted)
+
+    def send() -> int:
+        return int(guarded.client.post("/v1/monitors/vectors/samples", json={"vector": [1.0, 2.0, 3.0]}, headers=headers).status_code)
+
+    assert (send(), len(asked)) == (202, 2)
+    assert (send(), len(asked)) == (202, 2)
+    guarded.service.declaring.look()
+    assert (send(), len(asked)) == (202, 4)
 
 
 def test_a_team_s_admin_declares_its_monitors_alone(guarded: Any) -> None:
