@@ -198,7 +198,10 @@ class Store(Progress, Erasing, Protocol):
         """Pending items whose time has come, the longest due first; those for the destinations `without` are left out."""
 
     def settle(self, item: OutboxItem) -> None:
-        """Stores the item's new state after an attempt."""
+        """Stores the item's new state after an attempt, all but its payload."""
+
+    def reword(self, item: OutboxItem) -> None:
+        """Stores the item's new payload, whatever has become of the item meanwhile."""
 
     def outbox(self, *, states: Iterable[str] = (), after: str | None = None, limit: int = 100) -> Sequence[OutboxItem]:
         """Newest first, those after the item `after`; NotFoundError where it has gone."""

@@ -125,7 +125,7 @@ class Forgetting:
         """Who has been told what to delete need not be told again."""
         told = [item for item in self._store.outbox(states=["delivered"], limit=_LOOKED_AT) if item.kind == FORGET and item.payload["ids"]]
         for item in told:
-            self._store.settle(replace(item, payload={**item.payload, "ids": []}))
+            self._store.reword(replace(item, payload={**item.payload, "ids": []}))
         return len(told)
 
     def _note(self, monitor: str, sample: str, actor: str, now: float) -> None:

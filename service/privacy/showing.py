@@ -59,7 +59,7 @@ def change_outbox(store: Store, change_of: Callable[[OutboxItem], Change | None]
         change = change_of(item)
         after = None if change is None else changed(item.payload, change)
         if after is not None:
-            store.settle(replace(item, payload=after))
+            store.reword(replace(item, payload=after))
             found += 1
     return found
 

@@ -535,6 +535,19 @@ def test_an_item_that_was_sent_is_not_queued_again(store: Store) -> None:
         store.settle(item("o9"))
 
 
+def test_an_attempt_and_a_change_of_what_is_told_leave_each_other_alone(store: Store) -> None:
+    """A sample is forgotten while what shows it is under way."""
+    known = replace(item(), payload={"text": "shown"})
+    store.save(outbox=[known])
+    store.reword(replace(known, payload={"text": ""}))
+    store.settle(replace(known, state="delivered", attempts=1))
+    assert store.outbox() == [replace(known, payload={"text": ""}, state="delivered", attempts=1)]
+    store.reword(replace(known, payload={"text": "again"}))
+    assert store.outbox() == [replace(known, payload={"text": "again"}, state="delivered", attempts=1)]
+    with pytest.raises(NotFoundError, match="o9"):
+        store.reword(item("o9"))
+
+
 def test_dead_letters_are_kept_once_newest_first(store: Store) -> None:
     held = store.assign(PARTITION)
     store.commit(step(held, dead_letters=(letter(0), letter(1, monitor=None))))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgspec
 
 from service.adapters.redis_store.codec import pack
 from service.adapters.redis_store.server import Server
-from service.errors import absent
+from service.errors import ConflictError, NotFoundError, absent
 from service.ports import E
 from service.records import (
     KINDS,
@@ -26,6 +28,7 @@ KEEP_DELIVERED = 30 * 86_400
 _PAGE = 500
 
 _item = msgspec.json.Decoder(OutboxItem)
+_ATTEMPTS = 10
 _answer_time = struct.Struct("<d")
 
 
@@ -100,8 +103,26 @@ def due(server: Server, now: float, limit: int, without: Collection[str]) -> Seq
 
 
 def settle(server: Server, item: OutboxItem) -> None:
-    """Replaces an item that is there."""
-    server.run("settle", {**packed_item(item), "keep": KEEP_DELIVERED})
+    """Replaces all but the payload of an item that is there."""
+    _change(server, item.id, lambda stored: replace(item, payload=stored.payload))
+
+
+def reword(server: Server, item: OutboxItem) -> None:
+    """Replaces the payload alone."""
+    _change(server, item.id, lambda stored: replace(stored, payload=item.payload))
+
+
+def _change(server: Server, id: str, change: Callable[[OutboxItem], OutboxItem]) -> None:
+    """Again where somebody else has changed it meanwhile."""
+    for _ in range(_ATTEMPTS):
+        document = server.ask("HGET", server.key("outbox", "item", id), "document")
+        if document is None:
+            raise NotFoundError(f"no outbox item {id!r}")
+        after = change(_item.decode(document))
+        with suppress(ConflictError):
+            server.run("settle", {**packed_item(after), "before": document, "keep": KEEP_DELIVERED})
+            return
+    raise ConflictError(f"outbox item {id!r} is being changed by others without end; try again")
 
 
 def outbox(server: Server, states: Iterable[str], after: str | None, limit: int) -> Sequence[OutboxItem]:

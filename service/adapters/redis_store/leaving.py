@@ -25,8 +25,12 @@ class Leaving:
         return entities.due(self._server, now, limit, without)
 
     def settle(self, item: OutboxItem) -> None:
-        """Stores the item's new state after an attempt."""
+        """Stores the item's new state after an attempt, all but its payload."""
         entities.settle(self._server, item)
+
+    def reword(self, item: OutboxItem) -> None:
+        """Stores the item's new payload, whatever has become of the item meanwhile."""
+        entities.reword(self._server, item)
 
     def outbox(self, *, states: Iterable[str] = (), after: str | None = None, limit: int = 100) -> Sequence[OutboxItem]:
         """Newest first, those after the item `after`; NotFoundError where it has gone."""

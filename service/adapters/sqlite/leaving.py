@@ -25,9 +25,14 @@ class Leaving:
             return outbox.due(connection, now, limit, without)
 
     def settle(self, item: OutboxItem) -> None:
-        """Stores the item's new state after an attempt."""
+        """Stores the item's new state after an attempt, all but its payload."""
         with self._database.write() as connection:
             outbox.settle(connection, item)
+
+    def reword(self, item: OutboxItem) -> None:
+        """Stores the item's new payload, whatever has become of the item meanwhile."""
+        with self._database.write() as connection:
+            outbox.reword(connection, item)
 
     def outbox(self, *, states: Iterable[str] = (), after: str | None = None, limit: int = 100) -> Sequence[OutboxItem]:
         """Newest first, those after the item `after`; NotFoundError where it has gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from sqlite3 import Connection
 
@@ -41,13 +42,25 @@ def due(connection: Connection, now: float, limit: int, without: Collection[str]
 
 
 def settle(connection: Connection, item: OutboxItem) -> None:
-    """Replaces an item that is there."""
-    changed = connection.execute(
-        "UPDATE outbox SET state = ?, due = ?, document = ? WHERE id = ?",
-        (item.state, item.due, msgspec.json.encode(item), item.id),
-    )
-    if not changed.rowcount:
-        raise NotFoundError(f"no outbox item {item.id!r}")
+    """Replaces all but the payload of an item that is there."""
+    _replace(connection, replace(item, payload=_stored(connection, item.id).payload))
+
+
+def reword(connection: Connection, item: OutboxItem) -> None:
+    """Replaces the payload alone."""
+    _replace(connection, replace(_stored(connection, item.id), payload=item.payload))
+
+
+def _stored(connection: Connection, id: str) -> OutboxItem:
+    row = single(connection, "SELECT document FROM outbox WHERE id = ?", (id,))
+    if row is None:
+        raise NotFoundError(f"no outbox item {id!r}")
+    return _decoder.decode(row[0])
+
+
+def _replace(connection: Connection, item: OutboxItem) -> None:
+    document = msgspec.json.encode(item)
+    connection.execute("UPDATE outbox SET state = ?, due = ?, document = ? WHERE id = ?", (item.state, item.due, document, item.id))
 
 
 def read(connection: Connection, states: Iterable[str], after: str | None, limit: int) -> Sequence[OutboxItem]:
