@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -20,8 +21,10 @@ from service.ports import Destination, Store
 from service.records import Alarm, AlarmState, Notice, NoticeState, OutboxItem, Severity, Silence, SilenceState, stable_id
 from service.settings import PagerDutyDestination, Settings
 
-_LOOK, _TIDY = 15.0, 3_600.0
-"""Seconds between two looks at what is due, and at what may go."""
+_LOOK, _REMIND, _TIDY = 15.0, 60.0, 3_600.0
+"""Seconds between two looks at silences that are over, at who is to be reminded, and at what may go."""
+_UNDUE = 3_600.0
+"""Seconds for which an alarm that nobody is to be reminded of is not asked for again: warnings and what was taken may stand for weeks."""
 _KEPT = 30 * 86_400.0
 """Seconds for which ended silences, and what was told of resolved alarms, are kept."""
 _RESOLVED = 300.0
@@ -49,11 +52,13 @@ class Resending:
         self._store = store
         self._settings = settings
         self._destinations = destinations
-        self._looked, self._tidied = -math.inf, -math.inf
+        self._looked, self._reminded, self._tidied = -math.inf, -math.inf, -math.inf
         self._sent: dict[str, float] = {}
         """When what stands was sent last, by destination."""
-        self._noted: set[str] = set()
-        """Ids of notices that are known to stand."""
+        self._noted: dict[str, frozenset[str]] = {}
+        """Ids of notices that are known of what stands, by destination."""
+        self._undue: dict[tuple[str, int], float] = {}
+        """When an alarm was found to ask for no reminder, by the notice's id and version."""
 
     def step(self, now: float) -> int:
         """Returns how much was due."""
@@ -61,7 +66,10 @@ class Resending:
         if now - self._looked < _LOOK:
             return done
         self._looked = now
-        done += self._end_silences(now) + self._remind(now)
+        done += self._end_silences(now)
+        if now - self._reminded >= _REMIND:
+            self._reminded = now
+            done += self._remind(now)
         if now - self._tidied >= _TIDY:
             self._tidied = now
             self._let_go(now)
@@ -76,15 +84,20 @@ class Resending:
             return 0
         after, hush = settings.notifications.repeat_hours * 3_600.0, Hush(self._store, settings, now=now)
         themselves = {each.name for each in settings.destinations if isinstance(each, PagerDutyDestination)} | self._standing_ones.keys()
-        stale = [each for each in self._store.find(Notice, states=[NoticeState.FIRING], limit=_MOST) if now - each.at >= after]
-        found = [item for each in stale if each.destination not in themselves for item in self._reminder(each, hush, after=after, now=now)]
+        told = self._store.find(Notice, states=[NoticeState.FIRING], limit=_MOST)
+        stale = {(each.id, each.version): each for each in told if now - each.at >= after and each.destination not in themselves}
+        self._undue = {key: at for key, at in self._undue.items() if key in stale and now - at < _UNDUE}
+        asked = [each for key, each in stale.items() if key not in self._undue]
+        found = [item for each in asked for item in self._reminder(each, hush, after=after, now=now)]
         if found:
             self._store.save(outbox=found)
         return len(found)
 
     def _reminder(self, notice: Notice, hush: Hush, *, after: float, now: float) -> Iterator[OutboxItem]:
         alarm = self._alarm(notice)
-        if alarm is not None and rules.due_again(notice, alarm, after=after, now=now) and hush.over(alarm) is None:
+        if alarm is None or not rules.due_again(notice, alarm, after=after, now=now):
+            self._undue[notice.id, notice.version] = now
+        elif hush.over(alarm) is None:
             known_by = stable_id(rules.REMINDER, notice.id, notice.told, notice.at)
             payload = facts(rules.REMINDER, alarm, team=hush.team(alarm))
             yield OutboxItem(known_by, rules.REMINDER, notice.destination, payload, created=now, due=now)
@@ -144,16 +157,18 @@ class Resending:
 
     def _note(self, destination: str, firing: Sequence[OutboxItem], now: float) -> None:
         """What arrived in this way has been told: the item that is still tried has nothing to add, and the end is not the first word."""
-        for item in firing:
-            known_by, alarm = notice_id(item.id, destination), item.payload
-            if known_by in self._noted:
-                continue
-            self._noted.add(known_by)
-            try:
-                self._store.get(Notice, known_by)
-            except NotFoundError:
-                why, state = rules.Why.FIRST.value, NoticeState.FIRING
-                notice = Notice(known_by, item.id, destination, alarm["monitor"], state, alarm["severity"], now, why, created=now)
+        standing = {notice_id(item.id, destination): item for item in firing}
+        for known_by in standing.keys() - self._noted.get(destination, frozenset()):
+            self._first(known_by, standing[known_by], destination, now)
+        self._noted[destination] = frozenset(standing)
+
+    def _first(self, known_by: str, item: OutboxItem, destination: str, now: float) -> None:
+        try:
+            self._store.get(Notice, known_by)
+        except NotFoundError:
+            why, state, alarm = rules.Why.FIRST.value, NoticeState.FIRING, item.payload
+            notice = Notice(known_by, item.id, destination, alarm["monitor"], state, alarm["severity"], now, why, created=now)
+            with suppress(ConflictError):  # what sends the news was faster, and noted it
                 self._store.save(notice)
 
     def _alarm(self, notice: Notice) -> Alarm | None:
