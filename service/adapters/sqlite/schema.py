@@ -316,4 +316,6 @@ _UPGRADES = {
 }
 """What leads from a version to the one above it."""
 
-STORE = Schema("store", 10, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_COUNTED, _TIMELINE, *_SAMPLES, *_LEAVING, *_TRUTH, *_RESERVE), _UPGRADES)
+STORE = Schema(
+    "store", 10, (*_NUMBERS, *_PARTITION_STATE, *_DECISIONS, *_COUNTED, _TIMELINE, *_SAMPLES, *_LEAVING, *_TRUTH, *_RESERVE), _UPGRADES
+)
