@@ -47,4 +47,4 @@ def test_receiver_fails_hangs_and_answers_twice(site: Site) -> None:
         feed.drift()
     audit(site)
     times = Counter(site.inbox.ids)
-    assert times.total() >= len(times) + 2
+    assert times.total() > len(times), "what was refused came again; what hung did, unless its alarm had been told by other news meanwhile"
