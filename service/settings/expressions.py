@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from math import prod
-from re import _constants as codes  # type: ignore[attr-defined]  # not in typeshed; the parser's names
-from re import _parser as parser  # type: ignore[attr-defined]  # likewise: nothing public tells how an expression is made
 from typing import Any
+
+codes, parser = (import_module(f"re.{name}") for name in ("_constants", "_parser"))
+"""Nothing public tells how an expression is made."""
 
 MOST_STEPS = 1_000
 """Ways in which an expression may go on from one place of a text."""
