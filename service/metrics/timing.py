@@ -23,7 +23,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "label": ("add_labels", "labels", "answers", "known_truth", "judge", "judgements", "untold"),
     "lease": ("lease", "release"),
     "letter": ("add_dead_letters", "dead_letters", "dead_letter", "unsent", "unsent_count", "mark_sent"),
-    "outbox": ("due", "settle", "outbox"),
+    "outbox": ("due", "settle", "reword", "outbox"),
     "pool": ("pool", "pool_begins", "pool_bytes", "reserve", "reserve_parts", "keep_reserved", "drop_reserved"),
     "read": (
         "positions",

@@ -45,11 +45,11 @@ def test_a_loop_goes_on_after_a_failure_and_recovers_first() -> None:
 
 def test_a_loop_that_rests_stops_at_once() -> None:
     stop = threading.Event()
-    loop = Loop("outbox", lambda: 0, Heartbeats(), stop)
+    loop = Loop("resting", lambda: 0, Heartbeats(), stop)
     loop.start()
     stop.set()
     loop.join(20.0)
-    assert not any(thread.name == "outbox" for thread in threading.enumerate())
+    assert not any(thread.name == "resting" for thread in threading.enumerate())
 
 
 # --- the engine ------------------------------------------------------------------------------------------------------
