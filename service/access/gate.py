@@ -19,7 +19,7 @@ from service.records import Role
 _MOST = 10_000
 _BURST_SECONDS = 2.0
 
-_NO_TOKEN = "send a token as `Authorization: Bearer ...`; `driftgate token` makes them"  # noqa: S105 - tells how to get one
+_NO_TOKEN = "send a token as `Authorization: Bearer ...`; `driftgate token mint` makes one"  # noqa: S105 - tells how to get one
 _SHOW = {"WWW-Authenticate": "Bearer"}
 
 
@@ -113,8 +113,10 @@ class Gate:
         if principal.ambient and asked.method not in rules.READS:
             self._require_own_page(asked, strict=principal.way != "local")
         self._within_limits(f"token {principal.token or principal.name}")
-        if not principal.may(need) or (rules.over_all(asked.method, asked.path) and not principal.over_all(need)):
-            raise RefusedError(403, "role", f"{principal.name} lacks the role for this: it asks for `{need}`")
+        everywhere = rules.over_all(asked.method, asked.path)
+        if not principal.may(need) or (everywhere and not principal.over_all(need)):
+            over = " over the whole installation" if everywhere else ""
+            raise RefusedError(403, "role", f"{principal.name} lacks the role for this: it asks for `{need}`{over}")
         return Admitted(principal, need, address, session)
 
     def log_in(self, text: str, address: str) -> sessions.Session | None:
