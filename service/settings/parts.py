@@ -20,7 +20,7 @@ class ServerSettings(Section):
     host: str = Field("127.0.0.1", description="Address to listen on; one that others can reach requires a token.")
     port: int = Field(8080, ge=0, le=65535, description="0: a free one.")
     ingest_token_file: Path | None = Field(
-        None, description="File with the token for ingest and queries; required off loopback (or DRIFTGATE__INGEST_TOKEN)."
+        None, description="File with a token of the configuration itself, beside those of `driftgate token`; or DRIFTGATE__INGEST_TOKEN."
     )
     ingest_token_role: Literal["ingest", "reader", "operator", "admin"] = Field(
         "admin", description="What whoever shows that token may do; `ingest` once people have tokens of their own."
