@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Protocol, TypeAlias
 
+from service import monitors
 from service.datasets import DataSets
 from service.errors import ConflictError, NotFoundError
 from service.ports import Store
@@ -175,7 +176,7 @@ _LOOKS: Mapping[CheckName, Callable[[Facts, Any, float], _Told]] = {
 }
 
 
-class Monitors(Protocol):
+class Monitors(monitors.Monitors, Protocol):
     """What is asked of the installation."""
 
     @property
@@ -184,9 +185,6 @@ class Monitors(Protocol):
     @property
     def names(self) -> Sequence[str]:
         """The declared monitors."""
-
-    def effective(self, monitor: str) -> MonitorSettings:
-        """The monitor's settings with the model in force."""
 
 
 class Policies:

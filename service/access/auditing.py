@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from typing import Any, cast
 
 from service.access.acting import Acting, who_acts
 from service.errors import NotFoundError
+from service.pages import paged
 from service.ports import Store
 from service.records import KINDS, Alarm, AuditEntry, Entity, Errand, Event, KeyedAnswer, OutboxItem, Partition, RefreshSlot
 
@@ -122,10 +124,7 @@ def expired(store: Store, *, days: float, now: float) -> int:
 
 def entries(store: Store, *, monitor: str | None = None) -> Iterator[AuditEntry]:
     """All of them, newest first, a page at a time."""
-    after: str | None = None
-    while page := store.find(AuditEntry, monitor=monitor, after=after, limit=_PAGE):
-        yield from page
-        after = page[-1].id
+    return paged(partial(store.find, AuditEntry, monitor=monitor), _PAGE)
 
 
 def difference(before: Entity | None, after: Entity) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:

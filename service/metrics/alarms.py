@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from service.budget import DAY
 from service.metrics import inventory as the
 from service.metrics.reading import Point
+from service.pages import pages
 from service.ports import Store
 from service.records import Alarm, AlarmState, Family, Regime
 from service.settings import BudgetSettings
@@ -94,11 +96,8 @@ class AlarmBook:
             if max(alarm.opened for alarm in page) < since:
                 return
 
-    def _pages(self, *states: AlarmState) -> Iterator[list[Alarm]]:
-        after: str | None = None
-        while page := list(self._store.find(Alarm, states=states, after=after, limit=_PAGE)):
-            yield page
-            after = page[-1].id
+    def _pages(self, *states: AlarmState) -> Iterator[Sequence[Alarm]]:
+        return pages(partial(self._store.find, Alarm, states=states), _PAGE)
 
 
 def _entry(alarm: Alarm) -> _Entry:

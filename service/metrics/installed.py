@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from service.cycles.due import Due, Freshness
 from service.cycles.standing import PEOPLE, Standing
 from service.metrics import inventory as the
 from service.metrics.reading import Point
+from service.pages import paged
 from service.ports import Store
 from service.records import AnnotationBatch, OutboxItem, Partition, RefreshCycle
 
@@ -47,10 +49,7 @@ def outbox(store: Store, *, now: float) -> Iterator[Point]:
 
 def _in_state(store: Store, state: str) -> Iterator[OutboxItem]:
     """All of them: those that wait longest come last. One that leaves meanwhile ends no list, for it is looked up in every state."""
-    after: str | None = None
-    while page := store.outbox(states=[state], after=after, limit=_PAGE):
-        yield from page
-        after = page[-1].id
+    return paged(partial(store.outbox, states=[state]), _PAGE)
 
 
 def positions(store: Store) -> Iterator[Point]:

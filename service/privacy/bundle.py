@@ -20,8 +20,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from service.errors import ArtefactError
+from service.pages import paged
 from service.ports import Store
-from service.privacy.showing import paged
 from service.records import Alarm, AnnotationBatch, Delivery, Position, RefreshCycle
 from service.records.erasure import Forgotten
 from service.settings import Settings

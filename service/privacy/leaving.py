@@ -7,8 +7,8 @@ from functools import partial
 
 import structlog
 
+from service.pages import paged
 from service.ports import Store
-from service.privacy.showing import paged
 from service.records import Declaration, DeclarationState
 from service.settings import PrivacySettings
 

@@ -8,9 +8,10 @@ from functools import partial
 import msgspec
 
 from service.errors import ConflictError
+from service.pages import paged
 from service.ports import Store
 from service.privacy.documents import Without
-from service.privacy.showing import names_in, paged
+from service.privacy.showing import names_in
 from service.records import KeyedAnswer
 
 DAY, HOUR = 86_400.0, 3_600.0

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from service.annotation.manifest import is_intact, sealed
 from service.errors import ConflictError
+from service.pages import paged
 from service.ports import Store
 from service.privacy.documents import changed
 from service.records import Alarm, AnnotationBatch, DeadLetter, Delivery, Entity, OutboxItem, RefreshCycle
@@ -17,7 +18,7 @@ from service.records import Alarm, AnnotationBatch, DeadLetter, Delivery, Entity
 SHOWING: tuple[type[Entity], ...] = (Alarm, AnnotationBatch, RefreshCycle, Delivery)
 """Kinds of entities that may show samples."""
 
-_PAGE, _ATTEMPTS = 200, 5
+_ATTEMPTS = 5
 _SHORT = 6
 
 K = TypeVar("K", bound=Entity)
@@ -87,11 +88,3 @@ def names_in(names: Collection[str], contents: Iterable[bytes | None]) -> bool:
 def entities(store: Store, kind: type[K], monitor: str) -> Iterator[K]:
     """All of a monitor, newest first."""
     return paged(partial(store.find, kind, monitor=monitor))
-
-
-def paged(read: Callable[..., Iterable[Any]]) -> Iterator[Any]:
-    """All that a list of the store holds, a page at a time."""
-    after: str | None = None
-    while page := list(read(after=after, limit=_PAGE)):
-        yield from page
-        after = page[-1].id
