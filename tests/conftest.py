@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from shutil import which
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytest_plugins = ["tests.servers.fixtures", "tests.service.text_site", "tests.service.refresh_bench"]
 
@@ -56,3 +61,14 @@ def minilm() -> Path:
     from service.model_build import cached_minilm  # after the threads are set
 
     return cached_minilm(Path(__file__).parents[1] / ".cache" / "models")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium. For a module's length and no longer: while Playwright drives it, the thread counts as running an event loop."""
+    from playwright.sync_api import sync_playwright  # only where a browser is needed
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=which("chromium"), args=["--no-sandbox"])
+        yield launched
+        launched.close()

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shutil import which
 from typing import Any, Literal, Protocol
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
 from service.app import Roles, opened, served
 from service.app.process import Serving
@@ -93,14 +92,6 @@ class Console:
     def alarm(self) -> Alarm:
         """The first one of the whole monitor."""
         return min(self.serving.installation.store.find(Alarm, monitor="chat"), key=lambda alarm: (alarm.segment != "all", alarm.opened))
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=which("chromium"), args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="session")

@@ -7,16 +7,14 @@ import json
 import socket
 import struct
 import zlib
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from shutil import which
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from pytest_httpserver import HTTPServer
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -156,14 +154,6 @@ def test_secrets_change_under_a_running_server(vendor: Site, httpserver: HTTPSer
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=which("chromium"), args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.mark.server("chromium")
