@@ -4,8 +4,8 @@ UV         := .tools/uv-$(UV_VERSION)/bin/uv
 PYTHON     ?= $(shell for p in python3.11 python3 python3.12 python3.13; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 ARGS       ?=
 
-# A file's tests share what they have set up; make test ARGS=-n0 runs all in one process.
-PYTEST     := .venv/bin/pytest --numprocesses 2 --dist loadfile
+# A file's tests share what they have set up; make test ARGS=-n0 runs all in one process. Images and clusters have targets of their own.
+PYTEST     := .venv/bin/pytest --numprocesses 2 --dist loadfile --ignore tests/image --ignore tests/cluster
 
 # An environment that happens to be active has no say, and no interpreter is downloaded.
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
@@ -21,7 +21,7 @@ export UV_SYSTEM_CERTS ?= 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers servers-cluster run test unit check format chaos fuzz trained e2e bench clean
+.PHONY: help install servers servers-cluster run test unit check format chaos fuzz trained e2e image-test cluster-test bench clean
 
 help:            ## what there is
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */  make \1\t/' | expand -t 24
@@ -38,7 +38,7 @@ install: $(UV)   ## the locked environment with the development tools and every 
 servers: $(UV)   ## the real programs that tests use: Redis, Prometheus, Alertmanager, Java and Chromium from Debian, Kafka and Label Studio below .cache
 	@tests/servers/install
 
-servers-cluster: ## a real Kubernetes API for tests: etcd from Debian, kube-apiserver built below .cache (minutes, once)
+servers-cluster: ## a real Kubernetes API and Helm for tests: etcd from Debian, the rest built below .cache (minutes, once)
 	@tests/servers/install-cluster
 
 # --inexact: what `make test` installed stays, so that the two can alternate without reinstalling.
@@ -77,6 +77,13 @@ trained: install servers  ## the reference trainer, and the whole loop with it: 
 	@.venv/bin/pytest tests/training tests/e2e/test_closed_loop.py $(ARGS)
 
 e2e: chaos fuzz trained  ## what takes too long for make test
+
+image-test: install  ## the image built with buildah over a base made here, started, and looked into
+	@tests/image/install
+	@.venv/bin/pytest tests/image $(ARGS)
+
+cluster-test: install  ## the chart: its manifests, and installed, upgraded and removed in the Kubernetes API of make servers-cluster
+	@.venv/bin/pytest --numprocesses 2 --dist loadfile tests/cluster $(ARGS)
 
 bench: install   ## figures: speed and memory; with DRIFTGATE_DATA also delay and false alarms on real data
 	@.venv/bin/python -m benchmarks $(ARGS)
