@@ -6,6 +6,8 @@ ARGS       ?=
 
 # A file's tests share what they have set up; make test ARGS=-n0 runs all in one process. Images and clusters have targets of their own.
 PYTEST     := .venv/bin/pytest --numprocesses 2 --dist loadfile --ignore tests/image --ignore tests/cluster
+# Every page has its place, every link and anchor its target. (Else the theme tells of its successor at each run.)
+MKDOCS     := NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
 
 # An environment that happens to be active has no say, and no interpreter is downloaded.
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
@@ -21,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers servers-cluster run test unit check format chaos fuzz trained e2e image-test cluster-test bench clean
+.PHONY: help install servers servers-cluster run test unit check docs format chaos fuzz trained e2e image-test cluster-test bench clean
 
 help:            ## what there is
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */  make \1\t/' | expand -t 24
@@ -53,13 +55,17 @@ test: install    ## all tests; those that need a server are skipped until make s
 unit: install    ## the quick ones: no server, no simulation, few random examples
 	@$(PYTEST) --hypothesis-profile unit -m "not server and not long" tests/architecture tests/detectors tests/service $(ARGS)
 
-check: install   ## format, lint, types, architecture, security, known vulnerabilities (AUDIT=required: without a network it fails)
+check: install   ## format, lint, types, architecture, security, the documentation's links, known vulnerabilities (AUDIT=required: without a network it fails)
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/bandit --quiet --configfile .ci/bandit.yml --recursive service detectors
+	@$(MKDOCS)
 	@.ci/audit $(UV)
+
+docs: install    ## the documentation as a site: .cache/site/index.html
+	@$(MKDOCS)
 
 format: install  ## format and mend what ruff can
 	@.venv/bin/ruff format .

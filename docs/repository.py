@@ -1,4 +1,4 @@
-"""What the pages link to outside of docs/ is part of the site: a hook of MkDocs (mkdocs.yml), so that links hold here and where the code lies."""
+"""What pages link to outside of docs/ is on the site too, so that links hold in both places: a hook of MkDocs (mkdocs.yml)."""
 
 from __future__ import annotations
 
