@@ -7,6 +7,7 @@ from service.app.examining import examine_kafka, examine_redis
 from service.app.installation import Installation, inputs, opened
 from service.app.parts import LOG, STORE, open_log, open_logs, open_topics
 from service.app.process import Serving, alone
+from service.app.provisioning import make_topics, redis_users, topic_of
 from service.app.roles import Roles, served
 from service.app.telling import try_ways
 
@@ -25,11 +26,14 @@ __all__ = [
     "examine_redis",
     "inputs",
     "load_embedder",
+    "make_topics",
     "open_log",
     "open_logs",
     "open_topics",
     "opened",
     "read_samples",
+    "redis_users",
     "served",
+    "topic_of",
     "try_ways",
 ]

@@ -18,7 +18,7 @@ from service.cli.compare import app as compare
 from service.cli.configuration import app as beginning
 from service.cli.configuration import group as config
 from service.cli.dataset import app as dataset
-from service.cli.demo import app as demo
+from service.cli.demo import group as demo
 from service.cli.doctor import app as doctor
 from service.cli.explain import app as explain
 from service.cli.failure import group as failure
@@ -61,7 +61,6 @@ app = typer.Typer(
 )
 
 _WITHOUT_GROUP = (
-    demo,
     beginning,
     serve,
     replay,
@@ -84,6 +83,7 @@ _WITHOUT_GROUP = (
 )
 for commands in _WITHOUT_GROUP:
     app.add_typer(commands)
+app.add_typer(demo, name="demo")
 app.add_typer(reference, name="reference", help="Versions of what the model is known to be good on.")
 app.add_typer(dataset, name="dataset", help="Versioned sets of samples: train, golden, challenge, pool.")
 app.add_typer(pool, name="pool", help="What is kept of the stream to choose from.")

@@ -39,7 +39,7 @@ def wrong(command: str) -> str:
     found, arguments = ROOT, shlex.split(command)
     while arguments and arguments[0] in getattr(found, "commands", {}):
         found = found.commands[arguments.pop(0)]
-    if hasattr(found, "commands") and arguments:
+    if hasattr(found, "commands") and arguments and not (found.invoke_without_command and arguments[0].startswith("-")):
         return f"no command {arguments[0]!r}"
     try:
         if arguments:
@@ -57,6 +57,8 @@ def wrong(command: str) -> str:
         ("dataset add --role 1 -i FILE", ""),
         ("dataset add --file FILE", "No such option: --file"),
         ("datset add", "no command 'datset'"),
+        ("demo --exit", ""),
+        ("demo --entry", "No such option: --entry"),
         ("explain a1 b2", "Got unexpected extra argument"),
     ],
 )

@@ -7,6 +7,7 @@ from service.adapters.kafka.dead_letters import KafkaDeadLetters
 from service.adapters.kafka.events import KafkaEvents
 from service.adapters.kafka.range_source import RangeSource, stretches_between
 from service.adapters.kafka.reading import Decode
+from service.adapters.kafka.records import KafkaRecords
 from service.adapters.kafka.sink import KafkaSink
 from service.adapters.kafka.source import KafkaSource
 from service.adapters.kafka.starting import Start, starts
@@ -17,6 +18,7 @@ __all__ = [
     "Decode",
     "KafkaDeadLetters",
     "KafkaEvents",
+    "KafkaRecords",
     "KafkaSink",
     "KafkaSource",
     "KafkaTopics",

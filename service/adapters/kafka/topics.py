@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
 from kafka import KafkaConsumer, TopicPartition
@@ -52,6 +52,15 @@ class KafkaTopics:
             (error,) = writer.write([Message(topic, original.value or b"", original.key, original.headers)])
         if error is not None:
             raise self._cluster.explain(error) from error
+
+    def create(self, partitions: Mapping[str, int]) -> Sequence[str]:
+        """Makes those topics (name → number of partitions) that are not there, as durable as the brokers' defaults; returns their names."""
+        with self._cluster.admin() as admin:
+            there = set(admin.list_topics())
+            missing = {name: {"num_partitions": number} for name, number in partitions.items() if name not in there}
+            if missing:
+                admin.create_topics(missing, wait_for_metadata=True)
+        return tuple(missing)
 
     def close(self) -> None:
         """Lets go of the brokers."""

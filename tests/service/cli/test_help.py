@@ -18,7 +18,7 @@ ROOT = typer.main.get_command(app)
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The path of every command that does something."""
-    if not hasattr(command, "commands"):
+    if not hasattr(command, "commands") or (command.invoke_without_command and path):
         yield path
     for name, inner in getattr(command, "commands", {}).items():
         yield from commands(inner, (*path, name))
