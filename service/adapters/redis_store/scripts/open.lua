@@ -1,8 +1,7 @@
 #!lua flags=allow-oom
 -- alone
--- The level of the keys, who may work on them, and the id of this state; an empty prefix gets all three.
-local prefix, newest, given = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
-if redis.call('SETNX', prefix .. ':schema', newest) == 1 then redis.call('SET', prefix .. ':oldest', given.oldest) end
+-- The version of the keys and the id of this state; an empty prefix gets both.
+local prefix, schema, given = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
+redis.call('SETNX', prefix .. ':schema', schema)
 redis.call('SETNX', prefix .. ':id', given.id)
-local level = redis.call('GET', prefix .. ':schema')
-return {tonumber(level), tonumber(redis.call('GET', prefix .. ':oldest') or level), redis.call('GET', prefix .. ':id')}
+return {tonumber(redis.call('GET', prefix .. ':schema')), redis.call('GET', prefix .. ':id')}

@@ -19,9 +19,8 @@ local function indexes_of(kind, monitor)
   return {key('entities', kind), key('entities', kind, 'of', monitor)}
 end
 
--- How many there are is kept with each change: to count them would take longer the more there are. At level 1 older programs don't.
+-- How many there are is kept with each change: to count them would take longer the more there are.
 local function count(kind, monitor, state, by)
-  if level < 2 then return end
   local at, field = key('entities', kind, 'tally'), state .. ':' .. monitor
   if redis.call('HINCRBY', at, field, by) == 0 then redis.call('HDEL', at, field) end
 end
@@ -44,14 +43,13 @@ end
 -- How many went: one or none.
 local function drop_entity(kind, id)
   local at = key('entity', kind, id)
-  local stored = redis.call('HMGET', at, 'state', 'monitor', 'document')
+  local stored = redis.call('HMGET', at, 'state', 'monitor')
   if not stored[1] then return 0 end
-  local monitor = stored[2] or cjson.decode(stored[3]).monitor  -- an older program's at level 1
-  for _, index in ipairs(indexes_of(kind, monitor)) do
+  for _, index in ipairs(indexes_of(kind, stored[2])) do
     redis.call('ZREM', index, id)
     redis.call('ZREM', index .. ':in:' .. stored[1], id)
   end
-  count(kind, monitor, stored[1], -1)
+  count(kind, stored[2], stored[1], -1)
   redis.call('DEL', at)
   return 1
 end
