@@ -46,12 +46,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test marked `server("redis-server")` or `server("kafka")` needs that: without it the test is skipped, and fails in CI."""
-    from tests.servers.needed import present  # after the threads are set
+    from tests.servers.needed import CLUSTER, present  # after the threads are set
 
     missing = [name for mark in item.iter_markers("server") for name in mark.args if not present(name)]
     if missing:
         give_up = pytest.fail if IN_CI else pytest.skip
-        target = "servers-cluster" if missing == ["kube-apiserver"] else "servers"
+        target = "servers-cluster" if CLUSTER.issuperset(missing) else "servers"
         give_up(f"needs {', '.join(missing)}: `make {target}` installs it")
 
 

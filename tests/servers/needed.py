@@ -5,16 +5,21 @@ from __future__ import annotations
 import shutil
 
 from tests.servers import grafana_schema
+from tests.servers.cluster_programs import PROGRAMS, program
 from tests.servers.kafka_server import jars
-from tests.servers.kubernetes_server import kube_apiserver
 from tests.servers.label_studio_server import installed
+
+CLUSTER = PROGRAMS | {"kubernetes"}
+"""What `make servers-cluster` installs."""
 
 
 def present(name: str) -> bool:
-    """`kafka` is a folder of jars and a Java to run them, `kube-apiserver` a program that was built, `label-studio` an environment of its
-    own; everything else is on the path."""
-    if name == "kube-apiserver":
-        return kube_apiserver() is not None and shutil.which("etcd") is not None
+    """`kafka` is a folder of jars and a Java to run them, a cluster's programs were built, `label-studio` is an environment of its own;
+    everything else is on the path."""
+    if name in PROGRAMS:
+        return program(name) is not None
+    if name == "kubernetes":
+        return all(map(program, PROGRAMS)) and shutil.which("etcd") is not None
     if name == "grafana-schema":
         return shutil.which("node") is not None and grafana_schema.installed() is not None
     if name == "label-studio":
