@@ -1,0 +1,70 @@
+{{/* What would fail later, or quietly do something else, is said before anything is installed. */}}
+{{- define "driftgate.check" -}}
+{{- if not (has .Values.mode (list "serve" "roles")) -}}
+{{- fail (printf "mode is %q: choose serve (one pod) or roles (workers, controllers and the API over Kafka and Redis)" .Values.mode) -}}
+{{- end -}}
+{{- include "driftgate.checkOwn" . -}}
+{{- if eq .Values.mode "roles" -}}{{- include "driftgate.checkRoles" . -}}{{- else -}}{{- include "driftgate.checkServe" . -}}{{- end -}}
+{{- include "driftgate.checkGrace" . -}}
+{{- if gt (len (compact (list .Values.models.build .Values.models.existingClaim .Values.models.image.repository))) 1 -}}
+{{- fail "models: give one of build, existingClaim and image" -}}
+{{- end -}}
+{{- if and .Values.models.image.repository (not (or .Values.models.image.tag .Values.models.image.digest)) -}}
+{{- fail "models.image: give a tag or a digest, so that every pod has the same model" -}}
+{{- end -}}
+{{- if and .Values.caBundle.configMap .Values.caBundle.secret -}}
+{{- fail "caBundle: give either configMap or secret" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "driftgate.checkOwn" -}}
+{{- if hasKey .Values.config "directory" -}}
+{{- fail "config.directory: the chart sets it (/var/lib/driftgate, where the volume is)" -}}
+{{- end -}}
+{{- range list "host" "port" "ingest_token_file" "metrics_port" "metrics_host" "metrics_token_file" -}}
+{{- if hasKey ($.Values.config.server | default dict) . -}}{{- fail (printf "config.server.%s: the chart sets it" .) -}}{{- end -}}
+{{- end -}}
+{{- if hasKey (.Values.config.kafka | default dict) "instance" -}}
+{{- fail "config.kafka.instance: the chart sets it, to each pod's own name" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "driftgate.checkRoles" -}}
+{{- range list "kafka" "redis" -}}
+{{- if not (index $.Values.config .) -}}
+{{- fail (printf "mode roles needs config.%s: its pods share their work through Kafka and their state through Redis, which are the cluster's own. With neither, use mode serve" .) -}}
+{{- end -}}
+{{- end -}}
+{{- if not (or (include "driftgate.objectStorage" .) .Values.persistence.existingClaim (has "ReadWriteMany" .Values.persistence.accessModes)) -}}
+{{- fail "mode roles: several pods share the volume, so persistence.accessModes must hold ReadWriteMany (and persistence.storageClassName a class that has it); or keep what they share in object storage (config.storage.type: s3), or name a claim of your own (persistence.existingClaim)" -}}
+{{- end -}}
+{{- if not (has .Values.worker.kind (list "StatefulSet" "Deployment")) -}}
+{{- fail (printf "worker.kind is %q: choose StatefulSet or Deployment" .Values.worker.kind) -}}
+{{- end -}}
+{{- with .Values.worker.keda -}}
+{{- if and .enabled (lt (int .minReplicas) 1) -}}
+{{- fail "worker.keda.minReplicas must be at least 1: with none, a topic that is empty could stay unread for good" -}}
+{{- end -}}
+{{- if and .enabled (lt (int .maxReplicas) (int .minReplicas)) -}}
+{{- fail "worker.keda.maxReplicas is less than minReplicas" -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "driftgate.checkServe" -}}
+{{- if or .Values.worker.keda.enabled .Values.api.autoscaling.enabled -}}
+{{- fail "mode serve is one pod, for its embedded store has one writer: worker.keda and api.autoscaling are for mode roles" -}}
+{{- end -}}
+{{- if include "driftgate.objectStorage" . -}}
+{{- if not .Values.config.redis -}}
+{{- fail "config.storage.type s3 needs mode roles (or config.redis): the embedded store lies on the volume, and what belongs to it lies beside it" -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "driftgate.checkGrace" -}}
+{{- $grace := dig "roles" "grace_seconds" 25 .Values.config | float64 | ceil | int -}}
+{{- if le (int .Values.terminationGracePeriodSeconds) (add $grace 5) -}}
+{{- fail (printf "terminationGracePeriodSeconds is %d: it must be more than the %d seconds of config.roles.grace_seconds and the 5 before them, or pods are killed in the middle of their last batch" (int .Values.terminationGracePeriodSeconds) $grace) -}}
+{{- end -}}
+{{- end }}
