@@ -48,6 +48,8 @@ class State:
     probe: Callable[[], None]
     """Raises the reason why the store takes nothing now."""
     blobs: BlobDirectory | None = None
+    shared: Server | None = None
+    """What several processes keep their state in."""
 
 
 def open_state(settings: Settings, pool_rows: Mapping[str, int]) -> State:
@@ -59,8 +61,9 @@ def open_state(settings: Settings, pool_rows: Mapping[str, int]) -> State:
         return State(file, partial(_ask, file))
     blobs = BlobDirectory(settings.directory / "blobs", cap_bytes=settings.blobs.cap_bytes)
     archive = partial(_archive, settings.directory / "panes", limits.retention_bytes, seconds)
-    shared = RedisStore(redis_server(settings), blobs=blobs, archive=archive, pool_rows=pool_rows)
-    return State(shared, shared.probe, blobs)
+    server = redis_server(settings)
+    shared = RedisStore(server, blobs=blobs, archive=archive, pool_rows=pool_rows)
+    return State(shared, shared.probe, blobs, server)
 
 
 def redis_server(settings: Settings) -> Server:

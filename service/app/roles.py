@@ -27,6 +27,7 @@ from service.app.destinations import hook_of
 from service.app.installation import install
 from service.app.metrics_server import serving_metrics
 from service.app.parts import Logs, open_logs
+from service.app.presence import EVERY_SECONDS, Presence
 from service.app.privacy import keep_log
 from service.app.process import Serving, alone, answering
 from service.backfill import Backfills
@@ -166,9 +167,13 @@ class Assembly:
 
     # --- together -------------------------------------------------------------------------------------------------------
 
-    def engine(self) -> Engine:
+    def engine(self, role: str) -> Engine:
         """Everything, not started yet. Declarations are followed as long as there is anything that goes by them."""
         self._add("declarations", Every(_LOOK_SECONDS, self._follow))
+        if (shared := self.installation.state.shared) is not None:
+            presence = Presence(shared, role)
+            self._add("presence", Every(EVERY_SECONDS, presence.step))
+            self._endings.append(presence.end)
         return Engine(self.stop, self._loops, self._endings, grace=self.settings.roles.grace_seconds)
 
     def check(self, monitor: str) -> Check:
@@ -254,7 +259,7 @@ def served(settings: Settings, *, config: Path | None = None, roles: Roles = Rol
         waiting = partial(_waiting, access, metrics.registry)
         assembly = Assembly(settings, config, stack, lambda why: answering(waiting(why), listening), metrics)
         app = _assembled(assembly, access, roles, stack)
-        engine = assembly.engine()
+        engine = assembly.engine(str(roles.name).lower())
         stack.callback(engine.close)
         engine.start()
         yield Serving(assembly.installation, server_for(app), listening, assembly.stop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,8 +24,26 @@ from hypothesis import strategies as st
 from detectors import Summary
 from service.adapters.blobs import GRACE_SECONDS, BlobDirectory
 from service.adapters.pane_segments import PaneSegments
-from service.adapters.redis_store import Gravity, RedisStore, connect, connecting, decisions, examine, opening, partitions, pool, truth
-from service.adapters.redis_store import server as keys
+from service.adapters.redis_store import (
+    Gravity,
+    Process,
+    RedisStore,
+    Standing,
+    announce,
+    climb,
+    connect,
+    connecting,
+    decisions,
+    examine,
+    leave,
+    levels,
+    partitions,
+    pool,
+    present,
+    standing_of,
+    truth,
+)
+from service.adapters.redis_store.levels import Step
 from service.adapters.redis_store.server import Server
 from service.errors import ArtefactError, ConfigurationError, ConflictError, DriftgateError, UnavailableError
 from service.records import (
@@ -243,6 +262,7 @@ def test_the_documented_rights_are_enough_and_each_is_needed_from_the_start(
     run_truth(store)
     run_reserve(store)
     run_erasing(store)
+    run_presence(store)
 
     assert ran == set(scripts())
     assert examine(store._server) == []
@@ -266,7 +286,7 @@ OPTIONAL_AT_START = {"+eval", "+multi", "+exec", "+select", "+bgrewriteaof", "+b
 
 @cache
 def scripts() -> tuple[str, ...]:
-    return tuple(path.stem for path in (Path(keys.__file__).parent / "scripts").glob("*.lua"))
+    return tuple(path.stem for path in (Path(levels.__file__).parent / "scripts").glob("*.lua"))
 
 
 @pytest.mark.parametrize(("user", "password"), [(None, None), ("driftgate", None), ("driftgate", "wrong"), ("nobody", "secret")])
@@ -341,54 +361,127 @@ def test_a_replica_takes_nothing(start_redis: StartRedis, open_at: Open) -> None
 # --- versions of the keys
 
 
+def run_presence(store: RedisStore) -> None:
+    process = Process("a-1", "worker", "1.0", levels.NEWEST)
+    announce(store._server, process)
+    assert present(store._server, "controller") == [process]
+    leave(store._server, process.name)
+    climb(store._server)
+
+
+def stand(store: RedisStore, level: int, oldest: int | None = None) -> None:
+    """As a program of that level would leave the keys."""
+    server = store._server
+    server._client.set(server.key("schema"), level)
+    if oldest is None:
+        server._client.delete(server.key("oldest"))
+    else:
+        server._client.set(server.key("oldest"), oldest)
+
+
 def test_who_knows_only_older_keys_does_nothing(open_shared: Open) -> None:
     store = open_shared()
     held = store.assign(PARTITION)
     server = store._server
-    server._client.set(server.key("schema"), keys.SCHEMA + 1)
-
-    for refused in (
-        lambda: store.commit(step(held, 0)),
-        lambda: store.assign(PARTITION),
-        lambda: store.lease("controller", "me", 5.0),
-        store.probe,
-        open_shared,
-    ):
-        with pytest.raises(ArtefactError, match=rf"schema {keys.SCHEMA + 1}, written by a newer driftgate"):
-            refused()
-    assert examine(server)[0].gravity is Gravity.REFUSED
-    server._client.set(server.key("schema"), keys.SCHEMA)
+    for oldest in (None, levels.NEWEST + 1):
+        stand(store, levels.NEWEST + 1, oldest)
+        for refused in (
+            lambda: store.commit(step(held, 0)),
+            lambda: store.assign(PARTITION),
+            lambda: store.lease("controller", "me", 5.0),
+            store.probe,
+            open_shared,
+            lambda: climb(server),
+        ):
+            with pytest.raises(ArtefactError, match=rf"level {levels.NEWEST + 1}, written by a newer driftgate"):
+                refused()
+        assert examine(server)[0].gravity is Gravity.REFUSED
+    stand(store, levels.NEWEST)
     assert store.assign(PARTITION).offset == 0
 
 
-def test_older_keys_are_brought_up_to_date_once(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = open_shared()
-    held = old.assign(PARTITION)
-    last = keys.SCHEMA
-    monkeypatch.setattr(keys, "SCHEMA", last + 1)
-    with pytest.raises(ArtefactError, match="older"):
-        open_shared()
+def test_keys_to_which_a_newer_driftgate_only_added_are_worked_on(open_shared: Open) -> None:
+    store = open_shared()
+    stand(store, levels.NEWEST + 1, levels.NEWEST)
+    held = store.assign(PARTITION)
+    store.commit(step(held, 0, counts={"chat": 3}))
+    assert open_shared().samples_taken("chat") == 3
+    climb(store._server)
+    assert standing_of(store._server) == Standing(levels.NEWEST + 1, levels.NEWEST)
 
-    monkeypatch.setattr(opening, "UPGRADES", {last: "redis.call('INCR', key('upgrades'))"})
-    new, server = open_shared(), open_shared()._server
-    assert server.ask("GET", server.key("upgrades")) == b"1"
+
+def test_keys_of_the_level_before_stay_until_they_are_raised(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = open_shared()
+    held, last, told = old.assign(PARTITION), levels.NEWEST, list[int]()
+    monkeypatch.setattr(levels, "NEWEST", last + 1)
+    monkeypatch.setitem(levels.STEPS, last, Step("redis.call('INCR', key('upgrades'))", oldest=last))
+    new = open_shared()
     assert new.assign(PARTITION).epoch == held.epoch + 1
+    assert standing_of(new._server).level == last
+    assert [trouble.gravity for trouble in examine(new._server)] == [Gravity.WEAK]
+
+    for _ in range(2):
+        climb(new._server, taken=told.append)
+    assert (told, new._server.ask("GET", new._server.key("upgrades"))) == ([last + 1], b"1")
+    assert standing_of(new._server) == Standing(last + 1, last)
+    monkeypatch.setattr(levels, "NEWEST", last)
+    assert old.assign(PARTITION).epoch == held.epoch + 2
 
 
-def test_entities_of_the_first_schema_are_counted(open_shared: Open) -> None:
+def test_keys_from_before_the_level_before_must_be_led_up_first(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, last = open_shared()._server, levels.NEWEST
+    monkeypatch.setattr(levels, "NEWEST", last + 2)
+    with pytest.raises(ArtefactError, match=r"older driftgate.*end every older process, then run `driftgate migrate`"):
+        open_shared()
+    monkeypatch.setitem(levels.STEPS, last + 1, Step("", oldest=last + 1))
+    with pytest.raises(ArtefactError, match="older"):
+        climb(server)
+    monkeypatch.setitem(levels.STEPS, last, Step("", oldest=last))
+    climb(server)
+    assert standing_of(open_shared()._server) == Standing(last + 2, last + 1)
+
+
+def test_entities_of_the_first_level_are_counted_one_by_one_and_then_kept_so(open_shared: Open) -> None:
     old = open_shared()
-    old.save(stored.alarm(id="a1"), stored.alarm(id="a2", monitor="search"), stored.alarm(id="a3"))
+    stand(old, 1)
+    old.save(stored.alarm(id="a1"), stored.alarm(id="a2", monitor="search"), stored.alarm(id="a3"), stored.alarm(id="a4"))
     old.save(replace(stored.alarm(2, id="a3"), state=AlarmState.RESOLVED))
     server = old._server
-    server._client.delete(server.key("entities", "alarm", "tally"))
-    for each in ("a1", "a2", "a3"):
+    for each in ("a1", "a2"):  # as the program before wrote them
         server._client.hdel(server.key("entity", "alarm", each), "monitor")
-    server._client.set(server.key("schema"), 1)
+    counted = {("chat", "open"): 2, ("search", "open"): 1, ("chat", "resolved"): 1}
+    assert old.tally(Alarm) == counted
+    assert old.drop(Alarm, ["a4"]) == 1
+    counted["chat", "open"] = 1
+    assert old.tally(Alarm) == counted
 
+    climb(server)
     new = open_shared()
-    assert new.tally(Alarm) == {("chat", "open"): 1, ("search", "open"): 1, ("chat", "resolved"): 1}
+    assert new.tally(Alarm) == counted
     assert new.drop(Alarm, ["a1", "a2"]) == 2
     assert new.tally(Alarm) == {("chat", "resolved"): 1}
+
+
+def test_processes_are_there_while_they_say_so(open_shared: Open) -> None:
+    server = open_shared()._server
+    worker, controller = Process("a-1", "worker", "1.0", 2), Process("a-2", "controller", "1.0", 2)
+    for process in (worker, controller, worker):
+        announce(server, process)
+    assert present(server, "controller") == [controller, worker]
+    leave(server, "a-2")
+    server._client.hset(server.key("processes"), "a-3", struct.pack("<d", 1.0) + b"long ago")
+    assert present(server, "controller") == [worker]
+    announce(server, worker)
+    assert server.ask("HKEYS", server.key("processes")) == [b"a-1"]
+
+
+def test_who_leads_without_a_word_is_an_older_one(open_shared: Open) -> None:
+    store = open_shared()
+    announce(store._server, Process("a-2", "controller", "1.0", 2))
+    for holder, older in (("a-2-77", []), ("command 12", []), ("b-9-77", [Process("b-9-77", "controller", "unknown", 0)])):
+        store.lease("controller", holder, 5.0)
+        assert [each for each in present(store._server, "controller") if not each.level] == older
+        store.release("controller", holder)
 
 
 def test_a_server_that_was_emptied_is_not_begun_anew_by_a_worker(start_redis: StartRedis, open_at: Open) -> None:

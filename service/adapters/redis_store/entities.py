@@ -37,7 +37,7 @@ def packed(entity: Entity) -> Mapping[str, Any]:
     document = msgspec.json.encode(entity)
     msgspec.json.decode(document, type=type(entity))
     return {
-        "kind": _key(type(entity)),
+        "kind": stored_as(type(entity)),
         "name": KINDS[type(entity)],
         "id": entity.id,
         "monitor": entity.monitor,
@@ -53,13 +53,14 @@ def packed_item(item: OutboxItem) -> Mapping[str, Any]:
     return {"id": item.id, "state": item.state, "due": item.due, "body": msgspec.json.encode(item)}
 
 
-def _key(kind: type) -> str:
+def stored_as(kind: type) -> str:
+    """How keys name the kind."""
     return KINDS[kind].replace(" ", "-")
 
 
 def get(server: Server, kind: type[E], id: str) -> E:
     """The entity as it stands; NotFoundError when there is none."""
-    document = server.ask("HGET", server.key("entity", _key(kind), id), "document")
+    document = server.ask("HGET", server.key("entity", stored_as(kind), id), "document")
     if document is None:
         raise absent(KINDS[kind], id)
     return msgspec.json.decode(document, type=kind)
@@ -69,23 +70,23 @@ def find(
     server: Server, kind: type[E], monitors: Sequence[str] | None, states: Sequence[str], *, after: str | None, limit: int
 ) -> Sequence[E]:
     """Newest first; None and no states mean all."""
-    every = f":entities:{_key(kind)}"
+    every = f":entities:{stored_as(kind)}"
     lists = _Lists(
-        f":entity:{_key(kind)}:", "created", _in([every] if monitors is None else [f"{every}:of:{each}" for each in monitors], states)
+        f":entity:{stored_as(kind)}:", "created", _in([every] if monitors is None else [f"{every}:of:{each}" for each in monitors], states)
     )
     return [msgspec.json.decode(document, type=kind) for document in _newest(server, lists, KINDS[kind], after, limit)]
 
 
 def tally(server: Server, kind: type[Entity]) -> Mapping[tuple[str, str], int]:
     """(monitor, state) → how many there are."""
-    flat = server.run("tally", {"kind": _key(kind)})
+    flat = server.run("tally", {"kind": stored_as(kind)})
     fields = [field.decode().partition(":") for field in flat[::2]]
     return {(monitor, state): int(count) for (state, _, monitor), count in zip(fields, flat[1::2], strict=True)}
 
 
 def drop(server: Server, kind: type[Entity], ids: Iterable[str]) -> int:
     """Returns how many of them were there."""
-    return int(server.run("drop", {"kind": _key(kind), "ids": list(ids)}))
+    return int(server.run("drop", {"kind": stored_as(kind), "ids": list(ids)}))
 
 
 def save(server: Server, entities: Iterable[Entity], items: Iterable[OutboxItem]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from service.adapters.redis_store import server as keys
+from service.adapters.redis_store.levels import Standing
 from service.adapters.redis_store.server import Server, unreadable
 from service.errors import DriftgateError
 
@@ -100,14 +100,17 @@ def _fsync(server: Server, found: Mapping[str, Any]) -> Iterator[Trouble]:
 
 def _commits(server: Server) -> Iterator[Trouble]:
     try:
-        version = version_of(server)
+        found = probed(server)
     except DriftgateError as error:
         yield Trouble(Gravity.FAILING, str(error))
         return
-    if version > keys.SCHEMA:
-        yield Trouble(Gravity.REFUSED, str(unreadable(version)))
+    if found.level and not found.fits:
+        yield Trouble(Gravity.REFUSED, str(unreadable(found.level)))
+    elif found.steps:
+        says = f"its keys are kept at level {found.level}, so that the driftgate before this one can work on them too"
+        yield Trouble(Gravity.WEAK, says, "once nothing older runs: `driftgate migrate`")
 
 
-def version_of(server: Server) -> int:
-    """The version of the keys, 0 without any; refused as a commit would be: memory full, a replica, a disk that takes nothing."""
-    return int(server.run("probe"))
+def probed(server: Server) -> Standing:
+    """How the keys stand; refused as a commit would be: memory full, a replica, a disk that takes nothing."""
+    return Standing(*server.run("probe"))

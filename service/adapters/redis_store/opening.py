@@ -1,17 +1,18 @@
-"""What is done before a store is used: the server's kind is checked, and its keys are brought up to date."""
+"""What is done before a store is used: the server's kind is checked, and whether this program may work on its keys."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 
-from service.adapters.redis_store import server as keys
-from service.adapters.redis_store.examining import refusals, version_of
-from service.adapters.redis_store.server import Server, unreadable, upgrade
-from service.errors import ArtefactError, ConfigurationError
+import structlog
 
-UPGRADES: Mapping[int, str] = {1: upgrade("counted")}
-"""Schema → Lua that turns its keys into those of the next one; it sees what common.lua defines."""
+from service.adapters.redis_store import levels
+from service.adapters.redis_store.examining import probed, refusals
+from service.adapters.redis_store.levels import Standing
+from service.adapters.redis_store.server import Server, unreadable
+from service.errors import ConfigurationError
+
+log = structlog.get_logger()
 
 
 def check(server: Server) -> None:
@@ -22,23 +23,19 @@ def check(server: Server) -> None:
 
 
 def prepare(server: Server) -> str:
-    """The id of the state under the prefix, after what an older driftgate left was brought up to date."""
+    """The id of the state under the prefix; the level of its keys stays what it is."""
     server.run("rights")
-    while True:
-        version, identity = server.run("open", {"id": secrets.token_hex(8)})
-        if version == keys.SCHEMA:
-            return str(identity.decode())
-        if version not in UPGRADES:
-            raise unreadable(version)
-        try:
-            server.upgrade(version, UPGRADES[version])
-        except ArtefactError:
-            if server.run("open", {"id": ""})[0] == version:  # else another process was quicker
-                raise
+    level, oldest, identity = server.run("open", {"id": secrets.token_hex(8), "oldest": levels.oldest()})
+    standing = Standing(level, oldest)
+    if not standing.fits:
+        raise unreadable(level)
+    if standing.steps:
+        log.info("store.older_level", level=level, newest=levels.NEWEST, remedy="once nothing older runs: driftgate migrate")
+    return str(identity.decode())
 
 
 def probe(server: Server) -> None:
     """Raises the reason why the server would take no commit of this process now."""
-    version = version_of(server)
-    if version != keys.SCHEMA:
-        raise unreadable(version)
+    found = probed(server)
+    if not found.fits:
+        raise unreadable(found.level)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha1
@@ -14,10 +14,9 @@ import msgspec
 import redis
 from redis.exceptions import MasterDownError, NoPermissionError, NoScriptError, OutOfMemoryError, RedisError
 
+from service.adapters.redis_store import levels
+from service.adapters.redis_store.levels import Step
 from service.errors import ArtefactError, ConflictError, DriftgateError, NotFoundError, RefusedError, UnavailableError
-
-SCHEMA = 2
-"""Version of the keys and of what they hold."""
 
 Given: TypeAlias = Mapping[str, Any]
 
@@ -48,7 +47,7 @@ _UNNAMED: Mapping[str, str] = {
 """How the messages begin that have no class of their own."""
 
 _ARGUMENTS = 3
-"""Of every script, before the bytes: prefix, schema, document."""
+"""Of every script, before the bytes: prefix, the program's newest level, document."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _WHERE = re.compile(r" script: [0-9a-f]{40}, on @user_script:\d+\.$")
@@ -70,18 +69,21 @@ class Server:
         text, digest = script(name)
         raw = list[bytes]()
         document = _encode(_apart(given or {}, raw))
-        arguments = (0, self._prefix, SCHEMA, document, *raw)
+        arguments = (0, self._prefix, levels.NEWEST, document, *raw)
         with answered():
             try:
                 return self._client.execute_command("EVALSHA", digest, *arguments)
             except NoScriptError:  # a server that has been restarted knows none
                 return self._client.execute_command("EVAL", text, *arguments)
 
-    def upgrade(self, version: int, body: str) -> None:
-        """Turns the keys of a version into those of the next, by a script that another process may have run meanwhile."""
-        text = "\n".join(("#!lua flags=allow-oom", _read("parts/common"), body, "redis.call('SET', key('schema'), schema + 1)"))
+    def climb(self, level: int, step: Step, kinds: Sequence[str]) -> None:
+        """Leads keys of a level up to the next; ConflictError where another process was quicker."""
+        begins = "if level ~= given.level then return refuse('CONFLICT', 'the keys are of level %d by now', level) end"
+        ends = "redis.call('SET', key('schema'), level + 1)\nredis.call('SET', key('oldest'), given.oldest)"
+        text = "\n".join(("#!lua flags=allow-oom", _read("parts/common"), begins, step.lua, ends))
+        given = _encode({"level": level, "oldest": step.oldest, "kinds": kinds})
         with answered():
-            self._client.execute_command("EVAL", text, 0, self._prefix, version, _encode({}))
+            self._client.execute_command("EVAL", text, 0, self._prefix, level + 1, given)
 
     def ask(self, *command: str | int) -> Any:
         """One command that reads."""
@@ -127,11 +129,6 @@ def _read(name: str) -> str:
     return files(__package__).joinpath(f"scripts/{name}.lua").read_text(encoding="utf-8")
 
 
-def upgrade(name: str) -> str:
-    """The body of a script that leads keys up to the next schema."""
-    return _read(f"upgrades/{name}")
-
-
 @contextmanager
 def answered() -> Iterator[None]:
     """Redis's errors as ours."""
@@ -161,12 +158,13 @@ def explained(error: RedisError) -> DriftgateError:
     )
 
 
-def unreadable(version: int) -> ArtefactError:
-    """Keys of another schema: nothing is touched."""
-    if not version:
+def unreadable(level: int) -> ArtefactError:
+    """Keys that this program may not work on: nothing is touched."""
+    if not level:
         return ArtefactError("Redis no longer holds this installation's keys: it was emptied, or restored from nothing; restart driftgate")
-    age = "a newer" if version > SCHEMA else "an older"
-    return ArtefactError(
-        f"Redis: its keys are of schema {version}, written by {age} driftgate, this one works with schema {SCHEMA}; "
-        "run the version that wrote them, or start with another redis.prefix"
-    )
+    known = f"this one works with {levels.NEWEST - 1} and {levels.NEWEST}" if levels.NEWEST > 1 else "this one works with 1"
+    if level > levels.NEWEST:
+        remedy = "run the version that wrote them; to go back to this one, restore what was backed up before"
+        return ArtefactError(f"Redis: its keys are of level {level}, written by a newer driftgate, {known}; {remedy}")
+    remedy = "end every older process, then run `driftgate migrate`"
+    return ArtefactError(f"Redis: its keys are of level {level}, written by an older driftgate, {known}; {remedy}")

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- alone
--- The version of the keys and the id of this state; an empty prefix gets both.
-local prefix, schema, given = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
-redis.call('SETNX', prefix .. ':schema', schema)
+-- The level of the keys, who may work on them, and the id of this state; an empty prefix gets all three.
+local prefix, newest, given = ARGV[1], ARGV[2], cmsgpack.unpack(ARGV[3])
+if redis.call('SETNX', prefix .. ':schema', newest) == 1 then redis.call('SET', prefix .. ':oldest', given.oldest) end
 redis.call('SETNX', prefix .. ':id', given.id)
-return {tonumber(redis.call('GET', prefix .. ':schema')), redis.call('GET', prefix .. ':id')}
+local level = redis.call('GET', prefix .. ':schema')
+return {tonumber(level), tonumber(redis.call('GET', prefix .. ':oldest') or level), redis.call('GET', prefix .. ':id')}

@@ -19,8 +19,9 @@ local function indexes_of(kind, monitor)
   return {key('entities', kind), key('entities', kind, 'of', monitor)}
 end
 
--- How many there are is kept with each change: to count them would take longer the more there are.
+-- How many there are is kept with each change: to count them would take longer the more there are. At level 1 older programs don't.
 local function count(kind, monitor, state, by)
+  if level < 2 then return end
   local at, field = key('entities', kind, 'tally'), state .. ':' .. monitor
   if redis.call('HINCRBY', at, field, by) == 0 then redis.call('HDEL', at, field) end
 end
@@ -43,13 +44,14 @@ end
 -- How many went: one or none.
 local function drop_entity(kind, id)
   local at = key('entity', kind, id)
-  local stored = redis.call('HMGET', at, 'state', 'monitor')
+  local stored = redis.call('HMGET', at, 'state', 'monitor', 'document')
   if not stored[1] then return 0 end
-  for _, index in ipairs(indexes_of(kind, stored[2])) do
+  local monitor = stored[2] or cjson.decode(stored[3]).monitor  -- an older program's at level 1
+  for _, index in ipairs(indexes_of(kind, monitor)) do
     redis.call('ZREM', index, id)
     redis.call('ZREM', index .. ':in:' .. stored[1], id)
   end
-  count(kind, stored[2], stored[1], -1)
+  count(kind, monitor, stored[1], -1)
   redis.call('DEL', at)
   return 1
 end

@@ -1,8 +1,6 @@
--- From schema 1: entities say whose they are, and how many there are is kept.
-local kinds = {
-  'alarm', 'annotation-batch', 'refresh-cycle', 'declaration', 'failure-mark', 'label-scheme', 'delivery', 'errand', 'refresh-slot',
-}
-for _, kind in ipairs(kinds) do
+-- From level 1: entities say whose they are, and how many there are is kept. Newer programs have said the former already.
+for _, kind in ipairs(given.kinds) do
+  redis.call('DEL', key('entities', kind, 'tally'))
   for _, id in ipairs(redis.call('ZRANGE', key('entities', kind), 0, -1)) do
     local at = key('entity', kind, id)
     local stored = redis.call('HMGET', at, 'state', 'document')

@@ -1,0 +1,3 @@
+#!lua flags=allow-oom
+-- A process ends.
+redis.call('HDEL', key('processes'), given.name)
