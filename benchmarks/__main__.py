@@ -30,6 +30,7 @@ NAMES = (
     "console",
     "scrape",
     "soak",
+    "sizing",
     "embedder",
     "clinc150",
     "fashion_mnist",
