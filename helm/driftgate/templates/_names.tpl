@@ -72,5 +72,5 @@ app.kubernetes.io/component: {{ .role }}
 
 {{/* Of the configuration, what takes effect at a start only; the rest is read again when it changes, and restarts nothing. */}}
 {{- define "driftgate.startsWith" -}}
-{{ omit .Values.config "monitors" "destinations" "budget" "teams" "policy" | toJson | sha256sum }}
+{{ omit .Values.config "monitors" "destinations" "outbound" "budget" "teams" "policy" | toJson | sha256sum }}
 {{- end }}

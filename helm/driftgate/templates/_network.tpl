@@ -8,17 +8,10 @@ no such purpose: dict "root" "role" "need". */}}
 
 {{- define "driftgate.dnsPorts" -}}[53]{{- end }}
 
-{{/* A controller writes events, and no more, where a destination is a topic. */}}
 {{- define "driftgate.kafkaPorts" -}}
 {{- $ports := list -}}
-{{- $asked := ne .role "controller" -}}
-{{- if not $asked -}}
-{{- range .root.Values.config.destinations -}}{{- if eq .type "kafka" -}}{{- $asked = true -}}{{- end -}}{{- end -}}
-{{- end -}}
-{{- if $asked -}}
 {{- range dig "kafka" "brokers" list .root.Values.config -}}
 {{- $ports = append $ports (regexFind "[0-9]+$" . | default "9092" | int) -}}
-{{- end -}}
 {{- end -}}
 {{- $ports | toJson -}}
 {{- end }}
