@@ -14,7 +14,7 @@ from service.declarations import Declarations
 from service.errors import ConfigurationError, DriftgateError, InputError, UnavailableError
 from service.settings import MonitorSettings, Settings, load, parse
 
-_LIVE = frozenset({"monitors", "destinations", "budget", "teams", "policy"})
+_LIVE = frozenset({"monitors", "destinations", "outbound", "budget", "teams", "policy"})
 """What a change of the file changes in a running process."""
 
 log = structlog.get_logger()

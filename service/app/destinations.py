@@ -21,7 +21,7 @@ from service.errors import ConfigurationError, NotFoundError
 from service.exhibits import Exhibits
 from service.handoff import by_link, by_value, to_see
 from service.links import NO_LINKS, Links
-from service.outbound import Allowed, GuardedTransport, Outgoing
+from service.outbound import GuardedTransport, Outgoing
 from service.ports import Annotator, Destination, Hook
 from service.settings import (
     AlertmanagerDestination,
@@ -30,6 +30,7 @@ from service.settings import (
     KafkaDestination,
     KubernetesJobDestination,
     LabelStudioDestination,
+    OutboundSettings,
     PagerDutyDestination,
     Settings,
     SlackDestination,
@@ -51,19 +52,19 @@ class Destinations(Mapping[str, Destination]):
         self._alive = alive
         """Called while a delivery takes its time."""
         self._declared: dict[str, Declared] = {}
-        self._allow: tuple[str, ...] = ()
+        self._outbound = OutboundSettings()
         self._open: dict[str, Destination] = {}
         self.follow(settings)
 
     def follow(self, settings: Settings) -> None:
         """Takes up what was declared or changed, and lets go of what was not."""
         declared = {destination.name: destination for destination in settings.destinations}
-        anew = settings.outbound.allow != self._allow
+        anew = settings.outbound != self._outbound
         changed = {name: made for name, made in declared.items() if anew or made != self._declared.get(name)}
         opened = {name: self._made(made, settings) for name, made in changed.items()}  # all or none: a secret may be missing
         left = [self._open[name] for name in self._open if name not in declared or name in opened]
         self._open = {name: opened.get(name) or self._open[name] for name in declared}
-        self._declared, self._allow = declared, settings.outbound.allow
+        self._declared, self._outbound = declared, settings.outbound
         for destination in left:
             destination.close()
 
@@ -84,7 +85,7 @@ class Destinations(Mapping[str, Destination]):
     def _made(self, declared: Declared, settings: Settings) -> Destination:
         match declared:
             case WebhookDestination() | AlertmanagerDestination() | PagerDutyDestination() | SlackDestination():
-                return self._posting(declared, Outgoing(settings.outbound.allow, timeout=declared.timeout))
+                return self._posting(declared, Outgoing.of(settings.outbound, timeout=declared.timeout))
             case AppriseDestination():
                 return Apprise(declared)
             case FolderDestination():
@@ -106,7 +107,7 @@ class Destinations(Mapping[str, Destination]):
         address = self._links.address(f"{HOOKS}{declared.name}")
         return LabelStudio(
             declared.name,
-            _client(declared, settings.outbound.allow, self._alive),
+            _client(declared, settings.outbound, self._alive),
             shown=partial(to_see, exhibits=self._exhibits, links=links),
             hook=None if address is None else (address, partial(_hook_token, declared)),
             poll_seconds=declared.poll_seconds,
@@ -134,16 +135,16 @@ def hook_of(settings: Settings, name: str) -> Hook:
     declared = next((each for each in settings.destinations if each.name == name and isinstance(each, LabelStudioDestination)), None)
     if declared is None:
         raise NotFoundError(f"no destination {name!r:.80} of type label_studio is configured here")
-    return _hook(declared, settings.outbound.allow)
+    return _hook(declared, settings.outbound)
 
 
 @lru_cache(maxsize=16)
-def _hook(declared: LabelStudioDestination, allow: tuple[str, ...]) -> Hook:
-    return LabelStudioHook(_client(declared, allow), partial(_hook_token, declared))
+def _hook(declared: LabelStudioDestination, outbound: OutboundSettings) -> Hook:
+    return LabelStudioHook(_client(declared, outbound), partial(_hook_token, declared))
 
 
-def _client(declared: LabelStudioDestination, allow: tuple[str, ...], alive: Callable[[], None] = lambda: None) -> Client:
-    transport = GuardedTransport(Allowed.of(allow))
+def _client(declared: LabelStudioDestination, outbound: OutboundSettings, alive: Callable[[], None] = lambda: None) -> Client:
+    transport = GuardedTransport.of(outbound)
     return Client(declared.url, partial(_token, declared), timeout=declared.timeout, transport=transport, alive=alive)
 
 

@@ -5,35 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from service.errors import ConfigurationError
-from service.settings.section import Name, Section, Topic
+from service.settings.section import Name, Section, Topic, Url
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its token, the cluster's certificate and its namespace."""
 
-
-def _address(url: str) -> str:
-    """Credentials in an address would be shown with it; and `https://good@evil/` leads to evil."""
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - ValueError where it is no number
-    except ValueError:  # which tells parts of the address
-        raise ValueError("no address: its host or its port can't be read") from None
-    if not parts.hostname:
-        raise ValueError("no address: it names no host")
-    if "@" in parts.netloc:
-        raise ValueError("an address holds no user and no password: name a file or an environment variable with the secret")
-    if not url.isprintable() or "\\" in url or " " in url:
-        raise ValueError("an address holds neither spaces, backslashes nor control characters")
-    return url
-
-
-Url = Annotated[str, Field(pattern=r"^https?://", max_length=2_000), AfterValidator(_address)]
-"""An address over HTTP."""
 
 Timeout = Annotated[float, Field(gt=0, le=60, description="Seconds that a delivery may take.")]
 

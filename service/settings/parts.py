@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from service.settings.section import Section, Topic
+from service.settings.section import Section, Topic, Url
 
 _HOST = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*")
 
@@ -142,7 +142,7 @@ class RedisSettings(Section):
 
 
 class BlobSettings(Section):
-    """Payloads and old panes beside a Redis store, in a folder that all processes share."""
+    """Payloads beside a Redis store."""
 
     cap_bytes: int = Field(10_000_000_000, ge=1_000_000, description="Bytes of payloads; beyond it samples go without, and are counted.")
     letter_days: float = Field(
@@ -167,6 +167,12 @@ class OutboundSettings(Section):
         (),
         max_length=1_000,
         description="Hosts and networks (CIDR) inside the network that destinations may name; all others there are refused.",
+    )
+    proxy: Url | None = Field(
+        None, description="An HTTP proxy, `http://proxy:3128`, for all that lies outside; what `allow` names is reached without it."
+    )
+    proxy_credentials_file: Path | None = Field(
+        None, description="File with `user:password`, where the proxy asks for them; read anew when it changes."
     )
 
     @field_validator("allow")
