@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.cluster.release import Release
 from tests.servers.kubernetes_server import KubernetesCluster
 
 
@@ -15,3 +18,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesClus
     running = KubernetesCluster(tmp_path_factory.mktemp("cluster"))
     yield running.start()
     running.kill()
+
+
+@pytest.fixture
+def release(cluster: KubernetesCluster, tmp_path: Path, request: pytest.FixtureRequest) -> Release:
+    """Not installed yet."""
+    name = request.node.name.removeprefix("test_").replace("_", "-")
+    return Release(cluster, re.sub(r"[^a-z0-9-]", "-", name)[:50].strip("-"), tmp_path)

@@ -92,7 +92,8 @@ class KubernetesServer(Server):
             *("--cert-dir", str(self.folder / "certificates"), "--token-auth-file", str(tokens), "--authorization-mode", "RBAC"),
             *("--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", str(key)),
             *("--service-account-signing-key-file", str(key), "--service-cluster-ip-range", "10.0.0.0/24"),
-            *("--advertise-address", "127.0.0.1"),
+            # Debian's etcd does not report how far a watch is, which streaming lists need.
+            *("--advertise-address", "127.0.0.1", "--feature-gates", "WatchList=false"),
         ]
 
     def answers(self) -> bool:
@@ -109,7 +110,8 @@ class KubernetesServer(Server):
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, token: str = "") -> httpx2.Response:
         """As the administrator, or as whom the token stands for."""
         transport = httpx2.HTTPTransport(verify=ssl.create_default_context(cafile=str(self.ca_file)))
-        headers = {"authorization": f"Bearer {token or self._token}"}
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"authorization": f"Bearer {token or self._token}", "content-type": kind}
         with httpx2.Client(base_url=self.url, transport=transport, headers=headers, trust_env=False, timeout=20) as client:
             return client.request(method, path, json=body)
 
@@ -119,6 +121,11 @@ class KubernetesServer(Server):
         assert response.is_success, response.text
         made: Mapping[str, Any] = response.json()
         return made
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> None:
+        """Changes what is named in it."""
+        response = self.ask("PATCH", path, body)
+        assert response.is_success, response.text
 
     def account(self, namespace: str, name: str, rules: Sequence[Mapping[str, Any]]) -> str:
         """The token of a new service account that may do what the rules say, in its namespace alone."""
@@ -207,7 +214,7 @@ class Kwok(Server):
         return [
             str(program("kwok")),
             *("--kubeconfig", str(self._api.kubeconfig), "--config", str(STAGES), "--manage-all-nodes", "--node-lease-duration-seconds=40"),
-            *("--server-address", f"127.0.0.1:{self.port}"),
+            *("--server-address", f"127.0.0.1:{self.port}", "--cidr", "10.1.0.0/16"),
         ]
 
     def answers(self) -> bool:
@@ -242,7 +249,7 @@ class KubernetesCluster:
 
     def namespace(self, name: str) -> None:
         """One that takes restricted pods alone; there is an account for them once this returns."""
-        labels = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "latest"}
+        labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
         self.api.make("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
         until(lambda: self.api.ask("GET", f"/api/v1/namespaces/{name}/serviceaccounts/default").is_success, what="an account")
 
