@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install servers servers-cluster run test unit check docs format chaos fuzz trained e2e image-test cluster-test bench clean
+.PHONY: help install servers servers-cluster run stack test unit check docs format chaos fuzz trained e2e image-test cluster-test bench clean
 
 help:            ## what there is
 	@grep -hE '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */  make \1\t/' | expand -t 24
@@ -48,6 +48,9 @@ run: $(UV)       ## the demo: the whole loop in one process (ARGS=--exit ends by
 	@echo "installing driftgate (the first time takes a minute)"
 	@$(UV) sync --frozen --quiet --python '$(PYTHON)' --inexact --no-dev --extra parquet --extra demo --extra model
 	@XDG_CACHE_HOME='$(CURDIR)/.cache' .venv/bin/driftgate demo $(ARGS)
+
+stack: install servers  ## deploy/compose.yaml without containers, but for Grafana, until Ctrl-C (ARGS="TRAFFIC_DRIFT_AFTER=60")
+	@.venv/bin/python -m tests.servers.stack $(ARGS)
 
 test: install    ## all tests; those that need a server are skipped until make servers
 	@$(PYTEST) $(ARGS)

@@ -52,19 +52,6 @@ def test_example_configurations_are_valid() -> None:
         assert parse(yaml.safe_load(example), base=ROOT).monitors
 
 
-def test_the_shipped_prometheus_has_a_token_for_metrics_and_nothing_else() -> None:
-    compose, prometheus, own = (
-        yaml.safe_load((ROOT / "deploy" / name).read_text(encoding="utf-8"))
-        for name in ("compose.yaml", "prometheus/prometheus.yml", "driftgate.yaml")
-    )
-    server, (job, *_) = own["server"], prometheus["scrape_configs"]
-    assert server["metrics_token_file"] != server["ingest_token_file"]
-    assert job["authorization"]["credentials_file"] == server["metrics_token_file"]
-    assert job["static_configs"] == [{"targets": [f"driftgate:{server['metrics_port']}"]}]
-    assert [f"/run/secrets/{name}" for name in compose["services"]["prometheus"]["secrets"]] == [server["metrics_token_file"]]
-    assert set(compose["services"]["driftgate"]["secrets"]) == {Path(server[f"{name}_token_file"]).name for name in ("ingest", "metrics")}
-
-
 def test_production_examples_are_of_what_several_processes_share() -> None:
     examples = [parse(yaml.safe_load(text), base=ROOT) for text in fenced(ROOT / "docs/production.md", "yaml")]
     assert len(examples) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.servers import grafana_schema
+from tests.servers import composed, grafana_schema
 from tests.servers.cluster_programs import PROGRAMS, program
 from tests.servers.kafka_server import jars
 from tests.servers.label_studio_server import installed
@@ -20,6 +20,8 @@ def present(name: str) -> bool:
         return program(name) is not None
     if name == "kubernetes":
         return all(map(program, PROGRAMS)) and shutil.which("etcd") is not None
+    if name == "compose-spec":
+        return composed.reader() is not None
     if name == "grafana-schema":
         return shutil.which("node") is not None and grafana_schema.installed() is not None
     if name == "label-studio":
