@@ -79,6 +79,23 @@ def prepare(
     show(f"reference of {monitor}: {f'version {made.reference}' if made.reference else 'is there'}")
 
 
+@group.command(epilog=example("driftgate demo samples --count 4000 > good.jsonl"))
+def samples(
+    count: Annotated[int, typer.Option("--count", min=1, max=1_000_000, help="Messages.")] = 4_000,
+    drift_after: Annotated[
+        int | None, typer.Option("--drift-after", min=0, help="Messages before the drift; by default none comes.")
+    ] = None,
+    days: Annotated[float, typer.Option("--days", min=0.001, max=3_650, help="Over which they are spread, up to now.")] = 28.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed gives other messages, under other ids.")] = 1,
+) -> None:
+    """Print the support chat's messages as JSON lines, as files of samples hold them."""
+    from service.demo.samples import Written, lines  # noqa: PLC0415 - loads numpy
+
+    written = Written(count, count if drift_after is None else drift_after, days, seed)
+    for line in lines(written, now=time.time()):
+        typer.echo(line)
+
+
 @group.command(epilog=example("driftgate demo traffic --config driftgate.yaml --rate 10 --drift-after 600"))
 def traffic(  # noqa: PLR0913, PLR0917 - the options of a command
     config: Config = CONFIG,

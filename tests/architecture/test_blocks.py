@@ -10,6 +10,7 @@ import subprocess
 import tomllib
 from collections import Counter
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -149,7 +150,7 @@ def test_extras_that_are_typed_exist() -> None:
         for found in re.findall(r"\[([a-z0-9,]+)\]", shlex.join(words))
         for extra in found.split(",")
     ]
-    asked += [(block, after) for block, words in typed("uv") for word, after in zip(words, words[1:], strict=False) if word == "--extra"]
+    asked += [(block, after) for block, words in typed("uv") for word, after in pairwise(words) if word == "--extra"]
     none(f"{block}: [{extra}]" for block, extra in asked if extra not in project["optional-dependencies"])
 
 
