@@ -15,14 +15,14 @@ pytestmark = pytest.mark.server("kubernetes")
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_api_server_takes_all_of_it(release: Release, example: Path) -> None:
-    taken = {}
+    taken = set()
     for manifest in release.manifests(example):
         path = f"{_collection(release, manifest)}?dryRun=All&fieldValidation=Strict"
         response = release.cluster.api.ask("POST", path, manifest)
         assert response.is_success, f"{manifest['kind']}: {response.text}"
         assert "warning" not in response.headers, f"{manifest['kind']}: {response.headers['warning']}"
-        taken[manifest["kind"]] = response.json()
-    assert taken.keys() >= {"ConfigMap", "Service", "ServiceAccount", "NetworkPolicy"}
+        taken.add(manifest["kind"])
+    assert taken >= {"ConfigMap", "Service", "ServiceAccount"}
 
 
 def _collection(release: Release, manifest: Mapping[str, Any]) -> str:
