@@ -17,12 +17,18 @@ _READABLE = 0o444
 
 
 def make_secrets(settings: Settings, *, redis_acl: Path | None = None, others: Sequence[Path] = ()) -> Sequence[Path]:
-    """Writes what is missing, and returns what it wrote; what is there stays. `redis_acl`: an ACL file for Redis that goes with the
+    """Writes what is missing, and returns what it wrote; what is there stays. `redis_acl`: an ACL file for Redis, which goes with the
     password."""
-    made = [file for file in (*_named(settings), *others) if _put(file, secrets.token_hex(_BYTES))]
-    if redis_acl is not None and _put(redis_acl, redis_users(settings, _password(settings))):
-        made.append(redis_acl)
-    return made
+    made = [file for file in (*_named(settings), *others) if not file.exists()]
+    for file in made:
+        _put(file, secrets.token_hex(_BYTES))
+    if redis_acl is None:
+        return made
+    password = _password_file(settings)
+    if redis_acl.exists() and password not in made:
+        return made
+    _put(redis_acl, redis_users(settings, password.read_text(encoding="ascii").strip()))
+    return [*made, redis_acl]
 
 
 def _named(settings: Settings) -> Iterator[Path]:
@@ -30,17 +36,15 @@ def _named(settings: Settings) -> Iterator[Path]:
     yield from (file for file in files if file)
 
 
-def _password(settings: Settings) -> str:
+def _password_file(settings: Settings) -> Path:
     file = settings.redis and settings.redis.password_file
     if not file:
         raise ConfigurationError("redis.password_file: an ACL file goes with a password; name its file")
-    return file.read_text(encoding="ascii").strip()
+    return file
 
 
-def _put(file: Path, content: str) -> bool:
-    """Whole or not at all; False where the file is there."""
-    if file.exists():
-        return False
+def _put(file: Path, content: str) -> None:
+    """Whole or not at all."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -49,4 +53,3 @@ def _put(file: Path, content: str) -> bool:
         draft.replace(file)
     except OSError as error:
         raise ConfigurationError(f"{file}: can't be written: {error.strerror}") from error
-    return True

@@ -72,12 +72,15 @@ class Teller:
             if report.trouble != self._trouble:
                 self._warn(f"{report.trouble}; trying again")
         elif self._is_news(report):
-            left = self._course.drift_after - report.elapsed
-            self._say(
-                f"{report.sent:,} messages, " + (f"{report.drifted:,} since the drift" if report.drifted else f"drift in {left:,.0f} s")
-            )
+            self._say(f"{report.sent:,} messages{self._phase(report)}")
             self._told = report
         self._trouble = report.trouble
+
+    def _phase(self, report: Report) -> str:
+        if report.drifted:
+            return f", {report.drifted:,} since the drift"
+        left = self._course.drift_after - report.elapsed
+        return f", drift in {left:,.0f} s" if math.isfinite(left) else ""
 
     def _is_news(self, report: Report) -> bool:
         told = self._told
