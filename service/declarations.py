@@ -209,20 +209,19 @@ class Declarations:
         if settings.topic is not None and settings.topic.begins_after(self._clock()):
             message = f"monitor {settings.name}: topic.start lies in the future; write `latest` to read what is written from now on"
             raise InputError("start", message)
-        document = settings.model_dump(mode="json")
         before = self._known.documents.get(settings.name)
         if before is None:
             new = _new(settings, origin, self.reference(settings.name), self._clock())
             return _stepped(new, self._step("declared", actor=actor))
-        standing = before.state is DeclarationState.DECLARED
+        standing, read = before.state is DeclarationState.DECLARED, _read(before)
         foreign = standing and before.origin != origin and self._owns(before.origin)
-        if standing and before.settings == document and (foreign or before.origin == origin):
+        if standing and read == settings and (foreign or before.origin == origin):
             return None  # two files that say the same are of one mind
         if foreign:
             raise ConfigurationError(self._elsewhere(before))
-        reshaped = not standing or _shaping(before) != settings.shaping
+        reshaped = not standing or read is None or read.shaping != settings.shaping
         changes: dict[str, Any] = {
-            "settings": document,
+            "settings": settings.kept,
             "origin": origin,
             "state": DeclarationState.DECLARED,
             "shape": before.shape + reshaped,
@@ -273,7 +272,7 @@ def _new(settings: MonitorSettings, origin: str, reference: int | None, now: flo
     return Declaration(
         id=settings.name,
         monitor=settings.name,
-        settings=settings.model_dump(mode="json"),
+        settings=settings.kept,
         origin=origin,
         shape=1,
         reference=reference,
@@ -311,9 +310,9 @@ def _declared(document: Declaration, before: _Known) -> Declared | None:
     return Declared(settings, document.origin, document.reference, document.shape, document.version)
 
 
-def _shaping(document: Declaration) -> Mapping[str, Any]:
+def _read(document: Declaration) -> MonitorSettings | None:
     """Of settings that may be those of another driftgate: what can't be read counts as changed."""
     try:
-        return MonitorSettings.model_validate(document.settings).shaping
+        return MonitorSettings.model_validate(document.settings)
     except ValueError:
-        return {}
+        return None

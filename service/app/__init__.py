@@ -4,9 +4,11 @@ from service.adapters.file_source import read_samples
 from service.adapters.onnx_embedder import load_embedder
 from service.app.backfilling import Backfilling, backfill_alarms, backfill_files, backfill_topic
 from service.app.examining import examine_kafka, examine_redis
+from service.app.files import LOG, STORE, alone
 from service.app.installation import Installation, inputs, opened
-from service.app.parts import LOG, STORE, open_log, open_logs, open_topics
-from service.app.process import Serving, alone
+from service.app.migrating import Survey, migrate, named, survey
+from service.app.parts import open_log, open_logs, open_topics
+from service.app.process import Serving
 from service.app.provisioning import make_topics, redis_users, topic_of
 from service.app.roles import Roles, served
 from service.app.telling import try_ways
@@ -18,6 +20,7 @@ __all__ = [
     "Installation",
     "Roles",
     "Serving",
+    "Survey",
     "alone",
     "backfill_alarms",
     "backfill_files",
@@ -27,6 +30,8 @@ __all__ = [
     "inputs",
     "load_embedder",
     "make_topics",
+    "migrate",
+    "named",
     "open_log",
     "open_logs",
     "open_topics",
@@ -34,6 +39,7 @@ __all__ = [
     "read_samples",
     "redis_users",
     "served",
+    "survey",
     "topic_of",
     "try_ways",
 ]

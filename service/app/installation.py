@@ -17,6 +17,7 @@ from service.access.quotas import LabelMoney, PayloadRoom
 from service.adapters.file_source import FileSource
 from service.adapters.onnx_embedder import OnnxEmbedder, load_embedder
 from service.allotment import Allotment
+from service.app.files import led_up
 from service.app.parts import State, open_state, passing_store
 from service.app.privacy import places
 from service.controller import Controller
@@ -279,7 +280,8 @@ def opened(
     afterwards. Nothing is published."""
     settings.directory.mkdir(parents=True, exist_ok=True)
     rows = {monitor.name: monitor.pool.rows for monitor in settings.monitors}
-    state = State(passing_store(settings, rows), lambda: None) if in_memory else open_state(settings, rows)
+    with led_up(settings):
+        state = State(passing_store(settings, rows), lambda: None) if in_memory else open_state(settings, rows)
     declarations = Declarations(audited(state.store), settings.directory)
     declarations.offer(settings.monitors, declarations.origin(config))
     try:

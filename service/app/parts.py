@@ -16,6 +16,7 @@ from service.adapters.log_source import LogSource
 from service.adapters.pane_segments import PaneSegments
 from service.adapters.redis_store import RedisStore, Server, connect
 from service.adapters.sqlite import Retention, SqliteLog, SqliteStore
+from service.app.files import LOG, STORE
 from service.decoding.envelope import decode
 from service.decoding.kafka_records import KafkaDecoder
 from service.errors import ConfigurationError, NotFoundError, UnavailableError
@@ -24,7 +25,6 @@ from service.ports import Blobs, DeadLetterTopic, Progress, Sink, Source, Store,
 from service.records import Declaration, Partition
 from service.settings import MonitorSettings, Settings
 
-STORE, LOG = "driftgate.sqlite", "ingest.sqlite"
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from service.adapters.sqlite import SqliteStore
 from service.adapters.sqlite.blotting import blot
-from service.app.parts import LOG
+from service.app.files import LOG
 from service.backfill import Backfills
 from service.declarations import Declared
 from service.metrics import Metrics, inventory

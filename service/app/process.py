@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from service.api import server_for
 from service.app.installation import Installation
-from service.errors import ConfigurationError
-
-LOCK = "serve.lock"
 
 
 class Serving:
@@ -56,16 +51,3 @@ def answering(app: FastAPI, listening: socket.socket) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join()
-
-
-@contextmanager
-def alone(directory: Path) -> Iterator[None]:
-    """Two that serve one directory would give the same offsets away twice; the lock goes with the process, however it ends."""
-    with (directory / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(
-                f"directory {directory}: another `driftgate serve` works in it; stop that one, or give this one a directory of its own"
-            ) from error
-        yield

@@ -24,12 +24,13 @@ from service.app import metering
 from service.app.configuration import Configuration, admitted
 from service.app.controlling import Controlling
 from service.app.destinations import hook_of
+from service.app.files import alone
 from service.app.installation import install
 from service.app.metrics_server import serving_metrics
 from service.app.parts import Logs, open_logs
 from service.app.presence import EVERY_SECONDS, Presence
 from service.app.privacy import keep_log
-from service.app.process import Serving, alone, answering
+from service.app.process import Serving, answering
 from service.backfill import Backfills
 from service.deciding import await_decision
 from service.declarations import API, Declared

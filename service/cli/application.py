@@ -26,6 +26,7 @@ from service.cli.fleet import app as fleet
 from service.cli.ledger import app as ledger
 from service.cli.letters import dead, outbox
 from service.cli.maintenance import group as maintenance
+from service.cli.migrate import app as migrate
 from service.cli.model import app as model
 from service.cli.offsets import group as offsets
 from service.cli.openapi import app as openapi
@@ -77,6 +78,7 @@ _WITHOUT_GROUP = (
     train,
     verification,
     doctor,
+    migrate,
     privacy,
     audit,
     openapi,

@@ -287,6 +287,12 @@ class MonitorSettings(Section):
         return (*self.classes, *self.truth.new_classes) if self.classes else ()
 
     @property
+    def kept(self) -> dict[str, Any]:
+        """As it is kept in the store, as JSON: without what is as by default, so that the driftgate before this one, which refuses what it
+        does not know, reads it too where nothing new is used."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    @property
     def shaping(self) -> Mapping[str, Any]:
         """What makes panes what they are, as JSON: a change takes effect at an offset of each partition."""
         return self.model_dump(mode="json", include=_SHAPING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,6 +158,19 @@ def _version(connection: sqlite3.Connection, schema: Schema, path: Path | str) -
             f"{path}: holds driftgate's {found[0] if found else 'nothing'}, expected its {schema.name}; choose another path"
         )
     return int(found[1])
+
+
+def version_of(path: Path, schema: Schema) -> int:
+    """Which version of the schema a file has, 0 where there is none; it is only looked at."""
+    if not path.is_file():
+        return 0
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as connection:
+            if not single(connection, "SELECT count(*) FROM sqlite_master")[0]:
+                return 0
+            return _version(connection, schema, path)
+    except sqlite3.Error as error:
+        raise ArtefactError(f"{path}: not a usable {schema.name} ({error}); restore it from a backup") from error
 
 
 def single(connection: sqlite3.Connection, sql: str, parameters: Any = ()) -> Any:
