@@ -208,10 +208,10 @@ def _digest(body: bytes) -> bytes:
 def _examined(path: Path) -> _Segment | None:
     """None for a file whose beginning was never finished; the last block's body is checked too, for a power cut may have torn it."""
     with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)  # before the blocks: what is appended meanwhile makes it another file to look at
         blocks = list(_blocks(file))
         if len(blocks) > 1 and not _is_whole(file, blocks[-1]):
             blocks.pop()
-        size = file.seek(0, os.SEEK_END)
     if not blocks:
         return None
     first, last = blocks[0], blocks[-1]

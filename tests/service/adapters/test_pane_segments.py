@@ -5,17 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.adapters.pane_segments import PaneSegments
+from service.adapters.pane_segments import PaneSegments, _blocks
 from service.errors import ArtefactError
 from service.ports import Archive, Stretch
 
@@ -205,6 +206,20 @@ def test_readers_find_no_gap_while_it_grows_and_is_shortened(tmp_path: Path) -> 
     assert pages
     for until, found in pages:
         assert found == panes_between(found[0] - 1 if found else until, until)
+
+
+def test_what_is_appended_while_a_file_is_looked_at_is_found_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, reader = opened(tmp_path), opened(tmp_path)
+    append(writer, 0, 4)
+
+    def late(file: BinaryIO) -> Iterator[Any]:
+        yield from _blocks(file)
+        monkeypatch.undo()
+        append(writer, 4, 8)
+
+    monkeypatch.setattr("service.adapters.pane_segments._blocks", late)
+    assert numbers(reader.read("chat", 0, 4, 100)) == panes_between(0, 4)
+    assert numbers(reader.read("chat", 0, 8, 100)) == panes_between(0, 8)
 
 
 @dataclass
