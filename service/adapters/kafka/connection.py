@@ -22,23 +22,37 @@ ANSWER_MS = 10_000
 
 
 class Cluster:
-    """The configured brokers. `password` is DRIFTGATE__KAFKA_PASSWORD, where the settings name no file."""
+    """The configured brokers. `password` is DRIFTGATE__KAFKA_PASSWORD, where the settings name no file; a file is read for each client,
+    certificates for each connection."""
 
     def __init__(self, settings: KafkaSettings, password: SecretStr | None = None) -> None:
         self.settings = settings
-        self._options = {
-            "bootstrap_servers": list(settings.brokers),
+        self._given = password
+        self._options()  # what is missing is said now
+
+    def _options(self) -> Mapping[str, Any]:
+        return {
+            "bootstrap_servers": list(self.settings.brokers),
             "bootstrap_timeout_ms": ANSWER_MS,
             "reconnect_backoff_max_ms": 2_000,
             "retry_backoff_ms": 250,
-            **_security(settings.tls, settings.sasl, password),
+            **_security(self.settings.tls, self.settings.sasl, self._given),
         }
+
+    def outdated(self) -> Callable[[], bool]:
+        """Whether the password's file holds another one by then than now: the library keeps the one that a client was opened with."""
+        known = self._kept()
+        return lambda: self._kept() not in (known, "")
+
+    def _kept(self) -> str:
+        sasl = self.settings.sasl
+        return "" if sasl is None or sasl.password_file is None else _read(sasl.password_file)
 
     def consumer(self, **options: Any) -> KafkaConsumer:
         """A consumer that commits nothing by itself and counts what transactions have committed; topics are never made by reading."""
         fixed = {"enable_auto_commit": False, "allow_auto_create_topics": False, "isolation_level": "read_committed"}
         with self._opening() as through:
-            consumer = KafkaConsumer(**self._options, **fixed, kafka_client=through, client_id="driftgate", **options)
+            consumer = KafkaConsumer(**self._options(), **fixed, kafka_client=through, client_id="driftgate", **options)
         if consumer.config["api_version"] < (2, 8):  # topic ids, without which a topic made anew looks like the one before
             consumer.close(autocommit=False)
             raise ConfigurationError(
@@ -50,13 +64,13 @@ class Cluster:
         """An idempotent producer: what it says is written is written once, on all in-sync replicas."""
         fixed = {"acks": "all", "allow_auto_create_topics": False}
         with self._opening() as through:
-            return KafkaProducer(**self._options, **fixed, kafka_client=through, client_id="driftgate", **options)
+            return KafkaProducer(**self._options(), **fixed, kafka_client=through, client_id="driftgate", **options)
 
     @contextmanager
     def admin(self) -> Iterator[KafkaAdminClient]:
         """For the questions and acts of people."""
         with self._opening() as through:
-            client = KafkaAdminClient(**self._options, kafka_client=through, request_timeout_ms=ANSWER_MS, client_id="driftgate")
+            client = KafkaAdminClient(**self._options(), kafka_client=through, request_timeout_ms=ANSWER_MS, client_id="driftgate")
         with self.explained():
             try:
                 yield client
@@ -217,10 +231,18 @@ def _password(sasl: SaslSettings, given: SecretStr | None) -> str:
         found, origin = given.get_secret_value() if given else "", "environment variable DRIFTGATE__KAFKA_PASSWORD"
     else:
         origin = f"file {sasl.password_file}"
-        found = sasl.password_file.read_text(encoding="utf-8").strip() if sasl.password_file.is_file() else ""
+        found = _read(sasl.password_file)
     if not found:
         raise ConfigurationError(f"kafka.sasl: no password in {origin}")
     return found
+
+
+def _read(file: Path) -> str:
+    """'' where there is nothing to read."""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _shown(error: kafka_errors.KafkaError) -> str:

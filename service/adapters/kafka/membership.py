@@ -22,9 +22,13 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
     nobody before this member joins again, and only its next poll does.
     """
 
-    def __init__(self, consumer: KafkaConsumer, mirror: OffsetMirror, aside: SetAside, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, consumer: KafkaConsumer, mirror: OffsetMirror, aside: SetAside, clock: Callable[[], float], outdated: Callable[[], bool]
+    ) -> None:
         self.consumer = consumer
         self.aside = aside
+        self.outdated = outdated
+        """Whether the brokers are to be told another password by now."""
         self._mirror = mirror
         self._clock = clock
         self.left: set[TopicPartition] = set()

@@ -75,6 +75,8 @@ class KafkaSource:
 
     def partitions(self) -> Sequence[Partition]:
         """Those that the group gives to this process; one that left meanwhile is missing once, even if it came back."""
+        if self._member is not None and self._member.outdated():
+            self.close()
         with self._joined() as member:
             now = self._clock()
             if now - self._polled >= ALIVE_EVERY:
@@ -162,9 +164,9 @@ class KafkaSource:
             raise self._fenced
         if self._member is None:
             with _told(self):
-                consumer = overlook(carry(_member_of_group(self._cluster)))
+                outdated, consumer = self._cluster.outdated(), overlook(carry(_member_of_group(self._cluster)))
             aside = SetAside(consumer, self._clock, self._cluster.explain)
-            self._member = Membership(consumer, self._mirror, aside, self._clock)
+            self._member = Membership(consumer, self._mirror, aside, self._clock, outdated)
             self._held.clear()
             self._sought.clear()
         member = self._member

@@ -49,6 +49,7 @@ class Writer:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._producer: KafkaProducer | None = None
+        self._outdated = cluster.outdated()
         self._silent: UnavailableError | None = None
         self._silent_until = 0.0
 
@@ -81,9 +82,12 @@ class Writer:
         with self._lock:
             if self._silent is not None and time.monotonic() < self._silent_until:
                 raise self._silent
+            if self._producer is not None and self._outdated():
+                self._producer.close(timeout=LAST_SECONDS)
+                self._producer = None
             if self._producer is None:
                 try:
-                    self._producer = self._opened()
+                    self._outdated, self._producer = self.cluster.outdated(), self._opened()
                 except UnavailableError as error:
                     self._silent, self._silent_until = error, time.monotonic() + AGAIN_SECONDS
                     raise

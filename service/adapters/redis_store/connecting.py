@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -24,11 +25,10 @@ ANSWER_SECONDS = 10.0
 def connect(settings: RedisSettings, password: str | None = None) -> Server:
     """Asks the server nothing yet. The client repeats nothing by itself: whoever sent a commit must know that it may be in.
 
-    `password` is the environment's; a file that the settings name comes first.
+    `password` is the environment's; a file that the settings name comes first, and is read for each connection.
     """
     options: dict[str, Any] = {
-        "username": settings.user,
-        "password": password if settings.password_file is None else _password(settings.password_file),
+        **_identity(settings, password),
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": ANSWER_SECONDS,
         "socket_keepalive": True,
@@ -41,10 +41,32 @@ def connect(settings: RedisSettings, password: str | None = None) -> Server:
     parts = urlsplit(settings.url)
     if parts.password is not None:
         raise ConfigurationError("redis.url holds a password: put it into DRIFTGATE__REDIS_PASSWORD or redis.password_file")
+    if parts.username is not None and settings.password_file is not None:
+        raise ConfigurationError("redis.url holds a user, and the password is in a file: name the user in redis.user")
     if settings.tls and parts.scheme != "rediss":
         raise ConfigurationError("redis.tls is given, but redis.url begins with redis://: write rediss://")
     client = redis.Redis.from_url(settings.url, **options, **(_tls(settings.tls) if settings.tls else {}))
     return Server(client, settings.prefix)
+
+
+class _FromFile(CredentialProvider):
+    """Asked at each connection, so that a changed password needs no restart."""
+
+    def __init__(self, user: str | None, file: Path) -> None:
+        self._user = user
+        self._file = file
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """The user, where there is one, and the password as it stands."""
+        password = _password(self._file)
+        return (password,) if self._user is None else (self._user, password)
+
+
+def _identity(settings: RedisSettings, password: str | None) -> dict[str, Any]:
+    if settings.password_file is None:
+        return {"username": settings.user, "password": password}
+    _password(settings.password_file)  # one that is missing is said now
+    return {"credential_provider": _FromFile(settings.user, settings.password_file)}
 
 
 def _password(file: Path) -> str:
@@ -59,7 +81,7 @@ def _password(file: Path) -> str:
 
 def _behind_sentinels(settings: RedisSettings, options: dict[str, Any]) -> redis.Redis:
     addresses = [_address(sentinel) for sentinel in settings.sentinels]
-    asked = {name: value for name, value in options.items() if name not in ("username", "password")}
+    asked = {name: value for name, value in options.items() if name not in ("username", "password", "credential_provider")}
     sentinel: Any = Sentinel
     primary: redis.Redis = sentinel(addresses, sentinel_kwargs=asked, **options).master_for(settings.service)
     return primary
