@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 from service.adapters.kafka import Cluster, KafkaRecords, KafkaTopics
 from service.adapters.redis_store import acl_file
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, UnavailableError
 from service.settings import Settings
 
 
@@ -29,11 +29,14 @@ def redis_users(settings: Settings, password: str) -> str:
 
 @contextmanager
 def topic_of(settings: Settings, monitor: str) -> Iterator[KafkaRecords]:
-    """The topic that the monitor reads, to be written to."""
+    """The topic that the monitor reads, to be written to. NotFoundError where the brokers have none of the name."""
     topic = settings.monitor(monitor).topic
     if topic is None or settings.kafka is None:
         raise ConfigurationError(f"monitor {monitor} reads no topic (monitors.topic.name, kafka.brokers); send over HTTP instead")
-    with closing(KafkaRecords(_cluster(settings), topic.name)) as records:
+    cluster = _cluster(settings)
+    with closing(KafkaTopics(cluster)) as topics, suppress(UnavailableError):  # who writes tries again by itself
+        topics.find(topic.name, 0)
+    with closing(KafkaRecords(cluster, topic.name)) as records:
         yield records
 
 
