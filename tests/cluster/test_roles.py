@@ -124,11 +124,13 @@ def _allowed(release: Release, role: str) -> int:
 
 
 def test_who_scales_is_not_overruled_by_an_upgrade(release: Release) -> None:
-    """As KEDA and the HPA scale, who are not here."""
+    """As KEDA and the HPA scale, who are not here: nobody else would mend a wrong number."""
     scaled = roles(worker={"keda": {"enabled": True}}, api={"autoscaling": {"enabled": True}})
-    release.install(scaled)
+    release.install(roles(worker={"replicas": 3}, api={"replicas": 3}))
+    release.upgrade(scaled)
     assert set(release.list("scaledobjects", group="keda.sh/v1alpha1")) == {WORKER}
     assert set(release.list("horizontalpodautoscalers", group="autoscaling/v2")) == {API}
+    assert [len(release.pods(role)) for role in ("worker", "api")] == [3, 3], "turned on, it starts from what there is"
     scale(release, f"statefulsets/{WORKER}", 5)
     scale(release, f"deployments/{API}", 4)
     release.upgrade(scaled, {"podAnnotations": {"changed": "yes"}})

@@ -244,3 +244,10 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* As many as there are, where something else scales them: a number that an upgrade leaves out falls to 1. (dict "root" $ "role" "api" "kind" "Deployment"). */}}
+{{- define "driftgate.scaled" -}}
+{{- with lookup "apps/v1" .kind .root.Release.Namespace (include "driftgate.roleName" .) -}}
+replicas: {{ .spec.replicas }}
+{{- end -}}
+{{- end }}
