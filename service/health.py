@@ -67,6 +67,25 @@ class Prompt:
             asked.cancel()  # after what nobody expected, so that it is asked anew
 
 
+class Enduring:
+    """Whether something has held for so long, as far as anybody has asked."""
+
+    def __init__(self, holds: Callable[[], bool], seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._holds = holds
+        self._seconds = seconds
+        self._clock = clock
+        self._since: float | None = None
+
+    def __call__(self) -> bool:
+        """False anew once it has not held."""
+        now = self._clock()
+        if not self._holds():
+            self._since = None
+            return False
+        self._since = now if self._since is None else self._since
+        return now - self._since >= self._seconds
+
+
 def missing(conditions: Mapping[str, Condition]) -> Mapping[str, str]:
     """The names of the conditions that do not hold, with the reason; one that fails to answer does not hold."""
     asked = ((name, _reason(condition)) for name, condition in conditions.items())

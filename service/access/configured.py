@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from pydantic import SecretStr
+
+from service.access.kept import KeptSecret
 from service.access.origins import is_loopback
 from service.access.proxies import TrustedProxy
 from service.errors import ConfigurationError
@@ -26,7 +30,9 @@ class Access:
 
     loopback: bool
     token: str | None = field(default=None, repr=False)
-    """The configured one, beside those that the store has."""
+    """The configured one at the start, beside those that the store has."""
+    token_now: KeptSecret | None = field(default=None, repr=False)
+    """Instead of it: read anew when its file changes."""
     webhook_secrets: tuple[Secret, ...] = ()
     """Several while they are rotated."""
     webhook_secret_file: Path | None = None
@@ -42,10 +48,11 @@ class Access:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """ConfigurationError where a secret can't be read, or is none."""
-        proxy = settings.access.trusted_header
+        proxy, token = settings.access.trusted_header, _token(settings)
         access = cls(
             is_loopback(settings.server.host),
-            _token(settings),
+            token if token is None or isinstance(token, str) else token(),
+            token if isinstance(token, KeptSecret) else None,
             _webhook_secrets(settings),
             settings.server.webhook_secret_file,
             role=Role(settings.server.ingest_token_role),
@@ -75,9 +82,14 @@ class Access:
             raise ConfigurationError(f"server.webhook_secret_file: no secret in {self.webhook_secret_file}; it holds `whsec_…`")
         return found
 
+    def configured(self) -> str | None:
+        """The configured token, as it is now."""
+        return self.token if self.token_now is None else self.token_now()
+
     def matches(self, given: str) -> bool:
         """Whether this is the configured token."""
-        return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
+        own = self.configured()
+        return own is not None and hmac.compare_digest(given.encode(), own.encode())
 
 
 def session_key(settings: Settings) -> bytes:
@@ -85,22 +97,21 @@ def session_key(settings: Settings) -> bytes:
     return hmac.digest(secrets_of(settings)[0].encode(), _PURPOSE, hashlib.sha256)
 
 
-def _token(settings: Settings) -> str | None:
+def _token(settings: Settings) -> str | KeptSecret | None:
     """The environment's token, else the file's."""
-    if settings.ingest_token is not None:
-        return _checked(settings.ingest_token.get_secret_value(), "DRIFTGATE__INGEST_TOKEN")
-    path = settings.server.ingest_token_file
-    if path is None:
-        return None
-    return _checked(_text(path, "server.ingest_token_file").strip(), f"server.ingest_token_file ({path})")
+    return _kept(settings.ingest_token, "DRIFTGATE__INGEST_TOKEN", settings.server.ingest_token_file, "server.ingest_token_file")
 
 
-def metrics_token(settings: Settings) -> str | None:
+def metrics_token(settings: Settings) -> Callable[[], str] | None:
     """What the port of the metrics asks for: the environment's token, else the file's; None where it asks for nothing."""
-    if settings.metrics_token is not None:
-        return _checked(settings.metrics_token.get_secret_value(), "DRIFTGATE__METRICS_TOKEN")
-    path = settings.server.metrics_token_file
-    return None if path is None else _checked(_text(path, "server.metrics_token_file").strip(), f"server.metrics_token_file ({path})")
+    found = _kept(settings.metrics_token, "DRIFTGATE__METRICS_TOKEN", settings.server.metrics_token_file, "server.metrics_token_file")
+    return (lambda: found) if isinstance(found, str) else found
+
+
+def _kept(given: SecretStr | None, variable: str, path: Path | None, field: str) -> str | KeptSecret | None:
+    if given is not None:
+        return _checked(given.get_secret_value(), variable)
+    return None if path is None else KeptSecret(lambda: _checked(_text(path, field).strip(), f"{field} ({path})"))
 
 
 def _webhook_secrets(settings: Settings) -> tuple[Secret, ...]:

@@ -126,7 +126,7 @@ class Gate:
             return None
         ends = self.clock() + self.access.settings.session_hours * 3_600.0
         if not principal.token:
-            return sessions.begun(self.access.key, sessions.CONFIGURED, tokens.digest(self.access.token or ""), ends)
+            return sessions.begun(self.access.key, sessions.CONFIGURED, tokens.digest(self.access.configured() or ""), ends)
         return sessions.begun(self.access.key, principal.token, tokens.digest(tokens.secret_in(text)), ends)
 
     # --- what is asked for ----------------------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ class Gate:
     def _by_session(self, session: sessions.Session) -> Principal | None:
         key, now = self.access.key, self.clock()
         if session.token == sessions.CONFIGURED:
-            own = self.access.token
+            own = self.access.configured()
             if own is None or not sessions.holds(key, session, tokens.digest(own), now):
                 return None
             return Principal("configured token", granted(self.access.role), way="session")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self, TypeAlias
 
 from pydantic import SecretStr
 
+from service.access.kept import KeptSecret
 from service.access.principals import Grant, Principal
 from service.errors import ConfigurationError
 from service.records import Role
@@ -27,7 +29,7 @@ class TrustedProxy:
 
     settings: TrustedHeaderSettings
     networks: tuple[_Network, ...]
-    secret: str | None = field(default=None, repr=False)
+    secret: Callable[[], str] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, settings: TrustedHeaderSettings, secret: SecretStr | None) -> Self:
@@ -44,7 +46,7 @@ class TrustedProxy:
         if not any(found in network for network in self.networks):
             return False
         given = headers.get(self.settings.secret_header.lower(), "")
-        return self.secret is None or hmac.compare_digest(given.encode(), self.secret.encode())
+        return self.secret is None or hmac.compare_digest(given.encode(), self.secret().encode())
 
     def principal(self, headers: Mapping[str, str]) -> Principal | None:
         """Whom the proxy names; None where it names nobody, or somebody none of whose groups has a role."""
@@ -63,13 +65,16 @@ class TrustedProxy:
         return headers.get("x-forwarded-for", "").rpartition(",")[2].strip()[:64] or address
 
 
-def _secret(settings: TrustedHeaderSettings, given: SecretStr | None) -> str | None:
-    """The environment's, else the file's."""
+def _secret(settings: TrustedHeaderSettings, given: SecretStr | None) -> Callable[[], str] | None:
+    """The environment's, else the file's as it is by then."""
     if given is not None:
-        return _checked(given.get_secret_value(), "DRIFTGATE__PROXY_SECRET")
+        fixed = _checked(given.get_secret_value(), "DRIFTGATE__PROXY_SECRET")
+        return lambda: fixed
     path = settings.secret_file
-    if path is None:
-        return None
+    return None if path is None else KeptSecret(lambda: _read(path))
+
+
+def _read(path: Path) -> str:
     try:
         return _checked(path.read_text(encoding="utf-8").strip(), f"access.trusted_header.secret_file ({path})")
     except (OSError, UnicodeDecodeError) as error:

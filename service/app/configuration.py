@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,35 +18,44 @@ from service.settings import MonitorSettings, Settings, load, parse
 _LIVE = frozenset({"monitors", "destinations", "outbound", "budget", "teams", "policy"})
 """What a change of the file changes in a running process."""
 
+AGAIN_SECONDS = 10.0
+"""Between two tries of a file that was refused."""
+
 log = structlog.get_logger()
 
 
 class Configuration:
-    """Reads the file again when it has changed. One that is wrong is reported, and what was read before stays in force."""
+    """Reads the file again when it has changed. One that is wrong is reported, and what was read before stays in force; it is tried
+    again now and then, for it may name a secret that comes a moment later."""
 
-    def __init__(self, path: Path | None, declarations: Declarations, settings: Settings) -> None:
+    def __init__(
+        self, path: Path | None, declarations: Declarations, settings: Settings, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._path = path
         self._declarations = declarations
         self.followers: list[Callable[[Settings], object]] = []
         """Told of each new reading before its monitors are published; one that can't go by it says so."""
         self._started_with = _fixed(settings)
         self._seen = self._stamp()
+        self._clock = clock
+        self._again = 0.0
         self.problem = ""
         """What is wrong with the file as it stands now."""
 
     def step(self) -> int:
         """Publishes what has changed; returns how many monitors that were."""
         stamp = self._stamp()
-        if self._path is None or stamp == self._seen:
+        refused = self.problem and self._clock() >= self._again
+        if self._path is None or (stamp == self._seen and not refused):
             return 0
         try:
             changed = self._publish(load(self._path), self._path)
         except UnavailableError:
             raise  # the store's: to be tried again
         except DriftgateError as error:
-            self._seen = stamp
-            self.problem = str(error)
-            log.warning("configuration refused", file=str(self._path), reason=self.problem)
+            if (stamp, str(error)) != (self._seen, self.problem):
+                log.warning("configuration refused", file=str(self._path), reason=str(error))
+            self._seen, self.problem, self._again = stamp, str(error), self._clock() + AGAIN_SECONDS
             return 0
         self._seen, self.problem = stamp, ""
         return changed

@@ -36,7 +36,7 @@ from service.deciding import await_decision
 from service.declarations import API, Declared
 from service.errors import ConfigurationError
 from service.following import Following
-from service.health import Condition, Heartbeats, Prompt
+from service.health import Condition, Enduring, Heartbeats, Prompt
 from service.inbox import Inbox
 from service.ingest import Check, Ingest
 from service.metrics import Metrics, Role
@@ -52,6 +52,11 @@ from service.watched import WatchedMonitor
 from service.worker import Worker
 
 _LOOK_SECONDS, _STEP_SECONDS, _GLANCE_SECONDS = 1.0, 0.2, 1.0
+
+_SPARE_SECONDS = 30.0
+"""A worker that is given no partition for so long gets none: it stands by, and holds up neither a rollout nor a drain."""
+
+_SPARE = "none: others have them all, so this worker stands by"
 
 
 class Roles(Flag):
@@ -108,7 +113,9 @@ class Assembly:
         self._listeners.append(partial(keep_log, logs.keep))
         self._add("worker", lambda: worker.step(timeout=_STEP_SECONDS), recover=worker.forget)
         self._endings.append(feed.close)
-        self._conditions |= {"partitions": partial(_partitions, worker), "topics": feed.waits_for}
+        spare = Enduring(lambda: not worker.partitions and not feed.waits_for(), _SPARE_SECONDS)
+        self._conditions |= {"partitions": partial(_partitions, worker, spare), "topics": feed.waits_for}
+        self._notes.append(lambda: {"partitions": _SPARE} if spare() else {})
         self._notes.append(lambda: {f"monitor {name}": why for name, why in following.problems.items()})
         metering.of_worker(self.metrics, installation, feed.lag)
 
@@ -293,8 +300,8 @@ def _require_shared(settings: Settings, roles: Roles) -> None:
         raise ConfigurationError(f"one role by itself shares its work with other processes: configure {missing}, or run `driftgate serve`")
 
 
-def _partitions(worker: Worker) -> str:
+def _partitions(worker: Worker, spare: Callable[[], bool]) -> str:
     stopped = worker.stopped
     if stopped:
         return "; ".join(f"{partition}: {why}" for partition, why in stopped.items())
-    return "" if worker.partitions else "no partition is assigned to this worker yet"
+    return "" if worker.partitions or spare() else "no partition is assigned to this worker yet"

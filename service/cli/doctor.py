@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -17,7 +18,11 @@ _STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 
 @app.command(epilog=example("driftgate doctor --config driftgate.yaml"))
-def doctor(config: Config = CONFIG, as_json: AsJson = False) -> None:
+def doctor(
+    config: Config = CONFIG,
+    as_json: AsJson = False,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit code 0 whatever is found: to look, and go on.")] = False,
+) -> None:
     """Check configuration, store, models, references, destinations and server; exit code 1 if a check failed."""
     findings = examine(config)
     if as_json:
@@ -25,7 +30,7 @@ def doctor(config: Config = CONFIG, as_json: AsJson = False) -> None:
     else:
         for finding in findings:
             show(_line(finding))
-    raise typer.Exit(1 if any(finding.level is Level.FAIL for finding in findings) else 0)
+    raise typer.Exit(1 if any(finding.level is Level.FAIL for finding in findings) and not exit_zero else 0)
 
 
 def _line(finding: Finding) -> Text:

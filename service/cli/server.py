@@ -116,7 +116,8 @@ def live_metrics(settings: Settings) -> str:
     server = settings.server
     host, port = (server.host, server.port) if server.metrics_port is None else (server.metrics_host or server.host, server.metrics_port)
     try:
-        token = Access.of(settings).token if server.metrics_port is None else metrics_token(settings)
+        asked = metrics_token(settings)
+        token = Access.of(settings).token if server.metrics_port is None else asked and asked()
         status, answer = _request(host, port, "/metrics", token)
     except (OSError, http.client.HTTPException) as error:
         raise ConfigurationError(f"no server answers on {host} port {port} ({type(error).__name__}: {error})") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from service.errors import ArtefactError
-from service.health import Heartbeats, Prompt, missing
+from service.health import Enduring, Heartbeats, Prompt, missing
 
 
 def test_loops_are_silent_beyond_the_limit_only() -> None:
@@ -58,3 +58,19 @@ def test_what_a_condition_raises_is_its_reason() -> None:
         raise ArtefactError("damaged")
 
     assert Prompt("store", damaged)() == "damaged"
+
+
+def test_what_has_not_held_all_the_time_has_not_lasted() -> None:
+    now, holds = 0.0, True
+    spare = Enduring(lambda: holds, 30.0, clock=lambda: now)
+    assert not spare()
+    now = 29.0
+    assert not spare()
+    now = 30.0
+    assert spare()
+    holds = False
+    assert not spare()
+    holds, now = True, 31.0
+    assert not spare()
+    now = 61.0
+    assert spare()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.access import Access
 from service.errors import ArtefactError
 from service.health import Heartbeats
+from service.serving import Loop
 
 OPERATIONS = {
     "decline_refresh", "deployed_refresh", "get_model", "promote_refresh", "put_model", "register_model", "revert_refresh",
@@ -154,3 +156,21 @@ def test_a_bug_is_not_explained_to_strangers(make_site: Any) -> None:
     answer = make_site(conditions={"store": broken}).client.get("/readyz")
     assert (answer.status_code, answer.json()["error"]) == (500, "internal")
     assert "secret" not in answer.text
+
+
+def test_a_loop_that_hangs_fails_the_liveness_probe_and_no_server_outside_does(make_site: Any) -> None:
+    now, stop, released = 0.0, threading.Event(), threading.Event()
+    heartbeats = Heartbeats(clock=lambda: now)
+    hung = Loop("worker", lambda: int(not released.wait(30)), heartbeats, stop)
+    site = make_site(heartbeats=heartbeats, conditions={"store": lambda: "Redis is away"})
+    hung.start()
+    assert (site.client.get("/healthz").status_code, site.client.get("/readyz").status_code) == (200, 503)
+    now = 61.0
+    answer = site.client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (503, {"status": "stuck", "stuck": ["worker"]})
+    released.set()
+    while heartbeats.silent():
+        stop.wait(0.01)
+    assert site.client.get("/healthz").status_code == 200
+    stop.set()
+    hung.join(20.0)

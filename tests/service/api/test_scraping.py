@@ -37,7 +37,7 @@ def registry() -> CollectorRegistry:
     ],
 )
 def test_with_a_token_it_is_asked_for(registry: CollectorRegistry, headers: dict[str, str], status: int) -> None:
-    answer = TestClient(create_metrics(registry, TOKEN, loopback=True)).get("/metrics", headers=headers)
+    answer = TestClient(create_metrics(registry, lambda: TOKEN, loopback=True)).get("/metrics", headers=headers)
     assert answer.status_code == status
     assert ("driftgate_build_info" in answer.text) is (status == 200)
     assert TOKEN not in answer.text

@@ -28,7 +28,8 @@ class Site:
         self.declarations = Declarations(store, folder / "state")
         self.told: list[Settings] = []
         settings = load(self.path)
-        self.configuration = Configuration(self.path, self.declarations, settings)
+        self.seconds = 0.0
+        self.configuration = Configuration(self.path, self.declarations, settings, clock=lambda: self.seconds)
         self.configuration.followers.append(self.told.append)
         self.declarations.publish(settings.monitors, self.declarations.origin(self.path))
 
@@ -87,6 +88,28 @@ def test_one_that_somebody_cannot_go_by_is_not_published(site: Site) -> None:
     site.write()
     site.configuration.step()
     assert (site.configuration.problem, list(site.declarations.declared)) == ("destination hook: no secret", ["chat"])
+
+
+def test_one_that_was_refused_is_tried_again(site: Site) -> None:
+    """What it names may come a moment later: a Secret's files are not written in the same moment as a ConfigMap's."""
+    there = False
+
+    def follow(_: Settings) -> None:
+        if not there:
+            raise ConfigurationError("destination hook: no secret")
+
+    site.configuration.followers.insert(0, follow)
+    site.document["monitors"].append(site.monitor("mail"))
+    site.write()
+    with capture_logs() as logs:
+        for site.seconds in (0.0, 5.0, 10.0):
+            assert site.configuration.step() == 0
+        assert [line["event"] for line in logs] == ["configuration refused"]
+        there = True
+        site.seconds = 15.0
+        assert site.configuration.step() == 0, "not yet"
+        site.seconds = 20.0
+        assert (site.configuration.step(), site.configuration.problem) == (1, "")
 
 
 def test_a_store_that_is_away_is_tried_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
