@@ -7,6 +7,7 @@ names of containers become addresses on loopback, paths inside them a folder her
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -124,6 +125,16 @@ class Stack:
     def token(self) -> str:
         """What the API asks for."""
         return self._at("/run/secrets/api/token").read_text(encoding="ascii").strip()
+
+    def command(self, *arguments: str) -> str:
+        """What a command of driftgate says, in the place of the service that prepares the installation."""
+        part = self.parts["prepare"][0]
+        words = [*part.command()[: -len(part.arguments)], *arguments]
+        environment = {**os.environ, "DRIFTGATE_CONFIG": str(self._at("/etc/driftgate/driftgate.yaml"))}
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=part.folder, env=environment)
+        if done.returncode:
+            raise RuntimeError(f"driftgate {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done.stdout
 
     def __enter__(self) -> Self:
         try:
