@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.selection.duplicates import duplicate_groups
-from service.artefacts import publish, read_manifest, versions
+from service.artefacts import LOCAL, PublishedError, versions
 from service.errors import ArtefactError, ConflictError, InputError, NotFoundError
 from service.moments import written
-from service.ports import Embedded, Embedder
+from service.ports import Embedded, Embedder, Folders, Revision
 from service.records import Output, Payload, Sample
 from service.reference_rows import answer, sureness
 
@@ -125,8 +125,8 @@ class Difference:
 class DataSets:
     """The data sets below a directory."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory / "datasets"
+    def __init__(self, directory: Path, folders: Folders = LOCAL) -> None:
+        self._directory, self._folders = directory / "datasets", folders
 
     def add(  # noqa: PLR0913 - options by keyword, after what every caller gives
         self,
@@ -154,7 +154,7 @@ class DataSets:
         created = written(now)
         named = {"monitor": monitor, "role": role, "classes": list(classes), "created": created}
         while True:
-            before = max(versions(self._folder(monitor, role)), default=0) if after is None else after
+            before = max(versions(self._folder(monitor, role), self._folders.names), default=0) if after is None else after
             if role == "golden":
                 earlier = self.load(monitor, role, before).rows if before else ()
                 parts = split(rows, duplicate_groups(embedded.embedding), {row.digest: row.part for row in earlier}, among)
@@ -169,33 +169,35 @@ class DataSets:
     def put(self, manifest: Mapping[str, Any], write: Callable[[Path], None]) -> DataSet:
         """Publishes a version made of the one before; ConflictError where another came first: the rename into place compares."""
         monitor, role, version = manifest["monitor"], manifest["role"], manifest["version"]
-        target = self.folder(monitor, role, version)
         try:
-            publish(target, manifest, write)
-        except ArtefactError as error:
-            if not target.exists():
-                raise
+            self._folders.publish(self._folder(monitor, role) / f"v{version}", manifest, write)
+        except PublishedError as error:
             raise ConflictError(f"monitor {monitor}: {role} set {version} came meanwhile, and would be undone; try again") from error
         return self.load(monitor, role, version)
 
     def load(self, monitor: str, role: Role, version: int | None = None) -> DataSet:
         """A version, the newest by default. ArtefactError names the file that is missing or damaged."""
-        folder = self._folder(monitor, role)
-        known = versions(folder)
-        if not known or (version is not None and version not in known):
+        known = versions(self._folder(monitor, role), self._folders.names)
+        wanted = version or max(known, default=0)
+        folder = self._folder(monitor, role) / f"v{wanted}"
+        if wanted not in known and not self._folders.revised(folder):
             which = "" if version is None else f" version {version}"
             there = ", ".join(map(str, known)) or "none"
             raise NotFoundError(f"monitor {monitor}: no {role} set{which}; there: {there}. `driftgate dataset add` makes one")
-        return _read(folder / f"v{version or known[-1]}")
+        return _read(folder, self._folders.verified(folder))
 
     def versions(self, monitor: str, role: Role | None = None) -> Sequence[Mapping[str, Any]]:
         """The manifests, by role and version, without reading the rows."""
-        folders = [self._folder(monitor, each) for each in ROLES if role in (None, each)]
-        return [read_manifest(folder / f"v{number}", verify=False) for folder in folders for number in versions(folder)]
+        asked = (self._folder(monitor, each) for each in ROLES if role in (None, each))
+        return [self._folders.manifest(folder / f"v{n}") for folder in asked for n in versions(folder, self._folders.names)]
 
     def folder(self, monitor: str, role: Role, version: int) -> Path:
         """Where a version lies, for whoever reads a few of its rows, or sends its files as they are."""
-        return self._folder(monitor, role) / f"v{version}"
+        return self._folders.here(self._folder(monitor, role) / f"v{version}")
+
+    def revised(self, folder: Path) -> Revision:
+        """Changes when something was erased from a version's folder."""
+        return self._folders.revised(folder)
 
     def _folder(self, monitor: str, role: Role) -> Path:
         return self._directory / monitor / role
@@ -326,8 +328,7 @@ def write_rows(draft: Path, rows: Sequence[Row], embedded: Embedded) -> None:
         np.save(draft / "logits.npy", embedded.logits, allow_pickle=False)
 
 
-def _read(folder: Path) -> DataSet:
-    manifest = read_manifest(folder)
+def _read(folder: Path, manifest: Mapping[str, Any]) -> DataSet:
     monitor = str(manifest["monitor"])
     with (folder / ROWS).open(encoding="utf-8") as file:
         rows = tuple(row_of(line, monitor) for line in file)

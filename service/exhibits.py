@@ -11,10 +11,9 @@ from typing import BinaryIO
 import msgspec
 
 from service import annotation
-from service.artefacts import revised
 from service.datasets import ROWS, DataSets, Role, row_of
 from service.errors import NotFoundError
-from service.ports import Store
+from service.ports import Revision, Store
 from service.records import AnnotationBatch, Sample
 
 _REVIEWED: tuple[Role, ...] = ("golden", "train", "challenge")
@@ -75,10 +74,12 @@ class Exhibits:
     def kept(self, monitor: str, ids: Collection[str]) -> Mapping[str, Sample]:
         """Those of the monitor's samples, by their own ids, that a data set has."""
         missing, found = set(ids), dict[str, Sample]()
-        for folder in self._folders(monitor):
-            here = missing & self._index(folder, revised(folder)).keys() if missing else ()
+        for folder in self._folders(monitor) if missing else ():
+            here = missing & self._index(folder, self._data_sets.revised(folder)).keys()
             found |= self._read(monitor, folder, here)
             missing = missing - found.keys()
+            if not missing:
+                break
         return found
 
     def _folders(self, monitor: str) -> Iterator[Path]:
@@ -90,7 +91,7 @@ class Exhibits:
     def _read(self, monitor: str, folder: Path, ids: Collection[str]) -> Mapping[str, Sample]:
         if not ids:
             return {}
-        index = self._index(folder, revised(folder))
+        index = self._index(folder, self._data_sets.revised(folder))
         with (folder / ROWS).open("rb") as file:
             return {name: row_of(_line(file, *index[name]), monitor).sample for name in ids}
 
@@ -107,7 +108,7 @@ def _line(file: BinaryIO, start: int, length: int) -> bytes:
     return file.read(length)
 
 
-def _index(folder: Path, _revised: int) -> Mapping[str, tuple[int, int]]:
+def _index(folder: Path, _revised: Revision) -> Mapping[str, tuple[int, int]]:
     """id → (first byte, length) of its line; another revision of the folder has others."""
     places, at = dict[str, tuple[int, int]](), 0
     decoder = msgspec.json.Decoder(_Id)

@@ -25,7 +25,7 @@ import msgspec
 
 from service.artefacts import sync
 from service.errors import ConfigurationError, InputError
-from service.settings import Settings
+from service.settings import S3Storage, Settings
 
 PATH = "/v1/links/"
 FILE = "link-secret"
@@ -133,6 +133,11 @@ def secrets_of(settings: Settings) -> list[str]:
         return _checked(settings.link_secret.get_secret_value(), "DRIFTGATE__LINK_SECRET")
     if settings.server.link_secret_file is not None:
         return _checked(_read(settings.server.link_secret_file), f"server.link_secret_file ({settings.server.link_secret_file})")
+    if isinstance(settings.storage, S3Storage):
+        raise ConfigurationError(
+            "server.public_url: links need a secret that all processes know; with `storage` of type s3 each has its own directory: "
+            "give server.link_secret_file or DRIFTGATE__LINK_SECRET"
+        )
     own = settings.directory / FILE
     if not own.exists():
         _make(own)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,11 @@ from detectors.selection.kernel import Scales, directions
 from detectors.stream import StreamScan
 from detectors.summarizer import Summarizer
 from detectors.terms import class_terms
-from service.artefacts import publish, read_manifest, revised, versions
+from service.artefacts import LOCAL, versions
 from service.errors import ArtefactError, ConfigurationError, NotFoundError
+from service.in_force import InForce, Newest
 from service.once import Once
+from service.ports import Folders, Revision
 from service.quality import Gauge
 from service.records import WHOLE, segment_of
 from service.reference_files import FORMAT, read, write
@@ -196,40 +198,12 @@ def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     return rows[evenly(len(rows), most)]
 
 
-class InForce(Protocol):
-    """Whoever knows which version counts."""
-
-    def reference(self, monitor: str) -> int | None:
-        """The version in force, or None."""
-
-    def activate(self, monitor: str, version: int) -> None:
-        """Brings a version into force."""
-
-
-class Newest:
-    """Without a store, for tools and tests: the newest version that waits for nobody, or the one activated here."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._chosen: dict[str, int] = {}
-
-    def reference(self, monitor: str) -> int | None:
-        """Its number, or None."""
-        folder = self._directory / monitor
-        accepted = (n for n in reversed(versions(folder)) if not read_manifest(folder / f"v{n}", verify=False)["provisional"])
-        return self._chosen.get(monitor) or next(accepted, None)
-
-    def activate(self, monitor: str, version: int) -> None:
-        """From now on."""
-        self._chosen[monitor] = version
-
-
 class References:
     """All references below a folder."""
 
-    def __init__(self, directory: Path, in_force: InForce | None = None) -> None:
-        self._directory = directory
-        self._in_force = in_force or Newest(directory)
+    def __init__(self, directory: Path, in_force: InForce | None = None, folders: Folders = LOCAL) -> None:
+        self._directory, self._folders = directory, folders
+        self._in_force = in_force or Newest(directory, folders)
         self._loaded = Once(self._read, keep=_KEPT)
         self._models: dict[tuple[str, int], tuple[str, tuple[str, ...]]] = {}
 
@@ -259,11 +233,11 @@ class References:
             raise ArtefactError(f"monitor {settings.name}: {error}") from error
         _require(settings, model)
         model = _with_accuracy(model, rows)
-        version = max(versions(folder), default=0) + 1
+        version = max(self._numbers(folder), default=0) + 1
         progress("looking for drift within", 0.0)
         manifest = _manifest(settings, rows, model) | {"version": version, **asdict(origin), "warnings": warnings_about(rows, model)}
         progress("writing", 0.0)
-        publish(folder / f"v{version}", manifest, lambda draft: write(draft, rows, model))
+        self._folders.publish(folder / f"v{version}", manifest, lambda draft: write(draft, rows, model))
         if not origin.provisional:
             self.activate(settings.name, version)
         return self.load(settings.name, version)
@@ -273,14 +247,12 @@ class References:
         number = self.active(monitor) if version is None else version
         if number is None:
             raise NotFoundError(f"monitor {monitor}: no reference yet; `driftgate reference build` makes one")
-        return self._loaded((monitor, number, revised(self._folder(monitor) / f"v{number}")))
+        return self._loaded((monitor, number, self._folders.revised(self._folder(monitor) / f"v{number}")))
 
-    def _read(self, key: tuple[str, int, int]) -> Reference:
+    def _read(self, key: tuple[str, int, Revision]) -> Reference:
         monitor, number, _ = key
-        folder = self._folder(monitor) / f"v{number}"
-        if not folder.is_dir():
-            raise NotFoundError(f"monitor {monitor}: no reference version {number}; there are {versions(self._folder(monitor)) or 'none'}")
-        manifest = read_manifest(folder)
+        folder = self._known(monitor, number)
+        manifest = self._folders.verified(folder)
         if manifest.get("format") != FORMAT:
             raise ArtefactError(
                 f"monitor {monitor}: reference version {number} is of another format than this driftgate reads; rebuild the reference: "
@@ -300,21 +272,28 @@ class References:
         if number is None:
             return "", ()
         if (monitor, number) not in self._models:
-            manifest = read_manifest(self._folder(monitor) / f"v{number}", verify=False)
+            manifest = self._folders.manifest(self._folder(monitor) / f"v{number}")
             self._models[monitor, number] = str(manifest["model"]), tuple(manifest["classes"])
         return self._models[monitor, number]
 
     def activate(self, monitor: str, version: int) -> None:
         """Brings a version into force: accepting a provisional one, or rolling back."""
-        folder = self._folder(monitor)
-        if version not in versions(folder):
-            raise NotFoundError(f"monitor {monitor}: no reference version {version}; there are {versions(folder) or 'none'}")
+        self._known(monitor, version)
         self._in_force.activate(monitor, version)
 
     def versions(self, monitor: str) -> Sequence[Mapping[str, Any]]:
         """Every version's manifest, oldest first, each with `active`."""
         active, folder = self.active(monitor), self._folder(monitor)
-        return [{**read_manifest(folder / f"v{n}", verify=False), "active": n == active} for n in versions(folder)]
+        return [{**self._folders.manifest(folder / f"v{n}"), "active": n == active} for n in self._numbers(folder)]
+
+    def _known(self, monitor: str, version: int) -> Path:
+        there = self._numbers(self._folder(monitor))
+        if version not in there and not self._folders.revised(self._folder(monitor) / f"v{version}"):
+            raise NotFoundError(f"monitor {monitor}: no reference version {version}; there are {there or 'none'}")
+        return self._folder(monitor) / f"v{version}"
+
+    def _numbers(self, folder: Path) -> list[int]:
+        return versions(folder, self._folders.names)
 
     def _folder(self, monitor: str) -> Path:
         return self._directory / monitor

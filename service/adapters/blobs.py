@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -65,10 +64,6 @@ class BlobDirectory:
             self._refuse(error.strerror or str(error), len(content))
             return None
         return address
-
-    def lasting(self, seconds: float) -> Lasting:
-        """For what is referred to from elsewhere."""
-        return Lasting(self, seconds)
 
     def get(self, address: str) -> bytes | None:
         """None where it is gone; one that is damaged goes, so that it can be put again."""
@@ -155,30 +150,6 @@ class BlobDirectory:
                 yield path, path.stat()
             except FileNotFoundError:  # collected by another process
                 continue
-
-
-@dataclass(frozen=True, slots=True)
-class Lasting:
-    """Blobs that stay for a time though nothing refers to them here: a letter in a topic may name them."""
-
-    blobs: BlobDirectory
-    seconds: float
-
-    def put(self, content: bytes) -> str | None:
-        """As the directory does; put again, it stays that much longer."""
-        return self.blobs.put(content, seconds=self.seconds)
-
-    def get(self, address: str) -> bytes | None:
-        """As the directory does."""
-        return self.blobs.get(address)
-
-    def discard(self, addresses: Collection[str]) -> None:
-        """As the directory does."""
-        self.blobs.discard(addresses)
-
-    def collect(self, referred: Collection[str], *, now: float) -> int:
-        """As the directory does."""
-        return self.blobs.collect(referred, now=now)
 
 
 def _publish(path: Path, content: bytes, until: float) -> None:

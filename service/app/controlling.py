@@ -137,7 +137,7 @@ class Controlling:
         return {
             "reviews": (_REPORT_SECONDS, lambda now: installation.reviews.tend(installation.names, now=now)),
             "upkeep": (_TIDY_SECONDS, tidy),
-            "retention": (EVERY_SECONDS, partial(retain, store, lambda: installation.settings, self._metrics)),
+            "retention": (EVERY_SECONDS, partial(retain, store, installation.folders, lambda: installation.settings, self._metrics)),
             "forgetting": (_REPORT_SECONDS, lambda now: installation.forgetting.step(installation.names, now=now)),
             "audit": (_AUDIT_SECONDS, lambda now: expired(store, days=installation.settings.access.audit_days, now=now)),
             "reports": (_REPORT_SECONDS, schedule.step),

@@ -20,6 +20,7 @@ from service.allotment import Allotment
 from service.app.files import led_up
 from service.app.parts import State, open_state, passing_store
 from service.app.privacy import places
+from service.app.storage import copied_models, open_files
 from service.controller import Controller
 from service.cycles.occasions import Occasions
 from service.datasets import DataSets
@@ -72,26 +73,27 @@ class Installation:
         self.store = store = audited(state.store)
         self.declarations = declarations
         self.observer = observer
-        self.references = References(settings.directory / "references", declarations)
-        self.data_sets = DataSets(settings.directory)
+        self.folders = folders = state.files.folders
+        self.references = References(settings.directory / "references", declarations, folders)
+        self.data_sets = DataSets(settings.directory, folders)
         self.money = LabelMoney(store, lambda: self.settings)
         self.room = PayloadRoom(store, lambda: self.settings)
         self.links = Links.of(settings)
         self.exhibits = Exhibits(store, self.data_sets)
         self.openings = Openings(store, self.data_sets, self.links, self.exhibits)
         self.standing = Standing(store, self.references, self.effective)
-        self.reports = Kept(settings.directory, keep=settings.report.keep)
+        self.reports = Kept(settings.directory, keep=settings.report.keep, folders=folders)
         self.policies = Policies(store, self.references, self.data_sets, self.reports, self)
-        self.load = Once(load_embedder, keep=1)
+        self.load = Once(self._loaded, keep=1)
         self.maps = Maps(store, self.references, self.effective)
         self.samples = Samples(self.material, self.embedder)
         self.refresher = Refresher(store, self.references, self.data_sets, self, links=self.links)
         self.reviews = Reviews(store, self.references, self.data_sets, self)
         self.occasions = Occasions(store, self.references, self.data_sets, self, self.refresher)
-        shelf = Shelf(settings.directory, max_bytes=settings.server.max_model_bytes, address=self.links.address)
+        shelf = Shelf(settings.directory, max_bytes=settings.server.max_model_bytes, address=self.links.address, folders=folders)
         self.promotion = Promotion(store, self.references, self.data_sets, self, shelf)
         self.failures = Failures(store, self.references, self.data_sets, self)
-        self.forgetting = Forgetting(store, places(settings.directory))
+        self.forgetting = Forgetting(store, places(settings.directory, folders))
         self.similar = Mining(store, self.references, self.data_sets, self.failures, self, sends=self.refresher)
         self._allotment = Allotment(store, lambda: self.settings)
         self._pool_rows = pool_rows
@@ -137,7 +139,7 @@ class Installation:
 
     def made_with(self, monitor: str, version: int) -> MonitorSettings:
         """The monitor's settings with the model that a reference version belongs to."""
-        return _with_model(self.declared(monitor).settings, *self.references.model(monitor, version))
+        return self._with_model(self.declared(monitor).settings, *self.references.model(monitor, version))
 
     def bring_into_force(self, monitor: str, version: int) -> None:
         """Accepts a version, or goes back to it, once its embedder has shown to be the one that made it."""
@@ -216,17 +218,28 @@ class Installation:
 
     def material(self, monitor: str, *, now: float, progress: Progress = lambda *_: None) -> Material:
         """What a report of the monitor is made from, read for it alone: it goes with the report."""
-        references = References(self.settings.directory / "references", self.declarations)
+        references = References(self.settings.directory / "references", self.declarations, self.folders)
         return Material(self.effective(monitor), self.store, references, self.data_sets, now=now, progress=progress)
 
     def close(self) -> None:
         """Releases the store."""
         self.store.close()
 
+    def _with_model(self, settings: MonitorSettings, model: str, classes: tuple[str, ...]) -> MonitorSettings:
+        """The settings with a promoted model, and what lies beside it; as they are without one."""
+        if not model:
+            return settings
+        copied_models(self.folders, self.settings.directory, Path(model))
+        return settings.model_copy(update={"embedder": settings.embedder.with_model(Path(model)), "classes": classes})
+
+    def _loaded(self, embedder: EmbedderSettings) -> Embedder:
+        copied_models(self.folders, self.settings.directory, embedder.model)
+        return load_embedder(embedder)
+
     def _effective(self, declared: Declared) -> MonitorSettings:
         if declared.reference is None:
             return declared.settings
-        return _with_model(declared.settings, *self.references.model(declared.settings.name, declared.reference))
+        return self._with_model(declared.settings, *self.references.model(declared.settings.name, declared.reference))
 
 
 def install(
@@ -281,7 +294,7 @@ def opened(
     settings.directory.mkdir(parents=True, exist_ok=True)
     rows = {monitor.name: monitor.pool.rows for monitor in settings.monitors}
     with led_up(settings):
-        state = State(passing_store(settings, rows), lambda: None) if in_memory else open_state(settings, rows)
+        state = State(passing_store(settings, rows), open_files(settings)) if in_memory else open_state(settings, rows)
     declarations = Declarations(audited(state.store), settings.directory)
     declarations.offer(settings.monitors, declarations.origin(config))
     try:
@@ -293,10 +306,3 @@ def opened(
 def inputs(embedder: Embedder) -> Sequence[str]:
     """The names under which a model is fed; none of vectors that samples bring."""
     return embedder.inputs if isinstance(embedder, OnnxEmbedder) else ()
-
-
-def _with_model(settings: MonitorSettings, model: str, classes: tuple[str, ...]) -> MonitorSettings:
-    """The settings with a promoted model; as they are without one."""
-    if not model:
-        return settings
-    return settings.model_copy(update={"embedder": settings.embedder.with_model(Path(model)), "classes": classes})

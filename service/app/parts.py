@@ -7,21 +7,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
-from service.adapters.blobs import BlobDirectory
 from service.adapters.kafka import Cluster, Decode, KafkaDeadLetters, KafkaSink, KafkaSource, KafkaTopics, Start, starts
 from service.adapters.log_source import LogSource
-from service.adapters.pane_segments import PaneSegments
 from service.adapters.redis_store import RedisStore, Server, connect
 from service.adapters.sqlite import Retention, SqliteLog, SqliteStore
 from service.app.files import LOG, STORE
+from service.app.storage import Files, open_files
 from service.decoding.envelope import decode
 from service.decoding.kafka_records import KafkaDecoder
 from service.errors import ConfigurationError, NotFoundError, UnavailableError
 from service.letters import Posted
-from service.ports import Blobs, DeadLetterTopic, Progress, Sink, Source, Store, Topics
+from service.ports import Blobs, BlobStore, DeadLetterTopic, Progress, Sink, Source, Store, Topics
 from service.records import Declaration, Partition
 from service.settings import MonitorSettings, Settings
 
@@ -45,25 +43,25 @@ class State:
     """The store, and what lies beside it."""
 
     store: Store
-    probe: Callable[[], None]
+    files: Files
+    probe: Callable[[], None] = lambda: None
     """Raises the reason why the store takes nothing now."""
-    blobs: BlobDirectory | None = None
+    blobs: BlobStore | None = None
     shared: Server | None = None
     """What several processes keep their state in."""
 
 
 def open_state(settings: Settings, pool_rows: Mapping[str, int]) -> State:
     """The installation's own. `pool_rows` is looked up at every commit, so it may change."""
-    limits = settings.pane_log
-    seconds = limits.retention_days * 86_400.0
+    files, limits = open_files(settings), settings.pane_log
     if settings.redis is None:
+        seconds = limits.retention_days * 86_400.0
         file = SqliteStore(settings.directory / STORE, pool_rows=pool_rows, panes=Retention(limits.retention_bytes, seconds))
-        return State(file, partial(_ask, file))
-    blobs = BlobDirectory(settings.directory / "blobs", cap_bytes=settings.blobs.cap_bytes)
-    archive = partial(_archive, settings.directory / "panes", limits.retention_bytes, seconds)
+        return State(file, files, partial(_all, partial(_ask, file), files.probe))
+    blobs = files.blobs()
     server = redis_server(settings)
-    shared = RedisStore(server, blobs=blobs, archive=archive, pool_rows=pool_rows)
-    return State(shared, shared.probe, blobs, server)
+    shared = RedisStore(server, blobs=blobs, archive=files.archive, pool_rows=pool_rows)
+    return State(shared, files, partial(_all, shared.probe, files.probe), blobs, server)
 
 
 def redis_server(settings: Settings) -> Server:
@@ -74,8 +72,9 @@ def redis_server(settings: Settings) -> Server:
     return connect(settings.redis, None if password is None else password.get_secret_value())
 
 
-def _archive(folder: Path, size: int, seconds: float, state: str) -> PaneSegments:
-    return PaneSegments(folder / state, retain_bytes=size, retain_seconds=seconds)
+def _all(*probes: Callable[[], None]) -> None:
+    for probe in probes:
+        probe()
 
 
 def _ask(store: SqliteStore) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 from service.adapters.sqlite import SqliteStore
 from service.adapters.sqlite.blotting import blot
 from service.app.files import LOG
+from service.artefacts import LOCAL
 from service.backfill import Backfills
 from service.declarations import Declared
 from service.metrics import Metrics, inventory
-from service.ports import Store
+from service.ports import Folders, Store
 from service.privacy.entries import expired, without
 from service.privacy.forgetting import Places
 from service.privacy.leaving import left_behind
@@ -29,16 +30,17 @@ _EMBEDDED = Partition("http", "")
 """As ids name the embedded log's only partition."""
 
 
-def places(directory: Path) -> Places:
+def places(directory: Path, folders: Folders = LOCAL) -> Places:
     """All that lies below the installation's directory, besides the store."""
-    return Places(directory, partial(_backfills, directory), partial(_blot, directory), partial(time.sleep, _SETTLE_SECONDS))
+    return Places(directory, folders, partial(_backfills, directory), partial(_blot, directory), partial(time.sleep, _SETTLE_SECONDS))
 
 
-def retain(store: Store, settings: Callable[[], Settings], metrics: Metrics, now: float) -> int:
+def retain(store: Store, folders: Folders, settings: Callable[[], Settings], metrics: Metrics, now: float) -> int:
     """Lets go of what is too old by now, and counts it."""
     known = settings()
     privacy = {**left_behind(store), **{monitor.name: monitor.privacy for monitor in known.monitors}}
-    gone = Retaining(store, places(known.directory), privacy, partial(_expire_log, known.directory)).step(now=now)
+    gone = Retaining(store, places(known.directory, folders), privacy, partial(_expire_log, known.directory)).step(now=now)
+    folders.tidy(now=now)
     for place, count in gone.items():
         metrics.count(inventory.EXPIRED, place, by=count)
     return sum(gone.values())

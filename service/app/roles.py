@@ -42,7 +42,7 @@ from service.ingest import Check, Ingest
 from service.metrics import Metrics, Role
 from service.operations import Operations
 from service.overview import Overview
-from service.ports import Sink
+from service.ports import Lasting, Sink
 from service.promotion.galleries import Galleries
 from service.report.reporting import Reporting
 from service.serving import Engine, Every, Loop
@@ -51,7 +51,7 @@ from service.truth.deliveries import Labels
 from service.watched import WatchedMonitor
 from service.worker import Worker
 
-_LOOK_SECONDS, _STEP_SECONDS, _GLANCE_SECONDS = 1.0, 0.2, 1.0
+_LOOK_SECONDS, _STEP_SECONDS, _GLANCE_SECONDS, _SWEEP_SECONDS = 1.0, 0.2, 1.0, 30.0
 
 _SPARE_SECONDS = 30.0
 """A worker that is given no partition for so long gets none: it stands by, and holds up neither a rollout nor a drain."""
@@ -101,7 +101,7 @@ class Assembly:
 
         following = Following(installation.watched, hand_over, beat=self._beat("declarations"))
         monitors = following.begin(installation.declarations.declared, must=lambda known: known.origin != API)
-        blobs = installation.state.blobs and installation.state.blobs.lasting(self.settings.blobs.letter_days * 86_400.0)
+        blobs = installation.state.blobs and Lasting(installation.state.blobs, self.settings.blobs.letter_days * 86_400.0)
         feed = logs.feed([monitor.settings for monitor in monitors.values()], blobs)
         worker = Worker(feed.source, feed.progress(installation.store), monitors, self.metrics, beat=self._beat("worker"))
         worker.awaits = lambda names: following.awaits(names, installation.declarations.stands)
@@ -178,6 +178,7 @@ class Assembly:
     def engine(self, role: str) -> Engine:
         """Everything, not started yet. Declarations are followed as long as there is anything that goes by them."""
         self._add("declarations", Every(_LOOK_SECONDS, self._follow))
+        self._add("copies", Every(_SWEEP_SECONDS, self.installation.folders.sweep))
         if (shared := self.installation.state.shared) is not None:
             presence = Presence(shared, role)
             self._add("presence", Every(EVERY_SECONDS, presence.step))

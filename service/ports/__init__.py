@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.ports.embedding import Embedded, Embedder
-from service.ports.files import Archive, Blobs, Stretch
+from service.ports.files import Archive, Blobs, BlobStore, Folders, Lasting, Revision, Stretch
 from service.ports.leaving import Annotator, DeadLetterTopic, Destination, Hook
 from service.ports.reading import Bounds, Log, LogEntry, Sink, Source, Topics
 from service.ports.store import E, Progress, Store, asked
@@ -11,6 +11,7 @@ from service.ports.store import E, Progress, Store, asked
 __all__ = [
     "Annotator",
     "Archive",
+    "BlobStore",
     "Blobs",
     "Bounds",
     "DeadLetterTopic",
@@ -18,10 +19,13 @@ __all__ = [
     "E",
     "Embedded",
     "Embedder",
+    "Folders",
     "Hook",
+    "Lasting",
     "Log",
     "LogEntry",
     "Progress",
+    "Revision",
     "Sink",
     "Source",
     "Store",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 
 class Blobs(Protocol):
@@ -21,6 +22,101 @@ class Blobs(Protocol):
 
     def collect(self, referred: Collection[str], *, now: float) -> int:
         """Removes what nothing refers to and is not brand-new, oldest first; returns how many bytes went."""
+
+
+class BlobStore(Protocol):
+    """Where blobs lie, as whoever opens it has it."""
+
+    refused: int
+    """What found no room, since the process began."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """What all processes have put."""
+
+    def put(self, content: bytes, *, seconds: float = 0.0) -> str | None:
+        """As `Blobs`; it stays for `seconds` even if nothing here refers to it."""
+
+    def get(self, address: str) -> bytes | None:
+        """As `Blobs`."""
+
+    def discard(self, addresses: Collection[str]) -> None:
+        """As `Blobs`."""
+
+    def collect(self, referred: Collection[str], *, now: float) -> int:
+        """As `Blobs`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """Blobs that stay for a time though nothing refers to them here: a letter in a topic may name them."""
+
+    blobs: BlobStore
+    seconds: float
+
+    def put(self, content: bytes) -> str | None:
+        """As the store of blobs does; put again, it stays that much longer."""
+        return self.blobs.put(content, seconds=self.seconds)
+
+    def get(self, address: str) -> bytes | None:
+        """As the store of blobs does."""
+        return self.blobs.get(address)
+
+    def discard(self, addresses: Collection[str]) -> None:
+        """As the store of blobs does."""
+        self.blobs.discard(addresses)
+
+    def collect(self, referred: Collection[str], *, now: float) -> int:
+        """As the store of blobs does."""
+        return self.blobs.collect(referred, now=now)
+
+
+Revision: TypeAlias = int | str
+"""Differs after a change; 0 or '' where there is nothing."""
+
+
+class Folders(Protocol):
+    """Published folders: versioned, checksummed, never changed but by an erasure. They are named by their paths below the
+    installation's directory, wherever their content lies."""
+
+    def publish(self, target: Path, manifest: Mapping[str, Any], write: Callable[[Path], None]) -> None:
+        """Appears whole, for everybody, or not at all; PublishedError where there is such a folder already."""
+
+    def names(self, folder: Path) -> Sequence[str]:
+        """Of what is published directly below a folder, ascending."""
+
+    def manifest(self, folder: Path) -> dict[str, Any]:
+        """What a folder says of itself; ArtefactError where it is not published."""
+
+    def verified(self, folder: Path) -> dict[str, Any]:
+        """The same, after its files here were held against their checksums; ArtefactError names the one that is damaged."""
+
+    def here(self, folder: Path) -> Path:
+        """The same path; the files lie there now, if it is published."""
+
+    def revised(self, folder: Path) -> Revision:
+        """Changes when something was erased from the folder."""
+
+    def changed(self, folder: Path) -> Revision:
+        """Changes when something came or went directly below a folder."""
+
+    def share(self, folder: Path) -> None:
+        """What was written to this folder is everybody's from here on, whatever was there before."""
+
+    def replace(self, folder: Path, write: Callable[[Path], None], changes: Mapping[str, Any]) -> None:
+        """The next revision of a published folder, for an erasure: files that `write` puts into a draft, and changes of the manifest."""
+
+    def mend(self, folder: Path) -> None:
+        """Makes good what a crash within `replace` has left below a folder."""
+
+    def remove(self, folder: Path) -> None:
+        """It goes, with all that is in it."""
+
+    def sweep(self) -> int:
+        """Lets go of copies here that are of an earlier revision, or of what has gone; returns how many."""
+
+    def tidy(self, *, now: float) -> None:
+        """Lets go of what publications that came to no end have left behind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,58 +3,81 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from service.artefacts import MANIFEST, checksum, sync, versions
+from service.artefacts import versions
+from service.datasets import ROLES
 from service.datasets import ROWS as DATA_ROWS
+from service.ports import Folders
 
 REFERENCE_ROWS, NUMERIC = "rows.jsonl", "numeric.npz"
 
 
-def erase_from_references(directory: Path, monitor: str, samples: Collection[str]) -> int:
-    """Ids and texts go, embeddings become zeros and labels nothing; thresholds, and all that was learned of many rows, stay.
-
-    A row that shares its embedding's place with nobody keeps that place, so that nothing else moves.
-    """
-    folder = directory / "references" / monitor
-    return sum(_erase_reference(folder / f"v{number}", samples) for number in versions(folder))
+KINDS = ("references", "datasets")
 
 
-def erase_from_data_sets(directory: Path, monitor: str, samples: Collection[str]) -> int:
-    """Rows go with their embeddings and logits."""
-    gone = 0
-    for role in sorted((directory / "datasets" / monitor).glob("*")):
-        gone += sum(_erase_data_set(role / f"v{number}", samples) for number in versions(role))
-    return gone
+@dataclass(frozen=True, slots=True)
+class Artefacts:
+    """A monitor's published folders, below the installation's directory."""
 
+    directory: Path
+    folders: Folders
+    monitor: str
 
-def drop_reports(directory: Path, monitor: str, doomed: Callable[[Path], bool]) -> int:
-    """Whole reports, which are made again at any time."""
-    folder, gone = directory / "reports" / monitor, 0
-    for report in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if report.is_dir() and doomed(report):
-            shutil.rmtree(report)
-            gone += 1
-    return gone
+    def mend(self) -> None:
+        """Makes good what an erasure that was cut short has left."""
+        for kind in KINDS:
+            self.folders.mend(self.directory / kind / self.monitor)
+
+    def erase_from_references(self, samples: Collection[str]) -> int:
+        """Ids and texts go, embeddings become zeros and labels nothing; thresholds, and all that was learned of many rows, stay.
+
+        A row that shares its embedding's place with nobody keeps that place, so that nothing else moves.
+        """
+        return sum(_erase_reference(self.folders, folder, samples) for folder in self._references())
+
+    def erase_from_data_sets(self, samples: Collection[str]) -> int:
+        """Rows go with their embeddings and logits."""
+        return sum(_erase_data_set(self.folders, folder, samples) for folder in self._data_sets())
+
+    def drop_reports(self, doomed: Callable[[Path], bool]) -> int:
+        """Whole reports, which are made again at any time."""
+        kept = self.directory / "reports" / self.monitor
+        found = [kept / name for name in self.folders.names(kept)]
+        going = [report for report in found if doomed(report)]
+        for report in going:
+            self.folders.remove(report)
+        return len(going)
+
+    def showing(self, wanted: Collection[str]) -> Callable[[Path], bool]:
+        """Whether a report shows one of the strings."""
+        return lambda report: shows(self.folders.here(report), wanted)
+
+    def texts_of(self, samples: Collection[str]) -> set[str]:
+        """By which texts references and data sets show these samples."""
+        folders = (self.folders.here(folder) for folder in (*self._references(), *self._data_sets()))
+        found = (row.get("text") for folder in folders for row in _lines(folder / DATA_ROWS) if row["id"] in samples)
+        return {text for text in found if text}
+
+    def _references(self) -> list[Path]:
+        return self._versions(self.directory / "references" / self.monitor)
+
+    def _data_sets(self) -> list[Path]:
+        return [each for role in ROLES for each in self._versions(self.directory / "datasets" / self.monitor / role)]
+
+    def _versions(self, folder: Path) -> list[Path]:
+        return [folder / f"v{number}" for number in versions(folder, self.folders.names)]
 
 
 def shows(folder: Path, wanted: Collection[str]) -> bool:
     """Whether a text file of the folder holds one of the strings, as it stands or as JSON and HTML write it."""
     forms = {form.encode() for text in wanted for form in (text, json.dumps(text)[1:-1], text.replace("&", "&amp;").replace("<", "&lt;"))}
     return any(form in content for content in _contents(folder) for form in forms)
-
-
-def texts_of(directory: Path, monitor: str, samples: Collection[str]) -> set[str]:
-    """By which texts references and data sets show these samples."""
-    folders = (path.parent for kind in ("references", "datasets") for path in (directory / kind / monitor).rglob("*.jsonl"))
-    found = (row.get("text") for folder in folders for row in _lines(folder / DATA_ROWS) if row["id"] in samples)
-    return {text for text in found if text}
 
 
 def _contents(folder: Path) -> Iterator[bytes]:
@@ -69,8 +92,8 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def _erase_reference(folder: Path, samples: Collection[str]) -> int:
-    rows = list(_lines(folder / REFERENCE_ROWS))
+def _erase_reference(folders: Folders, folder: Path, samples: Collection[str]) -> int:
+    rows = list(_lines(folders.here(folder) / REFERENCE_ROWS))
     places = [place for place, row in enumerate(rows) if row["id"] in samples]
     if not places:
         return 0
@@ -86,12 +109,12 @@ def _erase_reference(folder: Path, samples: Collection[str]) -> int:
         np.savez(draft / NUMERIC, allow_pickle=False, **numeric)
         _write_lines(draft / REFERENCE_ROWS, rows)
 
-    _replace(folder, write, {"erased": len(places)})
+    folders.replace(folder, write, {"erased": len(places)})
     return len(places)
 
 
-def _erase_data_set(folder: Path, samples: Collection[str]) -> int:
-    rows = list(_lines(folder / DATA_ROWS))
+def _erase_data_set(folders: Folders, folder: Path, samples: Collection[str]) -> int:
+    rows = list(_lines(folders.here(folder) / DATA_ROWS))
     kept = [place for place, row in enumerate(rows) if row["id"] not in samples]
     gone = len(rows) - len(kept)
     if not gone:
@@ -103,7 +126,7 @@ def _erase_data_set(folder: Path, samples: Collection[str]) -> int:
             np.save(draft / path.name, np.load(path, allow_pickle=False)[kept], allow_pickle=False)
 
     counts = _counted([rows[place] for place in kept])
-    _replace(folder, write, {"erased": gone, **counts})
+    folders.replace(folder, write, {"erased": gone, **counts})
     return gone
 
 
@@ -122,43 +145,3 @@ def _counted(rows: list[dict[str, Any]]) -> Mapping[str, Any]:
 def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-
-
-def _replace(folder: Path, write: Callable[[Path], None], changes: Mapping[str, Any]) -> None:
-    """Puts changed files and the manifest that names them into a published folder. A crash in between leaves the old folder whole, or
-    the new one; for a moment there is none."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    draft = Path(tempfile.mkdtemp(prefix=".erasing-", dir=folder.parent))
-    try:
-        write(draft)
-        for path in folder.iterdir():
-            if path.name != MANIFEST and not (draft / path.name).exists():
-                (draft / path.name).hardlink_to(path)
-        files = {path.name: checksum(path) for path in sorted(draft.iterdir())}
-        erased = int(manifest.get("erased", 0)) + changes["erased"]
-        revised = {**manifest, **changes, "erased": erased, "revision": int(manifest.get("revision", 1)) + 1, "files": files}
-        (draft / MANIFEST).write_text(json.dumps(revised, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        for path in draft.iterdir():
-            sync(path)
-        draft.chmod(0o755)
-        old = folder.with_name(f".old-{folder.name}")
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-        draft.rename(folder)
-        sync(folder.parent)
-        shutil.rmtree(old)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def mend(directory: Path, monitor: str) -> None:
-    """After a crash between the two renames: the folder that was moved away comes back."""
-    for kind in ("references", "datasets"):
-        for old in (directory / kind / monitor).rglob(".old-v*"):
-            place = old.with_name(old.name.removeprefix(".old-"))
-            if place.exists():
-                shutil.rmtree(old)
-            else:
-                old.rename(place)
-        for draft in (directory / kind / monitor).rglob(".erasing-*"):
-            shutil.rmtree(draft, ignore_errors=True)

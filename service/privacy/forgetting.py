@@ -13,9 +13,11 @@ from pathlib import Path
 import structlog
 
 from service.annotation.shown import items_by_shown
+from service.artefacts import LOCAL
 from service.errors import ConflictError, NotFoundError
-from service.ports import Store
-from service.privacy import artefacts, requests, showing
+from service.ports import Folders, Store
+from service.privacy import requests, showing
+from service.privacy.artefacts import Artefacts
 from service.privacy.documents import Without
 from service.privacy.leaving import left_behind
 from service.records import AnnotationBatch, DeadLetter, FailureMark, OutboxItem, Step, stable_id
@@ -61,12 +63,17 @@ class Places:
     """Where samples lie besides the store."""
 
     directory: Path
+    folders: Folders = LOCAL
     others: Callable[[str], Iterable[AbstractContextManager[Store]]] = lambda _: ()
     """Stores of a monitor's backfills."""
     blot: Callable[[str, str], int] = lambda _monitor, _sample: 0
     """Takes a monitor's sample out of the embedded log."""
     settle: Callable[[], None] = lambda: None
     """Gives those time who were about to keep what they had taken before."""
+
+    def artefacts(self, monitor: str) -> Artefacts:
+        """The monitor's published folders."""
+        return Artefacts(self.directory, self.folders, monitor)
 
 
 class Forgetting:
@@ -188,7 +195,7 @@ class Forgetting:
         wanted = {sample}
         kept = [row.payload for row in self._store.pool(monitor, ids=wanted)]
         kept += [each.row.payload for each in self._store.reserve(monitor) if each.row.id == sample]
-        whole = {text for text in kept if isinstance(text, str)} | artefacts.texts_of(self._places.directory, monitor, wanted)
+        whole = {text for text in kept if isinstance(text, str)} | self._places.artefacts(monitor).texts_of(wanted)
         forms = (form for text in whole for form in (text, text[:_EXEMPLAR], f"“{excerpt(text)}”"))
         return frozenset(form for form in forms if len(form) >= _SHORTEST)
 
@@ -205,13 +212,13 @@ class Forgetting:
         return tuple(dict.fromkeys(told))
 
     def _out_of_files(self, monitor: str, sample: str, without: Without) -> Mapping[str, int]:
-        directory = self._places.directory
-        artefacts.mend(directory, monitor)
+        artefacts = self._places.artefacts(monitor)
+        artefacts.mend()
         told = {*without.names, *without.texts}
         return {
-            "references": artefacts.erase_from_references(directory, monitor, {sample}),
-            "data sets": artefacts.erase_from_data_sets(directory, monitor, {sample}),
-            "reports": artefacts.drop_reports(directory, monitor, lambda report: artefacts.shows(report, told)),
+            "references": artefacts.erase_from_references({sample}),
+            "data sets": artefacts.erase_from_data_sets({sample}),
+            "reports": artefacts.drop_reports(artefacts.showing(told)),
         }
 
 

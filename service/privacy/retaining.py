@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from service.ports import Store
-from service.privacy import artefacts, requests, showing
+from service.privacy import requests, showing
 from service.privacy.documents import Wordless
 from service.privacy.forgetting import Places
 from service.records import Alarm, Entity, OutboxItem
@@ -73,7 +73,7 @@ class Retaining:
                 found.update(_out_of(other, {monitor: before}))
                 found["dead letters"] += self._letters(other, now)
                 other.scrub()
-        found["reports"] += artefacts.drop_reports(self._places.directory, monitor, lambda report: _made(report) < before)
+        found["reports"] += self._places.artefacts(monitor).drop_reports(lambda report: _made(report) < before)
         return found
 
 

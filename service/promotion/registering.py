@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from service.artefacts import sync
+from service.artefacts import LOCAL, sync
 from service.errors import ArtefactError, InputError
+from service.ports import Folders
 from service.promotion.unpacking import CLASSES, RUN, Unpacked, laid_out, unpack
 from service.records import Artefact, RefreshCycle
 
@@ -62,11 +63,12 @@ def _nowhere(_path: str) -> None:
 class Shelf:
     """Where models of cycles are kept. A model is there as a whole or not at all, once, however often it comes."""
 
-    def __init__(self, directory: Path, *, max_bytes: int = 2**31, address: Address = _nowhere) -> None:
+    def __init__(self, directory: Path, *, max_bytes: int = 2**31, address: Address = _nowhere, folders: Folders = LOCAL) -> None:
         """`max_bytes`: of a model with all that belongs to it. `address`: of a path of the API."""
         self.directory = directory
         self._max_bytes = max_bytes
         self._address = address
+        self._folders = folders
 
     @property
     def incoming(self) -> Path:
@@ -76,8 +78,15 @@ class Shelf:
         return folder
 
     def path(self, model: Artefact) -> Path:
-        """Of its ONNX file."""
-        return self.directory / model.path
+        """Of its ONNX file, which is here then."""
+        found = self.directory / model.path
+        if not found.exists():
+            self._folders.here(found.parent)
+        return found
+
+    def share(self, path: Path) -> None:
+        """A model that was made in the folder of another is everybody's from here on."""
+        self._folders.share(path.parent)
 
     def url(self, cycle: RefreshCycle) -> str | None:
         """Where a cycle's model is fetched, with the installation's token; None where it is not reached from outside."""
@@ -120,6 +129,7 @@ class Shelf:
                 folder = f"models/{cycle.monitor}/{cycle.id}/{found[:12]}"
                 classes, run = given.classes or _listed(draft / CLASSES), given.run or _run(draft / RUN)
                 _settle(draft, self.directory / folder)
+                self._folders.share(self.directory / folder)
                 artefact = Artefact(
                     path=f"{folder}/{laid_out(self.directory / folder).model.name}",
                     checksum=found,

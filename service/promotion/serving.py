@@ -93,6 +93,7 @@ class Serving:
             return self._without(model, str(error), refresh.switch_fallback)
         if built.certificate is None:
             return self._without(model, _no_threshold(built), refresh.switch_fallback)
+        self._shelf.share(output)
         return self._behind(model, output, built.certificate)
 
     def _without(self, model: Artefact, why: str, fallback: str) -> Served | str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,8 +11,9 @@ from typing import Literal
 import msgspec
 import structlog
 
-from service.artefacts import MANIFEST, publish
+from service.artefacts import LOCAL
 from service.errors import ArtefactError, NotFoundError
+from service.ports import Folders, Revision
 from service.report.parts import Report
 from service.report.ranking import Line, line_of, ranked
 from service.report.rendering import FORMATS, SUFFIXES, Format, render
@@ -34,10 +33,10 @@ class _Manifest:
 class Kept:
     """The reports below a directory."""
 
-    def __init__(self, directory: Path, *, keep: int) -> None:
-        self._directory = directory / "reports"
+    def __init__(self, directory: Path, *, keep: int, folders: Folders = LOCAL) -> None:
+        self._directory, self._folders = directory / "reports", folders
         self._keep = keep
-        self._seen: dict[str, tuple[int, Line | None]] = {}
+        self._seen: dict[str, tuple[Revision, Line | None]] = {}
         """Of each monitor: when its folder changed last, and what its newest report asked for then."""
 
     def add(self, report: Report) -> Path:
@@ -48,14 +47,14 @@ class Kept:
             for form in FORMATS:
                 (draft / (_NAME + SUFFIXES[form])).write_text(render(report, form), encoding="utf-8")
 
-        publish(folder, msgspec.to_builtins(_Manifest(_FORMAT, line_of(report))), write)
-        for old in self._folders(report.monitor)[: -self._keep]:
-            shutil.rmtree(old, ignore_errors=True)
+        self._folders.publish(folder, msgspec.to_builtins(_Manifest(_FORMAT, line_of(report))), write)
+        for old in self._reports(report.monitor)[: -self._keep]:
+            self._folders.remove(old)
         return folder
 
     def newest(self, monitor: str, form: Format) -> str:
         """The text of a monitor's newest report; NotFoundError says how to make one."""
-        path = self._newest(monitor) / (_NAME + SUFFIXES[form])
+        path = self._folders.here(self._newest(monitor)) / (_NAME + SUFFIXES[form])
         try:
             return path.read_text(encoding="utf-8")
         except OSError as error:
@@ -71,9 +70,8 @@ class Kept:
 
     def _known(self, monitor: str) -> Line | None:
         """As `line`, read anew where a report has come or gone: of a thousand monitors few have."""
-        try:
-            changed = os.stat(f"{self._directory}/{monitor}").st_mtime_ns  # noqa: PTH116 - a tenth of a path's time
-        except OSError:
+        changed = self._folders.changed(self._directory / monitor)
+        if not changed:
             return None
         seen = self._seen.get(monitor)
         if seen is None or seen[0] != changed:
@@ -89,16 +87,16 @@ class Kept:
 
     def _readable(self, monitor: str) -> Iterator[tuple[Path, Line]]:
         """Newest first."""
-        for folder in reversed(self._folders(monitor)):
+        for folder in reversed(self._reports(monitor)):
             try:
-                yield folder, msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Manifest).line
-            except (OSError, ValueError, msgspec.DecodeError) as error:
+                yield folder, msgspec.convert(self._folders.manifest(folder), _Manifest).line
+            except (ArtefactError, OSError, ValueError) as error:
                 log.debug("report unreadable", folder=str(folder), reason=str(error))
 
-    def _folders(self, monitor: str) -> list[Path]:
-        """Oldest first; drafts begin with a dot."""
+    def _reports(self, monitor: str) -> list[Path]:
+        """Oldest first."""
         folder = self._directory / monitor
-        return sorted(path for path in folder.iterdir() if path.name[0] != ".") if folder.is_dir() else []
+        return [folder / name for name in self._folders.names(folder)]
 
 
 def _written(made: float) -> str:

@@ -54,6 +54,7 @@ from service.settings.privacy import PatternSettings, PrivacySettings
 from service.settings.refresh import RefreshSettings
 from service.settings.section import Name, Section, Tag
 from service.settings.selection import PERIOD_DAYS, SelectionSettings
+from service.settings.storage import DirectoryStorage, S3Storage
 from service.settings.teams import QuotaSettings, RouteSettings, TeamSettings
 from service.settings.truth import TruthSettings
 
@@ -70,6 +71,7 @@ __all__ = [
     "CheckName",
     "Destination",
     "DetectionSettings",
+    "DirectoryStorage",
     "EmbedderSettings",
     "ExemptionSettings",
     "FolderDestination",
@@ -96,6 +98,7 @@ __all__ = [
     "RequireSettings",
     "RoleSettings",
     "RouteSettings",
+    "S3Storage",
     "SaslSettings",
     "Section",
     "SegmentSettings",

@@ -29,6 +29,7 @@ from service.settings.parts import (
     ServerSettings,
 )
 from service.settings.policy import PolicySettings, inherited
+from service.settings.storage import DirectoryStorage, Storage
 from service.settings.teams import TeamSettings
 
 
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings | None = None
     redis: RedisSettings | None = None
     blobs: BlobSettings = BlobSettings()
+    storage: Storage = DirectoryStorage()
     roles: RoleSettings = RoleSettings()
     budget: BudgetSettings = BudgetSettings()
     report: ReportSettings = ReportSettings()

@@ -15,6 +15,7 @@ from tests.servers.kafka_server import KafkaServer
 from tests.servers.label_studio_server import LabelStudioServer
 from tests.servers.prometheus_server import PrometheusServer
 from tests.servers.redis_server import RedisServer
+from tests.servers.s3_server import S3Server
 
 StartRedis: TypeAlias = Callable[..., RedisServer]
 """Takes the options of `RedisServer`; returns it started."""
@@ -30,6 +31,14 @@ StartAlertmanager: TypeAlias = Callable[[Mapping[str, Any]], AlertmanagerServer]
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """Shared: each test keeps to a key prefix of its own and changes no configuration."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Shared: each test keeps to a prefix of its own."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
     yield server.start()
     server.stop()
 

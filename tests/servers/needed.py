@@ -8,9 +8,13 @@ from tests.servers import composed, grafana_schema
 from tests.servers.cluster_programs import PROGRAMS, program
 from tests.servers.kafka_server import jars
 from tests.servers.label_studio_server import installed
+from tests.servers.s3_server import gateway
 
 CLUSTER = PROGRAMS | {"kubernetes"}
 """What `make servers-cluster` installs."""
+
+FOUND = {"compose-spec": composed.reader, "versitygw": gateway, "label-studio": installed}
+"""What looks for what `make servers` installs or builds."""
 
 
 def present(name: str) -> bool:
@@ -20,10 +24,8 @@ def present(name: str) -> bool:
         return program(name) is not None
     if name == "kubernetes":
         return all(map(program, PROGRAMS)) and shutil.which("etcd") is not None
-    if name == "compose-spec":
-        return composed.reader() is not None
+    if name in FOUND:
+        return FOUND[name]() is not None
     if name == "grafana-schema":
         return shutil.which("node") is not None and grafana_schema.installed() is not None
-    if name == "label-studio":
-        return installed() is not None
     return shutil.which("java") is not None and jars() is not None if name == "kafka" else shutil.which(name) is not None

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.adapters.blobs import GRACE_SECONDS, BlobDirectory
+from service.ports import Lasting
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -110,7 +111,7 @@ def test_what_was_put_lately_or_again_stays(blobs: BlobDirectory, clock: Clock) 
 
 
 def test_what_others_refer_to_stays_for_a_time(blobs: BlobDirectory, clock: Clock) -> None:
-    letters = blobs.lasting(7 * DAY)
+    letters = Lasting(blobs, 7 * DAY)
     once, both, twice = letters.put(b"once"), letters.put(b"both"), letters.put(b"twice")
     assert put(blobs, b"both") == both
     clock.now += 2 * DAY

@@ -1,0 +1,136 @@
+"""Payloads by their content's address, as objects under a cap of bytes that holds roughly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+
+import structlog
+
+from service.adapters.object_storage.objects import Listed, Objects
+
+_ADDRESS = re.compile(r"[0-9a-f]{40}")
+_BLOBS, _LASTING, _ACCOUNT = "blobs", "lasting", "accounts/blobs"
+_DAY = 86_400.0
+_LOOK_SECONDS = 60.0
+
+GRACE_SECONDS = 3_600.0
+"""What was put so lately may be of a batch that is not committed yet."""
+
+log = structlog.get_logger()
+
+
+class BlobObjects:
+    """An object per content, named by its hash; the server says when it was put last.
+
+    Whoever collects counts what there is and writes it down for all; each process adds what it has put since. So the cap is passed at
+    most by what the others put between two collections. `refused` counts, since the process began, what did not fit.
+    """
+
+    def __init__(self, objects: Objects, *, cap_bytes: int, clock: Callable[[], float] = time.time) -> None:
+        self._objects = objects
+        self._cap = cap_bytes
+        self._clock = clock
+        self._booking = threading.Lock()
+        self._counted: tuple[float, int] = (0.0, 0)
+        self._looked = -_LOOK_SECONDS
+        self._own = self._own_then = 0
+        self.refused = 0
+
+    @property
+    def stored_bytes(self) -> int:
+        """As far as this process knows."""
+        with self._booking:
+            if self._clock() - self._looked >= _LOOK_SECONDS:
+                self._look()
+            return self._counted[1] + self._own
+
+    def put(self, content: bytes, *, seconds: float = 0.0) -> str | None:
+        """The address; None beyond the cap. It stays for `seconds` even if nothing here refers to it."""
+        if self.stored_bytes + len(content) > self._cap:
+            self._refuse(len(content))
+            return None
+        address = _address(content)
+        if seconds:  # first: what has no blob harms nobody
+            self._objects.put(f"{_LASTING}/{_until(self._clock() + seconds)}/{address}", b"")
+        self._objects.put(_key(address), content)
+        with self._booking:
+            self._own += len(content)
+        return address
+
+    def get(self, address: str) -> bytes | None:
+        """None where it is gone; one that is damaged goes, so that it can be put again."""
+        if not _ADDRESS.fullmatch(address):
+            return None
+        found = self._objects.get(_key(address))
+        if found is None:
+            return None
+        if _address(found[0]) == address:
+            return found[0]
+        log.warning("blob_damaged", address=address)
+        self._objects.delete([_key(address)])
+        return None
+
+    def discard(self, addresses: Collection[str]) -> None:
+        """Removes these at once, however new they are."""
+        self._objects.delete(_key(address) for address in addresses if _ADDRESS.fullmatch(address))
+
+    def collect(self, referred: Collection[str], *, now: float) -> int:
+        """Removes what nothing refers to and was not put lately, oldest first, and sets the account right."""
+        kept, there, loose = {*referred, *self._lasting(now)}, 0, list[Listed]()
+        for found in self._objects.list(_BLOBS):
+            there += found.size
+            if found.modified <= now - GRACE_SECONDS and "".join(found.key.split("/")[-2:]) not in kept:
+                loose.append(found)
+        gone = sum(self._removed(loose))
+        self._objects.put(_ACCOUNT, json.dumps({"bytes": there - gone, "time": now}).encode())
+        return gone
+
+    def _removed(self, loose: list[Listed]) -> Iterator[int]:
+        """Unless it was put again meanwhile, for somebody is about to refer to it then."""
+        for found in sorted(loose, key=lambda found: found.modified):
+            if self._objects.modified(found.key) == found.modified:
+                self._objects.delete([found.key])
+                yield found.size
+
+    def _lasting(self, now: float) -> Iterator[str]:
+        """What is referred to from elsewhere; marks that have ended go."""
+        for found in self._objects.list(_LASTING):
+            _, until, address = found.key.split("/")
+            if until >= _until(now):
+                yield address
+            else:
+                self._objects.delete([found.key])
+
+    def _look(self) -> None:
+        """A newer count holds what was put before the look before it, at least; what came since counts twice rather than not at all."""
+        found = self._objects.get(_ACCOUNT)
+        self._looked = self._clock()
+        if found is None:
+            return
+        account = json.loads(found[0])
+        if account["time"] != self._counted[0]:
+            self._own, self._counted = self._own - self._own_then, (account["time"], int(account["bytes"]))
+        self._own_then = self._own
+
+    def _refuse(self, size: int) -> None:
+        if not self.refused:
+            log.warning("blob_refused", why="cap", bytes=size, cap=self._cap)
+        self.refused += 1
+
+
+def _address(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=20).hexdigest()
+
+
+def _key(address: str) -> str:
+    return f"{_BLOBS}/{address[:2]}/{address[2:]}"
+
+
+def _until(moment: float) -> str:
+    """The first day on which it has ended, so that what is put again and again has few marks."""
+    return f"{int(moment // _DAY) + 1:08d}"
