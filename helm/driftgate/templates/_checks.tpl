@@ -32,11 +32,18 @@
 {{- define "driftgate.checkRoles" -}}
 {{- range list "kafka" "redis" -}}
 {{- if not (index $.Values.config .) -}}
-{{- fail (printf "mode roles needs config.%s: its pods share their work through Kafka and their state through Redis, which are the cluster's own. With neither, use mode serve" .) -}}
+{{- fail (printf "mode roles needs config.%s: its pods share their work through Kafka and their state through Redis, which are there already and not part of this chart. With neither, use mode serve" .) -}}
 {{- end -}}
 {{- end -}}
 {{- if not (or (include "driftgate.objectStorage" .) .Values.persistence.existingClaim (has "ReadWriteMany" .Values.persistence.accessModes)) -}}
 {{- fail "mode roles: several pods share the volume, so persistence.accessModes must hold ReadWriteMany (and persistence.storageClassName a class that has it); or keep what they share in object storage (config.storage.type: s3), or name a claim of your own (persistence.existingClaim)" -}}
+{{- end -}}
+{{- if and (include "driftgate.objectStorage" .) (not (dig "server" "link_secret_file" "" .Values.config)) (not .Values.envFrom) -}}
+{{- $given := false -}}
+{{- range .Values.env -}}{{- if eq .name "DRIFTGATE__LINK_SECRET" -}}{{- $given = true -}}{{- end -}}{{- end -}}
+{{- if not $given -}}
+{{- fail "config.storage.type s3: sessions and links are signed with a secret that all pods know; put one of 32 characters or more into existingSecret and name it: config.server.link_secret_file: /etc/driftgate/secrets/link-secret" -}}
+{{- end -}}
 {{- end -}}
 {{- if not (has .Values.worker.kind (list "StatefulSet" "Deployment")) -}}
 {{- fail (printf "worker.kind is %q: choose StatefulSet or Deployment" .Values.worker.kind) -}}
