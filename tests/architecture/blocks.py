@@ -22,6 +22,8 @@ GENERATED = {f"{name}.md" for name in ("cli", "http-api", "http-schemas", "libra
 RUN = "<!-- run -->"
 NOTE = re.compile(r"\*Checked by the tests, not run: (?P<why>[^*]+)\.\*")
 COMMANDS = ("sh", "console")
+ACTING = (*COMMANDS, "python")
+"""What is run, or says why not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Block:
 
 @cache
 def tokens(page: Path) -> list[Token]:
-    """A page as GitHub reads it."""
-    return MarkdownIt("commonmark").enable("table").parse(page.read_text(encoding="utf-8"))
+    """A page as GitHub reads it; within paragraphs nothing is looked for."""
+    return MarkdownIt("commonmark").enable("table").disable("inline").parse(page.read_text(encoding="utf-8"))
 
 
 @cache

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import NAMES
-from tests.architecture.blocks import COMMANDS, GENERATED, PAGES, ROOT, Block, blocks, commands, every
+from tests.architecture.blocks import ACTING, COMMANDS, GENERATED, PAGES, ROOT, Block, blocks, commands, every
 from tests.architecture.test_commands import wrong
 from tests.architecture.test_source import none
 
@@ -52,7 +52,7 @@ def test_code_is_fenced_and_says_what_it_is() -> None:
 
 
 def test_commands_are_run_or_the_page_says_why_not() -> None:
-    none(f"{block}: neither `<!-- run -->` nor a note `*Checked by the tests, not run: …*`" for block in every(*COMMANDS) if not block.mark)
+    none(f"{block}: neither `<!-- run -->` nor a note `*Checked by the tests, not run: …*`" for block in every(*ACTING) if not block.mark)
 
 
 def test_no_command_hides_in_a_drawing() -> None:

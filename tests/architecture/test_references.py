@@ -10,7 +10,7 @@ import pytest
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", ["cli", "http_api", "library"])
+@pytest.mark.parametrize("name", ["cli", pytest.param("http_api", marks=pytest.mark.long), "library"])
 def test_a_reference_is_rendered_from_what_it_tells_of(name: str) -> None:
     rendered = runpy.run_path(str(DOCS / f"{name}.py"))["render"]()
     pages = rendered if isinstance(rendered, dict) else {DOCS / f"{name}.md": rendered}
