@@ -63,6 +63,7 @@ check: install   ## format, lint, types, architecture, security, the documentati
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@.venv/bin/hadolint Dockerfile
 	@.venv/bin/bandit --quiet --configfile .ci/bandit.yml --recursive service detectors
 	@$(MKDOCS)
 	@.ci/audit $(UV)
