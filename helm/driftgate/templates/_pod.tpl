@@ -132,7 +132,7 @@ seccompProfile: {type: RuntimeDefault}
 - {name: NO_PROXY, value: {{ concat (list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local") .noProxy | join "," | quote }}}
 {{- end }}
 {{- end }}
-{{- with .root.Values.env }}
+{{- with concat .root.Values.env ((index .root.Values .role).env | default list) }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
@@ -197,7 +197,7 @@ seccompProfile: {type: RuntimeDefault}
 - name: config
   configMap: {name: {{ include "driftgate.name" .root }}, items: [{key: driftgate.yaml, path: driftgate.yaml}]}
 - name: secrets
-  secret: {secretName: {{ include "driftgate.secret" .root | quote }}, defaultMode: 0440}
+  secret: {secretName: {{ (index .root.Values .role).existingSecret | default (include "driftgate.secret" .root) | quote }}, defaultMode: 0440}
 - name: tmp
   emptyDir: {sizeLimit: 1Gi}
 {{- with .root.Values.models }}

@@ -195,6 +195,13 @@ ROLES: dict[str, Sequence[Values]] = ANY | {
         {"worker": {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}]}},
     ),
     "migrate": ({}, {"migrate": {"enabled": False}}),
+    "users": (
+        {},
+        {
+            role: {"existingSecret": f"driftgate-{role}", "env": [{"name": "DRIFTGATE__REDIS__USER", "value": f"driftgate-{role}"}]}
+            for role in ("worker", "controller", "api")
+        },
+    ),
     "refresh": (*ANY["refresh"], {"config": {"destinations": [*DESTINATIONS, EVENTS]}}),
 }
 

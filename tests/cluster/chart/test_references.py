@@ -80,7 +80,8 @@ def _mounted(release: Rendered, owner: Manifest, pod: Mapping[str, Any]) -> None
         paths = [mount["mountPath"] for mount in container["volumeMounts"]]
         assert len(paths) == len(set(paths))
     maps = names(release, "ConfigMap") | given(values, "caBundle", "configMap")
-    secrets = given(values, "existingSecret") | given(values, "caBundle", "secret")
+    component = owner["metadata"]["labels"].get("app.kubernetes.io/component", "tests")
+    secrets = (given(values, component, "existingSecret") or given(values, "existingSecret")) | given(values, "caBundle", "secret")
     claims = (
         names(release, "PersistentVolumeClaim") | given(values, "persistence", "existingClaim") | given(values, "models", "existingClaim")
     )
