@@ -138,6 +138,10 @@ class PaneSegments:
             except FileNotFoundError:  # shortened meanwhile
                 continue
 
+    def last(self, monitor: str) -> tuple[int, float]:
+        """Up to which number there are any, and its time; (0, 0.0) while there are none."""
+        return max(((segment.until, segment.time) for segment in self._segments(monitor)), default=(0, 0.0))
+
     def _panes(self, monitor: str, segments: Sequence[_Segment], after: int, until: int) -> Iterator[tuple[int, bytes]]:
         begins = _start(segments, until)
         if begins is None and any(segment.starts and segment.after >= until for segment in segments):

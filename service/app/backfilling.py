@@ -22,7 +22,7 @@ from service.privacy.showing import entities
 from service.records import Alarm, Backfill, BackfillState, Item, Original, Stretch
 from service.records.erasure import Forgotten
 from service.replay import MOST_LETTERS
-from service.settings import KafkaSettings, TopicSettings
+from service.settings import KafkaSettings, S3Storage, Settings, TopicSettings
 from service.worker import Worker
 
 
@@ -36,6 +36,7 @@ class Backfilling:
 
     def run(self, progress: Callable[[Backfill], None] = lambda _: None) -> Backfill:
         """Reads on to the end; one that is done is returned as it is."""
+        require_shared(self.installation.settings)
         backfills = Backfills(self.installation.settings.directory)
         with backfills.taken_up(self.planned) as backfill:
             if backfill.state is BackfillState.DONE:
@@ -64,6 +65,15 @@ def backfill_topic(installation: Installation, monitor: str, span: TopicSpan) ->
     )
     decode = _decoder(installation, monitor, span.topic, kafka)
     return Backfilling(installation, planned, lambda stretches: RangeSource(cluster, stretches, decode))
+
+
+def require_shared(settings: Settings) -> None:
+    """ConfigurationError where what a backfill keeps would go with this process, out of reach of others and of erasures."""
+    if isinstance(settings.storage, S3Storage):
+        raise ConfigurationError(
+            "storage: a backfill keeps a store of its own below the directory, where others read it and erasures reach it; with type s3 no "
+            "folder is shared: use `driftgate replay`, or an installation with storage of type directory"
+        )
 
 
 def backfill_files(installation: Installation, monitor: str, paths: Sequence[Path]) -> Backfilling:

@@ -87,8 +87,8 @@ def copied_models(folders: Folders, directory: Path, model: Path | None) -> None
 def _require_no_copies(directory: Path) -> None:
     if (directory / COPIES).is_dir():
         raise ConfigurationError(
-            f"{directory} holds copies of what lies in a bucket, and not all of it: configure that `storage`, or bring everything "
-            "here: `driftgate storage copy --to directory`"
+            f"{directory} holds copies of what lies in a bucket, and not all of it: configure that `storage`, or give this installation "
+            "another directory"
         )
 
 
@@ -99,6 +99,6 @@ def _require_own(directory: Path) -> None:
     found = [kind for kind, pattern in _OWN.items() if any((directory / kind).glob(pattern))]
     if found:
         raise ConfigurationError(
-            f"{directory}: {', '.join(found)} from before `storage` was of type s3 would be out of sight: `driftgate storage copy --to s3` "
+            f"{directory}: {', '.join(found)} from before `storage` was of type s3 would be out of sight: `driftgate storage copy` "
             "brings them into the bucket; or begin with an empty directory"
         )

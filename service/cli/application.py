@@ -44,6 +44,7 @@ from service.cli.serve import app as serve
 from service.cli.silence import group as silence
 from service.cli.similar import app as similar
 from service.cli.status import app as status
+from service.cli.storage import group as storage
 from service.cli.switch import app as switch
 from service.cli.terminal import Commands
 from service.cli.token import group as token
@@ -105,6 +106,7 @@ app.add_typer(offsets, name="offsets", help="Where the log is read on.")
 app.add_typer(dead, name="dlq", help="Samples that could not be used.")
 app.add_typer(outbox, name="outbox", help="What must still leave.")
 app.add_typer(switch, name="switch", help="Old and new model as one, with a bound on what breaks.")
+app.add_typer(storage, name="storage", help="Where references, data sets, models and payloads lie.")
 app.add_typer(model, name="model", help="Models that driftgate can write.")
 app.add_typer(token, name="token", help="What programs and people show to be let in.")
 app.add_typer(config, name="config", help="The configuration file.")

@@ -95,10 +95,10 @@ def _installation(settings: Settings, config: Path) -> Iterator[Finding]:
 
 def _servers(settings: Settings) -> Iterator[Finding]:
     """Those that are configured."""
-    from service.app import examine_kafka, examine_redis  # noqa: PLC0415 - loads their clients
+    from service.app import examine_kafka, examine_redis, examine_storage  # noqa: PLC0415 - loads their clients
 
-    for subject, examined in (("redis", examine_redis(settings)), ("kafka", examine_kafka(settings))):
-        yield from (Finding(Level(level), subject, says, remedy) for level, says, remedy in examined)
+    for subject, examine in (("redis", examine_redis), ("kafka", examine_kafka), ("storage", examine_storage)):
+        yield from (Finding(Level(level), subject, says, remedy) for level, says, remedy in examine(settings))
 
 
 def _stopped(installation: Installation) -> Iterator[Finding]:

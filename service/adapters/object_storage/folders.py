@@ -103,6 +103,18 @@ class ObjectFolders:
                 raise PublishedError(f"{target}: exists already in {self._objects}; published versions never change")
             self._settle(name, draft, content)
 
+    def adopt(self, folder: Path) -> bool:
+        """A folder that was published on a disk; False where it is here already, PublishedError where there is another under its name."""
+        name, content = self._name(folder), (folder / MANIFEST).read_bytes()
+        if self._index.tag(name) is not None and self._index.published(name)[0] == content:
+            return False
+        self._upload(name, folder, read_manifest(folder)["files"])
+        if not self._objects.create(manifest_key(name), content):
+            raise PublishedError(f"{folder}: another lies in {self._objects}; give this installation a `storage.prefix` of its own")
+        self._index.forget(name)
+        self._copies.keep(name, self._index.tag(name) or "")
+        return True
+
     def share(self, folder: Path) -> None:
         """A manifest is made for the files at its top, and put whatever was there before."""
         name = self._name(folder)
