@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,5 +24,5 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesClus
 @pytest.fixture
 def release(cluster: KubernetesCluster, tmp_path: Path, request: pytest.FixtureRequest) -> Release:
     """Not installed yet."""
-    name = request.node.name.removeprefix("test_").replace("_", "-")
-    return Release(cluster, re.sub(r"[^a-z0-9-]", "-", name)[:50].strip("-"), tmp_path)
+    words = re.findall("[a-z0-9]+", request.node.name.lower())
+    return Release(cluster, f"{'-'.join(words[1:])[:50]}-{secrets.token_hex(2)}", tmp_path)

@@ -78,12 +78,16 @@ class Release:
 
     def pods(self, role: str = "") -> Mapping[str, str]:
         """UIDs by name, of those that are to stay."""
+        return {name: pod["metadata"]["uid"] for name, pod in self.running(role).items()}
+
+    def running(self, role: str = "") -> Mapping[str, dict[str, Any]]:
+        """As they are, those of hooks left out."""
         found = self.list(f"pods?labelSelector=app.kubernetes.io/component={role}" if role else "pods")
-        return {name: pod["metadata"]["uid"] for name, pod in found.items() if "deletionTimestamp" not in pod["metadata"]}
+        return {name: pod for name, pod in found.items() if "deletionTimestamp" not in pod["metadata"] and not is_over(pod)}
 
     def until_ready(self, role: str, replicas: int) -> None:
         def ready() -> bool:
-            pods = self.list(f"pods?labelSelector=app.kubernetes.io/component={role}").values()
+            pods = self.running(role).values()
             return len(pods) == replicas and all(is_ready(pod) for pod in pods)
 
         until(ready, what=f"{replicas} pods of {role}")
@@ -104,3 +108,7 @@ class Release:
 
 def is_ready(pod: Mapping[str, Any]) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in pod.get("status", {}).get("conditions", ()))
+
+
+def is_over(pod: Mapping[str, Any]) -> bool:
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")

@@ -178,13 +178,13 @@ def test_no_other_role_may_anything_or_has_a_token(release: Release) -> None:
     release.install(VALUES)
     for role in ("worker", "api"):
         assert rights(release, release.cluster.api.token(release.namespace, f"{release.name}-{role}"), release.namespace) == set(), role
-    mounted = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in release.list("pods").values() if _has_token(pod)}
+    mounted = {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in release.running().values() if _has_token(pod)}
     assert mounted == {"controller"}
 
 
 def test_without_such_a_destination_no_pod_has_a_token(release: Release) -> None:
     release.install(ROLES)
-    assert not [pod for pod in release.list("pods").values() if _has_token(pod)]
+    assert not [pod for pod in release.running().values() if _has_token(pod)]
     assert not release.list("rolebindings", group="rbac.authorization.k8s.io/v1")
 
 

@@ -29,8 +29,10 @@ def configured(**config: Any) -> Mapping[str, Any]:
 def full(cluster: KubernetesCluster) -> Iterator[None]:
     """No node takes another pod."""
     _schedulable(cluster, refused=True)
-    yield
-    _schedulable(cluster, refused=False)
+    try:
+        yield
+    finally:
+        _schedulable(cluster, refused=False)
 
 
 def _schedulable(cluster: KubernetesCluster, *, refused: bool) -> None:
@@ -43,7 +45,7 @@ def test_installed_each_role_has_its_pods_over_the_zones(release: Release) -> No
     assert [len(release.pods(role)) for role in ("worker", "controller", "api")] == [2, 2, 2]
     assert list(release.pods("worker")) == [f"{WORKER}-0", f"{WORKER}-1"]
     for role in ("worker", "controller", "api"):
-        nodes = {pod["spec"]["nodeName"] for pod in release.list(f"pods?labelSelector=app.kubernetes.io/component={role}").values()}
+        nodes = {pod["spec"]["nodeName"] for pod in release.running(role).values()}
         assert len(nodes) == 2, role
     assert release.get(f"persistentvolumeclaims/{release.name}")["status"]["phase"] == "Bound"
 
@@ -65,7 +67,7 @@ def test_a_rollback_brings_all_roles_back(release: Release) -> None:
     assert len(release.pods("worker")) == 3
     release.helm("rollback", "shop", "1", "--wait", "--timeout", "90s")
     release.until_ready("worker", 2)
-    images = {pod["spec"]["containers"][0]["image"] for pod in release.list("pods").values()}
+    images = {pod["spec"]["containers"][0]["image"] for pod in release.running().values()}
     assert len(images) == 1
     assert not images.pop().endswith(":9.9.9")
 
@@ -74,7 +76,7 @@ def test_an_upgrade_that_never_gets_ready_takes_no_role_away(release: Release) -
     release.install(ROLES)
     never = roles(podAnnotations={"tests.driftgate.io/ready": "false"})
     release.upgrade(never, flags=["--timeout", "5s"], code=1)
-    ready = [pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in release.list("pods").values() if is_ready(pod)]
+    ready = [pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in release.running().values() if is_ready(pod)]
     assert [ready.count(role) for role in ("controller", "api")] == [2, 2]
     assert ready.count("worker") >= 1
     release.helm("rollback", "shop", "--wait", "--timeout", "90s")

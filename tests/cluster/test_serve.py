@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.release import SERVE, Release
+from tests.servers.kubernetes_server import until
 
 pytestmark = pytest.mark.server("kubernetes")
 
@@ -77,11 +78,11 @@ def test_an_upgrade_that_never_gets_ready_fails_and_is_taken_back(release: Relea
 def test_uninstalled_nothing_stays_but_a_claim_that_is_to_stay(release: Release, retain: bool) -> None:
     release.install({**SERVE, "persistence": {"retain": retain}})
     release.helm("uninstall", "shop", "--wait", "--timeout", "90s")
-    assert not release.pods()
+    until(lambda: not release.pods(), what="the end of the pod")
     assert [name for name in release.list("configmaps") if name != "kube-root-ca.crt"] == []
     assert list(release.list("serviceaccounts")) == ["default"]
     assert list(release.list("secrets")) == ["driftgate"], "the Secret is not the release's"
-    assert list(release.list("persistentvolumeclaims")) == ([CLAIM] if retain else [])
+    until(lambda: list(release.list("persistentvolumeclaims")) == ([CLAIM] if retain else []), what="the claim's end")
 
 
 def test_installed_again_it_finds_its_volume(release: Release) -> None:

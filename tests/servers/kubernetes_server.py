@@ -22,7 +22,7 @@ STAGES = Path(__file__).with_name("kwok.yaml")
 NODES = ("node-a", "node-b", "node-c")
 """One a zone."""
 STORAGE_CLASS = "static"
-VOLUMES = 24
+VOLUMES = 48
 
 
 class Etcd(Server):
