@@ -43,15 +43,12 @@ class Drawing:
     def dots(self, points: Iterable[Point], *, colour: str, radius: float = 2.5, opacity: float = 1.0) -> None:
         """One path for all: each is a stroke of no length with round ends."""
         steps = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
-        self.parts.append(
-            f'<path fill="none" stroke="{colour}" stroke-opacity="{opacity:.2f}" stroke-width="{2 * radius}" stroke-linecap="round" d="{steps}"/>'
-        )
+        stroke = f'stroke="{colour}" stroke-opacity="{opacity:.2f}" stroke-width="{2 * radius}" stroke-linecap="round"'
+        self.parts.append(f'<path fill="none" {stroke} d="{steps}"/>')
 
-    def box(self, x: float, y: float, width: float, height: float, *, fill: str = "#fff", stroke: str = INK, radius: int = 6) -> None:
+    def box(self, x: float, y: float, width: float, height: float, *, stroke: str = INK) -> None:
         """A rectangle with round corners."""
-        self.parts.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{radius}" fill="{fill}" stroke="{stroke}"/>'
-        )
+        self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="6" fill="#fff" stroke="{stroke}"/>')
 
     def arrow(self, start: Point, end: Point, *, colour: str = INK) -> None:
         """A straight one."""

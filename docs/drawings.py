@@ -27,7 +27,7 @@ from detectors.selection.probe_expand import ProbeAndExpand
 from detectors.switch import calibrate
 from docs.canvas import BLUE, GREEN, GREY, INK, ORANGE, RED, Axis, Drawing, Panel
 from service.app import load_embedder
-from service.demo.messages import Kind, Message, Mix, Traffic
+from service.demo.messages import Message, Mix, Traffic
 from service.model_build import cached_minilm
 from service.settings import EmbedderSettings
 
@@ -232,9 +232,7 @@ def run_length() -> Drawing:
         drawn = np.sort([LONG * asked * REFERENCES / max(rng.choice(alarms, REFERENCES).sum(), 1) for _ in range(2_000)])
         low, high = drawn[[49, 1949]]
         came = LONG * asked * REFERENCES / max(alarms.sum(), 1)
-        told(
-            f"run length {asked:,} asked: {came:,.0f} [{low:,.0f}, {high:,.0f}], {alarms.sum()} alarms in {LONG * asked * REFERENCES:,} samples"
-        )
+        told(f"run length {asked:,} asked: {came:,.0f} [{low:,.0f}, {high:,.0f}], {alarms.sum()} alarms")
         panel.line([(asked, low), (asked, high)], colour=BLUE, width=2.5)
         panel.dots([(asked, came)], colour=BLUE, radius=5)
     drawing.text(400, 160, "as asked", kind="small", colour="#868e96")
@@ -367,9 +365,7 @@ def verification() -> Drawing:
     for number, (fixed, broken) in enumerate(((30, 20), (12, 14), (12, 24))):
         low, high = test.limits(fixed, broken)
         shown, y = test.shows(fixed, broken), 2.5 - number
-        told(
-            f"verification: {fixed} mended, {broken} broken of {rows:,}: [{low:+.2%}, {high:+.2%}], {'passes' if shown else 'does not pass'}"
-        )
+        told(f"verification: {fixed} mended, {broken} broken of {rows:,}: [{low:+.2%}, {high:+.2%}], passes: {shown}")
         panel.line([(low, y), (high, y)], colour=GREEN if shown else RED, width=3)
         panel.dots([((fixed - broken) / rows, y)], colour=GREEN if shown else RED, radius=5)
         place = panel.at(0, y)[1]
