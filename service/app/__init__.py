@@ -3,6 +3,7 @@
 from service.adapters.file_source import read_samples
 from service.adapters.onnx_embedder import load_embedder
 from service.app.backfilling import Backfilling, backfill_alarms, backfill_files, backfill_topic
+from service.app.backing_up import DUMP, back_up, restore
 from service.app.copying import copy_files
 from service.app.examining import examine_kafka, examine_redis
 from service.app.files import LOG, STORE, alone
@@ -16,6 +17,7 @@ from service.app.storage import examine_storage
 from service.app.telling import try_ways
 
 __all__ = [
+    "DUMP",
     "LOG",
     "STORE",
     "Backfilling",
@@ -24,6 +26,7 @@ __all__ = [
     "Serving",
     "Survey",
     "alone",
+    "back_up",
     "backfill_alarms",
     "backfill_files",
     "backfill_topic",
@@ -42,6 +45,7 @@ __all__ = [
     "opened",
     "read_samples",
     "redis_users",
+    "restore",
     "served",
     "survey",
     "topic_of",

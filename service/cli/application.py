@@ -12,6 +12,7 @@ from service.cli.alert import group as alert
 from service.cli.annotation import group as annotation
 from service.cli.audit import app as audit
 from service.cli.backfill import group as backfill
+from service.cli.backing_up import app as backing_up
 from service.cli.backtest import app as backtest
 from service.cli.candidates import app as candidates
 from service.cli.compare import app as compare
@@ -80,6 +81,7 @@ _WITHOUT_GROUP = (
     verification,
     doctor,
     migrate,
+    backing_up,
     privacy,
     audit,
     openapi,
