@@ -6,13 +6,15 @@ import math
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from service.cli.installed import CONFIG, Config
-from service.cli.terminal import bars, example, out, show, warn
+from service.cli.terminal import bars, err, example, out, show, warn
 from service.settings import load
 
 group = typer.Typer(invoke_without_command=True)
@@ -71,7 +73,7 @@ def prepare(
     """Make what the support chat needs and is not there yet: topics, the sentence embedder, a reference of ordinary days."""
     from service.demo.preparing import Wanted, prepare  # noqa: PLC0415 - loads everything
 
-    with bars() as progress:
+    with _steps() as progress:
         wanted = Wanted(monitor, partitions, rows)
         made = prepare(load(config), wanted, config=config, now=time.time(), progress=progress)
     show(f"topics: {', '.join(made.topics) or 'are there'}")
@@ -94,6 +96,21 @@ def samples(
     written = Written(count, count if drift_after is None else drift_after, days, seed)
     for line in lines(written, now=time.time()):
         typer.echo(line)
+
+
+@contextmanager
+def _steps() -> Iterator[Callable[[str, float], None]]:
+    """Bars; where nobody would see any, such as in a container's log, a line at the beginning of each step."""
+    named: set[str] = set()
+    with bars() as drawn:
+
+        def report(step: str, done: float) -> None:
+            drawn(step, done)
+            if step not in named and not err.is_terminal:
+                show(f"{step} …")
+            named.add(step)
+
+        yield report
 
 
 @group.command(epilog=example("driftgate demo traffic --config driftgate.yaml --rate 10 --drift-after 600"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ def prepare(settings: Settings, wanted: Wanted, *, config: Path, now: float, pro
 
 def _reference(installation: Installation, wanted: Wanted, now: float, progress: Progress) -> int:
     monitor, embedder = installation.effective(wanted.monitor), installation.embedder(wanted.monitor)
-    samples = [message.sample(wanted.monitor) for message in _ordinary_days(wanted, now)]
+    samples = [message.sample(wanted.monitor) for message in ordinary_days(wanted, now)]
 
     def embedded(done: float) -> None:
         progress("embedding the reference", done / wanted.rows)
@@ -72,7 +72,8 @@ def _reference(installation: Installation, wanted: Wanted, now: float, progress:
     return installation.references.build(monitor, rows, origin, progress=progress).version
 
 
-def _ordinary_days(wanted: Wanted, now: float) -> Sequence[Message]:
-    seconds = DAYS * 86_400.0
-    traffic = Traffic(np.random.default_rng(wanted.seed), pace=wanted.rows / seconds)
-    return [message for message in traffic.draw(wanted.rows, start=now - seconds) if message.time < now]
+def ordinary_days(wanted: Wanted, now: float) -> Sequence[Message]:
+    """What a good reference is made of: the messages of the last weeks, in order."""
+    drawn = Traffic(np.random.default_rng(wanted.seed)).draw(wanted.rows, start=0.0)
+    stretch = DAYS * 86_400.0 / drawn[-1].time
+    return [replace(message, time=now - DAYS * 86_400.0 + stretch * message.time) for message in drawn]

@@ -252,3 +252,47 @@ def test_grafana_finds_its_dashboards_and_prometheus() -> None:
     assert (mounted[str(home.parent)] / home.name).is_file()
     (source,) = yaml_of(DEPLOY / "grafana/provisioning/datasources/prometheus.yml")["datasources"]
     assert urlsplit(source["url"]).netloc == "prometheus:9090"
+
+
+# --- the page that tells of it ---------------------------------------------------------------------------------------
+
+PAGE = (ROOT / "docs/compose.md").read_text(encoding="utf-8")
+TYPED = [shlex.split(line) for line in re.findall(r"docker compose ([^\n`#)]+)", PAGE.replace("\\\n", ""))]
+WITH_VALUE = frozenset({"--volume", "--scale"})
+
+
+def operands(words: list[str]) -> list[str]:
+    """What is no option, nor the value of one."""
+    return [word for before, word in zip(["", *words], words, strict=False) if not word.startswith("-") and before not in WITH_VALUE]
+
+
+def test_the_services_that_the_page_names_exist() -> None:
+    named = [operands(words)[1] for words in TYPED if words[0] in {"exec", "run", "logs", "stop"} and len(operands(words)) > 1]
+    assert len(named) >= 6
+    assert set(named) <= SERVICES.keys()
+
+
+def test_what_the_page_runs_in_a_container_is_a_command() -> None:
+    inside = [words[words.index(operands(words)[2]) :] for words in TYPED if words[0] in {"exec", "run"}]
+    ours = [words[1:] if words[0] == "driftgate" else words for words in inside if words[0] in {"driftgate", "reference"}]
+    assert len(ours) == 2
+    assert [why for words in ours if (why := wrong(shlex.join(words)))] == []
+
+
+def test_the_addresses_that_the_page_names_are_published() -> None:
+    variables = composed.variables()
+    published = {port for name, port in variables.items() if name.endswith("_PORT")}
+    assert set(re.findall(r"localhost:(\d+)", PAGE)) == published
+
+
+@pytest.mark.server("compose-spec")
+def test_the_override_of_the_page_lets_alertmanager_read_the_keys_that_its_configuration_names(tmp_path: Path) -> None:
+    (text,) = re.findall(r'```yaml title="compose\.override\.yaml"\n(.*?)```', PAGE, re.DOTALL)
+    (tmp_path / "compose.override.yaml").write_text(text, encoding="utf-8")
+    reader = composed.reader()
+    assert reader is not None
+    files = [DEPLOY / "compose.yaml", tmp_path / "compose.override.yaml"]
+    read = subprocess.run([reader, "-format=json", *files], cwd=DEPLOY, capture_output=True, text=True, check=False)
+    assert read.returncode == 0, read.stderr
+    mounted = {f"/run/secrets/{secret['source']}" for secret in json.loads(read.stdout)["services"]["alertmanager"]["secrets"]}
+    assert mounted == set(re.findall(r"routing_key_file: (\S+)", (DEPLOY / "alertmanager/alertmanager.yml").read_text(encoding="utf-8")))
