@@ -19,7 +19,7 @@ PAGE = ROOT / "docs/quickstart.md"
 def test_the_quickstart_leads_from_a_checkout_to_an_alarm(tmp_path: Path) -> None:
     checkout = tmp_path / "driftgate"
     copied(checkout)
-    printed = run(PAGE, checkout, home=tmp_path / "home", path=[Path(sys.base_prefix) / "bin"], seconds=900)
+    printed = run(PAGE, checkout, home=tmp_path / "home", path=[Path(sys.base_prefix) / "bin"], seconds=1500)
     *_, posted, explained, _ = printed.split("--- docs/quickstart.md:")
     assert "\n202\n" in posted
     assert "new content on support-chat" in explained, explained
