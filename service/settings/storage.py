@@ -36,7 +36,7 @@ class S3Storage(Section):
     )
     ca_file: Path | None = Field(None, description="Certificates to trust beside the machine's.")
     access_key_file: Path | None = Field(
-        None, description="File with the access key's id, read anew every minute; null: the usual AWS_* variables, web identity or role."
+        None, description="File with the access key's id, read anew within seconds; null: the usual AWS_* variables, web identity or role."
     )
     secret_key_file: Path | None = Field(None, description="File with its secret; both or neither.")
     encryption: Literal["aes256", "kms"] | None = Field(

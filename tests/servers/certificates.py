@@ -27,3 +27,15 @@ def certify(folder: Path) -> Certificate:
     files = ["-keyout", str(made.key), "-out", str(made.certificate)]
     subprocess.run([*request, *names, *files], check=True, capture_output=True)
     return made
+
+
+def issue(folder: Path) -> tuple[Certificate, Certificate]:
+    """An authority, and a server's certificate that it has signed: clients that take no authority for a server want two."""
+    authority, server = (Certificate(folder / f"{name}.pem", folder / f"{name}-key.pem") for name in ("authority", "server"))
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]
+    own = ["-subj", "/CN=Authority of the tests", "-keyout", str(authority.key), "-out", str(authority.certificate)]
+    signed = ["-CA", str(authority.certificate), "-CAkey", str(authority.key), "-keyout", str(server.key), "-out", str(server.certificate)]
+    for command in ([*request, *own], [*request, "-subj", "/CN=localhost", *names, *signed]):
+        subprocess.run(command, check=True, capture_output=True)
+    return authority, server

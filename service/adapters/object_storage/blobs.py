@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 import structlog
 
 from service.adapters.object_storage.objects import Listed, Objects
+from service.errors import UnavailableError
 
 _ADDRESS = re.compile(r"[0-9a-f]{40}")
 _BLOBS, _LASTING, _ACCOUNT = "blobs", "lasting", "accounts/blobs"
@@ -108,8 +109,11 @@ class BlobObjects:
 
     def _look(self) -> None:
         """A newer count holds what was put before the look before it, at least; what came since counts twice rather than not at all."""
-        found = self._objects.get(_ACCOUNT)
         self._looked = self._clock()
+        try:
+            found = self._objects.get(_ACCOUNT)
+        except UnavailableError:  # who only wants to show the number needs no answer now, and who puts will be told
+            return
         if found is None:
             return
         account = json.loads(found[0])

@@ -19,9 +19,10 @@ _READ_SECONDS, _CONNECT_SECONDS, _WHOLE_SECONDS = 20, 5, 1_800
 _RETRIES, _RETRY_SECONDS = 3, 15
 _PIECE = 8_000_000
 _PAGE = 1_000
-_CREDENTIAL_SECONDS = 60
+_CREDENTIAL_SECONDS = 5
 
 _REFUSALS = {"PermissionDeniedError", "UnauthenticatedError"}
+_MISSING = {"FileNotFoundError", "NotFoundError"}
 _TAKEN = {"AlreadyExistsError", "PreconditionError", "NotModifiedError"}
 
 
@@ -112,18 +113,14 @@ class Objects:
 
         try:
             yield
-        except FileNotFoundError as error:
+        except (FileNotFoundError, BaseError) as error:
+            kind = type(error).__name__
             if "NoSuchBucket" in str(error):
                 raise RefusedError(f"{self._where}: there is no such bucket; create it, driftgate does not") from error
-            if not missing:
-                raise UnavailableError(f"{self._where}: {_short(error)}") from error
-        except BaseError as error:
-            kind = type(error).__name__
-            if taken and kind in _TAKEN:
-                return
             if kind in _REFUSALS:
                 raise RefusedError(f"{self._where}: refused ({_reason(error)}); see to the keys and their rights") from error
-            raise UnavailableError(f"{self._where}: {_short(error)}") from error
+            if not ((missing and kind in _MISSING) or (taken and kind in _TAKEN)):
+                raise UnavailableError(f"{self._where}: {_short(error)}") from error
 
 
 def _short(error: Exception) -> str:
@@ -169,7 +166,7 @@ def _encryption(settings: S3Storage) -> dict[str, str]:
 
 
 def _from_files(access: Path, secret: Path) -> Callable[[], S3Credential]:
-    """Read anew every minute, so that a changed Secret takes effect without a restart."""
+    """Read anew every few seconds, so that a changed Secret takes effect without a restart."""
     _read(access, "access_key_file")
     _read(secret, "secret_key_file")
 
