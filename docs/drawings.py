@@ -39,6 +39,7 @@ REFERENCE, QUIET, BEFORE, AFTER = 4_000, 10_000, 2_000, 1_500
 DRIFTED = Mix(launch=0.07, junk=0.01, repeat=0.01)
 """Seven messages in a hundred ask about a product that the model has never seen."""
 RUN_LENGTH, PANE, WINDOW = 20_000, 16, 200
+TOLERANCE = 0.02
 DIMENSION = 64
 
 Rows = NDArray[np.float32]
@@ -116,7 +117,10 @@ def evidence() -> Drawing:
     """The evidence against its threshold, and the effect with its interval, on one stream."""
     steps, end = drifting(), BEFORE + AFTER
     crossing = _crossing(steps)
-    told(f"evidence: alarm after {crossing.samples:,} samples, {crossing.samples - BEFORE} behind the change")
+    opening = next(step for step in steps if step.samples >= crossing.samples and step.surprise > step.threshold and step.low > TOLERANCE)
+    told(
+        f"evidence: it crosses {crossing.samples - BEFORE} samples behind the change; the alarm opens {opening.samples - BEFORE} behind it"
+    )
     drawing = Drawing(
         820, 520, "Evidence stays below its threshold until the traffic changes, crosses it, and the effect is told with an interval"
     )
@@ -127,7 +131,7 @@ def evidence() -> Drawing:
     upper.line([(step.samples, step.surprise) for step in steps], colour=BLUE)
     upper.level(steps[0].threshold, "threshold: crossed once in 20,000 samples when nothing changes", colour=RED)
     upper.moment(BEFORE, "from here 7 % of the messages are new", colour=INK, to="end")
-    upper.moment(crossing.samples, f"alarm, {crossing.samples - BEFORE} samples later", colour=RED)
+    upper.moment(crossing.samples, f"crosses, {crossing.samples - BEFORE} samples later", colour=RED)
     lower = Panel(
         drawing,
         60,
@@ -140,8 +144,9 @@ def evidence() -> Drawing:
     shown = [step for step in steps if step.samples >= 64]
     lower.band([(step.samples, step.low, step.high) for step in shown], colour=GREEN)
     lower.line([(step.samples, step.estimate) for step in shown], colour=GREEN)
-    lower.level(0.02, "tolerance", colour=ORANGE)
+    lower.level(TOLERANCE, "tolerance", colour=ORANGE)
     lower.moment(BEFORE, "", colour=INK)
+    lower.moment(opening.samples, f"alarm opens, {opening.samples - BEFORE} samples after the change", colour=RED)
     return drawing
 
 
