@@ -39,3 +39,12 @@
 {{- define "driftgate.kafkaSecretKey" -}}
 {{- include "driftgate.secretKey" . | required (printf "worker.keda: %q is not below /etc/driftgate/secrets, so KEDA can't be given it; put it into existingSecret, or name a TriggerAuthentication of your own (worker.keda.authentication)" .) -}}
 {{- end }}
+
+{{/* Who workers are to the brokers. */}}
+{{- define "driftgate.kafkaUser" -}}
+{{- $user := dig "kafka" "sasl" "user" "" .Values.config -}}
+{{- range concat .Values.env .Values.worker.env -}}
+{{- if eq .name "DRIFTGATE__KAFKA__SASL__USER" -}}{{- $user = .value -}}{{- end -}}
+{{- end -}}
+{{- $user -}}
+{{- end }}
