@@ -17,8 +17,9 @@ PAGE = Path(__file__).with_suffix(".md")
 KINDS = {Path: "path", str: "text", int: "integer", float: "number", datetime: "date or time"}
 
 INTRODUCTION = """\
-<!-- Written by docs/cli.py from service/cli; edit those. -->
 # Commands
+
+<!-- Written by docs/cli.py from service/cli; edit those. -->
 
 Every command has `--help` with an example. `--json`, where there is one, prints what a program may read. Where a command takes `--config`,
 the configuration is `driftgate.yaml` in the folder that one stands in, unless `DRIFTGATE_CONFIG` or the option names another.

@@ -20,8 +20,9 @@ EVERYWHERE = ("400", "401", "403", "404", "413", "415", "422", "429", "503")
 """Statuses that api.md tells of once; an operation names those that mean something particular there."""
 
 OF_OPERATIONS = """\
-<!-- Written by docs/http_api.py from the OpenAPI document; edit service/api. -->
 # HTTP operations
+
+<!-- Written by docs/http_api.py from the OpenAPI document; edit service/api. -->
 
 Every operation, by noun. What holds for all of them (tokens, lists, errors, keys against doing twice, conditions) is told on
 [the HTTP API](api.md); the fields of bodies and answers stand under [HTTP bodies](http-schemas.md). `driftgate openapi` prints the same as
@@ -30,8 +31,9 @@ an OpenAPI 3.1 document.
 *Checked by the tests, not run: the examples name samples, alarms and batches of some installation.*
 """
 OF_SCHEMAS = """\
-<!-- Written by docs/http_api.py from the OpenAPI document; edit service/api. -->
 # HTTP bodies
+
+<!-- Written by docs/http_api.py from the OpenAPI document; edit service/api. -->
 
 What [operations](http-api.md) take and answer, by name. Of what is sent, a `required` field must be there; answers may have more fields.
 """

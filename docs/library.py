@@ -13,8 +13,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "detectors"
 WIDTH = 100
 
 OF_PACKAGE = """\
-<!-- Written by docs/library.py from the docstrings of detectors; edit those. -->
 # The library
+
+<!-- Written by docs/library.py from the docstrings of detectors; edit those. -->
 
 `detectors` is the numerical half of driftgate, usable alone: numpy and scipy in, numbers out; no files, no clock, no service. Rows are
 float32 arrays of shape (n, d); `rng` and `seed` make every result repeatable. [How detection works](detection.md) tells of the method.
@@ -24,8 +25,9 @@ Here is what the package offers by its own name; [the modules](library-modules.m
 *Checked by the tests, not run: signatures. The examples are run where they stand in the code, with `np` for numpy.*
 """
 OF_MODULES = """\
-<!-- Written by docs/library.py from the docstrings of detectors; edit those. -->
 # The library's modules
+
+<!-- Written by docs/library.py from the docstrings of detectors; edit those. -->
 
 Module by module what [the library](library.md) is made of: each part is usable alone.
 
