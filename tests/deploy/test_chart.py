@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import jsonschema
@@ -49,6 +50,29 @@ def test_examples_fit_the_schema_and_hold_a_configuration_that_works(path: Any) 
     example = yaml.safe_load(path.read_text(encoding="utf-8"))
     jsonschema.validate(example, SCHEMA)
     assert parse(example["config"], base=CHART).monitors
+
+
+def test_examples_ask_for_what_the_page_on_sizing_says() -> None:
+    page = (CHART.parents[1] / "docs/sizing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|.*\| `(\w+)` \|.*\| ([\d.]+)(?: each)? \| (\d+) (.)iB(?:, (\d+) (.)iB)?", page, re.MULTILINE)
+    asked: dict[str, dict[str, Any]] = {}
+    for role, cpu, memory, unit, most, of in rows:  # of workers the first row is that of texts
+        limit = f"{most}{of}i" if most else f"{int(memory) * 2}{unit}i"
+        asked.setdefault(role, {"requests": {"cpu": cores(cpu), "memory": f"{memory}{unit}i"}, "limits": {"memory": limit}})
+    small, production, available = (yaml.safe_load((CHART / f"examples/{name}.yaml").read_text(encoding="utf-8")) for name in SIZES)
+    assert small["serve"]["resources"] == asked["serve"]
+    assert {role: production[role]["resources"] for role in ("worker", "api")} == {role: asked[role] for role in ("worker", "api")}
+    assert production["controller"]["resources"] == asked["controller"] | {"limits": {"memory": "1Gi"}}
+    assert {role: available[role]["resources"] for role in ("worker", "api")} == {role: asked[role] for role in ("worker", "api")}
+    assert available["controller"]["resources"] == {"requests": {"cpu": "1", "memory": "1536Mi"}, "limits": {"memory": "3Gi"}}
+    assert "and 12 MB for each further" in page
+
+
+SIZES = ("small", "production", "high-availability")
+
+
+def cores(said: str) -> str:
+    return said if "." not in said else f"{float(said) * 1000:.0f}m"
 
 
 def test_the_schema_of_the_configuration_is_that_of_the_settings() -> None:
