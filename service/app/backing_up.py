@@ -120,6 +120,8 @@ def restore(settings: Settings, source: Path, *, copied: Copied = lambda _: None
 
 
 def _require_dump(settings: Settings, dump: Path | None) -> None:
+    if settings.storage.type == "s3":
+        raise ConfigurationError("storage.type is s3: version or replicate the bucket, and dump Redis by itself; see docs/backup.md")
     if settings.redis is None:
         if dump is not None:
             raise ConfigurationError("--redis-dump: redis is not configured; the state lies in the directory")
