@@ -120,6 +120,7 @@ def test_doctor_fails_with_what_is_wrong(alarmed: Desk) -> None:
     manifest = alarmed.folder / "state/references/chat/v1/rows.jsonl"
     manifest.write_text("damaged", encoding="utf-8")
     findings = alarmed.json("doctor", code=1)["findings"]
+    assert alarmed.json("doctor", "--exit-zero")["findings"] == findings
     failed = {finding["subject"]: finding["says"] for finding in findings if finding["level"] == "fail"}
     assert set(failed) == {"destination inbox", "destination hook", "monitor chat"}
     assert "damaged" in failed["monitor chat"]
