@@ -15,6 +15,8 @@ from referencing import Registry, Resource
 from tests.cluster.chart.rendering import Manifest
 from tests.servers.cluster_programs import CRDS
 
+OLDEST = "1.27"
+"""What Chart.yaml asks for at least."""
 MINORS = ("1.35", "1.36")
 """Those that the chart is tested with; the API server of the other tests is of the second."""
 _GROUPS = ("keda.sh", "monitoring.coreos.com")
