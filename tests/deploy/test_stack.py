@@ -53,7 +53,7 @@ def test_the_doctor_finds_kafka_and_redis_as_they_should_be(stack: Stack) -> Non
 
 def test_a_second_preparation_finds_everything_there(stack: Stack) -> None:
     said = stack.command(*stack.parts["prepare"][0].arguments)
-    assert [line.rpartition(": ")[2] for line in said.splitlines()] == ["are there", "is there", "is there"]
+    assert [line.rpartition(": ")[2] for line in said.splitlines() if ": " in line] == ["are there", "is there", "is there"]
 
 
 def test_the_drift_of_the_traffic_fires_in_alertmanager(stack: Stack, api: httpx2.Client) -> None:

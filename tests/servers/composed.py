@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -95,7 +95,16 @@ def document(environment: Mapping[str, str], path: Path = DEPLOY / "compose.yaml
 
 
 def services(environment: Mapping[str, str]) -> Sequence[Service]:
-    """In an order in which each comes after those that it needs."""
-    found = {name: Service(name, each) for name, each in document(environment)["services"].items()}
-    order = TopologicalSorter({name: service.needs for name, service in found.items()}).static_order()
-    return [found[name] for name in order]
+    """As the file lists them."""
+    return [Service(name, each) for name, each in document(environment)["services"].items()]
+
+
+def waves(wanted: Sequence[Service]) -> Iterator[Sequence[Service]]:
+    """Those that can be started side by side, each wave after those that it needs."""
+    known = {service.name: service for service in wanted}
+    order = TopologicalSorter({name: service.needs for name, service in known.items()})
+    order.prepare()
+    while order.is_active():
+        names = order.get_ready()
+        yield [known[name] for name in names]
+        order.done(*names)

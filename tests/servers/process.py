@@ -43,15 +43,23 @@ class Server(ABC):
 
     def start(self) -> Self:
         """Returns once it answers."""
+        self.launch()
+        return self.started()
+
+    def launch(self) -> None:
+        """Returns at once, so that several can be started side by side."""
         command = self.command()
         with self._log.open("ab") as log:
             # It goes with the thread that started it, however the tests end; a full file is an error to it, as a full disk is.
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *command], stdout=log, stderr=log, cwd=self.folder, restore_signals=False
             )
+
+    def started(self) -> Self:
+        """Once it answers what was launched."""
         end = time.monotonic() + self.patience
         while not self.answers():
-            code = self._process.poll()
+            code = self._running.poll()
             if code is not None or time.monotonic() > end:
                 self.kill()
                 what = f"did not answer within {self.patience:.0f} s" if code is None else f"ended with {code}"

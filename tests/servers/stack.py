@@ -21,8 +21,9 @@ from typing import Any, Self
 
 import yaml
 
+from tests.servers import composed
 from tests.servers.alertmanager_server import AlertmanagerServer
-from tests.servers.composed import DEPLOY, Mount, Service, services
+from tests.servers.composed import DEPLOY, Mount, Service
 from tests.servers.kafka_server import KafkaServer
 from tests.servers.process import Server, free_port
 from tests.servers.prometheus_server import PrometheusServer, reached
@@ -94,7 +95,7 @@ class Stack:
 
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, *, interval: str | None = None) -> None:
         self.folder = folder
-        self.services = [service for service in services(environment or {}) if service.name not in WITHOUT]
+        self.services = [service for service in composed.services(environment or {}) if service.name not in WITHOUT]
         self.parts = {
             service.name: [Part(folder / f"{service.name}-{number}", service) for number in range(service.replicas)]
             for service in self.services
@@ -138,8 +139,8 @@ class Stack:
 
     def __enter__(self) -> Self:
         try:
-            for service in self.services:
-                self._start(service)
+            for together in composed.waves(self.services):
+                self._start(together)
         except BaseException:
             self._stack.close()
             raise
@@ -150,15 +151,16 @@ class Stack:
 
     # --- starting -------------------------------------------------------------------------------------------------------
 
-    def _start(self, service: Service) -> None:
-        """Those that it needs are there: services come in that order."""
-        if service.once:
-            for part in self.parts[service.name]:
-                part.run()
-            return
-        for server in self._servers(service.name):
+    def _start(self, together: Sequence[Service]) -> None:
+        """Those that they need are there: waves come in that order."""
+        for part in (part for service in together if service.once for part in self.parts[service.name]):
+            part.run()
+        servers = [server for service in together if not service.once for server in self._servers(service.name)]
+        for server in servers:
             self._stack.callback(server.stop)
-            server.start()
+            server.launch()
+        for server in servers:
+            server.started()
 
     def _servers(self, name: str) -> Sequence[Server]:
         others = {"kafka": self.kafka, "redis": self.redis, "prometheus": self.prometheus, "alertmanager": self.alertmanager}
