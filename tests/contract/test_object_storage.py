@@ -21,6 +21,7 @@ import pytest
 
 from service.adapters.object_storage import COPIES, BlobObjects, ObjectFolders, Objects
 from service.adapters.pane_segments import PaneSegments
+from service.adapters.redis_store import RedisStore, connect
 from service.adapters.sqlite import SqliteStore
 from service.app import copy_files, examine_storage
 from service.app.backfilling import require_shared
@@ -31,11 +32,13 @@ from service.errors import ArtefactError, ConfigurationError, RefusedError, Unav
 from service.links import Links
 from service.ports import Embedded, Stretch
 from service.privacy.forgetting import Forgetting, Places
-from service.records import Payload, Sample
-from service.settings import S3Storage, Settings, parse
+from service.records import Commit, Partition, Payload, Pooled, Sample
+from service.records.erasure import Doomed
+from service.settings import RedisSettings, S3Storage, ServerSettings, Settings, parse
 from tests.contract.test_folders import ROWS, publish, rows_of, settings_for, write
 from tests.operations.receiver import until
 from tests.servers.certificates import issue
+from tests.servers.redis_server import RedisServer
 from tests.servers.s3_server import S3Server
 
 pytestmark = pytest.mark.server("versitygw")
@@ -223,6 +226,26 @@ def test_while_the_server_is_away_everything_can_be_tried_again(server: S3Server
     assert rows_of(process(settings, root), target) == ROWS
 
 
+@pytest.mark.server("versitygw", "redis-server")
+def test_a_commit_waits_for_the_bucket_with_its_payloads(server: S3Server, redis_server: RedisServer, tmp_path: Path) -> None:
+    files = open_files(settings_for(server, tmp_path, "commits"))
+    shared = connect(RedisSettings(url=redis_server.url, prefix=f"bucket-{os.getpid()}"))
+    with closing(RedisStore(shared, blobs=files.blobs(), archive=files.archive)) as store:
+        partition = Partition("chat", "t")
+        row = Pooled("chat", "s0", 1.0, partition, 0, MARKER, {}, None, None, np.ones(4, np.float16), 0.5, 1)
+        commit = Commit(partition, store.assign(partition).epoch, 0, 1, 1.0, pooled=(row,))
+        server.kill()
+        with pytest.raises(UnavailableError, match="s3://"):
+            store.commit(commit)
+        assert not store.pool("chat")
+        server.start()
+        store.commit(commit)
+        assert [each.payload for each in store.pool("chat")] == [MARKER]
+        store.erase(Doomed("chat", frozenset({"s0"})))
+        store.scrub()
+        assert not list(holding(server.files()))
+
+
 def test_who_is_refused_is_told_so_without_a_secret(server: S3Server, tmp_path: Path) -> None:
     settings = settings_for(server, tmp_path, "refused")
     assert isinstance(settings.storage, S3Storage)
@@ -295,7 +318,8 @@ def test_a_start_that_would_put_anything_out_of_sight_is_refused(settings: Setti
         open_files(parse({"directory": str(settings.directory)}, base=tmp_path, environment=False))
     with pytest.raises(ConfigurationError, match="backfill"):
         require_shared(settings)
-    linked = settings.model_copy(update={"server": settings.server.model_copy(update={"public_url": "https://gate.example"})})
+    shared = RedisSettings(url="redis://127.0.0.1:1/0")
+    linked = settings.model_copy(update={"redis": shared, "server": ServerSettings(public_url="https://gate.example")})
     with pytest.raises(ConfigurationError, match=r"link_secret_file or DRIFTGATE__LINK_SECRET"):
         Links.of(linked)
 

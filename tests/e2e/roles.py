@@ -62,12 +62,13 @@ def until(look: Callable[[], T], *, seconds: float = 60.0, what: str = "it") -> 
 class Role:
     """A process."""
 
-    def __init__(self, role: str, folder: Path, number: int, *, port: int = 0) -> None:
+    def __init__(self, role: str, folder: Path, number: int, *, port: int = 0, directory: Path | None = None) -> None:
         self.name = role
         self._log = folder / f"{number}-{role}.log"
         command = [sys.executable, "-c", "from service.cli import main; main()", role]
         with self._log.open("w") as log:
             environment = {**os.environ, "DRIFTGATE__SERVER__PORT": str(port)}
+            environment |= {} if directory is None else {"DRIFTGATE__DIRECTORY": str(directory)}
             self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout is not None
         first = self.process.stdout.readline()
@@ -95,7 +96,8 @@ class Role:
 class Shared:
     """A configuration's folder, the servers that it names, and its processes."""
 
-    def __init__(self, folder: Path, kafka: KafkaServer, redis: RedisServer, *, partitions: int = 2) -> None:
+    def __init__(self, folder: Path, kafka: KafkaServer, redis: RedisServer, *, partitions: int = 2, **sections: Any) -> None:
+        """`sections`: further ones of the configuration."""
         self.folder = folder
         self.kafka = kafka
         self.topic = f"{folder.name}-samples"
@@ -110,6 +112,7 @@ class Shared:
             "redis": {"url": redis.url, "prefix": folder.name},
             "roles": {"lease_seconds": 3},
             "monitors": [monitor("chat", self.topic)],
+            **sections,
         }
         self.configure()
         self._roles: list[Role] = []
@@ -132,8 +135,9 @@ class Shared:
         with opened(load(self.path), config=self.path) as installation:
             yield installation
 
-    def start(self, role: str) -> Role:
-        started = Role(role, self.folder, len(self._roles))
+    def start(self, role: str, *, directory: Path | None = None) -> Role:
+        """`directory`: in place of the configuration's."""
+        started = Role(role, self.folder, len(self._roles), directory=directory)
         self._roles.append(started)
         return started
 
