@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 
 from service.app import topic_of
 from service.demo.chats import Sent
 from service.errors import ConfigurationError, UnavailableError
-from service.settings import Settings
+from service.settings import TOKEN, Settings
 
 _SECONDS = 30.0
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -60,17 +61,19 @@ def over_kafka(settings: Settings, monitor: str) -> Iterator[KafkaChannel]:
 @contextmanager
 def over_http(url: str, monitor: str, token_file: Path | None) -> Iterator[HttpChannel]:
     """To a server; its token is read once, from a file, so that no list of processes shows it."""
+    address = urlsplit(url)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise ConfigurationError(f"--url {url!r:.100}: expected http://HOST:PORT")
     headers = {} if token_file is None else {"authorization": f"Bearer {_token(token_file)}"}
-    try:
-        client = httpx2.Client(base_url=url, headers=headers, timeout=_SECONDS)
-    except httpx2.InvalidURL as error:
-        raise ConfigurationError(f"--url {url!r:.100}: {error}; expected http://HOST:PORT") from error
-    with client:
+    with httpx2.Client(base_url=url, headers=headers, timeout=_SECONDS) as client:
         yield HttpChannel(client, monitor)
 
 
 def _token(file: Path) -> str:
     try:
-        return file.read_text(encoding="ascii").strip()
+        found = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"--token-file {file}: {error}") from error
+    if not TOKEN.fullmatch(found):
+        raise ConfigurationError(f"--token-file {file}: holds no token; one is 16 to 512 printable characters without a space")
+    return found
