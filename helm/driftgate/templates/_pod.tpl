@@ -37,7 +37,7 @@ spec:
         httpGet: {path: /healthz, port: http}
         periodSeconds: 2
         timeoutSeconds: 5
-        failureThreshold: 90
+        failureThreshold: {{ div (add .root.Values.startupSeconds 1) 2 }}
       # Fails when a loop has not turned for a minute, whatever the servers outside do.
       livenessProbe:
         httpGet: {path: /healthz, port: http}
