@@ -16,15 +16,18 @@ def snapshots(databases: Sequence[Path], folder: Path) -> None:
     because of another is in neither copy or in both."""
     try:
         with ExitStack() as stack:
-            views = _views(databases, stack)
-            for path, view in zip(databases, views, strict=True):
-                folder.mkdir(parents=True, exist_ok=True)
-                with closing(sqlite3.connect(folder / path.name)) as copy:
-                    view.backup(copy)
-                    copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file, with nothing beside it
+            for path, view in zip(databases, _views(databases, stack), strict=True):
+                _copy(view, folder / path.name)
     except sqlite3.Error as error:
         names = ", ".join(path.name for path in databases)
         raise ArtefactError(f"{names}: can't be copied ({error}); see to room and rights, then try again") from error
+
+
+def _copy(view: sqlite3.Connection, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as copy:
+        view.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file, with nothing beside it
 
 
 def _views(databases: Sequence[Path], stack: ExitStack) -> list[sqlite3.Connection]:
