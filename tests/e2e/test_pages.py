@@ -18,4 +18,4 @@ QUICKSTART = ROOT / "docs/quickstart.md"
 def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    run(page, folder, home=tmp_path / "home", path=[Path(sys.executable).parent], seconds=300)
+    run(page, folder, home=tmp_path / "home", path=[Path(sys.executable).parent], seconds=900)
