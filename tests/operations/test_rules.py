@@ -36,7 +36,7 @@ def test_rules_fire_and_do_not_as_their_tests_say() -> None:
 def test_prometheus_reads_every_rule_and_no_test(tmp_path: Path) -> None:
     shipped = (DEPLOY / "prometheus/prometheus.yml").read_text(encoding="utf-8")
     (tmp_path / "token").touch()
-    (tmp_path / "prometheus.yml").write_text(shipped.replace("/run/secrets/metrics-token", str(tmp_path / "token")), encoding="utf-8")
+    (tmp_path / "prometheus.yml").write_text(shipped.replace("/run/secrets/metrics/token", str(tmp_path / "token")), encoding="utf-8")
     (tmp_path / "rules").symlink_to(RULES)
     checked = run("promtool", "check", "config", tmp_path / "prometheus.yml")
     assert f"{len(list(RULES.glob('*.rules.yml')))} rule files found" in checked
