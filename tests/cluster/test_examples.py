@@ -1,4 +1,4 @@
-"""Every example's objects as the API server takes them: admitted, every field known, and no warning of the standard `restricted`."""
+"""Every example as the cluster takes it: admitted, every field known, no warning of the standard `restricted`; then for real."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.cluster.release import EXAMPLES, Release
+from tests.cluster.release import EXAMPLES, Release, is_ready
+from tests.servers.kubernetes_server import STORAGE_CLASS
 
 pytestmark = pytest.mark.server("kubernetes")
 
+EACH = pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+OURS = {"persistence": {"storageClassName": STORAGE_CLASS}}
+"""What each cluster has of its own."""
 
-@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+
+@EACH
 def test_the_api_server_takes_all_of_it(release: Release, example: Path) -> None:
     taken = set()
     for manifest in release.manifests(example):
@@ -23,6 +29,27 @@ def test_the_api_server_takes_all_of_it(release: Release, example: Path) -> None
         assert "warning" not in response.headers, f"{manifest['kind']}: {response.headers['warning']}"
         taken.add(manifest["kind"])
     assert taken >= {"ConfigMap", "Service", "ServiceAccount"}
+
+
+@EACH
+def test_it_is_installed_and_changed(release: Release, example: Path) -> None:
+    """With KEDA and without it; a release of one pod has none."""
+    values = yaml.safe_load(example.read_text(encoding="utf-8"))
+    _rank(release, values)
+    release.install(example, OURS)
+    scaled = values.get("worker", {}).get("keda", {}).get("enabled", False)
+    assert bool(release.list("scaledobjects", group="keda.sh/v1alpha1")) == scaled
+    if values.get("mode") == "roles":
+        release.upgrade(example, OURS, {"worker": {"keda": {"enabled": not scaled}}})
+        assert bool(release.list("scaledobjects", group="keda.sh/v1alpha1")) != scaled
+    assert all(map(is_ready, release.running().values()))
+
+
+def _rank(release: Release, values: Mapping[str, Any]) -> None:
+    """The priority classes that it names are the cluster's own."""
+    named = {part["priorityClassName"] for part in (values, *values.values()) if isinstance(part, dict) and part.get("priorityClassName")}
+    for name in named:
+        release.cluster.api.make("/apis/scheduling.k8s.io/v1/priorityclasses", {"metadata": {"name": name}, "value": 1_000})
 
 
 def _collection(release: Release, manifest: Mapping[str, Any]) -> str:
