@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import numpy as np
@@ -13,6 +14,8 @@ from service.records import Payload
 PACKED_BYTES = 16_384
 """Payloads up to this size share a blob with the others of their batch: a file for each would cost more than all else that is done
 with a text, its embedding aside."""
+
+_TOGETHER = 8
 
 
 class Kept(msgspec.Struct, array_like=True, frozen=True):
@@ -28,9 +31,10 @@ class Kept(msgspec.Struct, array_like=True, frozen=True):
 
 
 def keep_all(blobs: Blobs, payloads: Sequence[Payload | None]) -> list[Kept | None]:
-    """Puts a batch's payloads away, the small ones together."""
+    """Puts a batch's payloads away, the small ones together, and the others several at a time: a bucket's answer takes its way."""
     contents = [None if payload is None else _content(payload) for payload in payloads]
     small = [content[0] for content in contents if content is not None and len(content[0]) <= PACKED_BYTES]
+    large = iter(_put(blobs, [content[0] for content in contents if content is not None and len(content[0]) > PACKED_BYTES]))
     shared, at, kept = (blobs.put(b"".join(small)) or "") if small else "", 0, list[Kept | None]()
     for found in contents:
         if found is None:
@@ -38,11 +42,19 @@ def keep_all(blobs: Blobs, payloads: Sequence[Payload | None]) -> list[Kept | No
             continue
         content, kind, shape = found
         if len(content) > PACKED_BYTES:
-            kept.append(Kept(blobs.put(content) or "", len(content), kind, shape))
+            kept.append(Kept(next(large), len(content), kind, shape))
         else:
             kept.append(Kept(shared, len(content), kind, shape, at))
             at += len(content)
     return kept
+
+
+def _put(blobs: Blobs, contents: Sequence[bytes]) -> list[str]:
+    """An address for each, "" where it found no room."""
+    if len(contents) < _TOGETHER:
+        return [blobs.put(content) or "" for content in contents]
+    with ThreadPoolExecutor(_TOGETHER) as threads:
+        return [address or "" for address in threads.map(blobs.put, contents)]
 
 
 def keep(blobs: Blobs, payload: Payload) -> Kept:
