@@ -49,8 +49,9 @@ class Recount:
     end: int
 
 
-def audit(site: Site) -> None:
-    """Waits until all is read, decided and delivered. AssertionError where anything that is promised does not hold."""
+def audit(site: Site, *, told_alike: bool = True) -> None:
+    """Waits until all is read, decided and delivered. AssertionError where anything that is promised does not hold. `told_alike`: what is
+    told again is told in the same words, which a state that was put back does not know any more."""
     site.settle()
     log = messages(site.kafka.bootstrap, site.topic)
     with site.opened() as installation:
@@ -65,7 +66,8 @@ def audit(site: Site) -> None:
             check_reserve(store, still, installation.references.load(MONITOR))
             check_alarms(store, still, alike=len(records) == 1)
         check_replay(installation)
-        check_deliveries(store, site.inbox)
+        if told_alike:
+            check_deliveries(store, site.inbox)
 
 
 def recount(found: Sequence[object]) -> Recount:

@@ -21,8 +21,8 @@ from tests.servers.kafka_server import KafkaServer
 LONG = os.environ.get("CHAOS") == "long"
 SEED = int(os.environ.get("CHAOS_SEED", "20261121"))
 
-MakeSite: TypeAlias = Callable[[int], Site]
-"""Takes the number of partitions."""
+MakeSite: TypeAlias = Callable[..., Site]
+"""Takes the number of partitions, and what begins its state where this driftgate does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def inbox() -> Iterator[Inbox]:
 def make_site(kafka_broker: KafkaServer, start_redis: StartRedis, inbox: Inbox, tmp_path: Path) -> Iterator[MakeSite]:
     made: list[Site] = []
 
-    def make(partitions: int) -> Site:
-        made.append(Site(tmp_path, kafka_broker, start_redis(), partitions=partitions, inbox=inbox))
+    def make(partitions: int, begin: Callable[[Site], object] | None = None) -> Site:
+        made.append(Site(tmp_path, kafka_broker, start_redis(), partitions=partitions, inbox=inbox, begin=begin))
         return made[-1]
 
     yield make

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,10 @@ from service.reference import Origin
 from service.reference_rows import embed_rows
 from service.settings import Settings, load
 from tests.chaos.receiver import Inbox
-from tests.chaos.traffic import DIMENSION, LOCALES, Feed, draw, ends
+from tests.chaos.traffic import DIMENSION, LOCALES, RATE, Feed, draw, ends
 from tests.servers.kafka_server import KafkaServer
 from tests.servers.redis_server import RedisServer
 
-PROGRAM = (sys.executable, "-c", "from service.cli import main; main()")
 MONITOR, HOOK = "chat", "hook"
 PATIENCE = 300.0
 """Seconds until work that does not end counts as stuck."""
@@ -33,16 +33,39 @@ SESSION_SECONDS = 3.0
 SECRET = "whsec_" + "Y2hhb3MgY2hhb3MgY2hhb3MgY2hhb3Mh"
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Which driftgate is run: the one of this tree, or another."""
+
+    code: str = "from service.cli import main; main()"
+    tree: Path | None = None
+    config: str = "driftgate.yaml"
+
+    def command(self, *arguments: str) -> Sequence[str]:
+        """To be run by the tests' own interpreter."""
+        return [sys.executable, "-c", self.code, *arguments]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """With the tree that it is imported from."""
+        tree = {} if self.tree is None else {"PYTHONPATH": str(self.tree)}
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        return {**os.environ, "HOOK_SECRET": SECRET, "DRIFTGATE_CONFIG": self.config, **threads, **tree}
+
+
+PRESENT = Program()
+
+
 class Process:
     """A role of driftgate, with a log that is shown when a test fails."""
 
-    def __init__(self, role: str, folder: Path, log: Path) -> None:
+    def __init__(self, role: str, folder: Path, log: Path, program: Program) -> None:
         self.role = role
         self.log = log
-        environment = {**os.environ, "HOOK_SECRET": SECRET, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self.program = program
         with log.open("ab") as output:
-            command = ["setpriv", "--pdeathsig", "KILL", *PROGRAM, role]
-            self._process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
+            command = ["setpriv", "--pdeathsig", "KILL", *program.command(role)]
+            self._process = subprocess.Popen(command, cwd=folder, env=program.environment, stdout=output, stderr=output)
 
     def kill(self) -> None:
         """Without a warning."""
@@ -77,7 +100,16 @@ class Process:
 class Site:
     """One monitor on one topic."""
 
-    def __init__(self, folder: Path, kafka: KafkaServer, redis: RedisServer, *, partitions: int, inbox: Inbox) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kafka: KafkaServer,
+        redis: RedisServer,
+        *,
+        partitions: int,
+        inbox: Inbox,
+        begin: Callable[[Site], object] | None = None,
+    ) -> None:
         self.folder = folder
         self.kafka = kafka
         self.redis = redis
@@ -87,30 +119,47 @@ class Site:
         self.processes: list[Process] = []
         self._started = 0
         kafka.create_topics({self.topic: partitions, self.letters: 1})
-        (folder / "driftgate.yaml").write_text(yaml.safe_dump(self._document()), encoding="utf-8")
-        with self.opened() as installation:
-            build_reference(installation)
+        self.configure("driftgate.yaml", self.document())
+        (begin or _begin)(self)
 
-    def start(self, role: str) -> Process:
+    def configure(self, name: str, document: Mapping[str, Any]) -> None:
+        """Writes a configuration."""
+        (self.folder / name).write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    def start(self, role: str, program: Program = PRESENT) -> Process:
         """Another process of the role."""
         self._started += 1
-        process = Process(role, self.folder, self.folder / f"{self._started:03}-{role}.log")
+        process = Process(role, self.folder, self.folder / f"{self._started:03}-{role}.log", program)
         self.processes.append(process)
         return process
 
-    def replace(self, process: Process, *, stop: Callable[[Process], object] = Process.kill) -> Process:
-        """Ends a process and starts another of its role."""
+    def run(self, program: Program, *arguments: str, codes: Sequence[int] = (0,)) -> str:
+        """A command that ends, with one of the exit codes; what it says, its errors where it has only these."""
+        done = subprocess.run(
+            program.command(*arguments),
+            cwd=self.folder,
+            env=program.environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert done.returncode in codes, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout or done.stderr
+
+    def replace(self, process: Process, *, stop: Callable[[Process], object] = Process.kill, by: Program | None = None) -> Process:
+        """Ends a process and starts another of its role, of the same program or another."""
         stop(process)
         self.processes.remove(process)
-        return self.start(process.role)
+        return self.start(process.role, by or process.program)
 
     def of(self, role: str) -> Sequence[Process]:
         """The processes of a role that nobody has ended."""
         return [process for process in self.processes if process.role == role]
 
-    def feed(self) -> Feed:
+    def feed(self, rate: float = RATE) -> Feed:
         """Traffic, as long as it is entered."""
-        return Feed(self.kafka.bootstrap, self.topic)
+        return Feed(self.kafka.bootstrap, self.topic, rate)
 
     @contextmanager
     def opened(self) -> Iterator[Installation]:
@@ -160,7 +209,7 @@ class Site:
         tails = {p.log.name: p.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:] for p in self.processes}
         return "\n".join(f"--- {name}\n" + "\n".join(lines) for name, lines in tails.items())
 
-    def _document(self) -> Mapping[str, Any]:
+    def document(self) -> Mapping[str, Any]:
         kafka = {
             "brokers": [self.kafka.bootstrap],
             "group": self.topic,
@@ -192,6 +241,11 @@ def monitor(topic: str) -> Mapping[str, Any]:
         "detection": {"run_length": 4_000, "pane_samples": 16, "pane_seconds": 0.05},
         "refresh": {"automatic": False},
     }
+
+
+def _begin(site: Site) -> None:
+    with site.opened() as installation:
+        build_reference(installation)
 
 
 def build_reference(installation: Installation) -> None:

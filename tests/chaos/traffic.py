@@ -49,9 +49,10 @@ def block(index: int, *, new: float) -> list[tuple[bytes, bytes | None]]:
 class Feed:
     """Sends blocks at a steady rate until it is left; what is in the log by then is what counts."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, topic: str, rate: float = RATE) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
+        self._rate = rate
         self._stop = threading.Event()
         self._new = 0.0
         self._until = 0
@@ -81,7 +82,7 @@ class Feed:
                 for key, value in block(self._sent // BLOCK, new=self._new):
                     producer.send(self._topic, key=key, value=value)
                 self._sent += BLOCK
-                due += BLOCK / RATE
+                due += BLOCK / self._rate
                 time.sleep(max(0.0, due - time.monotonic()))
             producer.flush(timeout=180)
 
