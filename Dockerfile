@@ -18,7 +18,7 @@ RUN --mount=type=secret,id=ca \
     ! test -f /run/secrets/ca || export PIP_CERT=/run/secrets/ca; \
     python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --disable-pip-version-check "uv==${UV_VERSION}"
 WORKDIR /src
-# The dependencies change less often than the program: a layer of their own.
+# The dependencies change less often than the program: a layer of their own. uv's lock, which anybody may write to, stays behind.
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=secret,id=ca \
     ! test -f /run/secrets/ca || export SSL_CERT_FILE=/run/secrets/ca; \
@@ -29,7 +29,8 @@ COPY detectors detectors
 COPY service service
 RUN --mount=type=secret,id=ca \
     ! test -f /run/secrets/ca || export SSL_CERT_FILE=/run/secrets/ca; \
-    /opt/uv/bin/uv sync --frozen --no-dev --no-editable --inexact
+    /opt/uv/bin/uv sync --frozen --no-dev --no-editable --inexact; \
+    rm -f /opt/driftgate/.lock
 
 # torch of the locked version, from an index of choice: https://download.pytorch.org/whl/cpu has it without 5 GB of CUDA.
 FROM build AS build-train
@@ -38,7 +39,8 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 RUN --mount=type=secret,id=ca \
     ! test -f /run/secrets/ca || export SSL_CERT_FILE=/run/secrets/ca; \
     /opt/uv/bin/uv export --frozen --no-dev --no-emit-project --no-hashes --extra train | sed -n 's/^\(torch==[^ ;]*\).*/\1/p' | sort -u >torch.txt; \
-    /opt/uv/bin/uv pip install --python /opt/driftgate/bin/python --index "${TORCH_INDEX}" --requirement torch.txt
+    /opt/uv/bin/uv pip install --python /opt/driftgate/bin/python --index "${TORCH_INDEX}" --requirement torch.txt; \
+    rm -f /opt/driftgate/.lock
 
 FROM ${PYTHON} AS runtime
 ARG PYTHON

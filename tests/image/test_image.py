@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.server("buildah"), pytest.mark.long]
 
-WRITABLE = "find / -xdev ( -path /proc -o -path /sys -o -path /dev ) -prune -o -writable -print"
+WRITABLE = r"find / -xdev \( -path /proc -o -path /sys -o -path /dev \) -prune -o -writable -print 2>/dev/null || true"
 """Whatever its user may write to."""
 OPEN = ("/tmp", "/var/lib/driftgate")  # noqa: S108 - in the image, whose documentation promises it
 
@@ -27,7 +27,7 @@ def test_it_says_what_it_is(image: Image, request: pytest.FixtureRequest, capsys
     assert image.config["User"] == "10001:10001"
     assert image.config["Entrypoint"] == ["driftgate"]
     assert set(image.config["ExposedPorts"]) == {"8080/tcp", "9464/tcp"}
-    assert image.run("driftgate", "--version").split() == ["driftgate", project["version"]]
+    assert image.run("driftgate", "--version").strip() == project["version"]
     with capsys.disabled():
         print(f"\nimage: {image.size}, the base's {_size(image)} among it")  # noqa: T201 - what somebody who builds it asks
 
@@ -41,19 +41,17 @@ def test_it_holds_what_it_runs_and_no_more(image: Image) -> None:
         "python3", "-c", "import importlib.util as u; print(*[n for n in ('service', 'detectors', 'torch', 'pytest') if u.find_spec(n)])"
     )
     assert found.split() == ["service", "detectors"]
-    assert image.run("find", "/", "-xdev", "-name", "uv.lock", "-not", "-path", "/proc/*").split() == []
+    assert image.run("sh", "-c", "ls -d /src /opt/uv /usr/bin/gcc 2>/dev/null || true") == ""
 
 
 def test_its_user_writes_where_state_lives_and_in_tmp_alone(image: Image) -> None:
     assert image.run("id", "-u").strip() == "10001"
-    found = image.run(*WRITABLE.split()).splitlines()
+    found = image.run("sh", "-c", WRITABLE).splitlines()
     assert sorted(place for place in found if not place.startswith(tuple(f"{open_to_it}/" for open_to_it in OPEN))) == sorted(OPEN)
 
 
 def test_doctor_finds_nothing_wrong(image: Image) -> None:
-    script = (
-        "cd /tmp && driftgate init && driftgate model build minilm --output /var/lib/driftgate/models/minilm/model.onnx && driftgate doctor"
-    )
+    script = "cd /var/lib/driftgate && driftgate init && driftgate model build minilm --output models/minilm/model.onnx && driftgate doctor"
     said = image.run("sh", "-c", script)
     assert "/var/lib/driftgate can be written" in said
 
@@ -72,4 +70,4 @@ def test_it_is_healthy_while_it_serves_and_stops_when_told(image: Image) -> None
 
 def test_the_whole_loop_runs_in_it(image: Image) -> None:
     said = image.run("driftgate", "demo", "--exit", "--port", "0", XDG_CACHE_HOME="/var/lib/driftgate/cache")
-    assert "promoted" in said
+    assert "the loop is closed" in said
