@@ -70,6 +70,7 @@ check: install   ## format, lint, types, architecture, security, the documentati
 
 docs: install    ## the documentation as a site: .cache/site/index.html
 	@$(MKDOCS)
+	@echo 'built .cache/site/index.html; with its search: .venv/bin/mkdocs serve'
 
 format: install  ## format and mend what ruff can
 	@.venv/bin/ruff format .

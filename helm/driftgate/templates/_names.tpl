@@ -50,7 +50,7 @@ app.kubernetes.io/component: {{ .role }}
 {{- end }}
 
 {{- define "driftgate.secret" -}}
-{{- required "existingSecret is required: it holds what the API and the metrics ask for. Make one with: kubectl create secret generic driftgate --from-literal=ingest-token=$(openssl rand -hex 32) --from-literal=metrics-token=$(openssl rand -hex 32), then --set existingSecret=driftgate" .Values.existingSecret -}}
+{{- required (printf "existingSecret is required: it holds what the API and the metrics ask for. Make one with: kubectl -n %s create secret generic driftgate --from-literal=ingest-token=$(openssl rand -hex 32) --from-literal=metrics-token=$(openssl rand -hex 32), then --set existingSecret=driftgate" .Release.Namespace) .Values.existingSecret -}}
 {{- end }}
 
 {{/* The key of existingSecret behind a file of the configuration; empty where the file lies elsewhere. */}}
