@@ -4,7 +4,8 @@ A name is resolved once and every address that it has is checked; the connection
 that leads elsewhere a moment later leads nowhere. Redirects are answers, never followed.
 
 With a proxy (`outbound.proxy`) what lies outside the network is reached through it, by name: the proxy resolves the name again, so where
-that leads is the proxy's to say. What our own resolver finds inside the network never goes there: it is reached directly, or refused.
+that leads is the proxy's to say. What our own resolver finds inside the network never goes there: it is reached directly, or refused. Nor
+does a host that `outbound.allow` names, or a name that our resolver has not answered for: only one that it says does not exist.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class GuardedTransport(httpx2.BaseTransport):
         try:
             found = _resolved(host, request.url.port)
         except (OSError, UnicodeError) as error:
-            if self._proxied is not None:  # which may well know names that nobody knows here
+            if self._proxied is not None and self._is_outside(host, error):  # the proxy may well know names that nobody knows here
                 return self._proxied.handle_request(request)
             raise DeliveryError(f"{host}: can't be resolved ({error})", retryable=True) from error
         self._require_allowed(host, found)
@@ -106,6 +107,11 @@ class GuardedTransport(httpx2.BaseTransport):
         self._transport.close()
         if self._proxied is not None:
             self._proxied.close()
+
+    def _is_outside(self, host: str, error: Exception) -> bool:
+        """Of a name without an address. A resolver that can't answer at the moment may know it as one inside."""
+        unknown = isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME
+        return unknown and _plain(host) not in self._allowed.hosts
 
     def _directly(self, request: httpx2.Request, addresses: Sequence[str]) -> httpx2.Response:
         *others, last = addresses

@@ -98,13 +98,13 @@ def post(server: HTTPServer, through: ConnectProxy | None = None, *allow: str, s
         outgoing.post(f"https://localhost:{server.port}/in", b"{}", {}, now=1.0)
 
 
-def unknown_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def unknown_here(monkeypatch: pytest.MonkeyPatch, error: int = socket.EAI_NONAME) -> None:
     """Our own resolver does not know the receiver's name, as where only the proxy reaches the world."""
     really = socket.getaddrinfo
 
     def resolve(host: str, *rest: Any, **options: Any) -> Any:
         if host == "localhost":
-            raise socket.gaierror(-2, "Name or service not known")
+            raise socket.gaierror(error, "no address")
         return really(host, *rest, **options)
 
     monkeypatch.setattr("socket.getaddrinfo", resolve)
@@ -122,6 +122,20 @@ def test_what_is_not_known_here_goes_through_the_proxy_by_name(receiver: HTTPSer
         unknown_here(monkeypatch)
         post(receiver, through)
         assert through.asked == [f"CONNECT localhost:{receiver.port}"]
+
+
+@pytest.mark.parametrize(
+    ("error", "allow"),
+    [(socket.EAI_NONAME, ["localhost"]), (socket.EAI_AGAIN, []), (socket.EAI_AGAIN, ["localhost"]), (socket.EAI_FAIL, [])],
+)
+def test_what_may_lie_inside_is_never_told_to_the_proxy(monkeypatch: pytest.MonkeyPatch, error: int, allow: list[str]) -> None:
+    """A name server that is away for a moment must not send what is meant for inside, and its token, out of the network."""
+    unknown_here(monkeypatch, error)
+    with proxy() as through, sending(through, *allow) as outgoing:
+        with pytest.raises(DeliveryError, match="can't be resolved") as refused:
+            outgoing.post("http://localhost/in", b"{}", {}, now=1.0)
+        assert refused.value.retryable
+        assert through.asked == []
 
 
 def test_what_lies_inside_is_reached_without_it_or_refused(receiver: HTTPServer) -> None:
