@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from service.settings.section import Section, Topic, Url
+from service.settings.section import RedisUrl, Section, Topic, Url
 
 _HOST = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*")
 
@@ -124,8 +124,8 @@ class KafkaSettings(Section):
 class RedisSettings(Section):
     """Exact state in Redis, shared by all processes; without it, in a SQLite file."""
 
-    url: str | None = Field(
-        None, pattern=r"^rediss?://", description="`redis://host:6379/0`, `rediss://` for TLS; without a password, which is kept apart."
+    url: RedisUrl | None = Field(
+        None, description="`redis://host:6379/0`, `rediss://` for TLS; without user and password, which are kept apart."
     )
     sentinels: tuple[str, ...] = Field((), description="`host:port` of Sentinels, instead of `url`.")
     service: str = Field("driftgate", description="The name under which Sentinels know the primary.")

@@ -33,8 +33,17 @@ def _address(url: str) -> str:
     return url
 
 
-Url = Annotated[str, Field(pattern=r"^https?://", max_length=2_000), AfterValidator(_address)]
-"""An address over HTTP."""
+Url = Annotated[
+    str,
+    Field(pattern=r"^https?://", max_length=2_000, json_schema_extra={"pattern": r"^https?://[^\s/?#@]+([/?#]\S*)?$"}),
+    AfterValidator(_address),
+]
+"""An address over HTTP. Schemas say what _address says, for whoever goes by them alone: the chart keeps configurations in a ConfigMap."""
+
+RedisUrl = Annotated[
+    str, Field(pattern=r"^rediss?://[^\s?#]*$", json_schema_extra={"pattern": r"^rediss?://[^\s?#@]+$"}), AfterValidator(_address)
+]
+"""A Redis server's. Its library takes a password from the query, too, so there is none."""
 
 
 class Section(BaseModel):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -38,12 +37,7 @@ def connect(settings: RedisSettings, password: str | None = None) -> Server:
     }
     if settings.url is None:
         return Server(_behind_sentinels(settings, options | ({"ssl": True, **_tls(settings.tls)} if settings.tls else {})), settings.prefix)
-    parts = urlsplit(settings.url)
-    if parts.password is not None:
-        raise ConfigurationError("redis.url holds a password: put it into DRIFTGATE__REDIS_PASSWORD or redis.password_file")
-    if parts.username is not None and settings.password_file is not None:
-        raise ConfigurationError("redis.url holds a user, and the password is in a file: name the user in redis.user")
-    if settings.tls and parts.scheme != "rediss":
+    if settings.tls and not settings.url.startswith("rediss:"):
         raise ConfigurationError("redis.tls is given, but redis.url begins with redis://: write rediss://")
     client = redis.Redis.from_url(settings.url, **options, **(_tls(settings.tls) if settings.tls else {}))
     return Server(client, settings.prefix)

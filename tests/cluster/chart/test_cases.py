@@ -55,6 +55,15 @@ def test_cases_of_the_chart() -> None:
         ({**SERVE, "mode": "roles"}, "mode roles needs config.kafka"),
         (merged(SHARED, {"persistence": {"accessModes": ["ReadWriteOnce"]}}), "persistence.accessModes must hold ReadWriteMany"),
         (merged(SHARED, {"config": {"redis": {"urll": "redis://redis"}}}), "at '/config/redis': additional properties 'urll' not allowed"),
+        (
+            merged(SHARED, {"config": {"redis": {"url": "redis://user:word@redis"}}}),
+            "at '/config/redis/url': 'redis://user:word@redis' does",
+        ),
+        (merged(SHARED, {"config": {"redis": {"url": "redis://redis?password=word"}}}), "at '/config/redis/url': 'redis://redis?password"),
+        (
+            {**SERVE, "config": {"destinations": [{"name": "hook", "type": "webhook", "url": "https://ana:word@hooks.example.com"}]}},
+            "at '/config/destinations/0/url': 'https://ana",
+        ),
     ],
     ids=str,
 )

@@ -241,15 +241,13 @@ def test_who_is_refused_waits_for_a_person(error: RedisError, remedy: str) -> No
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        (RedisSettings(url="redis://:secret@localhost:6379/0"), "DRIFTGATE__REDIS_PASSWORD"),
         (RedisSettings(url="redis://localhost:6379/0", tls=TlsSettings()), "rediss://"),
         (RedisSettings(sentinels=("localhost",)), "host:port"),
     ],
 )
 def test_settings_that_contradict_are_refused(settings: RedisSettings, says: str) -> None:
-    with pytest.raises(ConfigurationError, match=says) as refused:
+    with pytest.raises(ConfigurationError, match=says):
         connect(settings)
-    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("content", "says"), [(None, "No such file"), (" \n", "holds no password")])
