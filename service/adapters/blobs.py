@@ -19,7 +19,7 @@ _ACCOUNT = "bytes"
 """The file that holds how much there is, as a decimal number."""
 
 GRACE_SECONDS = 3_600.0
-"""What was put so lately may be of a batch that is not committed yet."""
+"""What was put so lately may be of a batch that is not committed yet; what is named so lately, of a dump that is being backed up."""
 
 log = structlog.get_logger()
 
@@ -35,6 +35,7 @@ class BlobDirectory:
         self._path = path
         self._cap = cap_bytes
         self._clock = clock
+        self._loose: dict[str, float] = {}
         self.refused = 0
         for number in range(256):
             (path / f"{number:02x}").mkdir(parents=True, exist_ok=True)
@@ -88,12 +89,16 @@ class BlobDirectory:
                 self._remove(path, path.stat().st_size)
 
     def collect(self, referred: Collection[str], *, now: float) -> int:
-        """Removes what nothing refers to and was not put lately, oldest first, and sets the account right."""
+        """Removes what nothing has referred to since a collection an hour ago and was not put lately, oldest first, and sets the account
+        right. A process that is new here gives all of it another hour."""
         booked, there, loose = self.stored_bytes, 0, list[tuple[float, int, Path]]()
+        before, self._loose = self._loose, {}
         for path, status in self._files():
             there += status.st_size
-            if status.st_mtime <= now - GRACE_SECONDS and path.parent.name + path.name not in referred:
-                loose.append((status.st_mtime, status.st_size, path))
+            if (name := path.parent.name + path.name) not in referred:
+                self._loose[name] = since = before.get(name, now)
+                if max(since, status.st_mtime) <= now - GRACE_SECONDS:
+                    loose.append((status.st_mtime, status.st_size, path))
         self._book(there - booked)
         return sum(self._remove(path, size, put) for put, size, path in sorted(loose))
 

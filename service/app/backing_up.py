@@ -1,7 +1,7 @@
 """A copy of all that an installation keeps, taken while it works, and put back where nothing is. docs/backup.md has the order and why.
 
 State comes first, what it names after it: payloads, panes, references and data sets are written before state names them, and a payload
-stays for an hour after nothing names it any more. So what the copied state names is in the copy.
+stays for an hour after it was first found that nothing names it any more. So what the copied state names is in the copy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from service.adapters.sqlite import snapshots, version_of
 from service.app.files import LOCK, LOG, STORE, alone, files_of
-from service.artefacts import MANIFEST, checksum, sync
+from service.artefacts import MANIFEST, checksum, read_manifest, revised, sync
 from service.errors import ArtefactError, ConfigurationError
 from service.moments import written
 from service.settings import Settings
@@ -28,11 +28,16 @@ FORMAT = 1
 DUMP, FILES = "redis.rdb", "files"
 """In a backup: the dump of Redis, and what lies below the installation's directory."""
 
-_LEFT_OUT = frozenset({LOCK, "logs", STORE, LOG})
-"""Of the directory: what is of this machine, and what is copied as a database."""
+_OF_THE_MACHINE = frozenset({LOCK, "logs", "embedders", "lost+found"})
+"""In the directory, but not of the installation: the chart mounts `embedders` there."""
+_LEFT_OUT = _OF_THE_MACHINE | {STORE, LOG}
+"""What is not copied as a file: databases have a way of their own."""
 _BESIDE = ("-wal", "-shm", "-journal", ".lock")
 """How the names of files end that belong to an open database, or to nobody."""
 _PIECE = 1 << 20
+_DUMP_SECONDS = 3_600.0
+"""How long payloads stay that a dump names, at least."""
+_RDB_BEGINS, _RDB_END, _RDB_CHECKSUM_BYTES = b"REDIS", b"\xff", 8
 
 Copied = Callable[[int], None]
 """Told of the bytes that were copied so far."""
@@ -53,9 +58,11 @@ class Backup:
 
 def back_up(settings: Settings, target: Path, *, now: float, dump: Path | None = None, copied: Copied = lambda _: None) -> Backup:
     """Copies state and what belongs to it into a new folder, whole or not at all. With Redis, `dump` is what was dumped of it before."""
-    _require_dump(settings, dump)
+    _require_dump(settings, dump, now)
     if target.exists():
         raise ConfigurationError(f"--output {target}: exists already; name a new folder")
+    if target.resolve().is_relative_to(settings.directory.resolve()):
+        raise ConfigurationError(f"--output {target}: lies in what is copied, directory {settings.directory}; name a folder outside of it")
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
@@ -106,8 +113,8 @@ def restore(settings: Settings, source: Path, *, copied: Copied = lambda _: None
         _require_empty(settings.directory)
         draft = Path(tempfile.mkdtemp(prefix=".restoring-", dir=settings.directory))
         try:
-            if (source / FILES).is_dir():
-                _copy_tree(_below(source / FILES), source / FILES, draft, copied)
+            listed = (source / name for name in backup.manifest["files"])
+            _copy_tree((path for path in listed if path.is_relative_to(source / FILES)), source / FILES, draft, copied)
             _settle(draft)
             for path in sorted(draft.iterdir(), key=lambda path: path.name in (STORE, LOG)):
                 path.rename(settings.directory / path.name)
@@ -119,7 +126,7 @@ def restore(settings: Settings, source: Path, *, copied: Copied = lambda _: None
     return backup
 
 
-def _require_dump(settings: Settings, dump: Path | None) -> None:
+def _require_dump(settings: Settings, dump: Path | None, now: float) -> None:
     if settings.storage.type == "s3":
         raise ConfigurationError("storage.type is s3: version or replicate the bucket, and dump Redis by itself; see docs/backup.md")
     if settings.redis is None:
@@ -130,13 +137,24 @@ def _require_dump(settings: Settings, dump: Path | None) -> None:
         raise ConfigurationError(
             "--redis-dump is missing: dump Redis first (`redis-cli --rdb FILE`), then name the file; see docs/backup.md"
         )
+    _require_sound(dump, now)
+
+
+def _require_sound(dump: Path, now: float) -> None:
+    """A dump that is whole, and so new that what it names is still there."""
     try:
         with dump.open("rb") as file:
-            begins = file.read(5)
+            begins = file.read(len(_RDB_BEGINS))
+            file.seek(max(os.fstat(file.fileno()).st_size - _RDB_CHECKSUM_BYTES - 1, 0))
+            ends, made = file.read(1), os.fstat(file.fileno()).st_mtime
     except OSError as error:
         raise ConfigurationError(f"--redis-dump {dump}: {error.strerror}") from error
-    if begins != b"REDIS":
+    if begins != _RDB_BEGINS:
         raise ConfigurationError(f"--redis-dump {dump}: no dump of Redis; `redis-cli --rdb FILE` writes one")
+    if ends != _RDB_END:
+        raise ConfigurationError(f"--redis-dump {dump}: has no end, it was broken off; dump Redis anew (`redis-cli --rdb FILE`)")
+    if made < now - _DUMP_SECONDS:
+        raise ConfigurationError(f"--redis-dump {dump}: more than an hour old, and what it names may have gone since; dump Redis anew")
 
 
 def _copy_state(settings: Settings, draft: Path, dump: Path | None) -> None:
@@ -152,8 +170,27 @@ def _copy_files(directory: Path, target: Path, copied: Copied) -> None:
     databases = sorted((directory / "backfills").glob("*.sqlite"))
     others = (path for path in _below(directory, _LEFT_OUT) if path not in databases)
     _copy_tree(others, directory, target, copied)
+    for manifest in [path for path in _below(directory, _LEFT_OUT) if path.name == MANIFEST]:
+        _make_whole(target / manifest.parent.relative_to(directory), manifest.parent)
     for database in databases:
         snapshots([database], target / "backfills")
+
+
+def _make_whole(copy: Path, folder: Path) -> None:
+    """What an erasure put another in place of while it was copied is copied anew; what is damaged where it lies stays so."""
+    copied = -1
+    while not _is_whole(copy) and copied != (revision := revised(folder)):
+        copied = revision
+        shutil.rmtree(copy, ignore_errors=True)
+        _copy_tree(_below(folder), folder, copy, lambda _: None)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        read_manifest(folder)
+    except ArtefactError:
+        return False
+    return True
 
 
 def _copy_tree(paths: Iterable[Path], source: Path, target: Path, copied: Copied) -> None:
@@ -227,7 +264,7 @@ def _require_levels(settings: Settings, backup: Backup) -> None:
 
 
 def _require_empty(directory: Path) -> None:
-    there = sorted(path.name for path in directory.iterdir() if path.name not in (LOCK, "logs", "lost+found"))
+    there = sorted(path.name for path in directory.iterdir() if path.name not in _OF_THE_MACHINE)
     if there:
         raise ConfigurationError(
             f"directory {directory}: holds {', '.join(there[:3])}; a backup is put back where nothing is: move that away"

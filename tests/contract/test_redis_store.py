@@ -674,7 +674,9 @@ def test_payloads_that_are_gone_cost_nothing_but_themselves(open_shared: Open, t
     waiting = Waiting("ev", 0, Sample("chat", "ev/0", 1.0, "hello"), np.zeros(4, np.float32), "f", 60.0)
     large = letter(3, original=Original(None, bytes(70_000)))
     store.commit(step(store.assign(PARTITION), 0, pooled=(pooled(0, "hi"),), waiting=(waiting,), dead_letters=(large,)))
-    blobs(tmp_path).collect((), now=time.time() + 2 * GRACE_SECONDS)
+    drawer = blobs(tmp_path)
+    for hours in (2, 3):
+        drawer.collect((), now=time.time() + hours * GRACE_SECONDS)
 
     assert [row.payload for row in store.pool("chat")] == [None]
     assert store.assign(PARTITION).waiting[0].sample.payload == ""
@@ -693,7 +695,8 @@ def test_what_is_referred_to_stays_and_the_rest_is_collected(open_shared: Open, 
     drawer = blobs(tmp_path)
     before = drawer.stored_bytes
 
-    store.tidy(now=time.time() + 2 * GRACE_SECONDS)
+    for hours in (2, 3):
+        store.tidy(now=time.time() + hours * GRACE_SECONDS)
 
     assert before - drawer.stored_bytes == 4 * 100 + len("waits 0")
     assert [row.payload for row in store.pool("chat")] == [None, "4" * 100, "5" * 100]

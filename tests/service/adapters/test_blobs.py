@@ -46,6 +46,12 @@ def put(blobs: BlobDirectory, content: bytes) -> str:
     return address
 
 
+def collected(blobs: BlobDirectory, *referred: str) -> int:
+    """By `LATER`, what was loose an hour before."""
+    gone = blobs.collect(referred, now=LATER - GRACE_SECONDS)
+    return gone + blobs.collect(referred, now=LATER)
+
+
 def place(folder: Path, address: str) -> Path:
     return folder / address[:2] / address[2:]
 
@@ -96,8 +102,17 @@ def test_a_torn_one_is_put_again_without_being_read(blobs: BlobDirectory, tmp_pa
 
 def test_what_nothing_refers_to_is_collected(blobs: BlobDirectory) -> None:
     kept, loose = put(blobs, b"kept"), put(blobs, b"loose")
-    assert blobs.collect({kept}, now=LATER) == 5
+    assert collected(blobs, kept) == 5
     assert (blobs.get(kept), blobs.get(loose), blobs.stored_bytes) == (b"kept", None, 4)
+
+
+def test_what_was_named_lately_stays_however_long_ago_it_was_put(blobs: BlobDirectory) -> None:
+    """A dump that is being backed up may name it."""
+    address = put(blobs, b"evicted")
+    assert blobs.collect({address}, now=LATER) == 0
+    assert blobs.collect((), now=LATER + 300) == 0
+    assert blobs.collect({address}, now=LATER + 600) == 0
+    assert [blobs.collect((), now=LATER + 900 + passed) for passed in (0, GRACE_SECONDS - 1, GRACE_SECONDS)] == [0, 0, 7]
 
 
 def test_what_was_put_lately_or_again_stays(blobs: BlobDirectory, clock: Clock) -> None:
@@ -106,7 +121,7 @@ def test_what_was_put_lately_or_again_stays(blobs: BlobDirectory, clock: Clock) 
     clock.now = LATER - 1
     new = put(blobs, b"new")
     assert put(blobs, b"put again") == again
-    assert blobs.collect((), now=LATER) == 3
+    assert collected(blobs) == 3
     assert (blobs.get(again), blobs.get(new)) == (b"put again", b"new")
 
 
@@ -139,7 +154,7 @@ def test_what_is_put_while_it_is_collected_is_there_or_put_anew(
         putting: list[Future[str | None]] = []
         with monkeypatch.context() as patched:
             patched.setattr(Path, "unlink", late)
-            blobs.collect((), now=LATER)
+            collected(blobs)
         assert [done.result() for done in putting] == [address]
     assert blobs.get(address) == b"loose"
     assert blobs.stored_bytes == 5
@@ -157,7 +172,7 @@ def test_the_oldest_goes_first(blobs: BlobDirectory, clock: Clock, monkeypatch: 
         unlink(path, missing_ok=missing_ok)
 
     monkeypatch.setattr(Path, "unlink", noted)
-    blobs.collect((), now=LATER)
+    collected(blobs)
     assert gone == contents
 
 
@@ -167,7 +182,7 @@ def test_collecting_sets_the_account_right_and_takes_drafts_of_a_crash(blobs: Bl
     draft.write_bytes(b"half")
     os.utime(draft, (NOW, NOW))
     (tmp_path / "bytes").write_bytes(b"%020d" % 999)
-    assert blobs.collect({kept}, now=LATER) == 4
+    assert collected(blobs, kept) == 4
     assert blobs.stored_bytes == 4
     assert not draft.exists()
 
