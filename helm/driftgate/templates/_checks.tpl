@@ -48,6 +48,13 @@
 {{- if not (has .Values.worker.kind (list "StatefulSet" "Deployment")) -}}
 {{- fail (printf "worker.kind is %q: choose StatefulSet or Deployment" .Values.worker.kind) -}}
 {{- end -}}
+{{- if and .Values.migrate.enabled (eq .Values.worker.kind "StatefulSet") -}}
+{{- with .Values.worker.updateStrategy -}}
+{{- if or (eq (.type | default "") "OnDelete") (dig "rollingUpdate" "partition" 0 .) -}}
+{{- fail "migrate.enabled: its hook waits until no older worker is left, and worker.updateStrategy keeps some: turn it off, and run `driftgate migrate` once all are new" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.worker.keda -}}
 {{- if and .enabled (lt (int .minReplicas) 1) -}}
 {{- fail "worker.keda.minReplicas must be at least 1: with none, a topic that is empty could stay unread for good" -}}

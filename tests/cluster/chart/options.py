@@ -180,7 +180,7 @@ ROLES: dict[str, Sequence[Values]] = ANY | {
             }
         },
     ),
-    "worker": ({}, {"worker": {"kind": "Deployment", "replicas": 1}}, {"worker": {"updateStrategy": {"type": "OnDelete"}}}),
+    "worker": ({}, {"worker": {"kind": "Deployment", "replicas": 1}}),
     "scaling": (
         {},
         {"worker": {"keda": {"enabled": True, "maxReplicas": 3}}, "api": {"autoscaling": {"enabled": True}}},
@@ -194,7 +194,7 @@ ROLES: dict[str, Sequence[Values]] = ANY | {
         {},
         {"worker": {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}]}},
     ),
-    "migrate": ({}, {"migrate": {"enabled": False}}),
+    "migrate": ({}, {"migrate": {"enabled": True}}, {"worker": {"updateStrategy": {"type": "OnDelete"}}}),
     "users": (
         {},
         {

@@ -121,7 +121,7 @@ def test_values_are_shown_in_no_secret_of_the_chart() -> None:
 
 
 def test_policies_cover_every_pod_and_let_in_who_must() -> None:
-    release = rendered(loaded(CHART / "examples/production.yaml"))
+    release = rendered({**loaded(CHART / "examples/production.yaml"), "migrate": {"enabled": True}})
     policies = {
         policy["metadata"]["name"].removeprefix("shop-driftgate").lstrip("-"): policy["spec"] for policy in release.of("NetworkPolicy")
     }
