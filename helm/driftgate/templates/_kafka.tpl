@@ -42,9 +42,10 @@
 
 {{/* Who workers are to the brokers. */}}
 {{- define "driftgate.kafkaUser" -}}
-{{- $user := dig "kafka" "sasl" "user" "" .Values.config -}}
+{{- $user := "" -}}
+{{- with .Values.config.kafka -}}{{- with .sasl -}}{{- $user = .user -}}{{- end -}}{{- end -}}
 {{- range concat .Values.env .Values.worker.env -}}
 {{- if eq .name "DRIFTGATE__KAFKA__SASL__USER" -}}{{- $user = .value -}}{{- end -}}
 {{- end -}}
-{{- $user -}}
+{{- $user | default "" -}}
 {{- end }}

@@ -10,7 +10,7 @@ no such purpose: dict "root" "role" "need". */}}
 
 {{- define "driftgate.kafkaPorts" -}}
 {{- $ports := list -}}
-{{- range dig "kafka" "brokers" list .root.Values.config -}}
+{{- range (.root.Values.config.kafka | default dict).brokers -}}
 {{- $ports = append $ports (regexFind "[0-9]+$" . | default "9092" | int) -}}
 {{- end -}}
 {{- $ports | toJson -}}
@@ -18,7 +18,7 @@ no such purpose: dict "root" "role" "need". */}}
 
 {{/* Sentinels say where the primary is: its port is 6379 unless networkPolicy.egress.redis.ports says otherwise. */}}
 {{- define "driftgate.redisPorts" -}}
-{{- $redis := dig "redis" dict .root.Values.config -}}
+{{- $redis := .root.Values.config.redis | default dict -}}
 {{- $ports := list -}}
 {{- with $redis.url -}}{{- $ports = append $ports (include "driftgate.portOf" (list . 6379) | int) -}}{{- end -}}
 {{- range $redis.sentinels -}}{{- $ports = append $ports (regexFind "[0-9]+$" . | default "26379" | int) -}}{{- end -}}

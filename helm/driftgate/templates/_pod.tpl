@@ -129,12 +129,19 @@ seccompProfile: {type: RuntimeDefault}
 # For what opens connections of its own: Apprise, and object storage.
 - {name: HTTPS_PROXY, value: {{ .url | quote }}}
 - {name: HTTP_PROXY, value: {{ .url | quote }}}
-- {name: NO_PROXY, value: {{ concat (list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local") .noProxy | join "," | quote }}}
+- {name: NO_PROXY, value: {{ include "driftgate.noProxy" $.root | quote }}}
 {{- end }}
 {{- end }}
 {{- with concat .root.Values.env ((index .root.Values .role).env | default list) }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{/* What is reached without the proxy: the cluster's own, and where clouds tell a pod who it is. */}}
+{{- define "driftgate.noProxy" -}}
+{{- $own := list "localhost" "127.0.0.1" "::1" ".svc" ".cluster.local" -}}
+{{- $cloud := list "169.254.169.254" "169.254.170.2" "169.254.170.23" "fd00:ec2::254" "fd00:ec2::23" -}}
+{{- concat $own $cloud .Values.proxy.noProxy | join "," -}}
 {{- end }}
 
 {{/* "true" where embedders come from somewhere of their own. */}}
@@ -245,7 +252,8 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 {{- end }}
 
-{{/* As many as there are, where something else scales them: a number that an upgrade leaves out falls to 1. (dict "root" $ "role" "api" "kind" "Deployment"). */}}
+{{/* As many as there are, where something else scales them: a number that an upgrade leaves out falls to 1. Nothing where no cluster can be
+asked (`helm template`): what applies that leaves the number as it is. (dict "root" $ "role" "api" "kind" "Deployment"). */}}
 {{- define "driftgate.scaled" -}}
 {{- with lookup "apps/v1" .kind .root.Release.Namespace (include "driftgate.roleName" .) -}}
 replicas: {{ .spec.replicas }}

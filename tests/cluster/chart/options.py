@@ -159,7 +159,7 @@ _SECURED: Values = {
 }
 SERVE: dict[str, Sequence[Values]] = ANY | {
     "mode": ({"mode": "serve", "existingSecret": "driftgate"},),
-    "servers": ({}, _SERVERS),
+    "servers": ({}, _SERVERS, {"config": {"kafka": None, "redis": None}}),
     "volume": (
         {},
         {"persistence": {"retain": False, "storageClassName": "fast", "size": "1Ti"}},
@@ -167,8 +167,8 @@ SERVE: dict[str, Sequence[Values]] = ANY | {
     ),
 }
 ROLES: dict[str, Sequence[Values]] = ANY | {
-    "mode": ({"mode": "roles", "existingSecret": "driftgate"},),
-    "servers": (_SERVERS, _SECURED),
+    "mode": ({"mode": "roles", "existingSecret": "driftgate", "config": {"destinations": []}},),
+    "servers": (_SERVERS, _SECURED, merged(_SERVERS, {"config": {"kafka": {"tls": None, "sasl": None}, "redis": {"tls": None}}})),
     "volume": (
         {"persistence": {"accessModes": ["ReadWriteMany"]}},
         {"persistence": {"accessModes": ["ReadWriteMany"], "retain": False}},
