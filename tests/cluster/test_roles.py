@@ -83,6 +83,18 @@ def test_an_upgrade_that_never_gets_ready_takes_no_role_away(release: Release) -
     release.until_ready("worker", 2)
 
 
+def test_the_step_without_a_way_back_is_taken_where_it_is_asked_for(release: Release) -> None:
+    """In the image of that name every Job fails, and everything else works."""
+    release.install(ROLES)
+    release.upgrade(roles(migrate={"enabled": True}))
+    assert release.list("jobs", group="batch/v1") == {}, "it has ended well"
+    said = release.upgrade(roles(migrate={"enabled": True}, image={"tag": "fails"}), code=1)
+    assert "post-upgrade hooks failed" in said
+    assert [len(release.pods(role)) for role in ("worker", "controller", "api")] == [2, 2, 2]
+    release.upgrade(roles(image={"tag": "fails"}))
+    assert all(map(is_ready, release.running().values()))
+
+
 def test_uninstalled_nothing_stays_but_the_claim(release: Release) -> None:
     release.install(ROLES)
     release.helm("uninstall", "shop", "--wait", "--timeout", "90s")
