@@ -134,7 +134,7 @@ ANY: dict[str, Sequence[Values]] = {
             "priorityClassName": "ml",
             "env": [{"name": "DRIFTGATE__SERVER__MAX_ITEMS", "value": "100"}],
             "envFrom": [{"secretRef": {"name": "driftgate-env"}}],
-            "extraVolumes": [{"name": "cache", "emptyDir": {}}],
+            "extraVolumes": [{"name": "cache", "emptyDir": {"sizeLimit": "1Gi"}}],
             "extraVolumeMounts": [{"name": "cache", "mountPath": "/cache"}],
         },
     ),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.chart.options import every
-from tests.cluster.chart.rendering import CHART, Manifest, Rendered, loaded, rendered
+from tests.cluster.chart.rendering import CHART, EXAMPLES, Manifest, Rendered, loaded, rendered
 
 pytestmark = pytest.mark.server("helm")
 
@@ -59,9 +59,23 @@ def test_what_a_container_takes_is_said_and_bounded() -> None:
             resources = container["resources"]
             assert {"cpu", "memory"} <= resources["requests"].keys(), (owner["metadata"]["name"], container["name"])
             assert "memory" in resources["limits"]
-        assert all(
-            "sizeLimit" in volume["emptyDir"] for volume in pod.get("volumes", ()) if "emptyDir" in volume and volume["name"] == "tmp"
-        )
+        assert all("sizeLimit" in volume["emptyDir"] for volume in pod.get("volumes", ()) if "emptyDir" in volume), owner["metadata"][
+            "name"
+        ]
+
+
+def test_examples_ask_for_the_disk_that_their_pods_may_take() -> None:
+    """Else the scheduler puts them where there is none, and the kubelet takes them away."""
+    for example in EXAMPLES:
+        for owner, pod in rendered(loaded(example)).pods():
+            limits = [volume["emptyDir"]["sizeLimit"] for volume in pod["spec"]["volumes"] if "emptyDir" in volume]
+            asked = pod["spec"]["containers"][0]["resources"]["requests"].get("ephemeral-storage", "0Gi")
+            if owner["kind"] != "Pod":
+                assert _gibibytes(asked) >= sum(map(_gibibytes, limits)), (example.stem, owner["metadata"]["name"])
+
+
+def _gibibytes(quantity: str) -> int:
+    return int(quantity.removesuffix("Gi"))
 
 
 def test_images_are_of_one_version() -> None:
