@@ -122,6 +122,27 @@ def test_probes_and_services_name_ports_that_are_open() -> None:
                 assert not missing or labels(pod)["app.kubernetes.io/component"] == "migrate"
 
 
+def test_helm_test_asks_the_service_with_the_token() -> None:
+    """In the clusters of the tests every pod that ends ends well, whatever it runs: what it is told is seen here."""
+    asked = 0
+    for release in every():
+        for pod in release.of("Pod"):
+            (container,) = pod["spec"]["containers"]
+            told = {each["name"]: each["value"] for each in container["env"]}
+            host, _, port = told["URL"].removeprefix("http://").partition(":")
+            service = release.named("Service", host)
+            assert {int(port)} == {each["port"] for each in service["spec"]["ports"] if each["targetPort"] == "http"}
+            (mount,) = container["volumeMounts"]
+            (volume,) = (each for each in pod["spec"]["volumes"] if each["name"] == mount["name"])
+            assert volume["secret"]["secretName"] == release.values["existingSecret"]
+            assert told["TOKEN_FILE"] == f"{mount['mountPath']}/ingest-token"
+            doctor = pod["spec"]["initContainers"][-1]
+            assert doctor["args"][0] == "doctor"
+            assert "--exit-zero" not in doctor["args"]
+            asked += 1
+    assert asked
+
+
 def test_the_ingress_leads_to_the_service() -> None:
     for release in every():
         for ingress in release.of("Ingress"):
