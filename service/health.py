@@ -23,6 +23,12 @@ class Heartbeats:
         """Called by a loop at every turn, also at one that found nothing to do; the first call enlists the loop."""
         self._last[loop] = self._clock()
 
+    def turning(self) -> None:
+        """As `beat`, from deep within a loop's step, by its own thread; other threads are no loops."""
+        name = threading.current_thread().name
+        if name in self._last:
+            self.beat(name)
+
     def ages(self) -> Mapping[str, float]:
         """How many seconds ago each loop last turned."""
         now = self._clock()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -48,8 +47,7 @@ class Controlling:
         self._leading = Leading(store, CONTROLLER, _holder(settings), settings.roles.lease_seconds)
         make = partial(installation.controller_for, fence=self._leading.right)
         self._deciding = Deciding(store, self._leading, make, beat=partial(heartbeats.beat, "controller"), lost=metrics.lead_lost)
-        alive = partial(_still_turning, heartbeats)
-        self._destinations = Destinations(settings, installation.links, installation.exhibits, alive=alive)
+        self._destinations = Destinations(settings, installation.links, installation.exhibits, alive=heartbeats.turning)
         self._outbox, self._resending = telling(installation, self._destinations, metrics)
         self._lanes = Lanes(self._outbox)
         self._collecting = Collecting(store, self._destinations.annotators, inbox)
@@ -147,8 +145,3 @@ class Controlling:
 def _holder(settings: Settings) -> str:
     """Where one process alone works in the directory it holds its lease over a restart."""
     return "serve" if settings.redis is None else f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def _still_turning(heartbeats: Heartbeats) -> None:
-    """Of the loop that asks: its thread has its name."""
-    heartbeats.beat(threading.current_thread().name)

@@ -79,6 +79,7 @@ class Assembly:
         self.settings, self.metrics = settings, metrics
         self.heartbeats, self.stop = Heartbeats(), threading.Event()
         self.installation = install(settings, config=config, observer=self.metrics, waiting=waiting)
+        self.installation.state.files.tell(self.heartbeats.turning)
         stack.callback(self.installation.close)
         self._configuration = Configuration(config, self.installation.declarations, settings)
         self._configuration.followers.append(self.installation.configure)

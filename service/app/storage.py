@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,8 @@ class Files:
     """For a state's id."""
     probe: Callable[[], None] = lambda: None
     """Raises the reason why nothing can be kept now."""
+    tell: Callable[[Callable[[], None]], None] = lambda _: None
+    """Whom to tell of each answer: who waits for many of them does not hang."""
 
 
 def open_files(settings: Settings) -> Files:
@@ -51,6 +54,7 @@ def open_files(settings: Settings) -> Files:
         partial(BlobObjects, objects, cap_bytes=settings.blobs.cap_bytes),
         lambda state: PaneObjects(objects, state, retain_bytes=size, retain_seconds=seconds),
         objects.probe,
+        objects.tell,
     )
 
 
@@ -59,17 +63,19 @@ def examine_storage(settings: Settings) -> Iterator[Said]:
     storage = settings.storage
     if not isinstance(storage, S3Storage):
         return
+    own = f"doctor/{secrets.token_hex(8)}"  # others may be at it now
     try:
         objects = Objects(storage)
-        objects.delete(["doctor"])
-        writes, again = objects.create("doctor", b"driftgate doctor"), objects.create("doctor", b"another")
-        found, listed = objects.get("doctor"), [each.key for each in objects.list("doctor")]
-        changes = found is not None and not objects.replace("doctor", b"stale", f'"{"0" * 32}"')
-        objects.delete(["doctor"])
+        try:
+            writes, again = objects.create(own, b"driftgate doctor"), objects.create(own, b"another")
+            found, listed = objects.get(own), [each.key for each in objects.list("doctor")]
+            changes = found is not None and not objects.replace(own, b"stale", f'"{"0" * 32}"')
+        finally:
+            objects.delete([own])
     except DriftgateError as error:
         yield "fail", str(error), ""
         return
-    if not writes or found is None or listed not in ([], ["doctor"]):
+    if not writes or found is None or own not in listed:
         yield "fail", f"{objects}: what was written can't be read", "see to its rights: GetObject, PutObject, DeleteObject, ListBucket"
     elif again or not changes:
         remedy = "use one that has conditional writes (If-None-Match, If-Match)"

@@ -21,7 +21,7 @@ class Blobs(Protocol):
         """Removes these at once: what they hold must not be there any more."""
 
     def collect(self, referred: Collection[str], *, now: float) -> int:
-        """Removes what nothing refers to and is not brand-new, oldest first; returns how many bytes went."""
+        """Removes what nothing has referred to for a while and is not brand-new; returns how many bytes went."""
 
 
 class BlobStore(Protocol):

@@ -90,7 +90,7 @@ def _publish_slowly(settings: Settings, root: Path) -> None:
 
 
 def test_a_publisher_that_is_killed_leaves_nothing_that_counts(settings: Settings, tmp_path: Path) -> None:
-    killed = multiprocessing.get_context("fork").Process(target=_publish_slowly, args=(settings, tmp_path / "one"))
+    killed = multiprocessing.get_context("spawn").Process(target=_publish_slowly, args=(settings, tmp_path / "one"))
     killed.start()
     killed.join()
     assert killed.exitcode == -signal.SIGKILL

@@ -7,7 +7,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import structlog
 
@@ -20,7 +20,7 @@ _DAY = 86_400.0
 _LOOK_SECONDS = 60.0
 
 GRACE_SECONDS = 3_600.0
-"""What was put so lately may be of a batch that is not committed yet."""
+"""What was put so lately may be of a batch that is not committed yet; what is named so lately, of a dump that is being backed up."""
 
 log = structlog.get_logger()
 
@@ -40,6 +40,7 @@ class BlobObjects:
         self._counted: tuple[float, int] = (0.0, 0)
         self._looked = -_LOOK_SECONDS
         self._own = self._own_then = 0
+        self._loose: dict[str, float] = {}
         self.refused = 0
 
     @property
@@ -81,31 +82,27 @@ class BlobObjects:
         self._objects.delete(_key(address) for address in addresses if _ADDRESS.fullmatch(address))
 
     def collect(self, referred: Collection[str], *, now: float) -> int:
-        """Removes what nothing refers to and was not put lately, oldest first, and sets the account right."""
-        kept, there, loose = {*referred, *self._lasting(now)}, 0, list[Listed]()
-        for found in self._objects.list(_BLOBS):
-            there += found.size
-            if found.modified <= now - GRACE_SECONDS and "".join(found.key.split("/")[-2:]) not in kept:
-                loose.append(found)
-        gone = sum(self._removed(loose))
+        """Removes what nothing has referred to since a collection an hour ago and was not put lately, and sets the account right. A
+        process that is new here gives all of it another hour."""
+        lasting, loose = {*self._lasting(now)}, dict[str, float]()
+        there = gone = 0
+        for page in self._objects.pages(_BLOBS):
+            found = {"".join(each.key.split("/")[-2:]): each for each in page}
+            loose |= {address: self._loose.get(address, now) for address in found if address not in referred}
+            ended = [found[address] for address in found if address not in lasting and loose.get(address, now) <= now - GRACE_SECONDS]
+            over = [each for each in ended if each.modified <= now - GRACE_SECONDS]
+            self._objects.delete(each.key for each in over)  # at once: what is put again after it was listed goes too
+            there, gone = there + _size(page), gone + _size(over)
+        self._loose = loose
         self._objects.put(_ACCOUNT, json.dumps({"bytes": there - gone, "time": now}).encode())
         return gone
 
-    def _removed(self, loose: list[Listed]) -> Iterator[int]:
-        """Unless it was put again meanwhile, for somebody is about to refer to it then."""
-        for found in sorted(loose, key=lambda found: found.modified):
-            if self._objects.modified(found.key) == found.modified:
-                self._objects.delete([found.key])
-                yield found.size
-
     def _lasting(self, now: float) -> Iterator[str]:
         """What is referred to from elsewhere; marks that have ended go."""
-        for found in self._objects.list(_LASTING):
-            _, until, address = found.key.split("/")
-            if until >= _until(now):
-                yield address
-            else:
-                self._objects.delete([found.key])
+        for page in self._objects.pages(_LASTING):
+            marks = [each.key.split("/") for each in page]
+            yield from (address for _, until, address in marks if until >= _until(now))
+            self._objects.delete("/".join(mark) for mark in marks if mark[1] < _until(now))
 
     def _look(self) -> None:
         """A newer count holds what was put before the look before it, at least; what came since counts twice rather than not at all."""
@@ -133,6 +130,10 @@ def _address(content: bytes) -> str:
 
 def _key(address: str) -> str:
     return f"{_BLOBS}/{address[:2]}/{address[2:]}"
+
+
+def _size(page: Sequence[Listed]) -> int:
+    return sum(each.size for each in page)
 
 
 def _until(moment: float) -> str:

@@ -7,7 +7,6 @@ has other files and a manifest that takes the place of the one before; then the 
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import threading
@@ -134,7 +133,7 @@ class ObjectFolders:
         with self._draft(folder) as draft:
             self.here(folder)
             before, tag = self._index.published(name)
-            old = json.loads(before)["files"]
+            old = self._index.read(name, before)["files"]
             sealed = redraft(folder, draft, write, changes)
             self._upload(name, draft, {file: at for file, at in sealed["files"].items() if at not in old.values()})
             content = (draft / MANIFEST).read_bytes()
@@ -153,8 +152,7 @@ class ObjectFolders:
         self._copies.drop(name)
 
     def mend(self, folder: Path) -> None:
-        """An erasure that was cut short left files that no manifest names: they go before it is repeated, but for those of a publication
-        that may be under way."""
+        """An erasure that was cut short left files that no manifest names any more: they go before it is repeated."""
         self._clear(self._name(folder), time.time())
 
     def sweep(self) -> int:
@@ -208,7 +206,7 @@ class ObjectFolders:
         for _ in range(_ATTEMPTS):
             published = self._index.published(name)
             with self._draft(folder) as draft:
-                files = json.loads(published[0])["files"]
+                files = self._index.read(name, published[0])["files"]
                 if all(self._got(name, draft / file, at) for file, at in files.items()):
                     (draft / MANIFEST).write_bytes(published[0])
                     self._copies.put(name, draft, published[1])
@@ -225,6 +223,15 @@ class ObjectFolders:
         return True
 
     def _clear(self, below: str, now: float) -> None:
-        named = {f"{_FILES}/{name}/{at}" for name in self._index.within(below) for at in self._index.manifest(name)["files"].values()}
-        left = (each.key for each in self._objects.list(f"{_FILES}/{below}") if each.modified <= now - _LEFT_SECONDS)
-        self._objects.delete([key for key in left if key not in named])
+        """Of a published folder at once what is as old as its manifest; what is newer, or of no folder yet, may be of a publication that
+        is under way."""
+        put = self._index.within(below)
+        named = {f"{_FILES}/{name}/{at}" for name in put for at in self._index.manifest(name)["files"].values()}
+        left = [each for each in self._objects.list(f"{_FILES}/{below}") if each.key not in named]
+        over = now - _LEFT_SECONDS
+        self._objects.delete(each.key for each in left if each.modified <= max(put.get(_folder(each.key), over), over))
+
+
+def _folder(key: str) -> str:
+    """The name of the folder that a file is of."""
+    return key.removeprefix(f"{_FILES}/").rsplit("/", 1)[0]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from service.adapters.object_storage.objects import Objects
+from service.adapters.object_storage.objects import Listed, Objects
 from service.errors import ArtefactError
 
 _PLACE = "published"
 _LOOK_SECONDS = 1.0
+_FILE, _CHECKSUM = re.compile(r"(?!\.\.?$)[^/\0]+"), re.compile(r"[0-9a-f]{40}")
+"""Whoever else can write to the bucket has no say in where a file comes to lie here."""
 
 
 class Index:
@@ -19,7 +22,7 @@ class Index:
     def __init__(self, objects: Objects, clock: Callable[[], float]) -> None:
         self._objects = objects
         self._clock = clock
-        self._listed: dict[str, tuple[float, dict[str, str]]] = {}
+        self._listed: dict[str, tuple[float, dict[str, Listed]]] = {}
         self._manifests: dict[str, tuple[bytes, str]] = {}
 
     def below(self, name: str) -> list[str]:
@@ -27,17 +30,17 @@ class Index:
         rest = (each.removeprefix(f"{name}/") for each in self._look(name) if each.startswith(f"{name}/"))
         return sorted(each for each in rest if "/" not in each)
 
-    def within(self, name: str) -> list[str]:
-        """The name, and all below it, by a look of now."""
-        return [each for each in self._look(name, fresh=True) if f"{each}/".startswith(f"{name}/")]
+    def within(self, name: str) -> Mapping[str, float]:
+        """The name, and all below it, by a look of now; when the manifest of each was put."""
+        return {each: found.modified for each, found in self._look(name, fresh=True).items() if f"{each}/".startswith(f"{name}/")}
 
     def known(self, name: str) -> str | None:
         """Its tag by the last look, a second old at most."""
-        return self._look(name).get(name)
+        return _tag(self._look(name), name)
 
     def tag(self, name: str) -> str | None:
         """As `known`; that it is not there, by a look of now."""
-        return self.known(name) or self._look(name, fresh=True).get(name)
+        return self.known(name) or _tag(self._look(name, fresh=True), name)
 
     def published(self, name: str) -> tuple[bytes, str]:
         """The manifest and its tag; ArtefactError where there is none."""
@@ -52,25 +55,35 @@ class Index:
 
     def manifest(self, name: str) -> dict[str, Any]:
         """As it was written."""
-        content, _ = self.published(name)
+        return self.read(name, self.published(name)[0])
+
+    def read(self, name: str, content: bytes) -> dict[str, Any]:
+        """A manifest; ArtefactError where it is damaged, or names what is no file of the folder itself."""
         try:
             found: dict[str, Any] = json.loads(content)
-        except ValueError as error:
-            raise ArtefactError(f"{name}: its manifest in {self._objects} is damaged ({error}); restore it from a backup") from error
+            sound = all(_FILE.fullmatch(file) and _CHECKSUM.fullmatch(at) for file, at in found["files"].items())
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise self._damaged(name, repr(error)) from error
+        if not sound:
+            raise self._damaged(name, "it names what is no file of this folder")
         return found
+
+    def _damaged(self, name: str, why: str) -> ArtefactError:
+        return ArtefactError(f"{name}: its manifest in {self._objects} is damaged ({why}); restore it from a backup")
 
     def forget(self, name: str) -> None:
         """It has changed."""
         self._listed.pop(_kind(name), None)
         self._manifests.pop(name, None)
 
-    def _look(self, name: str, *, fresh: bool = False) -> dict[str, str]:
-        """Name → tag of what is published of the name's kind."""
+    def _look(self, name: str, *, fresh: bool = False) -> dict[str, Listed]:
+        """Name → manifest of what is published of the name's kind."""
         kind = _kind(name)
         looked, found = self._listed.get(kind, (-_LOOK_SECONDS, {}))
         if fresh or self._clock() - looked >= _LOOK_SECONDS:
             now, listed = self._clock(), self._objects.list(f"{_PLACE}/{kind}")
-            found = {each.key.removeprefix(f"{_PLACE}/").removesuffix(".json"): each.tag for each in listed}
+            named = ((each.key.removeprefix(f"{_PLACE}/").removesuffix(".json"), each) for each in listed)
+            found = {each: manifest for each, manifest in named if all(map(_FILE.fullmatch, each.split("/")))}
             self._listed[kind] = now, found
             self._manifests = {each: kept for each, kept in self._manifests.items() if _kind(each) != kind or each in found}
         return found
@@ -79,6 +92,10 @@ class Index:
 def manifest_key(name: str) -> str:
     """Of the object that publishes a folder."""
     return f"{_PLACE}/{name}.json"
+
+
+def _tag(found: Mapping[str, Listed], name: str) -> str | None:
+    return found[name].tag if name in found else None
 
 
 def _kind(name: str) -> str:

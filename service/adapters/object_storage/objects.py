@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,20 +38,29 @@ class Listed:
 
 
 class Objects:
-    """A bucket's objects below a prefix. A put is there whole or not at all, and seen by everybody once it returns."""
+    """A bucket's objects below a prefix. A put is there whole or not at all, and seen by everybody once it returns.
+
+    Somebody can be told of each answer, in the thread that asked: what takes long is not what hangs.
+    """
 
     def __init__(self, settings: S3Storage) -> None:
         self._name = f"s3://{settings.bucket}/{settings.prefix}"
         self._where = f"{self._name} at {settings.endpoint}" if settings.endpoint else self._name
         self._store = _opened(settings)
+        self._told: Callable[[], None] = lambda: None
 
     def __str__(self) -> str:
         return self._where
 
+    def tell(self, told: Callable[[], None]) -> None:
+        """Of answers from here on."""
+        self._told = told
+
     def put(self, key: str, content: bytes | Path) -> None:
         """Whatever was there before."""
         with self._explained():
-            self._store.put(key, content, chunk_size=_PIECE, max_concurrency=4)
+            pieces = self._pieces(content) if isinstance(content, Path) and content.stat().st_size > _PIECE else content
+            self._store.put(key, pieces, chunk_size=_PIECE, max_concurrency=4)
 
     def create(self, key: str, content: bytes) -> bool:
         """False where there is one already, unless it is this very content: a repeated request finds its own."""
@@ -72,32 +82,39 @@ class Objects:
         with path.open("wb") as file, self._explained(missing=True):
             for piece in self._store.get(key).stream(min_chunk_size=_PIECE):
                 file.write(piece)
+                self._told()
             return True
         return False
 
-    def modified(self, key: str) -> float | None:
-        """When it was put last, by the server's clock; None where there is none."""
-        with self._explained(missing=True):
-            return float(self._store.head(key)["last_modified"].timestamp())
-        return None
-
     def list(self, prefix: str) -> Iterator[Listed]:
         """All below a prefix, which ends where a name of theirs does; by key."""
+        for page in self.pages(prefix):
+            yield from page
+
+    def pages(self, prefix: str) -> Iterator[Sequence[Listed]]:
+        """The same, as the server tells it: each page is as new as can be when it comes."""
         with self._explained():
             for page in self._store.list(prefix, chunk_size=_PAGE):
-                for found in page:
-                    yield Listed(found["path"], found["size"], found["last_modified"].timestamp(), str(found["e_tag"]))
+                self._told()
+                yield [Listed(each["path"], each["size"], each["last_modified"].timestamp(), str(each["e_tag"])) for each in page]
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Also of what is not there."""
-        for key in keys:
+        """Also of what is not there; a page of them in one request."""
+        left = iter(keys)
+        while page := [*islice(left, _PAGE)]:
             with self._explained(missing=True):
-                self._store.delete(key)
+                self._store.delete(page)
 
     def probe(self) -> None:
         """Raises the reason why the bucket can't be worked with now."""
         with self._explained():
             next(iter(self._store.list("probe", chunk_size=1)), None)
+
+    def _pieces(self, path: Path) -> Iterator[bytes]:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                self._told()
+                yield piece
 
     def _compared(self, key: str, content: bytes, mode: Any) -> bool:
         with self._explained(taken=True):
@@ -113,6 +130,7 @@ class Objects:
 
         try:
             yield
+            self._told()
         except (FileNotFoundError, BaseError) as error:
             kind = type(error).__name__
             if "NoSuchBucket" in str(error):
