@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -68,3 +73,17 @@ def test_the_drift_of_the_traffic_fires_in_alertmanager(stack: Stack, api: httpx
     sent = stack.prometheus.query('sum(driftgate_samples_taken_total{monitor="support-chat"})')
     assert sent[0][1] > 300
     assert [rule["name"] for rule in stack.prometheus.rules() if rule["health"] == "err"] == []
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM], ids=lambda asked: asked.name)
+def test_it_ends_when_asked_and_leaves_nothing(tmp_path: Path, asked: signal.Signals) -> None:
+    """Started as by a script in the background, where Ctrl-C is ignored."""
+    command = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable, "-m", "tests.servers.stack"]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert "starting" in running.stdout.readline()
+        until(lambda: list(tmp_path.glob("*/*/server.log")))
+        running.send_signal(asked)
+        assert running.wait(60) == 0
+        assert running.stdout.read() == "stopped\n"
+    assert list(tmp_path.iterdir()) == []

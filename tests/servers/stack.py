@@ -10,6 +10,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -245,15 +246,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.servers.stack", description=__doc__)
     parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="as an .env file has them: TRAFFIC_DRIFT_AFTER=60")
     given = dict(each.split("=", 1) for each in parser.parse_args().settings)
-    with ExitStack() as stack:
+    for asked in (signal.SIGINT, signal.SIGTERM):  # also where a shell has the first ignored, as of what it starts in the background
+        signal.signal(asked, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftgate-stack-")))
         sys.stdout.write("starting; the first drift comes after TRAFFIC_DRIFT_AFTER seconds of traffic\n")
         sys.stdout.flush()
         started = stack.enter_context(Stack(folder, given))
         sys.stdout.write(_told(started))
         sys.stdout.flush()
-        with suppress(KeyboardInterrupt):
-            Event().wait()
+        Event().wait()
+    sys.stdout.write("stopped\n")
 
 
 def _told(stack: Stack) -> str:
