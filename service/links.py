@@ -133,7 +133,7 @@ def secrets_of(settings: Settings) -> list[str]:
         return _checked(settings.link_secret.get_secret_value(), "DRIFTGATE__LINK_SECRET")
     if settings.server.link_secret_file is not None:
         return _checked(_read(settings.server.link_secret_file), f"server.link_secret_file ({settings.server.link_secret_file})")
-    if settings.redis is not None and isinstance(settings.storage, S3Storage):
+    if isinstance(settings.storage, S3Storage):
         raise ConfigurationError(
             "the secret that signs links and the console's sessions is one that all processes know; with `storage` of type s3 each has a "
             "directory of its own: give server.link_secret_file or DRIFTGATE__LINK_SECRET"

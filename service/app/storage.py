@@ -32,7 +32,7 @@ class Files:
     """For a state's id."""
     probe: Callable[[], None] = lambda: None
     """Raises the reason why nothing can be kept now."""
-    tell: Callable[[Callable[[], None]], None] = lambda _: None
+    tell: Callable[[Callable[[], object]], None] = lambda _: None
     """Whom to tell of each answer: who waits for many of them does not hang."""
 
 

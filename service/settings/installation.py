@@ -29,7 +29,7 @@ from service.settings.parts import (
     ServerSettings,
 )
 from service.settings.policy import PolicySettings, inherited
-from service.settings.storage import DirectoryStorage, Storage
+from service.settings.storage import DirectoryStorage, S3Storage, Storage
 from service.settings.teams import TeamSettings
 
 
@@ -101,6 +101,17 @@ class Settings(BaseSettings):
         for monitor in self.monitors:
             self.require_destinations(monitor)
             self.require_own_topic(monitor)
+        return self
+
+    @model_validator(mode="after")
+    def _kept(self) -> Self:
+        """Nobody can know whether the directory lasts: beside a bucket it holds copies, and what is embedded would be no copy."""
+        lacking = " and ".join(name for name in ("kafka", "redis") if getattr(self, name) is None)
+        if isinstance(self.storage, S3Storage) and lacking:
+            raise ValueError(
+                f"storage of type s3 needs {lacking} as well: else samples or state would lie in `directory`, which beside a bucket holds "
+                "copies and may go with its process; configure kafka and redis, or storage of type directory"
+            )
         return self
 
     def _require_room(self, team: TeamSettings) -> None:

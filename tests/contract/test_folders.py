@@ -28,7 +28,8 @@ Site: TypeAlias = Callable[[], tuple[Folders, Path]]
 
 def settings_for(server: S3Server, folder: Path, prefix: str | None = None) -> Settings:
     storage = server.storage(prefix or f"test-{next(_PREFIXES)}")
-    return parse({"directory": str(folder), "storage": dict(storage)}, base=folder, environment=False)
+    servers = {"kafka": {"brokers": ["127.0.0.1:1"]}, "redis": {"url": "redis://127.0.0.1:1/0"}}
+    return parse({"directory": str(folder), "storage": dict(storage), **servers}, base=folder, environment=False)
 
 
 @pytest.fixture(params=["disk", pytest.param("s3", marks=pytest.mark.server("versitygw"))])

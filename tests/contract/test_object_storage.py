@@ -3,6 +3,8 @@ last object."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import os
 import shutil
@@ -10,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -19,6 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service.adapters.blobs import GRACE_SECONDS
 from service.adapters.object_storage import COPIES, BlobObjects, ObjectFolders, Objects
 from service.adapters.pane_segments import PaneSegments
 from service.adapters.redis_store import RedisStore, connect
@@ -43,6 +47,7 @@ from tests.servers.s3_server import S3Server
 
 pytestmark = pytest.mark.server("versitygw")
 
+CHECKSUM = hashlib.blake2b(b"", digest_size=20).hexdigest()
 MARKER = "zebra-7781 told us what nobody else knows"
 DAY = 86_400.0
 _PREFIXES = count()
@@ -153,6 +158,55 @@ def test_a_damaged_object_is_found_by_its_checksum(s3_server: S3Server, settings
     rows.unlink()
     with pytest.raises(ArtefactError, match="missing in s3://"):
         process(settings, tmp_path / "two").here(target)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{"../../../../escaped": CHECKSUM}, {"/escaped": CHECKSUM}, {"..": CHECKSUM}, {"rows.jsonl": "../x"}, {"rows.jsonl": 1}, [], None],
+)
+def test_a_manifest_writes_nothing_outside_of_its_folder(settings: Settings, tmp_path: Path, files: Any) -> None:
+    objects, target = bucket(settings), tmp_path / "state" / "references" / "chat" / "v1"
+    objects.put(f"files/references/chat/v1/{CHECKSUM}", b"")
+    objects.put("published/references/chat/v1.json", json.dumps({} if files is None else {"files": files}).encode())
+    before = {*tmp_path.rglob("*")}
+    attempts: list[Callable[[ObjectFolders], object]] = [
+        lambda folders: folders.here(target),
+        lambda folders: folders.manifest(target),
+        lambda folders: folders.mend(target.parent),
+        lambda folders: folders.replace(target, lambda _: None, {"erased": 1}),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ArtefactError, match=r"references/chat/v1: its manifest in s3://.* is damaged .*backup"):
+            attempt(process(settings, tmp_path / "state"))
+    assert [path for path in {*tmp_path.rglob("*")} - before if path.is_file()] == []
+
+
+def test_what_was_let_go_of_goes_a_page_at_a_time_and_tells_that_it_turns(settings: Settings) -> None:
+    objects, turns = bucket(settings), list[str]()
+    with ThreadPoolExecutor(8) as threads:
+        addresses = [*threads.map(BlobObjects(objects, cap_bytes=10**6).put, (b"%d" % number for number in range(1_200)))]
+    objects.tell(lambda: turns.append(threading.current_thread().name))
+    blobs, later = BlobObjects(objects, cap_bytes=10**6), time.time() + 2 * GRACE_SECONDS
+    assert blobs.collect([], now=later) == 0
+    assert blobs.collect([str(addresses[7])], now=later + GRACE_SECONDS) == sum(len(b"%d" % number) for number in range(1_200)) - 1
+    assert 0 < len(turns) < 30  # answers
+    assert {*turns} == {"MainThread"}
+    assert keys(settings, "blobs") == [f"blobs/{addresses[7][:2]}/{addresses[7][2:]}"]  # type: ignore[index]  # nothing was refused
+
+
+def test_what_takes_long_to_come_and_go_tells_that_it_turns(settings: Settings, tmp_path: Path) -> None:
+    objects, turns, large = bucket(settings), count(), tmp_path / "large"
+    files = open_files(settings)
+    files.tell(lambda: next(turns))
+    files.probe()
+    assert next(turns) > 0
+    objects.tell(lambda: next(turns))
+    large.write_bytes(bytes(50_000_000))
+    objects.put("large", large)
+    assert next(turns) > 5
+    assert objects.download("large", tmp_path / "copy")
+    assert next(turns) > 10
+    assert (tmp_path / "copy").read_bytes() == large.read_bytes()
 
 
 def test_a_damaged_blob_goes(s3_server: S3Server, settings: Settings) -> None:
@@ -278,8 +332,7 @@ def test_an_authority_of_ones_own_is_trusted_where_it_is_named(tmp_path: Path) -
     authority, certificate = issue(tmp_path)
     server = S3Server(tmp_path / "server", certificate=certificate).start()
     try:
-        storage = parse({"storage": dict(server.storage())}, base=tmp_path, environment=False).storage
-        assert isinstance(storage, S3Storage)
+        storage = S3Storage.model_validate(server.storage())
         with pytest.raises(UnavailableError):
             Objects(storage).probe()
         Objects(storage.model_copy(update={"ca_file": authority.certificate})).probe()
@@ -304,6 +357,19 @@ def test_the_usual_variables_are_the_keys_where_no_files_are_named(
     Objects(settings.storage.model_copy(update={"access_key_file": None, "secret_key_file": None})).probe()
 
 
+def test_doctors_at_once_do_not_stand_in_each_others_way(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    create, others = Objects.create, list[str]()
+
+    def beside_another(self: Objects, key: str, content: bytes) -> bool:
+        if not others:
+            others.append("begins")
+            others.extend(level for level, _, _ in examine_storage(settings))
+        return create(self, key, content)
+
+    monkeypatch.setattr(Objects, "create", beside_another)
+    assert ([level for level, _, _ in examine_storage(settings)], others) == (["ok"], ["begins", "ok"])
+
+
 # --- what would be lost is refused --------------------------------------------------------------------------------
 
 
@@ -318,8 +384,7 @@ def test_a_start_that_would_put_anything_out_of_sight_is_refused(settings: Setti
         open_files(parse({"directory": str(settings.directory)}, base=tmp_path, environment=False))
     with pytest.raises(ConfigurationError, match="backfill"):
         require_shared(settings)
-    shared = RedisSettings(url="redis://127.0.0.1:1/0")
-    linked = settings.model_copy(update={"redis": shared, "server": ServerSettings(public_url="https://gate.example")})
+    linked = settings.model_copy(update={"server": ServerSettings(public_url="https://gate.example")})
     with pytest.raises(ConfigurationError, match=r"link_secret_file or DRIFTGATE__LINK_SECRET"):
         Links.of(linked)
 
@@ -344,6 +409,15 @@ def test_what_lies_in_a_directory_is_copied_once(settings: Settings, tmp_path: P
     assert there.blobs().get(address or "") == b"payload"
     assert list(there.archive("s1").read("chat", 0, 8, 100)) == panes
     assert there.archive("s1").start("chat", 8) == (0, None)
+
+
+def test_what_is_accepted_lies_in_no_directory_that_goes_with_its_process(settings: Settings) -> None:
+    given = {"storage": {"type": "s3", "bucket": "drift"}, "kafka": {"brokers": ["kafka:9092"]}, "redis": {"url": "redis://redis:6379"}}
+    parse(given, base=settings.directory, environment=False)
+    for lacking in (["kafka"], ["redis"], ["kafka", "redis"]):
+        rest = {name: section for name, section in given.items() if name not in lacking}
+        with pytest.raises(ConfigurationError, match=f"s3 needs {' and '.join(lacking)} as well"):
+            parse(rest, base=settings.directory, environment=False)
 
 
 # --- erasure ------------------------------------------------------------------------------------------------------
@@ -380,6 +454,29 @@ def test_what_is_forgotten_is_in_no_object_and_no_copy(s3_server: S3Server, sett
     assert [*holding(s3_server.files()), *holding(roots[0].rglob("*")), *holding(roots[1].rglob("*"))] == []
     assert [row.sample.id for row in DataSets(roots[1], other).load("chat", "train").rows] == ["s0", "s1", "s2", "s4"]
     assert one.names(roots[0] / "reports" / "chat") == ["r2"]
+
+
+def test_an_erasure_that_died_over_a_new_folder_leaves_nothing_once_repeated(
+    s3_server: S3Server, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = process(settings, tmp_path)
+    target = publish(folders, tmp_path, rows=MARKER)
+    monkeypatch.setattr(ObjectFolders, "_withdraw", lambda *_: None)  # it died just before
+    folders.replace(target, lambda draft: _rows(draft, "erased"), {"erased": 1})
+    monkeypatch.undo()
+    time.sleep(1.1)  # servers tell seconds
+    later = f"files/references/chat/v1/{'0' * 40}"
+    bucket(settings).put(later, b"of a revision that is under way")
+    bucket(settings).put("files/references/chat/v2/unpublished", b"of a publication that is under way")
+    assert [*holding(s3_server.files())]
+    folders.mend(target.parent)
+    assert not [*holding(s3_server.files())]
+    assert {later, "files/references/chat/v2/unpublished"} < {*keys(settings, "files")}
+    assert rows_of(process(settings, tmp_path / "other"), tmp_path / "other" / "references" / "chat" / "v1") == "erased"
+
+
+def _rows(draft: Path, rows: str) -> None:
+    (draft / "rows.jsonl").write_text(rows, encoding="utf-8")
 
 
 def holding(paths: Any) -> Iterator[Path]:

@@ -19,6 +19,11 @@ def test_loops_are_silent_beyond_the_limit_only() -> None:
     beats.beat("controller")
     seconds = 111.0
     assert beats.silent() == ("worker",)
+    beats.turning()  # this thread is no loop
+    loop = threading.Thread(target=beats.turning, name="worker")
+    loop.start()
+    loop.join()
+    assert (beats.silent(), sorted(beats.ages())) == ((), ["controller", "worker"])
     beats.beat("worker")
     assert beats.silent() == ()
 

@@ -223,8 +223,8 @@ class ObjectFolders:
         return True
 
     def _clear(self, below: str, now: float) -> None:
-        """Of a published folder at once what is as old as its manifest; what is newer, or of no folder yet, may be of a publication that
-        is under way."""
+        """Of a published folder at once what is as old as its manifest; what is newer, or of no folder yet, may be of a publication that is
+        under way."""
         put = self._index.within(below)
         named = {f"{_FILES}/{name}/{at}" for name in put for at in self._index.manifest(name)["files"].values()}
         left = [each for each in self._objects.list(f"{_FILES}/{below}") if each.key not in named]

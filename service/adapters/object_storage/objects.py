@@ -47,12 +47,12 @@ class Objects:
         self._name = f"s3://{settings.bucket}/{settings.prefix}"
         self._where = f"{self._name} at {settings.endpoint}" if settings.endpoint else self._name
         self._store = _opened(settings)
-        self._told: Callable[[], None] = lambda: None
+        self._told: Callable[[], object] = lambda: None
 
     def __str__(self) -> str:
         return self._where
 
-    def tell(self, told: Callable[[], None]) -> None:
+    def tell(self, told: Callable[[], object]) -> None:
         """Of answers from here on."""
         self._told = told
 
