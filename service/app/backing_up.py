@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from service.adapters.sqlite import snapshots, version_of
+from service.adapters.sqlite import put_to_use, snapshots, version_of
 from service.app.files import LOCK, LOG, STORE, alone, files_of
 from service.artefacts import MANIFEST, checksum, read_manifest, revised, sync
 from service.errors import ArtefactError, ConfigurationError
@@ -115,6 +115,9 @@ def restore(settings: Settings, source: Path, *, copied: Copied = lambda _: None
         try:
             listed = (source / name for name in backup.manifest["files"])
             _copy_tree((path for path in listed if path.is_relative_to(source / FILES)), source / FILES, draft, copied)
+            for path in (draft / name for name in (STORE, LOG)):
+                if path.is_file():
+                    put_to_use(path)
             _settle(draft)
             for path in sorted(draft.iterdir(), key=lambda path: path.name in (STORE, LOG)):
                 path.rename(settings.directory / path.name)

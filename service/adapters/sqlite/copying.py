@@ -23,6 +23,12 @@ def snapshots(databases: Sequence[Path], folder: Path) -> None:
         raise ArtefactError(f"{names}: can't be copied ({error}); see to room and rights, then try again") from error
 
 
+def put_to_use(path: Path) -> None:
+    """A copy becomes a database as programs keep theirs: with its log of writes beside it."""
+    with closing(sqlite3.connect(path)) as copy:
+        copy.execute("PRAGMA journal_mode = WAL").fetchall()
+
+
 def _copy(view: sqlite3.Connection, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as copy:

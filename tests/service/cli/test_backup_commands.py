@@ -49,6 +49,8 @@ def test_what_was_lost_is_put_back(alarmed: Desk) -> None:
     assert made["files"] >= 3
     away(alarmed)
     assert alarmed.json("restore", "--input", "copy")["files"] == made["files"]
+    found = {each["subject"]: each["level"] for each in alarmed.json("doctor", "--exit-zero")["findings"]}
+    assert found["driftgate.sqlite"] == "ok"
     assert seen(alarmed) == before
     assert (alarmed.folder / "state" / "link-secret").stat().st_mode & 0o777 == 0o600
     assert "driftgate.sqlite" in alarmed.run("migrate", "--check").output
