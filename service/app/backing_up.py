@@ -115,9 +115,8 @@ def restore(settings: Settings, source: Path, *, copied: Copied = lambda _: None
         try:
             listed = (source / name for name in backup.manifest["files"])
             _copy_tree((path for path in listed if path.is_relative_to(source / FILES)), source / FILES, draft, copied)
-            for path in (draft / name for name in (STORE, LOG)):
-                if path.is_file():
-                    put_to_use(path)
+            for path in (draft / name for name in (STORE, LOG) if (draft / name).is_file()):
+                put_to_use(path)
             _settle(draft)
             for path in sorted(draft.iterdir(), key=lambda path: path.name in (STORE, LOG)):
                 path.rename(settings.directory / path.name)
