@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.adapters.redis_store import levels
+from tests import history
 from tests.chaos import versions
 from tests.chaos.audit import audit
 from tests.chaos.conftest import LONG, MakeSite
@@ -24,7 +25,7 @@ CALM = 150.0
 @pytest.fixture
 def older() -> Program:
     """Of the level before this one's."""
-    if not versions.has_history():
+    if not history.has(versions.OLDER):
         pytest.skip(f"the repository's history lacks {versions.OLDER}: `git fetch --unshallow`")
     return versions.older()
 

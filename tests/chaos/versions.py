@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import subprocess
-import tarfile
 from dataclasses import replace
-from pathlib import Path
 
+from tests import history
 from tests.chaos.site import PRESENT, Program, Site
 
-ROOT = Path(__file__).parents[2]
 OLDER = "0773d1fc3091d127217cd4028d447a188950ba8b"
 """The last commit whose keys in Redis are of the level before: the commit of a tag, once there is one."""
 
@@ -34,11 +30,10 @@ levels.NEWEST += 1
 
 def older() -> Program:
     """The program of `OLDER`, unpacked once."""
-    tree = ROOT / ".cache" / "versions" / OLDER
+    tree = history.ROOT / ".cache" / "versions" / OLDER
     if not tree.is_dir():
         made = tree.with_suffix(".making")
-        with tarfile.open(fileobj=io.BytesIO(_archive())) as archive:
-            archive.extractall(made, filter="data")
+        history.unpack(OLDER, made, "service", "detectors", "tests")
         made.rename(tree)
     return Program(tree=tree, config=CONFIG)
 
@@ -55,12 +50,3 @@ def begin(site: Site) -> None:
 def newer(*, breaks: bool = False) -> Program:
     """The present one with another level above; `breaks`: those before it can't work on that."""
     return Program(_NEWER.format(breaks=" + 1" if breaks else "") + PRESENT.code)
-
-
-def has_history() -> bool:
-    """Whether the repository reaches back that far."""
-    return subprocess.run(["git", "cat-file", "-e", f"{OLDER}^{{commit}}"], cwd=ROOT, check=False, capture_output=True).returncode == 0
-
-
-def _archive() -> bytes:
-    return subprocess.run(["git", "archive", OLDER, "service", "detectors", "tests"], cwd=ROOT, check=True, capture_output=True).stdout

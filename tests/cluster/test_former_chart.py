@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import subprocess
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import history
 from tests.cluster.release import SERVE, Release, is_ready
 from tests.servers.kubernetes_server import until
 
-ROOT = Path(__file__).parents[2]
 FORMER = "aaacbe6e8423f488af6f209bf5fec34dd2a67176"
 """The last commit with version 0.1.0 of the chart: the commit of a tag, once there is one."""
 
@@ -22,20 +19,16 @@ RESOURCES: Mapping[str, Any] = {"requests": {"cpu": "1", "memory": "1Gi"}}
 CLAIM = f"state-{Release.name}-0"
 
 
-def has_history() -> bool:
-    """Whether the repository reaches back that far."""
-    return subprocess.run(["git", "cat-file", "-e", f"{FORMER}^{{commit}}"], cwd=ROOT, check=False, capture_output=True).returncode == 0
-
-
-pytestmark = [pytest.mark.server("kubernetes"), pytest.mark.skipif(not has_history(), reason="a shallow clone: git fetch --unshallow")]
+pytestmark = [
+    pytest.mark.server("kubernetes"),
+    pytest.mark.skipif(not history.has(FORMER), reason="a shallow clone: git fetch --unshallow"),
+]
 
 
 @pytest.fixture
 def former(tmp_path: Path) -> Path:
     """The chart as it was."""
-    packed = subprocess.run(["git", "archive", FORMER, "helm/driftgate"], cwd=ROOT, check=True, capture_output=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(tmp_path / "former", filter="data")
+    history.unpack(FORMER, tmp_path / "former", "helm/driftgate")
     return tmp_path / "former" / "helm" / "driftgate"
 
 
