@@ -49,7 +49,7 @@ def is_logged(found: Any) -> bool:
     return not (found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"]) and found["aof_last_bgrewrite_status"] == "ok"
 
 
-@pytest.mark.skipif(not LONG, reason="a backup of the embedded store is put back among the commands' tests; with Redis, under load, in make chaos")
+@pytest.mark.skipif(not LONG, reason="of the embedded store among the commands' tests; with Redis, under load, in make chaos")
 def test_everything_is_lost_and_put_back(make_site: MakeSite, start_redis: StartRedis) -> None:
     site = make_site(1)
     with site.feed(CALM) as feed:
