@@ -67,6 +67,7 @@ def test_a_command_that_would_be_refused_is_seen(command: str, why: str) -> None
     assert bool(wrong(command)) == bool(why)
 
 
+@pytest.mark.long
 def test_what_people_are_told_to_run_can_be_run() -> None:
     speaking = [module for module in modules("service") if "driftgate " in module.text]
     told = [(m, line, *found) for m in speaking for line, text in written(m) for found in COMMAND.findall(text)]

@@ -95,6 +95,7 @@ def test_commands_that_pages_name_exist() -> None:
     assert [words for words in sorted(named) if not _is_command(commands, words.replace("\\", "").split())] == []
 
 
+@pytest.mark.long
 def test_options_that_pages_name_exist() -> None:
     typed = [
         line

@@ -29,6 +29,7 @@ def test_the_command_line_starts_without(library: str, loaded_by_cli: set[str]) 
     assert library not in loaded_by_cli
 
 
+@pytest.mark.long
 def test_the_whole_service_starts_without_torch() -> None:
     loaded = loaded_by("import service.app, service.api")
     assert loaded & {"torch", "transformers", "sentence_transformers", "sklearn"} == set()

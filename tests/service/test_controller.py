@@ -210,6 +210,7 @@ def undisturbed(world: World) -> list[Alarm]:
         return alarms(store)
 
 
+@pytest.mark.long
 @given(cuts=st.lists(st.integers(1, 39), max_size=4), checkpoints=st.booleans())
 @settings(max_examples=10)
 def test_a_restart_anywhere_gives_the_same_alarms(world: World, undisturbed: list[Alarm], cuts: list[int], checkpoints: bool) -> None:

@@ -76,6 +76,7 @@ def test_the_same_log_gives_the_same_alarms_and_state(world: World, story: list[
     assert one.checkpoint() == other.checkpoint()
 
 
+@pytest.mark.long
 @given(cut=st.integers(0, 1_000), again=st.integers(0, 1_000))
 @settings(max_examples=15)
 def test_a_restart_anywhere_changes_nothing(world: World, story: list[Entry], cut: int, again: int) -> None:
@@ -385,6 +386,7 @@ def test_a_run_length_of_its_own_outlives_every_allocation(world: World, streams
     assert {stream.regime for stream in streams.streams.values()} == {Regime.ACTIVE}
 
 
+@pytest.mark.long
 @given(cut=st.integers(0, 200), lengths=st.tuples(*[st.floats(500, 5_000)] * 3))
 @settings(max_examples=10)
 def test_a_log_with_allocations_gives_the_same_alarms_wherever_it_is_cut(

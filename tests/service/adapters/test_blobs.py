@@ -193,6 +193,7 @@ def fill(folder: Path, begins: int) -> None:
             blobs.put(b"%05d" % number)
 
 
+@pytest.mark.long
 def test_several_processes_share_the_cap(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=fill, args=(tmp_path, begins)) for begins in (0, 1_000)]

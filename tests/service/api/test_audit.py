@@ -62,6 +62,7 @@ def test_every_route_that_changes_something_leaves_an_entry(guarded: Any) -> Non
         assert entry.token in headers["authorization"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["driftgate", " Driftgate "])
 def test_nobody_acts_in_the_program_s_name(guarded: Any, name: str) -> None:
     client, headers = guarded.client, bearer(guarded, Role.ADMIN)

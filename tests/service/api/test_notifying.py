@@ -103,6 +103,7 @@ def leading(site: Site, **ways: Receiver) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.long
 def test_a_test_goes_by_whoever_sends_all_news(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial.awaited, "__kwdefaults__", {"seconds": 3.0})
     site, chat = make_site(), Receiver()

@@ -68,6 +68,7 @@ def test_every_operation_says_who_may_ask(described: dict[str, Any]) -> None:
         assert open_to_all or {"401", "403", "429"} <= operation["responses"].keys(), (method, path)
 
 
+@pytest.mark.long
 def test_every_operation_shows_its_answers_and_they_fit(described: dict[str, Any]) -> None:
     for method, path, operation in operations(described):
         assert any(status.startswith("2") for status in operation["responses"]), (method, path)

@@ -33,6 +33,7 @@ def test_nothing_to_look_at_is_said(world: World, store: SqliteStore, tmp_path: 
     assert [missing.what for missing in section.missing] == ["train set", "golden set", "challenge set", "production"]
 
 
+@pytest.mark.long
 def test_good_sets_and_traffic_pass(world: World, store: SqliteStore, tmp_path: Path) -> None:
     add(world, tmp_path, "train", 300, TOPICS, seed=2)
     add(world, tmp_path, "golden", 320, TOPICS, seed=3)
