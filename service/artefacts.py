@@ -5,23 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from service.errors import ArtefactError
 
 MANIFEST = "manifest.json"
+CHECKSUM = re.compile(r"[0-9a-f]{40}")
+"""What a checksum looks like."""
 
 
 class PublishedError(ArtefactError):
     """There is such a folder already: published versions never change."""
 
 
+def checksum_of(content: bytes) -> str:
+    """blake2b of the bytes, 40 hex digits."""
+    return hashlib.blake2b(content, digest_size=20).hexdigest()
+
+
 def checksum(path: Path) -> str:
-    """blake2b of a file's bytes, 40 hex digits."""
+    """That of a file's bytes."""
     digest = hashlib.blake2b(digest_size=20)
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -34,16 +43,7 @@ def publish(target: Path, manifest: Mapping[str, Any], write: Callable[[Path], N
 
     PublishedError where there is one already, ArtefactError where the disk takes nothing.
     """
-    try:
-        _publish(target, manifest, write)
-    except OSError as error:
-        raise ArtefactError(f"{target}: can't be written ({error.strerror or error}); see to room and rights, then try again") from error
-
-
-def _publish(target: Path, manifest: Mapping[str, Any], write: Callable[[Path], None]) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
-    try:
+    with drafted(target) as draft:
         write(draft)
         seal(draft, manifest)
         for path in draft.iterdir():
@@ -51,8 +51,20 @@ def _publish(target: Path, manifest: Mapping[str, Any], write: Callable[[Path], 
         draft.chmod(0o755)
         _rename(draft, target)
         sync(target.parent)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def drafted(target: Path) -> Iterator[Path]:
+    """A folder beside its place, which goes; ArtefactError where the disk takes nothing."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
+        try:
+            yield draft
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        raise ArtefactError(f"{target}: can't be written ({error.strerror or error}); see to room and rights, then try again") from error
 
 
 def seal(draft: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -14,12 +12,11 @@ from pathlib import Path
 
 import structlog
 
-_ADDRESS = re.compile(r"[0-9a-f]{40}")
+from service.artefacts import CHECKSUM, checksum_of
+from service.ports import GRACE_SECONDS
+
 _ACCOUNT = "bytes"
 """The file that holds how much there is, as a decimal number."""
-
-GRACE_SECONDS = 3_600.0
-"""What was put so lately may be of a batch that is not committed yet; what is named so lately, of a dump that is being backed up."""
 
 log = structlog.get_logger()
 
@@ -49,7 +46,7 @@ class BlobDirectory:
 
     def put(self, content: bytes, *, seconds: float = 0.0) -> str | None:
         """The address; None beyond the cap or on a full disk. It stays for `seconds` even if nothing here refers to it."""
-        address = hashlib.blake2b(content, digest_size=20).hexdigest()
+        address = checksum_of(content)
         path, until = self._place(address), self._clock() + seconds
         with self._alone():
             if _touched(path, len(content), until):
@@ -68,14 +65,14 @@ class BlobDirectory:
 
     def get(self, address: str) -> bytes | None:
         """None where it is gone; one that is damaged goes, so that it can be put again."""
-        if not _ADDRESS.fullmatch(address):
+        if not CHECKSUM.fullmatch(address):
             return None
         path = self._place(address)
         try:
             content = path.read_bytes()
         except OSError:
             return None
-        if hashlib.blake2b(content, digest_size=20).hexdigest() == address:
+        if checksum_of(content) == address:
             return content
         log.warning("blob_damaged", address=address)
         self._remove(path, len(content))
@@ -85,7 +82,7 @@ class BlobDirectory:
         """Removes these at once, however new they are."""
         for address in addresses:
             path = self._place(address)
-            if _ADDRESS.fullmatch(address) and path.is_file():
+            if CHECKSUM.fullmatch(address) and path.is_file():
                 self._remove(path, path.stat().st_size)
 
     def collect(self, referred: Collection[str], *, now: float) -> int:

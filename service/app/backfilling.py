@@ -112,7 +112,7 @@ def _refuse_forgotten(known: Store, store: Store, monitor: str) -> None:
 
 def _store(installation: Installation, backfill: Backfill) -> SqliteStore:
     limits, rows = installation.settings.pane_log, installation.effective(backfill.monitor).pool.rows
-    panes = Retention(limits.retention_bytes, limits.retention_days * 86_400.0)
+    panes = Retention(limits.retention_bytes, limits.retention_seconds)
     return SqliteStore(Backfills(installation.settings.directory).store_path(backfill), pool_rows={backfill.monitor: rows}, panes=panes)
 
 

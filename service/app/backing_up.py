@@ -22,6 +22,7 @@ from service.app.files import LOCK, LOG, STORE, alone, files_of
 from service.artefacts import MANIFEST, checksum, read_manifest, revised, sync
 from service.errors import ArtefactError, ConfigurationError
 from service.moments import written
+from service.ports import GRACE_SECONDS
 from service.settings import Settings
 
 FORMAT = 1
@@ -35,8 +36,6 @@ _LEFT_OUT = _OF_THE_MACHINE | {STORE, LOG}
 _BESIDE = ("-wal", "-shm", "-journal", ".lock")
 """How the names of files end that belong to an open database, or to nobody."""
 _PIECE = 1 << 20
-_DUMP_SECONDS = 3_600.0
-"""How long payloads stay that a dump names, at least."""
 _RDB_BEGINS, _RDB_END, _RDB_CHECKSUM_BYTES = b"REDIS", b"\xff", 8
 
 Copied = Callable[[int], None]
@@ -155,7 +154,7 @@ def _require_sound(dump: Path, now: float) -> None:
         raise ConfigurationError(f"--redis-dump {dump}: no dump of Redis; `redis-cli --rdb FILE` writes one")
     if ends != _RDB_END:
         raise ConfigurationError(f"--redis-dump {dump}: has no end, it was broken off; dump Redis anew (`redis-cli --rdb FILE`)")
-    if made < now - _DUMP_SECONDS:
+    if made < now - GRACE_SECONDS:
         raise ConfigurationError(f"--redis-dump {dump}: more than an hour old, and what it names may have gone since; dump Redis anew")
 
 

@@ -61,7 +61,7 @@ def _blobs(settings: Settings, objects: Objects) -> Iterator[int]:
 def _panes(settings: Settings, objects: Objects, folder: Path, monitor: str) -> int:
     """From the first from which a replay can start, with the checkpoint there."""
     limits = settings.pane_log
-    size, seconds = limits.retention_bytes, limits.retention_days * 86_400.0
+    size, seconds = limits.retention_bytes, limits.retention_seconds
     segments = PaneSegments(folder, retain_bytes=size, retain_seconds=seconds)
     into = PaneObjects(objects, folder.name, retain_bytes=size, retain_seconds=seconds)
     last, moment = segments.last(monitor)

@@ -55,8 +55,8 @@ def open_state(settings: Settings, pool_rows: Mapping[str, int]) -> State:
     """The installation's own. `pool_rows` is looked up at every commit, so it may change."""
     files, limits = open_files(settings), settings.pane_log
     if settings.redis is None:
-        seconds = limits.retention_days * 86_400.0
-        file = SqliteStore(settings.directory / STORE, pool_rows=pool_rows, panes=Retention(limits.retention_bytes, seconds))
+        panes = Retention(limits.retention_bytes, limits.retention_seconds)
+        file = SqliteStore(settings.directory / STORE, pool_rows=pool_rows, panes=panes)
         return State(file, files, partial(_all, partial(_ask, file), files.probe))
     blobs = files.blobs()
     server = redis_server(settings)
@@ -86,7 +86,7 @@ def _ask(store: SqliteStore) -> None:
 
 def passing_store(settings: Settings, pool_rows: Mapping[str, int]) -> Store:
     """One in memory that is forgotten afterwards; it knows the installation's declarations and nothing else."""
-    store = SqliteStore(":memory:", pool_rows=pool_rows, panes=Retention(0, settings.pane_log.retention_days * 86_400.0))
+    store = SqliteStore(":memory:", pool_rows=pool_rows, panes=Retention(0, settings.pane_log.retention_seconds))
     if settings.redis is not None or (settings.directory / STORE).is_file():
         with closing(open_state(settings, pool_rows).store) as own:
             store.save(*(replace(declaration, version=1) for declaration in own.find(Declaration, limit=10_000)))

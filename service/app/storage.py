@@ -38,7 +38,7 @@ class Files:
 
 def open_files(settings: Settings) -> Files:
     """As configured; ConfigurationError where the directory shows that something would be lost."""
-    size, seconds = settings.pane_log.retention_bytes, settings.pane_log.retention_days * 86_400.0
+    size, seconds = settings.pane_log.retention_bytes, settings.pane_log.retention_seconds
     directory, storage = settings.directory, settings.storage
     if not isinstance(storage, S3Storage):
         _require_no_copies(directory)

@@ -16,9 +16,8 @@ TICK = 0.25
 """Seconds between two batches."""
 PATIENCE = 2.0
 """Seconds until a batch that was not taken is sent again."""
-
-
 SAY_SECONDS = 30.0
+"""Between two lines of how far it is."""
 
 
 class Channel(Protocol):

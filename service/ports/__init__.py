@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from service.ports.embedding import Embedded, Embedder
-from service.ports.files import Archive, Blobs, BlobStore, Folders, Lasting, Revision, Stretch
+from service.ports.files import GRACE_SECONDS, Archive, Blobs, BlobStore, Folders, Lasting, Revision, Stretch
 from service.ports.leaving import Annotator, DeadLetterTopic, Destination, Hook
 from service.ports.reading import Bounds, Log, LogEntry, Sink, Source, Topics
 from service.ports.store import E, Progress, Store, asked
 
 __all__ = [
+    "GRACE_SECONDS",
     "Annotator",
     "Archive",
     "BlobStore",

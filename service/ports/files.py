@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+GRACE_SECONDS = 3_600.0
+"""What was put so lately may be of a batch that is not committed yet; what is named so lately, of a dump that is being backed up."""
+
 
 class Blobs(Protocol):
     """Bytes by their content's address, under a cap."""

@@ -79,6 +79,11 @@ class PaneLogSettings(Section):
     retention_bytes: int = Field(500_000_000, ge=0, description="Bytes kept per monitor; a pane of any of its streams takes about 3 kB.")
     retention_days: float = Field(90.0, gt=0, le=3_650, description="Days of log time kept.")
 
+    @property
+    def retention_seconds(self) -> float:
+        """As the log's time counts."""
+        return self.retention_days * 86_400.0
+
 
 class TlsSettings(Section):
     """Encrypted connections."""

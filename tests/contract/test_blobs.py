@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from service.adapters.blobs import GRACE_SECONDS, BlobDirectory
+from service.adapters.blobs import BlobDirectory
 from service.adapters.object_storage import BlobObjects, Objects
-from service.ports import BlobStore, Lasting
+from service.ports import GRACE_SECONDS, BlobStore, Lasting
 from tests.contract.test_folders import settings_for
 
 DAY = 86_400.0

@@ -11,7 +11,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.adapters.blobs import GRACE_SECONDS
 from service.adapters.object_storage import COPIES, BlobObjects, ObjectFolders, Objects
 from service.adapters.pane_segments import PaneSegments
 from service.adapters.redis_store import RedisStore, connect
@@ -34,9 +33,9 @@ from service.artefacts import LOCAL
 from service.datasets import DataSets
 from service.errors import ArtefactError, ConfigurationError, RefusedError, UnavailableError
 from service.links import Links
-from service.ports import Embedded, Stretch
+from service.ports import GRACE_SECONDS, Stretch
 from service.privacy.forgetting import Forgetting, Places
-from service.records import Commit, Partition, Payload, Pooled, Sample
+from service.records import Commit, Partition, Pooled, Sample
 from service.records.erasure import Doomed
 from service.settings import RedisSettings, S3Storage, ServerSettings, Settings, parse
 from tests.contract.test_folders import ROWS, publish, rows_of, settings_for, write
@@ -44,6 +43,7 @@ from tests.operations.receiver import until
 from tests.servers.certificates import issue
 from tests.servers.redis_server import RedisServer
 from tests.servers.s3_server import S3Server
+from tests.service.lengths import Lengths
 
 pytestmark = pytest.mark.server("versitygw")
 
@@ -421,19 +421,6 @@ def test_what_is_accepted_lies_in_no_directory_that_goes_with_its_process(settin
 
 
 # --- erasure ------------------------------------------------------------------------------------------------------
-
-
-class Lengths:
-    """An embedder of texts by their length."""
-
-    fingerprint, dimension = "lengths", 2
-
-    def check(self, payload: Payload) -> None: ...
-
-    def embed(self, payloads: Sequence[Payload]) -> Embedded:
-        return Embedded(np.array([[len(str(payload)), 1] for payload in payloads], np.float32))
-
-    def close(self) -> None: ...
 
 
 def test_what_is_forgotten_is_in_no_object_and_no_copy(s3_server: S3Server, settings: Settings, tmp_path: Path) -> None:

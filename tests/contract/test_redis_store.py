@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detectors import Summary
-from service.adapters.blobs import GRACE_SECONDS, BlobDirectory
+from service.adapters.blobs import BlobDirectory
 from service.adapters.pane_segments import PaneSegments
 from service.adapters.redis_store import (
     Gravity,
@@ -46,6 +46,7 @@ from service.adapters.redis_store import (
 from service.adapters.redis_store.levels import Step
 from service.adapters.redis_store.server import Server
 from service.errors import ArtefactError, ConfigurationError, ConflictError, DriftgateError, UnavailableError
+from service.ports import GRACE_SECONDS
 from service.records import (
     Alarm,
     AlarmState,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -12,15 +10,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import structlog
 
 from service.adapters.object_storage.objects import Listed, Objects
+from service.artefacts import CHECKSUM, checksum_of
 from service.errors import UnavailableError
+from service.ports import GRACE_SECONDS
 
-_ADDRESS = re.compile(r"[0-9a-f]{40}")
 _BLOBS, _LASTING, _ACCOUNT = "blobs", "lasting", "accounts/blobs"
 _DAY = 86_400.0
 _LOOK_SECONDS = 60.0
-
-GRACE_SECONDS = 3_600.0
-"""What was put so lately may be of a batch that is not committed yet; what is named so lately, of a dump that is being backed up."""
 
 log = structlog.get_logger()
 
@@ -56,7 +52,7 @@ class BlobObjects:
         if self.stored_bytes + len(content) > self._cap:
             self._refuse(len(content))
             return None
-        address = _address(content)
+        address = checksum_of(content)
         if seconds:  # first: what has no blob harms nobody
             self._objects.put(f"{_LASTING}/{_until(self._clock() + seconds)}/{address}", b"")
         self._objects.put(_key(address), content)
@@ -66,12 +62,12 @@ class BlobObjects:
 
     def get(self, address: str) -> bytes | None:
         """None where it is gone; one that is damaged goes, so that it can be put again."""
-        if not _ADDRESS.fullmatch(address):
+        if not CHECKSUM.fullmatch(address):
             return None
         found = self._objects.get(_key(address))
         if found is None:
             return None
-        if _address(found[0]) == address:
+        if checksum_of(found[0]) == address:
             return found[0]
         log.warning("blob_damaged", address=address)
         self._objects.delete([_key(address)])
@@ -79,7 +75,7 @@ class BlobObjects:
 
     def discard(self, addresses: Collection[str]) -> None:
         """Removes these at once, however new they are."""
-        self._objects.delete(_key(address) for address in addresses if _ADDRESS.fullmatch(address))
+        self._objects.delete(_key(address) for address in addresses if CHECKSUM.fullmatch(address))
 
     def collect(self, referred: Collection[str], *, now: float) -> int:
         """Removes what nothing has referred to since a collection an hour ago and was not put lately, and sets the account right. A
@@ -122,10 +118,6 @@ class BlobObjects:
         if not self.refused:
             log.warning("blob_refused", why="cap", bytes=size, cap=self._cap)
         self.refused += 1
-
-
-def _address(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=20).hexdigest()
 
 
 def _key(address: str) -> str:

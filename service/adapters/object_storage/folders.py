@@ -7,13 +7,10 @@ has other files and a manifest that takes the place of the one before; then the 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,7 @@ import structlog
 from service.adapters.object_storage.copies import COPIES, Copies
 from service.adapters.object_storage.index import Index, manifest_key
 from service.adapters.object_storage.objects import Objects
-from service.artefacts import MANIFEST, PublishedError, checksum, read_manifest, redraft, seal
+from service.artefacts import MANIFEST, PublishedError, checksum, drafted, read_manifest, redraft, seal
 from service.errors import ArtefactError, ConflictError
 
 __all__ = ["COPIES", "ObjectFolders"]
@@ -91,7 +88,7 @@ class ObjectFolders:
     def publish(self, target: Path, manifest: Mapping[str, Any], write: Callable[[Path], None]) -> None:
         """Files first, then the manifest where there is none; PublishedError where another was first."""
         name = self._name(target)
-        with self._draft(target) as draft:
+        with drafted(target) as draft:
             write(draft)
             sealed = seal(draft, manifest)
             self._upload(name, draft, sealed["files"])
@@ -117,7 +114,7 @@ class ObjectFolders:
     def share(self, folder: Path) -> None:
         """A manifest is made for the files at its top, and put whatever was there before."""
         name = self._name(folder)
-        with self._draft(folder) as draft:
+        with drafted(folder) as draft:
             for path in folder.iterdir():
                 if path.is_file() and path.name != MANIFEST:
                     (draft / path.name).hardlink_to(path)
@@ -130,7 +127,7 @@ class ObjectFolders:
     def replace(self, folder: Path, write: Callable[[Path], None], changes: Mapping[str, Any]) -> None:
         """ConflictError where another revision came meanwhile; files that are not named any more go at once."""
         name = self._name(folder)
-        with self._draft(folder) as draft:
+        with drafted(folder) as draft:
             self.here(folder)
             before, tag = self._index.published(name)
             old = self._index.read(name, before)["files"]
@@ -172,21 +169,6 @@ class ObjectFolders:
     def _name(self, folder: Path) -> str:
         return folder.relative_to(self._root).as_posix()
 
-    @contextmanager
-    def _draft(self, target: Path) -> Iterator[Path]:
-        """A folder beside its place; ArtefactError where the disk takes nothing."""
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
-            try:
-                yield draft
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
-        except OSError as error:
-            raise ArtefactError(
-                f"{target}: can't be written ({error.strerror or error}); see to room and rights, then try again"
-            ) from error
-
     def _upload(self, name: str, draft: Path, files: Mapping[str, str]) -> None:
         for file, at in files.items():
             self._objects.put(f"{_FILES}/{name}/{at}", draft / file)
@@ -205,7 +187,7 @@ class ObjectFolders:
         """Every file is held against its checksum; where one went meanwhile, there is another revision."""
         for _ in range(_ATTEMPTS):
             published = self._index.published(name)
-            with self._draft(folder) as draft:
+            with drafted(folder) as draft:
                 files = self._index.read(name, published[0])["files"]
                 if all(self._got(name, draft / file, at) for file, at in files.items()):
                     (draft / MANIFEST).write_bytes(published[0])

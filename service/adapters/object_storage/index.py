@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from service.adapters.object_storage.objects import Listed, Objects
+from service.artefacts import CHECKSUM
 from service.errors import ArtefactError
 
 _PLACE = "published"
 _LOOK_SECONDS = 1.0
-_FILE, _CHECKSUM = re.compile(r"(?!\.\.?$)[^/\0]+"), re.compile(r"[0-9a-f]{40}")
+_FILE = re.compile(r"(?!\.\.?$)[^/\0]+")
 """Whoever else can write to the bucket has no say in where a file comes to lie here."""
 
 
@@ -61,7 +62,7 @@ class Index:
         """A manifest; ArtefactError where it is damaged, or names what is no file of the folder itself."""
         try:
             found: dict[str, Any] = json.loads(content)
-            sound = all(_FILE.fullmatch(file) and _CHECKSUM.fullmatch(at) for file, at in found["files"].items())
+            sound = all(_FILE.fullmatch(file) and CHECKSUM.fullmatch(at) for file, at in found["files"].items())
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise self._damaged(name, repr(error)) from error
         if not sound:

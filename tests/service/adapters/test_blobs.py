@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from service.adapters.blobs import GRACE_SECONDS, BlobDirectory
-from service.ports import Lasting
+from service.adapters.blobs import BlobDirectory
+from service.ports import GRACE_SECONDS, Lasting
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0

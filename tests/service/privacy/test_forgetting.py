@@ -61,25 +61,13 @@ from service.replay import report
 from service.settings import EmbedderSettings, MonitorSettings, PrivacySettings
 from service.watched import WatchedMonitor
 from service.worker import Worker
+from tests.service.lengths import Lengths
 
 MARKER = "zebra-7781 told us what nobody else knows"
 OTHER = "an ordinary question"
 PARTITION = Partition("http", "t")
 DAY = 86_400.0
 NOTHING = Measured(0.1, 0.0, 0.2)
-
-
-class Lengths:
-    """An embedder of texts by their length."""
-
-    fingerprint, dimension = "lengths", 2
-
-    def check(self, payload: Payload) -> None: ...
-
-    def embed(self, payloads: Sequence[Payload]) -> Embedded:
-        return Embedded(np.array([[len(str(payload)), 1] for payload in payloads], np.float32))
-
-    def close(self) -> None: ...
 
 
 def sample(n: int) -> Sample:

@@ -20,7 +20,8 @@ from service.records import AnnotationBatch, Candidate, CycleState, RefreshCycle
 from service.report.mislabelled import Suspect
 from service.selecting.slices import Slice
 from service.settings import EmbedderSettings, MonitorSettings, PrivacySettings
-from tests.service.privacy.test_forgetting import Lengths, holding, pooled, sample
+from tests.service.lengths import Lengths
+from tests.service.privacy.test_forgetting import holding, pooled, sample
 from tests.service.refresh_bench import Bench
 
 NONE = PrivacySettings(payloads="none")
